@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every message, as a frozen dataclass that checks itself.
+
+Rules that hold for all of them:
+
+- A *request* (Blender to engine) carries a ``request_id`` and ends in exactly one of
+  :class:`Done`, :class:`Failed`, :class:`Cancelled`. Events of the request come before that.
+- Points are image pixels ``(x, y)`` of the generator's own resolution: float, origin top-left,
+  pixel centres at half-integers.
+- Latents are ``num_ws x w_dim`` float32, little-endian, row by row. Masks are ``H x W`` bytes,
+  top row first, 255 = may change, 0 = stays. Previews are float32 RGBA in [0, 1], bottom row
+  first: the layout that Blender's images take.
+- Binary fields (``bytes``) travel beside the JSON header, never inside it.
+
+``PROTOCOL_VERSION`` rises with every change of a message or of what one means:
+1: first version.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from .errors import LocalProtocolError
+
+PROTOCOL_VERSION = 1
+
+Point = tuple[float, float]
+
+_FILE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def _require(condition: bool, text: str) -> None:
+    if not condition:
+        raise LocalProtocolError(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Base of everything that crosses the wire; ``kind`` names the class there."""
+
+    kind: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Message):
+    """Base of what Blender asks for. ``request_id`` is positive and never used twice."""
+
+    request_id: int
+
+    def __post_init__(self) -> None:
+        _require(self.request_id > 0, f"request_id must be positive, not {self.request_id}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Message):
+    """Base of what the engine reports about a request."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending(Event):
+    """Base of the three ways in which a request ends."""
+
+
+# ---------------------------------------------------------------- the connection itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello(Message):
+    """The engine's first message; its layout never changes, so that any two versions can talk."""
+
+    kind: ClassVar[str] = "hello"
+    protocol_version: int
+    token: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome(Message):
+    """Blender's answer to a proven token and an equal version."""
+
+    kind: ClassVar[str] = "welcome"
+    protocol_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready(Message):
+    """The engine has loaded torch and chosen its device (``cpu``, ``cuda:0``, ``mps``)."""
+
+    kind: ClassVar[str] = "ready"
+    device: str
+    device_name: str
+    torch_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartupFailed(Message):
+    """The engine cannot work at all (torch missing, device missing) and is about to end."""
+
+    kind: ClassVar[str] = "startup_failed"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shutdown(Message):
+    """Blender asks the engine to end."""
+
+    kind: ClassVar[str] = "shutdown"
+
+
+# ---------------------------------------------------------------- parts of requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One handle and its target, image pixels."""
+
+    handle_px: Point
+    target_px: Point
+
+    def __post_init__(self) -> None:
+        for value in (*self.handle_px, *self.target_px):
+            _require(math.isfinite(value), f"a point must be finite, not {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DragSettings:
+    """The wire's twin of ``engine.drag.DragOptions``, where each field is explained.
+
+    A test holds names and defaults of the two equal; ``feature_resolution`` 0 stands for
+    "the usual block".
+    """
+
+    method: str = "draggan"
+    latent_space: str = "w+"
+    num_layers: int = 6
+    feature_resolution: int = 0
+    r1: float = 3.0
+    r2: float = 3.0
+    step_length: float = 1.0
+    step_size: float = 2e-3
+    mask_weight: float = 20.0
+    tolerance_px: float = 1.0
+    max_steps: int = 200
+    patience: int = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameTarget:
+    """Where a sequence goes: ``folder/stem_0001.png``, numbered from ``first_number`` on.
+
+    One more file, numbered ``first_number - 1``, repeats the first image: Blender shows it
+    before the sequence begins, where a missing file would be magenta.
+    """
+
+    folder: str
+    stem: str
+    first_number: int
+
+    def __post_init__(self) -> None:
+        _require(bool(_FILE_STEM.fullmatch(self.stem)), f"not a plain file name: {self.stem!r}")
+        _require(self.first_number >= 1, f"first_number must be 1 or more: {self.first_number}")
+        _require(bool(self.folder), "the folder of a sequence must not be empty")
+
+
+# ---------------------------------------------------------------- requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest(Request):
+    """Base of requests that need a generator.
+
+    The engine keeps the last model and loads another when ``model_path`` names one.
+    ``model_sha256`` is empty for "any", else the file must be that very one.
+    """
+
+    model_path: str
+    model_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadModel(ModelRequest):
+    """Load a checkpoint and say what is in it (:class:`ModelLoaded`)."""
+
+    kind: ClassVar[str] = "load_model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample(ModelRequest):
+    """The image of a seed: a :class:`Sampled` latent, and a PNG at ``image_path``."""
+
+    kind: ClassVar[str] = "sample"
+    seed: int
+    truncation_psi: float
+    image_path: str
+
+    def __post_init__(self) -> None:
+        Request.__post_init__(self)
+        _require(0 <= self.seed < 2**32, f"a seed is in 0 to 4294967295, not {self.seed}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drag(ModelRequest):
+    """Move the handles of ``pairs`` to their targets, starting from ``latent``.
+
+    ``mask`` is empty for "everything may change", else ``H x W`` bytes of the generator's size.
+    Events: :class:`Progress`, :class:`Step`, :class:`Preview`, :class:`FrameWritten` and one
+    :class:`DragFinished`.
+    """
+
+    kind: ClassVar[str] = "drag"
+    drag_id: int
+    latent: bytes
+    pairs: tuple[Pair, ...]
+    settings: DragSettings = field(default_factory=DragSettings)
+    mask: bytes = b""
+    frames: FrameTarget
+
+    def __post_init__(self) -> None:
+        Request.__post_init__(self)
+        _require(bool(self.pairs), "a drag needs at least one pair of points")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderTrack(ModelRequest):
+    """Render every frame of a track (the bytes of a ``track.npz``) again, without solving."""
+
+    kind: ClassVar[str] = "render_track"
+    track: bytes
+    frames: FrameTarget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderLatent(ModelRequest):
+    """Render one latent to a PNG."""
+
+    kind: ClassVar[str] = "render_latent"
+    latent: bytes
+    image_path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop(Message):
+    """End a drag where it is and keep what it has reached; the request ends as done."""
+
+    kind: ClassVar[str] = "stop"
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel(Message):
+    """Give a request up, queued or running; it ends as cancelled and leaves no result."""
+
+    kind: ClassVar[str] = "cancel"
+    request_id: int
+
+
+# ---------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLoaded(Event):
+    """A model was read: its size in pixels and the sizes of its latents."""
+
+    kind: ClassVar[str] = "model_loaded"
+    path: str
+    sha256: str
+    width: int
+    height: int
+    num_ws: int
+    w_dim: int
+    z_dim: int
+    c_dim: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled(Event):
+    """The latent of a seed; its image is written by now."""
+
+    kind: ClassVar[str] = "sampled"
+    latent: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress(Event):
+    """How far a request is, 0 to 1, and what is being done, for the panel."""
+
+    kind: ClassVar[str] = "progress"
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Event):
+    """One step of a drag: where the handles are and how far the farthest is from its target."""
+
+    kind: ClassVar[str] = "step"
+    drag_id: int
+    step: int
+    loss: float
+    distance_px: float
+    handles_px: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview(Event):
+    """The image of a step, ready for ``Image.pixels.foreach_set``; latest wins."""
+
+    kind: ClassVar[str] = "preview"
+    drag_id: int
+    step: int
+    width: int
+    height: int
+    pixels: bytes
+
+    def __post_init__(self) -> None:
+        expected = self.width * self.height * 16
+        found = len(self.pixels)
+        _require(found == expected, f"a preview of {expected} bytes expected, {found} found")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameWritten(Event):
+    """A file of the sequence stands complete under its name."""
+
+    kind: ClassVar[str] = "frame_written"
+    number: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DragFinished(Event):
+    """The result of a drag. ``status``: reached, stalled, step_limit or stopped.
+
+    ``track`` holds the bytes of the ``track.npz``: the truth from which every frame can be
+    rendered again. ``handles_px`` has one row of points a frame of the sequence.
+    """
+
+    kind: ClassVar[str] = "drag_finished"
+    drag_id: int
+    status: str
+    reason: str
+    distance_px: float
+    seconds: float
+    latent: bytes
+    track: bytes
+    handles_px: tuple[tuple[Point, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done(Ending):
+    """The request is finished and all that it was to write is written."""
+
+    kind: ClassVar[str] = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Ending):
+    """The request could not be done. ``cause``: model, request, files, memory or internal."""
+
+    kind: ClassVar[str] = "failed"
+    cause: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled(Ending):
+    """The request was given up because Blender asked for it."""
+
+    kind: ClassVar[str] = "cancelled"
+
+
+ALL_MESSAGES: tuple[type[Message], ...] = (
+    Hello,
+    Welcome,
+    Ready,
+    StartupFailed,
+    Shutdown,
+    LoadModel,
+    Sample,
+    Drag,
+    RenderTrack,
+    RenderLatent,
+    Stop,
+    Cancel,
+    ModelLoaded,
+    Sampled,
+    Progress,
+    Step,
+    Preview,
+    FrameWritten,
+    DragFinished,
+    Done,
+    Failed,
+    Cancelled,
+)

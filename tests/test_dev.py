@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``dev.py``: what it refuses, and what is in the zip that it builds."""
+
+from __future__ import annotations
+
+import collections
+import re
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import dev
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_another_python_is_refused_with_the_versions_that_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = collections.namedtuple("version", "major minor micro releaselevel serial")
+    monkeypatch.setattr(sys, "version_info", version(3, 12, 0, "final", 0))
+    monkeypatch.setattr(sys, "argv", ["dev.py", "build"])
+    assert dev.main() == 1
+    message = capsys.readouterr().err
+    assert "Python 3.11 or 3.13 is needed" in message
+    assert "this is 3.12" in message
+
+
+def test_everything_after_bench_goes_to_the_benchmark() -> None:
+    assert dev.parse(["bench", "--quick"]).bench_args == ["--quick"]
+
+
+@pytest.fixture(scope="module")
+def archive_names() -> set[str]:
+    with zipfile.ZipFile(dev.build(Path(sys.executable))) as archive:
+        return set(archive.namelist())
+
+
+def test_the_zip_holds_extension_engine_and_model(archive_names: set[str]) -> None:
+    assert archive_names >= {
+        "__init__.py",
+        "blender_manifest.toml",
+        "LICENSE",
+        "requirements/engine.txt",
+        "draggan_blender/registration.py",
+        "draggan_blender/protocol/messages.py",
+        "engine/__main__.py",
+        "stylegan2/generator.py",
+        "stylegan2/models/suzanne.safetensors",
+    }
+
+
+def test_the_zip_holds_nothing_of_development(archive_names: set[str]) -> None:
+    tops = {name.split("/")[0] for name in archive_names}
+    assert not tops & {"tests", "tools", "docs", "dev.py", "pyproject.toml", "dist", ".venv"}
+    assert not [name for name in archive_names if "__pycache__" in name or name.startswith(".")]
+
+
+def test_the_changelog_begins_with_the_manifest_s_version() -> None:
+    manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)", changelog, re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == manifest["version"]
