@@ -18,7 +18,7 @@ import math
 import struct
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
@@ -35,11 +35,13 @@ _PREFIX = struct.Struct(">II")
 _CLASSES = {message.kind: message for message in ALL_MESSAGES}
 
 
-@cache
-def _hints(cls: type) -> dict[str, Any]:
-    """The resolved annotations of a class's own fields, in order."""
+def _resolve(cls: type) -> dict[str, Any]:
+    """The resolved annotations of a dataclass's fields, in order."""
     hints = typing.get_type_hints(cls)
     return {item.name: hints[item.name] for item in fields(cls)}
+
+
+_hints: Callable[[type], dict[str, Any]] = cache(_resolve)
 
 
 def _plain(value: Any) -> Any:
@@ -55,7 +57,8 @@ def encode(message: Message) -> bytes:
     """One frame for one message.
 
     Raises:
-        LocalProtocolError: the message is larger than the protocol allows.
+        LocalProtocolError: the message is larger than the protocol allows, or a field holds
+            what JSON does not: NaN, infinity, an object of another library.
     """
     header: dict[str, Any] = {"kind": message.kind}
     blobs: list[bytes] = []
@@ -67,7 +70,10 @@ def encode(message: Message) -> bytes:
             header[name] = _plain(value)
     if blobs:
         header["blobs"] = [len(blob) for blob in blobs]
-    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise LocalProtocolError(f"a {message.kind} message cannot be sent: {error}") from None
     size = sum(len(blob) for blob in blobs)
     if len(text) > MAX_HEADER_BYTES or size > MAX_PAYLOAD_BYTES:
         raise LocalProtocolError(
@@ -82,7 +88,10 @@ def _number(hint: Any, value: Any) -> bool:
         return False
     if hint is int:
         return isinstance(value, int)
-    return isinstance(value, int | float) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def _build(hint: Any, value: Any, where: str) -> Any:
@@ -111,7 +120,8 @@ def _build_dataclass(cls: type, value: Any, where: str) -> Any:
     hints = _hints(cls)
     if set(value) != set(hints):
         names = sorted(set(value) ^ set(hints))
-        raise RemoteProtocolError(f"{where}: missing or unknown fields {', '.join(names)}")
+        listed = ", ".join(names)[:200]
+        raise RemoteProtocolError(f"{where}: missing or unknown fields {listed}")
     parts = {
         name: value[name] if hint is bytes else _build(hint, value[name], f"{where}.{name}")
         for name, hint in hints.items()
@@ -124,7 +134,7 @@ def _build_dataclass(cls: type, value: Any, where: str) -> Any:
 
 def _parse(text: bytes, payload: bytes) -> Message:
     try:
-        header = json.loads(text)
+        header = json.loads(text.decode())
     except (ValueError, RecursionError):
         raise RemoteProtocolError("a frame's header is not JSON") from None
     kind = header.pop("kind", None) if isinstance(header, dict) else None
@@ -146,7 +156,7 @@ def _parse(text: bytes, payload: bytes) -> Message:
     for name, length in zip(blob_names, lengths, strict=True):
         header[name] = payload[start : start + length]
         start += length
-    return typing.cast("Message", _build_dataclass(cls, header, kind))
+    return typing.cast("Message", _build_dataclass(cls, header, cls.kind))
 
 
 class Decoder:
@@ -169,7 +179,7 @@ class Decoder:
         """Whether a frame has begun and not ended: a close now would be a cut."""
         return bool(self._buffer)
 
-    def feed(self, data: bytes) -> Iterator[Message]:
+    def feed(self, data: bytes | memoryview) -> Iterator[Message]:
         """Yield each message that ``data`` completes.
 
         A generator: a caller that calls :meth:`trust` on the first message changes the limits

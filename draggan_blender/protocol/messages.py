@@ -318,6 +318,7 @@ class Preview(Event):
     pixels: bytes
 
     def __post_init__(self) -> None:
+        _require(self.width > 0 and self.height > 0, "a preview has a width and a height")
         expected = self.width * self.height * 16
         found = len(self.pixels)
         _require(found == expected, f"a preview of {expected} bytes expected, {found} found")
@@ -360,7 +361,10 @@ class Done(Ending):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Ending):
-    """The request could not be done. ``cause``: model, request, files, memory or internal."""
+    """The request could not be done. ``cause``: model, request, files, memory or internal.
+
+    Blender's side makes one itself, with the cause ``engine``, for each request of a lost engine.
+    """
 
     kind: ClassVar[str] = "failed"
     cause: str

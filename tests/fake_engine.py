@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An engine without torch: the same command line, standard input and wire, deterministic.
+
+Run as a program in the real engine's place (:func:`tests.fake_root.make_fake_root`). What
+it shows is painted by :mod:`tests.fake_generator`.
+It misbehaves on request: :mod:`tests.fake_faults`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode
+from draggan_blender.protocol import messages as m
+from tests.fake_faults import Faults, end, hang
+from tests.fake_generator import (
+    NUM_WS,
+    SIZE_PX,
+    W_DIM,
+    latent_of,
+    moved,
+    paint,
+    preview_pixels,
+    write_png,
+)
+
+# ---------------------------------------------------------------- the engine
+
+
+class FakeEngine:
+    """One connection, one request at a time."""
+
+    def __init__(self, connection: socket.socket, options: argparse.Namespace) -> None:
+        self.connection = connection
+        self.faults: Faults = options.faults
+        self.steps: int = options.steps
+        self.step_s: float = options.step_s
+        self.decoder = Decoder(trusted=True)
+        self.requests: deque[m.Request] = deque()
+        self.stopped: set[int] = set()
+        self.cancelled: set[int] = set()
+        self.model_path = ""
+        self.handlers: dict[type, Callable[..., None]] = {
+            m.LoadModel: lambda request: None,
+            m.Sample: self.sample,
+            m.Drag: self.drag,
+            m.RenderTrack: self.render_track,
+            m.RenderLatent: lambda request: self.render(request.latent, request.image_path),
+        }
+
+    def send(self, message: m.Message) -> None:
+        """Send, waiting as long as it takes."""
+        try:
+            self.connection.sendall(encode(message))
+        except OSError:
+            self.gone()
+
+    def gone(self) -> None:
+        """The connection is over."""
+        if "refuse_end" in self.faults:
+            hang()
+        end()
+
+    def listen(self, timeout_s: float) -> None:
+        """Take in what Blender says, waiting up to ``timeout_s`` for it."""
+        readable, _, _ = select.select([self.connection], [], [], timeout_s)
+        if not readable:
+            return
+        try:
+            data = self.connection.recv(1 << 16)
+        except OSError:
+            data = b""
+        if not data:
+            self.gone()
+        for message in self.decoder.feed(data):
+            self.take(message)
+
+    def take(self, message: m.Message) -> None:
+        """Queue a request, note a stop."""
+        if isinstance(message, m.Shutdown) and "refuse_end" not in self.faults:
+            end()
+        elif isinstance(message, m.Request):
+            self.requests.append(message)
+        elif isinstance(message, m.Stop):
+            self.stopped.add(message.request_id)
+        elif isinstance(message, m.Cancel):
+            self.cancelled.add(message.request_id)
+
+    def run(self) -> NoReturn:
+        """Serve until told to end."""
+        while True:
+            self.listen(0.0 if self.requests else 0.5)
+            if self.requests:
+                self.answer(self.requests.popleft())
+
+    def answer(self, request: m.Request) -> None:
+        """One request from its first event to its ending."""
+        number = request.request_id
+        if "fail" in self.faults and not isinstance(request, m.LoadModel):
+            text = "The fake engine was asked to fail."
+            self.send(m.Failed(request_id=number, cause="model", message=text))
+            return
+        if isinstance(request, m.ModelRequest) and (
+            request.model_path != self.model_path or isinstance(request, m.LoadModel)
+        ):
+            self.load(request)
+        if number not in self.cancelled:
+            self.handlers[type(request)](request)
+        if number in self.cancelled:
+            self.send(m.Cancelled(request_id=number))
+        else:
+            self.send(m.Done(request_id=number))
+
+    def load(self, request: m.ModelRequest) -> None:
+        """Pretend to read a model: any path will do."""
+        self.model_path = request.model_path
+        self.send(m.Progress(request_id=request.request_id, fraction=0.0, text="Loading"))
+        self.send(
+            m.ModelLoaded(
+                request_id=request.request_id,
+                path=request.model_path,
+                sha256=f"{zlib.crc32(request.model_path.encode()):064x}",
+                width=SIZE_PX,
+                height=SIZE_PX,
+                num_ws=NUM_WS,
+                w_dim=W_DIM,
+                z_dim=W_DIM,
+                c_dim=0,
+            )
+        )
+
+    def sample(self, request: m.Sample) -> None:
+        """The image and latent of a seed."""
+        latent = latent_of(request.seed, request.truncation_psi)
+        self.render(latent, request.image_path)
+        self.send(m.Sampled(request_id=request.request_id, latent=latent))
+
+    def render(self, latent: bytes, path: str) -> None:
+        """One latent to one PNG."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_png(Path(path), paint(latent))
+
+    def frame(self, request: m.Drag | m.RenderTrack, index: int, latent: bytes) -> list[Path]:
+        """Frame ``index`` of a sequence; with the first one also the file before it."""
+        target = request.frames
+        numbers = [target.first_number + index]
+        if index == 0:
+            numbers.insert(0, target.first_number - 1)
+        paths = [Path(target.folder) / f"{target.stem}_{number:04d}.png" for number in numbers]
+        for number, path in zip(numbers, paths, strict=True):
+            self.render(latent, str(path))
+            self.send(m.FrameWritten(request_id=request.request_id, number=number, path=str(path)))
+        return paths
+
+    def render_track(self, request: m.RenderTrack) -> None:
+        """The frames of a track that :meth:`drag` made."""
+        latents = json.loads(request.track)["latents"]
+        for index, latent in enumerate(latents):
+            self.listen(0.0)
+            if request.request_id in self.cancelled:
+                return
+            self.frame(request, index, bytes.fromhex(latent))
+            fraction = (index + 1) / len(latents)
+            self.send(
+                m.Progress(request_id=request.request_id, fraction=fraction, text="Rendering")
+            )
+
+    def drag(self, request: m.Drag) -> None:
+        """Handles to their targets in a straight line, the disc along with the first."""
+        started_s = time.monotonic()
+        number = request.request_id
+        steps = min(self.steps, request.settings.max_steps)
+        latents: list[bytes] = []
+        path: list[tuple[m.Point, ...]] = []
+        files: list[Path] = []
+        distance_px = 0.0
+        for step in range(steps + 1):
+            self.listen(self.step_s)
+            if number in self.cancelled:
+                for file in files:
+                    file.unlink()
+                return
+            latent, handles_px, distance_px = state_of(request, step / steps)
+            latents.append(latent)
+            path.append(handles_px)
+            files += self.frame(request, step, latent)
+            if step > 0:
+                self.report(request, step, steps, latent, handles_px, distance_px)
+            if number in self.stopped:
+                break
+        stopped = number in self.stopped
+        track = json.dumps({"latents": [latent.hex() for latent in latents]})
+        self.send(
+            m.DragFinished(
+                request_id=number,
+                drag_id=request.drag_id,
+                status="stopped" if stopped else "reached",
+                reason="stopped by the person" if stopped else "every handle is at its target",
+                distance_px=distance_px,
+                seconds=time.monotonic() - started_s,
+                latent=latents[-1],
+                track=track.encode(),
+                handles_px=tuple(path),
+            )
+        )
+
+    def report(
+        self,
+        request: m.Drag,
+        step: int,
+        steps: int,
+        latent: bytes,
+        handles_px: tuple[m.Point, ...],
+        distance_px: float,
+    ) -> None:
+        """The events of one step, and the faults that are due at it."""
+        self.misbehave(request, step)
+        number = request.request_id
+        self.send(
+            m.Step(
+                request_id=number,
+                drag_id=request.drag_id,
+                step=step,
+                loss=distance_px / 10,
+                distance_px=distance_px,
+                handles_px=handles_px,
+            )
+        )
+        self.send(m.Progress(request_id=number, fraction=step / steps, text="Dragging"))
+        self.send(preview(request, step, SIZE_PX, preview_pixels(paint(latent))))
+
+    def misbehave(self, request: m.Drag, step: int) -> None:
+        """The faults of a step."""
+        if self.faults.at("crash_at_step", step):
+            print("RuntimeError: the fake engine was asked to crash", file=sys.stderr)
+            end(3)
+        if self.faults.at("hang_at_step", step):
+            hang()
+        if self.faults.at("half_frame", step):
+            pixels = preview_pixels(paint(request.latent))
+            self.connection.sendall(encode(preview(request, step, SIZE_PX, pixels))[:1000])
+            end()
+        for _ in range(int(self.faults.value("flood"))):
+            self.send(preview(request, step, 1024, bytes(16 << 20)))
+
+
+def preview(request: m.Drag, step: int, size_px: int, pixels: bytes) -> m.Preview:
+    """The preview of a step."""
+    return m.Preview(
+        request_id=request.request_id,
+        drag_id=request.drag_id,
+        step=step,
+        width=size_px,
+        height=size_px,
+        pixels=pixels,
+    )
+
+
+def state_of(request: m.Drag, part: float) -> tuple[bytes, tuple[m.Point, ...], float]:
+    """Latent, handles and the largest distance left after this part (0 to 1) of the way."""
+    handles_px = tuple(
+        (
+            pair.handle_px[0] + part * (pair.target_px[0] - pair.handle_px[0]),
+            pair.handle_px[1] + part * (pair.target_px[1] - pair.handle_px[1]),
+        )
+        for pair in request.pairs
+    )
+    start_px = request.pairs[0].handle_px
+    by_px = (handles_px[0][0] - start_px[0], handles_px[0][1] - start_px[1])
+    left = max(
+        math.dist(handle, pair.target_px)
+        for handle, pair in zip(handles_px, request.pairs, strict=True)
+    )
+    return moved(request.latent, by_px), handles_px, left
+
+
+# ---------------------------------------------------------------- the program
+
+
+def watch_parent(faults: Faults) -> None:
+    """End when standard input does: the parent is gone, in whichever way."""
+    while sys.stdin.buffer.read(1):
+        pass
+    if "refuse_end" not in faults:
+        end()
+
+
+def arguments() -> argparse.Namespace:
+    """The real engine's arguments, and the fake's own."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command", choices=["serve"])
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--step-s", type=float, default=0.005)
+    parser.add_argument("--fault", action="append", default=[])
+    options = parser.parse_args()
+    options.faults = Faults(options.fault)
+    return options
+
+
+def shake_hands(connection: socket.socket, token: str, faults: Faults) -> None:
+    """Hello, Welcome, and the faults of a beginning."""
+    if "garbage_first" in faults:
+        connection.sendall(random.Random(0).randbytes(5000))
+    hello = m.Hello(
+        protocol_version=PROTOCOL_VERSION + ("wrong_version" in faults),
+        token="0" * 64 if "wrong_token" in faults else token,
+        pid=os.getpid(),
+    )
+    connection.sendall(encode(hello))
+    if "end_after_hello" in faults:
+        end()
+    if "wrong_token" in faults or "garbage_first" in faults:
+        hang()
+    decoder = Decoder(trusted=True)
+    while not any(isinstance(message, m.Welcome) for message in decoder.feed(read(connection))):
+        pass
+    if "garbage" in faults:
+        connection.sendall(random.Random(0).randbytes(5000))
+    if "huge_header" in faults:
+        connection.sendall(struct.pack(">II", 2**31, 0))
+    if "startup_failed" in faults:
+        text = "PyTorch is not installed in the engine's Python; press Install Engine."
+        connection.sendall(encode(m.StartupFailed(message=text)))
+        end(1)
+
+
+def read(connection: socket.socket) -> bytes:
+    """Some bytes; ends the program where there will be none."""
+    try:
+        data = connection.recv(4096)
+    except OSError:
+        data = b""
+    return data or end()
+
+
+def main() -> None:
+    """Connect back and serve."""
+    options = arguments()
+    faults: Faults = options.faults
+    if "refuse_end" in faults and os.name != "nt":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    address = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=watch_parent, args=(faults,), daemon=True).start()
+    if "silent" in faults:
+        hang()
+    time.sleep(faults.value("slow_start"))
+    connection = socket.create_connection(("127.0.0.1", address["port"]))
+    shake_hands(connection, address["token"], faults)
+    time.sleep(faults.value("slow_ready"))
+    connection.sendall(
+        encode(m.Ready(device=options.device, device_name="Fake device", torch_version="0.0"))
+    )
+    FakeEngine(connection, options).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The messages check themselves, and the list of them is complete."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from draggan_blender.protocol import LocalProtocolError
+from draggan_blender.protocol import messages as m
+
+FRAMES = m.FrameTarget(folder="f", stem="s", first_number=1)
+PAIR = m.Pair(handle_px=(1.0, 2.0), target_px=(3.0, 4.0))
+
+
+def test_every_class_with_a_kind_is_in_the_list_once() -> None:
+    def below(cls: type[m.Message]) -> set[type[m.Message]]:
+        # slots=True makes each class twice; the module holds the one that is meant.
+        found = {cls} if cls.kind and getattr(m, cls.__name__) is cls else set()
+        return found.union(*(below(child) for child in cls.__subclasses__()))
+
+    assert below(m.Message) == set(m.ALL_MESSAGES)
+    kinds = [cls.kind for cls in m.ALL_MESSAGES]
+    assert len(set(kinds)) == len(kinds)
+
+
+@pytest.mark.parametrize(
+    ("cls", "values"),
+    [
+        (m.LoadModel, {"request_id": 0, "model_path": "x"}),
+        (m.Pair, {"handle_px": (math.nan, 0.0), "target_px": (0.0, 0.0)}),
+        (m.Pair, {"handle_px": (0.0, 0.0), "target_px": (0.0, -math.inf)}),
+        (m.FrameTarget, {"folder": "f", "stem": "../up", "first_number": 1}),
+        (m.FrameTarget, {"folder": "f", "stem": "a.png", "first_number": 1}),
+        (m.FrameTarget, {"folder": "f", "stem": "", "first_number": 1}),
+        (m.FrameTarget, {"folder": "f", "stem": "a\n", "first_number": 1}),
+        (m.FrameTarget, {"folder": "f", "stem": "a", "first_number": 0}),
+        (m.FrameTarget, {"folder": "", "stem": "a", "first_number": 1}),
+        (
+            m.Sample,
+            {"request_id": 1, "model_path": "", "seed": -1, "truncation_psi": 1, "image_path": ""},
+        ),
+        (
+            m.Sample,
+            {
+                "request_id": 1,
+                "model_path": "",
+                "seed": 2**32,
+                "truncation_psi": 1,
+                "image_path": "",
+            },
+        ),
+        (
+            m.Drag,
+            {
+                "request_id": 1,
+                "model_path": "",
+                "drag_id": 1,
+                "latent": b"",
+                "pairs": (),
+                "frames": FRAMES,
+            },
+        ),
+        (
+            m.Drag,
+            {
+                "request_id": -1,
+                "model_path": "",
+                "drag_id": 1,
+                "latent": b"",
+                "pairs": (PAIR,),
+                "frames": FRAMES,
+            },
+        ),
+        (
+            m.Preview,
+            {
+                "request_id": 1,
+                "drag_id": 1,
+                "step": 1,
+                "width": 1,
+                "height": 1,
+                "pixels": b"\0" * 15,
+            },
+        ),
+        (
+            m.Preview,
+            {
+                "request_id": 1,
+                "drag_id": 1,
+                "step": 1,
+                "width": -1,
+                "height": -1,
+                "pixels": b"\0" * 16,
+            },
+        ),
+    ],
+)
+def test_a_message_refuses_what_it_cannot_mean(cls: type, values: dict[str, Any]) -> None:
+    with pytest.raises(LocalProtocolError):
+        cls(**values)
