@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""StyleGAN2 generators: the network, and readers for the files that hold one.
+
+The network is written from the formulas of the papers and computes what the public
+implementations compute, in float32.  It has no custom kernels and runs wherever torch does.
+Reading a model file never executes anything in it.
+"""
+
+from __future__ import annotations
+
+from .checkpoints import (
+    ModelInfo,
+    convert_checkpoint,
+    inspect_checkpoint,
+    load_generator,
+    save_generator,
+    sha256_of,
+)
+from .config import GeneratorConfig
+from .errors import ModelError, ModelErrorKind
+from .generator import Generator
+from .layers import NoiseMode
+from .synthesis import SynthesisState
+
+__all__ = [
+    "Generator",
+    "GeneratorConfig",
+    "ModelError",
+    "ModelErrorKind",
+    "ModelInfo",
+    "NoiseMode",
+    "SynthesisState",
+    "convert_checkpoint",
+    "inspect_checkpoint",
+    "load_generator",
+    "save_generator",
+    "sha256_of",
+]

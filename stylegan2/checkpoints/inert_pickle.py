@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A pickle machine that builds data and can do nothing else.
+
+Python's own unpickler executes: it imports what a file names and calls what a file says.  This
+machine interprets the same instructions, but imports nothing, calls nothing and sets no attribute.
+A global becomes a `GlobalName` if the reader knows it, and ends the reading if not; "call this with
+these arguments" becomes a `Node` that remembers callee and arguments; whoever knows the format
+matches these nodes afterwards.  There is nothing to bypass, since no instruction has an effect
+outside the values below.
+
+What is left to a hostile file is to waste memory and time, so everything is bounded: each
+instruction makes at most one value (a file cannot make more values than it has bytes, and no more
+than `MAX_OPCODES`), bytes are views into the file, no value is ever compared, hashed or walked
+here except short keys, and lengths are checked before they are used.  Values may share or contain
+each other; a reader must walk them by known keys, never recursively.
+
+The instruction set is what pickle protocols 2 to 5 emit for plain data and for PyTorch modules.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pickletools import opcodes
+
+from ..errors import ModelErrorKind
+from .refusal import Refusal, damaged, unsafe
+
+MAX_OPCODES = 1_000_000
+"""A training snapshot of three 1024 px networks has a few ten thousand."""
+MAX_INTEGER_BYTES = 16
+MAX_KEY_INTEGER = 2**31
+"""Larger integers as keys are only needed to make hash tables slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalName:
+    """A name that the pickle refers to, known to the reader, and never resolved."""
+
+    module: str
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """An object that the pickle wants made, as a description of how.
+
+    Attributes:
+        callee: what should have been called (or, for a new object, its class).
+        arguments: with which positional arguments.
+        state: what should have been handed to `__setstate__`, if anything.
+        entries: what should have been set on it as on a dictionary.
+    """
+
+    callee: GlobalName
+    arguments: tuple[object, ...]
+    state: object = None
+    entries: dict[object, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PersistentId:
+    """A reference to something that is stored outside the pickle."""
+
+    value: object
+
+
+class OpcodeBudget:
+    """Counts instructions over all pickles of one file, the nested ones included."""
+
+    def __init__(self, limit: int = MAX_OPCODES) -> None:
+        self._left = limit
+
+    def spend(self) -> None:
+        """Count one instruction.
+
+        Raises:
+            Refusal: if there were more than the limit.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise damaged("has more pickle instructions than any StyleGAN2 checkpoint")
+
+
+_MARK = object()
+
+
+class InertPickle:
+    """Interprets one pickle.
+
+    Args:
+        data: the bytes that the pickle is in.
+        allowed: the globals that the reader knows, as (module, name).
+        budget: shared by all pickles of a file.
+        persistent_ids: whether the format has any.
+        hint: what to add when a global is refused, given its full name; may be empty.
+    """
+
+    def __init__(
+        self,
+        data: memoryview,
+        *,
+        allowed: Collection[tuple[str, str]],
+        budget: OpcodeBudget,
+        persistent_ids: bool = False,
+        hint: Callable[[str], str] = lambda name: "",
+    ) -> None:
+        self._data = data
+        self._allowed = allowed
+        self._budget = budget
+        self._persistent_ids = persistent_ids
+        self._hint = hint
+        self._position = 0
+        self._stack: list[object] = []
+        self._memo: dict[int, object] = {}
+
+    def read(self, start: int = 0) -> tuple[object, int]:
+        """Interpret the pickle that begins at `start`.
+
+        Returns:
+            The value, and the position behind the pickle.
+
+        Raises:
+            Refusal: for anything that is not a well-formed pickle of known data.
+        """
+        self._position = start
+        while True:
+            self._budget.spend()
+            code = self._take(1)[0]
+            if code == _STOP:
+                return self._pop(), self._position
+            operation = _OPERATIONS.get(code)
+            if operation is None:
+                raise self._unknown(code)
+            operation(self)
+
+    # Reading bytes
+
+    def _take(self, size: int) -> memoryview:
+        if size > len(self._data) - self._position:
+            raise damaged("is truncated or damaged: it ends in the middle of a value")
+        self._position += size
+        return self._data[self._position - size : self._position]
+
+    def _number(self, layout: str) -> int:
+        (number,) = struct.unpack(layout, self._take(struct.calcsize(layout)))
+        return int(number)
+
+    def _text(self, size: int) -> str:
+        try:
+            # Python writes lone surrogates this way; nothing here encodes them again.
+            return str(self._take(size), "utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            raise damaged("is damaged: a text in it is not UTF-8") from None
+
+    def _line(self) -> str:
+        rest = self._data[self._position : self._position + 4096].tobytes()
+        end = rest.find(b"\n")
+        if end < 0:
+            raise damaged("is truncated or damaged: a name in it has no end")
+        self._position += end + 1
+        return rest[:end].decode("utf-8", "backslashreplace")
+
+    # The stack
+
+    def _push(self, value: object) -> None:
+        self._stack.append(value)
+
+    def _pop(self) -> object:
+        value = self._top()
+        self._stack.pop()
+        return value
+
+    def _top(self) -> object:
+        if not self._stack or self._stack[-1] is _MARK:
+            raise damaged("is damaged: a pickle instruction lacks its operand")
+        return self._stack[-1]
+
+    def _pop_to_mark(self) -> list[object]:
+        for index in range(len(self._stack) - 1, -1, -1):
+            if self._stack[index] is _MARK:
+                values = self._stack[index + 1 :]
+                del self._stack[index:]
+                return values
+        raise damaged("is damaged: a pickle instruction lacks its operands")
+
+    # Globals
+
+    def _global(self, module: str, name: str) -> None:
+        if (module, name) not in self._allowed:
+            full = f"{module}.{name}"
+            raise unsafe(full, self._hint(full))
+        self._push(GlobalName(module, name))
+
+    def _unknown(self, code: int) -> Refusal:
+        if code == ord("i"):  # INST, which names a global beside its arguments
+            self._global(self._line(), self._line())
+        names = [opcode.name for opcode in opcodes if opcode.code == chr(code)]
+        shown = names[0] if names else f"0x{code:02x}"
+        return damaged(f"is damaged or unsafe: no checkpoint has the pickle instruction {shown}")
+
+    # Instructions that do more than push a constant
+
+    def _do_proto(self) -> None:
+        protocol = self._number("<B")
+        if protocol > 5:
+            raise damaged(f"is damaged or of a later Python: it has pickle protocol {protocol}")
+
+    def _do_frame(self) -> None:
+        if self._number("<Q") > len(self._data) - self._position:
+            raise damaged("is truncated or damaged: it is shorter than it says")
+
+    def _do_long1(self) -> None:
+        size = self._number("<B")
+        if size > MAX_INTEGER_BYTES:
+            raise damaged("is damaged: it has an integer of absurd size")
+        self._push(int.from_bytes(self._take(size), "little", signed=True))
+
+    def _do_binfloat(self) -> None:
+        (number,) = struct.unpack(">d", self._take(8))
+        self._push(number)
+
+    def _do_put(self, layout: str) -> None:
+        self._memo[self._number(layout)] = self._top()
+
+    def _do_memoize(self) -> None:
+        self._memo[len(self._memo)] = self._top()
+
+    def _do_get(self, layout: str) -> None:
+        index = self._number(layout)
+        if index not in self._memo:
+            raise damaged("is damaged: it refers to a value that it does not have")
+        self._push(self._memo[index])
+
+    def _do_tuple(self, size: int) -> None:
+        values = [self._pop() for _ in range(size)]
+        self._push(tuple(reversed(values)))
+
+    def _do_append(self) -> None:
+        value = self._pop()
+        self._extend([value])
+
+    def _extend(self, values: list[object]) -> None:
+        target = self._top()
+        if not isinstance(target, list):
+            raise damaged("is damaged: it adds an item to something that is not a list")
+        target.extend(values)
+
+    def _do_setitem(self) -> None:
+        value, key = self._pop(), self._pop()
+        self._set_items([key, value])
+
+    def _set_items(self, values: list[object]) -> None:
+        target = self._top()
+        entries = target.entries if isinstance(target, Node) else target
+        if not isinstance(entries, dict) or len(values) % 2:
+            raise damaged("is damaged: it sets a key of something that is not a dictionary")
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            entries[_checked_key(key)] = value
+
+    def _do_additems(self) -> None:
+        values, target = self._pop_to_mark(), self._top()
+        if not isinstance(target, set):
+            raise damaged("is damaged: it adds an element to something that is not a set")
+        target.update(_checked_key(value) for value in values)
+
+    def _do_global(self) -> None:
+        self._global(self._line(), self._line())
+
+    def _do_stack_global(self) -> None:
+        name, module = self._pop(), self._pop()
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise damaged("is damaged: it names a global by something that is not text")
+        self._global(module, name)
+
+    def _do_call(self) -> None:
+        """REDUCE and NEWOBJ: a callee, or a class, and a tuple of arguments."""
+        arguments, callee = self._pop(), self._pop()
+        if not isinstance(callee, GlobalName):
+            raise Refusal(
+                ModelErrorKind.UNSAFE,
+                "asks to call something that is not a known name; nothing in it was run",
+            )
+        if not isinstance(arguments, tuple):
+            raise damaged("is damaged: a call in it has no arguments")
+        self._push(Node(callee, arguments))
+
+    def _do_build(self) -> None:
+        state, target = self._pop(), self._top()
+        if not isinstance(target, Node) or target.state is not None:
+            raise damaged("is damaged: it gives a state to something that takes none")
+        target.state = state
+
+    def _do_binpersid(self) -> None:
+        if not self._persistent_ids:
+            raise damaged("is damaged: it refers to data outside the pickle")
+        self._push(PersistentId(self._pop()))
+
+
+def _checked_key(key: object) -> object:
+    """Let through what may be hashed: texts, small integers, None.
+
+    Everything else would let a file choose what `hash` and `==` have to do.
+    """
+    small = isinstance(key, int) and abs(key) < MAX_KEY_INTEGER
+    if key is None or isinstance(key, str) or small:
+        return key
+    raise damaged("is damaged: a key in it is neither text nor a small integer")
+
+
+Operation = Callable[[InertPickle], None]
+
+
+def _constant(make: Callable[[], object]) -> Operation:
+    return lambda machine: machine._push(make())
+
+
+def _integer(layout: str) -> Operation:
+    return lambda machine: machine._push(machine._number(layout))
+
+
+def _string(layout: str) -> Operation:
+    return lambda machine: machine._push(machine._text(machine._number(layout)))
+
+
+def _bytes(layout: str) -> Operation:
+    return lambda machine: machine._push(machine._take(machine._number(layout)))
+
+
+def _tuple(size: int) -> Operation:
+    return lambda machine: machine._do_tuple(size)
+
+
+def _put(layout: str) -> Operation:
+    return lambda machine: machine._do_put(layout)
+
+
+def _get(layout: str) -> Operation:
+    return lambda machine: machine._do_get(layout)
+
+
+_STOP = ord(".")
+_OPERATIONS: dict[int, Operation] = {
+    0x80: InertPickle._do_proto,
+    0x95: InertPickle._do_frame,
+    ord("("): _constant(lambda: _MARK),
+    ord("N"): _constant(lambda: None),
+    0x88: _constant(lambda: True),
+    0x89: _constant(lambda: False),
+    ord("}"): _constant(dict),
+    ord("]"): _constant(list),
+    ord(")"): _constant(tuple),
+    0x8F: _constant(set),
+    ord("J"): _integer("<i"),
+    ord("K"): _integer("<B"),
+    ord("M"): _integer("<H"),
+    0x8A: InertPickle._do_long1,
+    ord("G"): InertPickle._do_binfloat,
+    0x8C: _string("<B"),
+    ord("X"): _string("<I"),
+    0x8D: _string("<Q"),
+    ord("C"): _bytes("<B"),
+    ord("B"): _bytes("<I"),
+    0x8E: _bytes("<Q"),
+    ord("q"): _put("<B"),
+    ord("r"): _put("<I"),
+    0x94: InertPickle._do_memoize,
+    ord("h"): _get("<B"),
+    ord("j"): _get("<I"),
+    ord("t"): lambda machine: machine._push(tuple(machine._pop_to_mark())),
+    0x85: _tuple(1),
+    0x86: _tuple(2),
+    0x87: _tuple(3),
+    ord("a"): InertPickle._do_append,
+    ord("e"): lambda machine: machine._extend(machine._pop_to_mark()),
+    ord("s"): InertPickle._do_setitem,
+    ord("u"): lambda machine: machine._set_items(machine._pop_to_mark()),
+    0x90: InertPickle._do_additems,
+    ord("c"): InertPickle._do_global,
+    0x93: InertPickle._do_stack_global,
+    ord("R"): InertPickle._do_call,
+    0x81: InertPickle._do_call,
+    ord("b"): InertPickle._do_build,
+    ord("Q"): InertPickle._do_binpersid,
+}

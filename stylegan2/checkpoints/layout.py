@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From named shapes to a configuration, and from named tensors to a generator.
+
+Every container ends here: names and shapes of the public PyTorch state dict.  All sizes follow from
+the shapes; then the configuration says which names and shapes there must be, and the file has to
+have exactly these.  Only then is memory for the weights taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..config import LEAST_RESOLUTION, GeneratorConfig
+from ..generator import Generator
+from ..shapes import describe_shape
+from .refusal import damaged, printable, unsupported
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+RESAMPLE_FILTER = "resample_filter"
+"""Last part of the keys of constants that checkpoints carry and this network does not need."""
+
+BUFFERS = ("noise_const", "w_avg")
+"""Last parts of the keys of tensors that training does not optimise."""
+
+MAX_RANK = 8
+MAX_MAPPING_LAYERS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a reader has got out of a file.
+
+    Attributes:
+        container: what kind of file it was, for people.
+        config: the sizes.
+        tensors: the state dict of a `Generator` with that configuration, float32.
+        source_sha256: for a converted file, the hash of the file that it was made from.
+        license_note: what the file says about its licence.
+    """
+
+    container: str
+    config: GeneratorConfig
+    tensors: Mapping[str, Tensor]
+    source_sha256: str = ""
+    license_note: str = ""
+
+
+def config_from_shapes(
+    shapes: Shapes, *, lr_multiplier: float, conv_clamp: float | None
+) -> GeneratorConfig:
+    """Read the sizes of a generator off the shapes of its tensors.
+
+    Raises:
+        Refusal: if the shapes are not those of a StyleGAN2 generator with skip architecture.
+    """
+    num_layers = 0
+    while f"mapping.fc{num_layers}.weight" in shapes and num_layers < MAX_MAPPING_LAYERS:
+        num_layers += 1
+    if not num_layers:
+        raise unsupported("has no mapping network (mapping.fc0), so it is no StyleGAN2 generator")
+    blocks = [LEAST_RESOLUTION]
+    while f"synthesis.b{2 * blocks[-1]}.conv1.weight" in shapes:
+        blocks.append(2 * blocks[-1])
+    embed_features, c_dim = _optional_matrix(shapes, "mapping.embed.weight")
+    first = _sizes(shapes, "mapping.fc0.weight", 2)
+    last = _sizes(shapes, f"mapping.fc{num_layers - 1}.weight", 2)
+    start = _sizes(shapes, "synthesis.b4.const", 3)
+    try:
+        return GeneratorConfig(
+            z_dim=first[1] - embed_features,
+            c_dim=c_dim,
+            w_dim=last[0],
+            img_resolution=blocks[-1],
+            img_channels=_sizes(shapes, "synthesis.b4.torgb.weight", 4)[0],
+            channels=tuple(_sizes(shapes, f"synthesis.b{r}.conv1.weight", 4)[0] for r in blocks),
+            num_layers=num_layers,
+            start_shape=(start[1], start[2]),
+            mapping_features=first[0] if num_layers > 1 else None,
+            embed_features=embed_features,
+            lr_multiplier=lr_multiplier,
+            conv_clamp=conv_clamp,
+            use_noise="synthesis.b4.conv1.noise_const" in shapes,
+        )
+    except ValueError as error:
+        raise damaged(f"has impossible sizes: {error}") from error
+
+
+def _sizes(shapes: Shapes, key: str, rank: int) -> tuple[int, ...]:
+    shape = shapes.get(key)
+    if shape is None:
+        raise damaged(f"lacks the tensor {key} of a StyleGAN2 generator")
+    if len(shape) != rank:
+        raise damaged(f"has {key} of shape {describe_shape(shape)}, but rank {rank} is expected")
+    return shape
+
+
+def _optional_matrix(shapes: Shapes, key: str) -> tuple[int, int]:
+    if key not in shapes:
+        return 0, 0
+    rows, columns = _sizes(shapes, key, 2)
+    return rows, columns
+
+
+def expected_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the state dict of `Generator(config)`, without making one."""
+    w_dim, hidden = config.w_dim, config.mapping_features
+    embedded = config.embed_features
+    assert hidden is not None and embedded is not None  # filled in by GeneratorConfig
+    shapes: dict[str, tuple[int, ...]] = {"mapping.w_avg": (w_dim,)}
+    if config.c_dim:
+        shapes |= _linear("mapping.embed", config.c_dim, embedded)
+    widths = [config.z_dim + embedded] + [hidden] * (config.num_layers - 1) + [w_dim]
+    for index in range(config.num_layers):
+        shapes |= _linear(f"mapping.fc{index}", widths[index], widths[index + 1])
+    below = 0
+    for resolution in config.resolutions:
+        block, channels = f"synthesis.b{resolution}", config.channels_at(resolution)
+        noise_shape = config.block_shape(resolution) if config.use_noise else None
+        if below:
+            shapes |= _convolution(f"{block}.conv0", below, channels, w_dim, noise_shape)
+        else:
+            shapes[f"{block}.const"] = (channels, *config.start_shape)
+        shapes |= _convolution(f"{block}.conv1", channels, channels, w_dim, noise_shape)
+        shapes |= _linear(f"{block}.torgb.affine", w_dim, channels)
+        shapes[f"{block}.torgb.weight"] = (config.img_channels, channels, 1, 1)
+        shapes[f"{block}.torgb.bias"] = (config.img_channels,)
+        below = channels
+    return shapes
+
+
+def _linear(prefix: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{prefix}.weight": (outputs, inputs), f"{prefix}.bias": (outputs,)}
+
+
+def _convolution(
+    prefix: str, inputs: int, outputs: int, w_dim: int, noise_shape: tuple[int, int] | None
+) -> dict[str, tuple[int, ...]]:
+    shapes = _linear(f"{prefix}.affine", w_dim, inputs)
+    shapes[f"{prefix}.weight"] = (outputs, inputs, 3, 3)
+    shapes[f"{prefix}.bias"] = (outputs,)
+    if noise_shape:
+        shapes[f"{prefix}.noise_strength"] = ()
+        shapes[f"{prefix}.noise_const"] = noise_shape
+    return shapes
+
+
+def check_shapes(shapes: Shapes, config: GeneratorConfig) -> None:
+    """Compare names and shapes in a file with what the configuration demands.
+
+    Raises:
+        Refusal: if a tensor is missing, is one too many, or has another shape.
+    """
+    expected = expected_shapes(config)
+    for key, shape in expected.items():
+        found = shapes.get(key)
+        if found is None:
+            raise damaged(f"lacks the tensor {key} of a StyleGAN2 generator")
+        if found != shape:
+            raise damaged(
+                f"has {key} of shape {describe_shape(found)}, "
+                f"but {describe_shape(shape)} is expected"
+            )
+    surplus = [key for key in shapes if key not in expected]
+    if surplus:
+        raise unsupported(
+            f"has the tensor {printable(surplus[0])}, which no StyleGAN2 generator with skip "
+            "architecture has, so it is another network"
+        )
+
+
+def check_finite(key: str, tensor: Tensor) -> None:
+    """Refuse infinite values and those that are no numbers.
+
+    Raises:
+        Refusal: if there is one.
+    """
+    if not bool(torch.isfinite(tensor).all()):
+        raise damaged(f"is damaged: {key} has values that are infinite or not numbers")
+
+
+def build_generator(checkpoint: Checkpoint, device: torch.device | str) -> Generator:
+    """Make the frozen generator of a checkpoint on a device."""
+    generator = Generator(checkpoint.config, init_weights=False)
+    generator.load_state_dict(dict(checkpoint.tensors))
+    return generator.to(device).freeze()

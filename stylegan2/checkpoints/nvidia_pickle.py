@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reader for the `.pkl` files of the StyleGAN2-ADA (PyTorch) and StyleGAN3 repositories.
+
+Such a file is a pickled dictionary of networks; `G_ema`, the average of the generator's weights, is
+the one that images are made with.  Each module in it is a call of
+`torch_utils.persistence._reconstruct_persistent_obj` on a description that carries the *source
+text* of the module's class, which the original software executes.  Here the text is never looked
+at: the description's `state` is the module's attribute dictionary, and that is enough.
+
+The layers' own attributes are read, since the constructors' defaults differ between the code bases
+that write this format; sizes come from the tensors.  The walk through the modules goes by known
+names to a fixed depth, so that a file with cycles or endlessly shared parts costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..config import LEAST_RESOLUTION
+from ..layers import GAIN
+from ..ops import filter_taps
+from .families import module_hint, name_family, name_top_level
+from .inert_pickle import GlobalName, InertPickle, Node, OpcodeBudget
+from .layout import (
+    MAX_MAPPING_LAYERS,
+    RESAMPLE_FILTER,
+    Checkpoint,
+    check_shapes,
+    config_from_shapes,
+)
+from .pickled_tensor import TensorRecipe, is_call, read_number, read_tensor
+from .refusal import damaged, printable, unsupported
+
+PERSISTENCE_VERSION = 6
+
+_NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
+ALLOWED = frozenset(
+    {
+        ("torch_utils.persistence", "_reconstruct_persistent_obj"),
+        ("collections", "OrderedDict"),
+        ("torch._utils", "_rebuild_parameter"),
+        ("torch._utils", "_rebuild_tensor_v2"),
+        ("torch.storage", "_load_from_bytes"),
+        ("numpy", "dtype"),
+        ("numpy", "ndarray"),
+        *((module, "scalar") for module in _NUMPY),
+        *((module, "_reconstruct") for module in _NUMPY),
+        ("dnnlib.util", "EasyDict"),
+        ("builtins", "set"),
+        ("__builtin__", "set"),
+        ("_codecs", "encode"),
+        # Not read, but known, so that the older format can be told from an attack.
+        ("dnnlib.tflib.network", "Network"),
+    }
+)
+"""Every name that genuine files have.  None of them is ever imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class PickledModule:
+    """One `torch.nn.Module` in the file.
+
+    Attributes:
+        class_name: as the file says.
+        state: its attributes.
+        tensors: its own parameters and buffers by name, not yet looked at.
+        children: its submodules by name, not yet looked at.
+    """
+
+    class_name: str
+    state: Mapping[object, object]
+    tensors: Mapping[object, object]
+    children: Mapping[object, object]
+
+
+def read_nvidia_pickle(path: Path) -> Checkpoint:
+    """Read the generator of a StyleGAN2 pickle.
+
+    Raises:
+        Refusal: if the file is not such a pickle, or asks for anything but data.
+        OSError: if it cannot be read.
+    """
+    data = memoryview(path.read_bytes())
+    budget = OpcodeBudget()
+    machine = InertPickle(data, allowed=ALLOWED, budget=budget, hint=module_hint)
+    top, _ = machine.read()
+    root = _find_generator(top)
+    collector = _Collector(budget, max_bytes=len(data))
+    _collect(root, collector)
+    recipes, facts = collector.recipes, collector.facts
+    facts.check()
+    shapes = {key: recipe.size for key, recipe in recipes.items()}
+    config = config_from_shapes(
+        shapes, lr_multiplier=facts.lr_multiplier, conv_clamp=facts.conv_clamp
+    )
+    check_shapes(shapes, config)
+    tensors = {key: recipe.tensor(key) for key, recipe in recipes.items()}
+    return Checkpoint(container="NVIDIA pickle", config=config, tensors=tensors)
+
+
+def _mapping(value: object) -> Mapping[object, object] | None:
+    """The entries of a dictionary, in any of the ways in which these files have them."""
+    if isinstance(value, dict):
+        return value
+    names = (GlobalName("collections", "OrderedDict"), GlobalName("dnnlib.util", "EasyDict"))
+    if isinstance(value, Node) and value.callee in names:
+        return value.entries
+    return None
+
+
+def _module(value: object, name: str) -> PickledModule:
+    """Match the node of a persistent module."""
+    if not is_call(value, "torch_utils.persistence", "_reconstruct_persistent_obj"):
+        raise unsupported(f"has no network module as {name}, so it is no StyleGAN2 checkpoint")
+    assert isinstance(value, Node)
+    meta = _mapping(value.arguments[0]) if len(value.arguments) == 1 else None
+    if meta is None or meta.get("type") != "class":
+        raise damaged(f"is damaged: {name} is not described as a class")
+    version = meta.get("version")
+    if version != PERSISTENCE_VERSION:
+        shown = version if isinstance(version, int) else "unknown"
+        raise unsupported(f"has modules of version {shown}, but {PERSISTENCE_VERSION} is expected")
+    class_name, state = meta.get("class_name"), _mapping(meta.get("state"))
+    if not isinstance(class_name, str) or state is None:
+        raise damaged(f"is damaged: {name} has no state")
+    parts = [_mapping(state.get(part)) for part in ("_parameters", "_buffers", "_modules")]
+    parameters, buffers, children = parts
+    if parameters is None or buffers is None or children is None:
+        raise damaged(f"is damaged: {name} is no torch module")
+    return PickledModule(class_name, state, {**parameters, **buffers}, children)
+
+
+def _find_generator(top: object) -> PickledModule:
+    """The generator in what the file holds.
+
+    Raises:
+        Refusal: if there is none; the reason names what there is instead.
+    """
+    entries = _mapping(top)
+    if entries is None:
+        raise name_top_level(top)
+    if entries.get("G_ema") is None:
+        raise name_top_level(entries)
+    root = _module(entries["G_ema"], "G_ema")
+    missing = {"mapping", "synthesis"} - set(root.children)
+    synthesis = None if missing else _module(root.children["synthesis"], "synthesis")
+    if synthesis is None or "b4" not in synthesis.children:
+        raise name_family(root.class_name, root.children, synthesis.children if synthesis else {})
+    return root
+
+
+class _Facts:
+    """What layers say about their arithmetic, gathered from all of them."""
+
+    def __init__(self) -> None:
+        self.lr_multipliers: set[float] = set()
+        self.conv_clamps: set[float | None] = set()
+
+    def check(self) -> None:
+        """Refuse what one configuration cannot express."""
+        if not self.lr_multipliers:
+            raise unsupported("has no layers in its mapping network")
+        if len(self.lr_multipliers) != 1 or len(self.conv_clamps) != 1:
+            raise unsupported("has layers of different clamp or learning-rate multiplier")
+
+    @property
+    def lr_multiplier(self) -> float:
+        return next(iter(self.lr_multipliers))
+
+    @property
+    def conv_clamp(self) -> float | None:
+        return next(iter(self.conv_clamps))
+
+
+class _Collector:
+    """Gathers tensors and facts on the walk over the known modules.
+
+    Args:
+        budget: instructions left for the nested pickles.
+        max_bytes: how much data all tensors together may have; the size of the file, so that a file
+            cannot grow by having many tensors share the same bytes.
+    """
+
+    def __init__(self, budget: OpcodeBudget, *, max_bytes: int) -> None:
+        self.recipes: dict[str, TensorRecipe] = {}
+        self.facts = _Facts()
+        self._budget = budget
+        self._bytes_left = max_bytes
+
+    def take(self, module: PickledModule, prefix: str) -> None:
+        """Take the tensors of one module; check its resampling filter, which is not kept."""
+        for name, value in module.tensors.items():
+            key = f"{prefix}.{name if isinstance(name, str) else '?'}"
+            if value is None:
+                continue
+            recipe = read_tensor(value, printable(key), self._budget)
+            self._bytes_left -= len(recipe.data)
+            if self._bytes_left < 0:
+                raise damaged("is damaged: its tensors share their data")
+            if name != RESAMPLE_FILTER:
+                self.recipes[key] = recipe
+            elif not _is_usual_filter(recipe, key):
+                raise unsupported(f"has another resampling filter than [1, 3, 3, 1] in {prefix}")
+
+    def fully_connected(self, value: object, prefix: str, *, activation: str) -> float:
+        """Take a fully connected layer and return its learning-rate multiplier."""
+        layer = _module(value, prefix)
+        self.take(layer, prefix)
+        _expect(layer, prefix, "activation", activation)
+        weight = self.recipes.get(f"{prefix}.weight")
+        multiplier = read_number(layer.state.get("bias_gain"), f"{prefix}.bias_gain")
+        gain = read_number(layer.state.get("weight_gain"), f"{prefix}.weight_gain")
+        if weight is None or len(weight.size) != 2 or multiplier is None or gain is None:
+            raise damaged(f"is damaged: {prefix} is no fully connected layer")
+        if not math.isclose(gain, multiplier / math.sqrt(weight.size[1]), rel_tol=1e-6):
+            raise unsupported(f"has an unusual weight gain of {gain:g} in {prefix}")
+        return multiplier
+
+    def affine(self, layer: PickledModule, prefix: str) -> None:
+        """Take the layer that makes a style of w."""
+        key = f"{prefix}.affine"
+        if self.fully_connected(layer.children.get("affine"), key, activation="linear") != 1:
+            raise unsupported(f"has an unusual learning-rate multiplier in {key}")
+
+    def convolution(self, value: object, prefix: str) -> None:
+        """Take a modulated convolution."""
+        layer = _module(value, prefix)
+        self.take(layer, prefix)
+        _expect(layer, prefix, "activation", "lrelu")
+        _expect(layer, prefix, "up", 2 if prefix.endswith("conv0") else 1)
+        _expect(layer, prefix, "use_noise", f"{prefix}.noise_const" in self.recipes)
+        gain = read_number(layer.state.get("act_gain"), f"{prefix}.act_gain")
+        if gain is not None and not math.isclose(gain, GAIN, rel_tol=1e-6):
+            raise unsupported(f"has an unusual activation gain of {gain:g} in {prefix}")
+        self._clamp(layer, prefix)
+        self.affine(layer, prefix)
+
+    def to_rgb(self, value: object, prefix: str) -> None:
+        """Take a toRGB layer."""
+        layer = _module(value, prefix)
+        self.take(layer, prefix)
+        weight = self.recipes.get(f"{prefix}.weight")
+        gain = read_number(layer.state.get("weight_gain"), f"{prefix}.weight_gain")
+        if weight is None or len(weight.size) != 4 or gain is None:
+            raise damaged(f"is damaged: {prefix} is no toRGB layer")
+        if not math.isclose(gain, 1 / math.sqrt(weight.size[1]), rel_tol=1e-6):
+            raise unsupported(f"has an unusual weight gain of {gain:g} in {prefix}")
+        self._clamp(layer, prefix)
+        self.affine(layer, prefix)
+
+    def _clamp(self, layer: PickledModule, prefix: str) -> None:
+        clamp = read_number(layer.state.get("conv_clamp"), f"{prefix}.conv_clamp")
+        self.facts.conv_clamps.add(clamp)
+
+
+def _is_usual_filter(recipe: TensorRecipe, key: str) -> bool:
+    taps = filter_taps()
+    return recipe.size == tuple(taps.shape) and torch.allclose(recipe.tensor(key), taps)
+
+
+def _expect(module: PickledModule, prefix: str, attribute: str, expected: object) -> None:
+    found = module.state.get(attribute)
+    if type(found) is not type(expected) or found != expected:
+        shown = printable(str(found)) if isinstance(found, str | int | None) else "something else"
+        raise unsupported(f"has {attribute} {shown} in {prefix}, but only {expected} is supported")
+
+
+def _collect(root: PickledModule, collector: _Collector) -> None:
+    """Walk over the modules of a generator by their names."""
+    mapping = _module(root.children["mapping"], "mapping")
+    collector.take(mapping, "mapping")
+    if "embed" in mapping.children:
+        key = "mapping.embed"
+        if collector.fully_connected(mapping.children["embed"], key, activation="linear") != 1:
+            raise unsupported(f"has an unusual learning-rate multiplier in {key}")
+    for index in range(MAX_MAPPING_LAYERS):
+        child = mapping.children.get(f"fc{index}")
+        if child is None:
+            break
+        multiplier = collector.fully_connected(child, f"mapping.fc{index}", activation="lrelu")
+        collector.facts.lr_multipliers.add(multiplier)
+    synthesis = _module(root.children["synthesis"], "synthesis")
+    resolution = LEAST_RESOLUTION
+    while f"b{resolution}" in synthesis.children:
+        _collect_block(synthesis.children[f"b{resolution}"], resolution, collector)
+        resolution *= 2
+
+
+def _collect_block(value: object, resolution: int, collector: _Collector) -> None:
+    prefix = f"synthesis.b{resolution}"
+    block = _module(value, prefix)
+    architecture = block.state.get("architecture")
+    if architecture != "skip":
+        shown = printable(architecture) if isinstance(architecture, str) else "unknown"
+        raise unsupported(
+            f"is a StyleGAN2 generator with the architecture '{shown}', "
+            "but only 'skip', which nearly all public models have, is supported"
+        )
+    collector.take(block, prefix)
+    if resolution > LEAST_RESOLUTION:
+        collector.convolution(block.children.get("conv0"), f"{prefix}.conv0")
+    collector.convolution(block.children.get("conv1"), f"{prefix}.conv1")
+    collector.to_rgb(block.children.get("torgb"), f"{prefix}.torgb")

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""StyleGAN2 generators in safetensors files: this project's own container.
+
+Tensors are float32 under the key names of the public PyTorch state dict.  The metadata have
+`format` "pt", `architecture` "stylegan2", and `config`, a JSON object with what the shapes do not
+tell, and with sizes once more, against which the shapes are checked:
+
+    z_dim c_dim w_dim img_h img_w img_channels num_layers    integers
+    lr_multiplier                                            number
+    conv_clamp                                               number or null
+    architecture                                             "skip"
+    use_noise                                                boolean
+    label_mode                                               "none" or "embed"
+    source_sha256 license_note                               text, may be empty
+
+Reading is done by the safetensors library.  Writing is done here: the library writes the metadata
+in random order, and a model is named by its hash, so equal models shall be equal files.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..config import GeneratorConfig
+from ..errors import ModelError, ModelErrorKind
+from .layout import Checkpoint, check_finite, check_shapes, config_from_shapes
+from .refusal import damaged, printable, unsupported
+
+FORMAT = "pt"
+ARCHITECTURE = "stylegan2"
+MAX_CONFIG_CHARACTERS = 65536
+_DTYPES = ("F16", "BF16", "F32", "F64")
+
+
+def read_safetensors(path: Path) -> Checkpoint:
+    """Read a generator.
+
+    Raises:
+        Refusal: if the file is damaged or holds something else.
+        OSError: if it cannot be read.
+    """
+    try:
+        with safe_open(path, framework=FORMAT) as file:
+            metadata = _read_metadata(file.metadata() or {})
+            slices = {key: file.get_slice(key) for key in list(file.keys())}
+            config = _read_config(slices, metadata)
+            tensors = {key: file.get_tensor(key).to(torch.float32) for key in slices}
+    except SafetensorError as error:
+        raise damaged(f"is truncated or damaged ({printable(str(error))}); get it again") from error
+    for key, tensor in tensors.items():
+        check_finite(key, tensor)
+    return Checkpoint(
+        container="safetensors",
+        config=config,
+        tensors=tensors,
+        source_sha256=metadata["source_sha256"],
+        license_note=metadata["license_note"],
+    )
+
+
+def _read_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Parse and type-check the `config` of the metadata."""
+    architecture = metadata.get("architecture")
+    if architecture != ARCHITECTURE:
+        found = f"the architecture {printable(architecture)}" if architecture else "no architecture"
+        raise unsupported(
+            f"is a safetensors file with {found} in its metadata, not a StyleGAN2 generator "
+            "written by `python -m engine convert`"
+        )
+    text = metadata.get("config", "")
+    try:
+        config = json.loads(text) if len(text) <= MAX_CONFIG_CHARACTERS else None
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise damaged("is damaged: the config in its metadata is no JSON object")
+    for key, example in describe_config(_EXAMPLE).items():
+        if key not in config:
+            raise damaged(f"is damaged: the config in its metadata lacks {key}")
+        if not _is_like(config[key], example):
+            raise damaged(f"is damaged: the config in its metadata has an unusable {key}")
+    return config
+
+
+def _is_like(value: object, example: object) -> bool:
+    """Whether a value of the JSON has the type that the example shows."""
+    if isinstance(example, float):
+        return type(value) in (int, float) or value is None
+    return type(value) is type(example)
+
+
+def _read_config(slices: Mapping[str, Any], metadata: Mapping[str, Any]) -> GeneratorConfig:
+    """Derive the configuration from the shapes, and hold it against the metadata."""
+    for key, part in slices.items():
+        if part.get_dtype() not in _DTYPES:
+            raise unsupported(
+                f"has {printable(key)} as {part.get_dtype()}, "
+                "but floating-point numbers are expected"
+            )
+    multiplier = metadata["lr_multiplier"]
+    if multiplier is None or not math.isfinite(multiplier):
+        raise damaged("is damaged: the config in its metadata has an unusable lr_multiplier")
+    if metadata["architecture"] != "skip" or metadata["label_mode"] not in ("none", "embed"):
+        raise unsupported("is a StyleGAN2 generator of a kind that a later version writes")
+    shapes = {key: tuple(part.get_shape()) for key, part in slices.items()}
+    config = config_from_shapes(
+        shapes, lr_multiplier=float(multiplier), conv_clamp=metadata["conv_clamp"]
+    )
+    check_shapes(shapes, config)
+    for key, value in describe_config(config).items():
+        if key not in ("source_sha256", "license_note") and metadata[key] != value:
+            raise damaged(
+                f"is damaged: the config in its metadata has {key} {printable(str(metadata[key]))}"
+                f", but its tensors are for {value}"
+            )
+    return config
+
+
+def describe_config(
+    config: GeneratorConfig, *, source_sha256: str = "", license_note: str = ""
+) -> dict[str, object]:
+    """The `config` object of the metadata."""
+    _, height, width = config.img_shape
+    return {
+        "z_dim": config.z_dim,
+        "c_dim": config.c_dim,
+        "w_dim": config.w_dim,
+        "img_h": height,
+        "img_w": width,
+        "img_channels": config.img_channels,
+        "num_layers": config.num_layers,
+        "lr_multiplier": config.lr_multiplier,
+        "conv_clamp": config.conv_clamp,
+        "architecture": "skip",
+        "use_noise": config.use_noise,
+        "label_mode": "embed" if config.c_dim else "none",
+        "source_sha256": source_sha256,
+        "license_note": license_note,
+    }
+
+
+_EXAMPLE = GeneratorConfig(img_resolution=4, channels=(1,), conv_clamp=1.0)
+"""Only the types of its fields matter."""
+
+
+def write_safetensors(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a generator, whole or not at all.
+
+    Args:
+        path: the file to make or replace.
+        checkpoint: what to write; `container` does not matter.
+
+    Raises:
+        ModelError: if the file cannot be written.
+    """
+    tensors = {
+        key: tensor.detach().to("cpu", torch.float32).contiguous()
+        for key, tensor in sorted(checkpoint.tensors.items())
+    }
+    header = _header(checkpoint, tensors)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            with partial.open("xb") as file:
+                file.write(struct.pack("<Q", len(header)) + header)
+                for tensor in tensors.values():
+                    file.write(tensor.numpy().astype("<f4", copy=False).tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ModelError(ModelErrorKind.WRITE, f"{path} cannot be written: {reason}.") from error
+
+
+def _header(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> bytes:
+    """The JSON header, padded so that the data begin at a multiple of eight bytes."""
+    config = describe_config(
+        checkpoint.config,
+        source_sha256=checkpoint.source_sha256,
+        license_note=checkpoint.license_note,
+    )
+    header: dict[str, object] = {
+        "__metadata__": {
+            "format": FORMAT,
+            "architecture": ARCHITECTURE,
+            "config": json.dumps(config),
+        }
+    }
+    offset = 0
+    for key, tensor in tensors.items():
+        end = offset + 4 * tensor.numel()
+        header[key] = {
+            "dtype": "F32",
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, end],
+        }
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return text + b" " * (-len(text) % 8)

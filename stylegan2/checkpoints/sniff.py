@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a file is, by its first bytes.
+
+Names and extensions say nothing: people rename `.pt` to `.pkl`, and a failed download is a web page
+called `ffhq.pkl`.  So the content decides, and whatever cannot be read is named as what it is.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zipfile
+from enum import Enum, auto
+from pathlib import Path
+
+from ..errors import ModelErrorKind
+from .old_pickle import first_global
+from .pickled_tensor import TORCH_MAGIC
+from .refusal import Refusal, damaged, unsafe, unsupported
+
+HEAD_BYTES = 1024
+MAX_FILE_BYTES = 2 << 30
+MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
+"""The limit that the format itself sets."""
+
+WANTED = "a StyleGAN2 .pkl (StyleGAN2-ADA or StyleGAN3 repository) or .safetensors is wanted"
+
+# The first value of `torch.save`'s older container, behind a pickle's protocol.
+_TORCH_MAGIC_BYTES = TORCH_MAGIC.to_bytes(10, "little")
+_OLD_PICKLE = re.compile(rb"c[\w.]+\n[\w.]+\n|[(\]}ciSVIFLN]")
+
+_FOREIGN: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"RIFF", "a WebP image or other RIFF file"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
+    (b"\x1f\x8b", "a gzip archive; unpack it first"),
+    (b"\xfd7zXZ\x00", "an xz archive; unpack it first"),
+    (b"Rar!", "a RAR archive; unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed; unpack it first"),
+    (b"\x89HDF\r\n", "an HDF5 (Keras) file"),
+    (b"BLENDER", "a Blender file"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"%PDF", "a PDF document"),
+)
+
+
+class Container(Enum):
+    """The containers that there is a reader for."""
+
+    PICKLE = auto()
+    SAFETENSORS = auto()
+
+
+def sniff(path: Path) -> Container:
+    """Look at a file and say how to read it.
+
+    Raises:
+        Refusal: if the file is none that can be read; the reason says what it is instead.
+        OSError: if the file cannot be opened.
+    """
+    if path.is_dir():
+        raise Refusal(ModelErrorKind.MISSING, f"is a folder; {WANTED}")
+    if path.exists() and not path.is_file():
+        raise Refusal(ModelErrorKind.MISSING, f"is not a regular file; {WANTED}")
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        size = path.stat().st_size
+        file.seek(max(size - 1, 0))
+        last = file.read(1)
+    if size > MAX_FILE_BYTES:
+        raise damaged(f"has {size / 2**30:.1f} GiB, more than any StyleGAN2 checkpoint; {WANTED}")
+    if head[:1] == b"\x80" and (len(head) < 2 or 2 <= head[1] <= 5):
+        if head[2:4] == b"\x8a\x0a" and head[4:14] == _TORCH_MAGIC_BYTES:
+            raise _torch_save()
+        return Container.PICKLE
+    if _is_safetensors(head):
+        return Container.SAFETENSORS
+    raise _foreign(path, head, last)
+
+
+def _is_safetensors(head: bytes) -> bool:
+    if len(head) < 9 or head[8:9] != b"{":
+        return False
+    (length,) = struct.unpack("<Q", head[:8])
+    return bool(length <= MAX_SAFETENSORS_HEADER_BYTES)
+
+
+def _torch_save() -> Refusal:
+    return unsupported(f"was written by torch.save (.pt), which is not read yet; {WANTED}")
+
+
+def _foreign(path: Path, head: bytes, last: bytes) -> Refusal:
+    """The reason why a file that no reader takes is not one."""
+    if not head:
+        return Refusal(ModelErrorKind.NOT_A_MODEL, "is empty; download it again")
+    if head.startswith(b"version https://git-lfs"):
+        return Refusal(
+            ModelErrorKind.NOT_A_MODEL,
+            "is a Git LFS pointer and not the model itself; run `git lfs pull`, or download the "
+            "file from the web page of its repository",
+        )
+    if head.startswith(b"PK"):
+        return _zip(path)
+    for magic, what in _FOREIGN:
+        if head.startswith(magic):
+            return Refusal(ModelErrorKind.NOT_A_MODEL, f"is {what}; {WANTED}")
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith(b"<"):
+        return Refusal(
+            ModelErrorKind.NOT_A_MODEL,
+            "is a web page (HTML) and not a model; the download needs a confirmation or a login "
+            "in the browser, so download it again there",
+        )
+    if last == b"." and _OLD_PICKLE.match(head):
+        return _old_pickle(path)
+    if not head.strip(b"\x00"):
+        return Refusal(
+            ModelErrorKind.NOT_A_MODEL, "begins with zeros, as an unfinished download does"
+        )
+    what = "a text file" if _is_text(head) else "not a model file of a known kind"
+    return Refusal(ModelErrorKind.NOT_A_MODEL, f"is {what}; {WANTED}")
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        return head.decode("ascii").replace("\n", "").replace("\r", "").isprintable()
+    except UnicodeDecodeError:
+        return False
+
+
+def _zip(path: Path) -> Refusal:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return damaged("is a truncated or damaged zip archive; download it again")
+    if any(name.endswith("data.pkl") for name in names):
+        return _torch_save()
+    if names and all(name.endswith(".npy") for name in names):
+        return Refusal(ModelErrorKind.NOT_A_MODEL, f"is a NumPy .npz file of arrays; {WANTED}")
+    return Refusal(ModelErrorKind.NOT_A_MODEL, f"is a zip archive; unpack it first, {WANTED}")
+
+
+def _old_pickle(path: Path) -> Refusal:
+    """The reason for a file that begins and ends as pickles of protocol 0 and 1 do."""
+    name = first_global(path.read_bytes())
+    if name is not None:
+        return unsafe(name)
+    return Refusal(ModelErrorKind.NOT_A_MODEL, f"is not a model file of a known kind; {WANTED}")

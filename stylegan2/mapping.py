@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mapping network: from a latent z (and a label) to the latents w that steer the synthesis."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .config import GeneratorConfig
+from .layers import FullyConnectedLayer
+from .shapes import check_shape
+
+EPSILON = 1e-8
+
+
+def normalize_second_moment(x: Tensor) -> Tensor:
+    """Scale each row of `N x D` to a mean square of one."""
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + EPSILON)
+
+
+class MappingNetwork(nn.Module):
+    """Fully connected layers on the normalised latent, and truncation towards the mean w.
+
+    `w_avg` (`w_dim`, float32) is the mean of w over many z; whoever trains a model sets it.
+    """
+
+    w_avg: Tensor
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        features = config.z_dim
+        if config.c_dim:
+            assert config.embed_features is not None  # filled in by GeneratorConfig
+            self.embed = FullyConnectedLayer(config.c_dim, config.embed_features)
+            features += config.embed_features
+        for index in range(config.num_layers):
+            last = index == config.num_layers - 1
+            width = config.w_dim if last else config.mapping_features
+            assert width is not None  # filled in by GeneratorConfig
+            layer = FullyConnectedLayer(
+                features, width, activate=True, lr_multiplier=config.lr_multiplier
+            )
+            self.add_module(f"fc{index}", layer)
+            features = width
+        self.register_buffer("w_avg", torch.zeros(config.w_dim))
+
+    def forward(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> Tensor:
+        """Map latents to the w of every layer.
+
+        Args:
+            z: `N x z_dim` float32, usually standard normal.
+            c: `N x c_dim` float32 label, usually one-hot; needed by models with labels only.
+            truncation_psi: distance from the mean, 1 leaves w alone, 0 gives the mean
+                (Karras et al., "A Style-Based Generator Architecture", appendix B).
+            truncation_cutoff: how many w, counted from the first, are truncated; None means all.
+
+        Returns:
+            ws: `N x num_ws x w_dim` float32.
+
+        Raises:
+            ValueError: if a shape is wrong or the label of a model with labels is missing.
+        """
+        check_shape("z", z, ("N", self.config.z_dim))
+        x = normalize_second_moment(z)
+        if self.config.c_dim:
+            x = torch.cat([x, self._embed_label(c, len(z))], dim=1)
+        elif c is not None:
+            check_shape("c", c, (len(z), 0))
+        for index in range(self.config.num_layers):
+            x = self.get_submodule(f"fc{index}")(x)
+        ws = x.unsqueeze(1).repeat(1, self.config.num_ws, 1)
+        return self._truncate(ws, truncation_psi, truncation_cutoff)
+
+    def _embed_label(self, c: Tensor | None, count: int) -> Tensor:
+        if c is None:
+            raise ValueError(
+                f"this model has labels: c of shape {count} x {self.config.c_dim} is needed"
+            )
+        check_shape("c", c, (count, self.config.c_dim))
+        return normalize_second_moment(self.embed(c))
+
+    def _truncate(self, ws: Tensor, psi: float, cutoff: int | None) -> Tensor:
+        if psi == 1:
+            return ws
+        truncated = self.w_avg + psi * (ws - self.w_avg)
+        if cutoff is None or cutoff >= ws.shape[1]:
+            return truncated
+        if cutoff < 0:
+            raise ValueError(f"truncation_cutoff must not be negative, but is {cutoff}")
+        return torch.cat([truncated[:, :cutoff], ws[:, cutoff:]], dim=1)

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small checkpoints of the public formats, and what their own software computes from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+FOLDER = Path(__file__).parents[1] / "data" / "golden"
+NAMES = ("ada_r64", "ada_cond_r32", "sg3repo_r32", "sg3repo_cond_r64")
+
+
+def golden_path(name: str) -> Path:
+    """The checkpoint of that name."""
+    return FOLDER / f"{name}.pkl"
+
+
+def golden_arrays(name: str) -> dict[str, Tensor]:
+    """Inputs and outputs that belong to it."""
+    with np.load(FOLDER / f"{name}.npz") as arrays:
+        return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+
+
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    """Greatest difference, as a part of the greatest magnitude expected."""
+    assert found.shape == expected.shape
+    return float((found - expected).abs().max() / expected.abs().max())
