@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: `python -m engine serve|drag|sample|info|convert`.
+
+Exit codes: 0 done, 1 could not be done (a sentence on standard error says why), 2 wrong arguments,
+130 interrupted.  Torch is imported by the commands that need it, when they run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+from .drag_options import DragOptions
+
+_OPTION_HELP = {
+    "method": "drag method",
+    "latent_space": "w+ (each layer by itself) or w (one change for all layers)",
+    "num_layers": "how many of the first layers may change",
+    "feature_resolution": "feature block to read, 0 for the usual one",
+    "r1": "radius of the supervised disc, feature pixels",
+    "r2": "half-width of the tracking window, feature pixels",
+    "step_length": "how far one step pushes, feature pixels",
+    "step_size": "learning rate on the latent",
+    "mask_weight": "weight of changes in the fixed area",
+    "tolerance_px": "a handle this near to its target has arrived, image pixels",
+    "max_steps": "give up after so many steps, 0 for no limit",
+    "patience": "give up after so many steps without progress, 0 for never",
+}
+
+Pair = tuple[tuple[float, float], tuple[float, float]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parsed = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    try:
+        return run(parsed)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m engine",
+        description="Drag points of a StyleGAN2 image from where they are to where they should be.",
+        epilog="Exit codes: 0 done, 1 could not be done, 2 wrong arguments, 130 interrupted.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands)
+    _add_drag(commands)
+    _add_sample(commands)
+    _add_info(commands)
+    _add_convert(commands)
+    return parser
+
+
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="work for Blender, which starts this itself",
+        description="Read port and token as one JSON line from standard input, connect to "
+        "127.0.0.1 there, and serve requests until standard input or the connection ends.",
+    )
+    _add_device(serve)
+    serve.set_defaults(run=_serve)
+
+
+def _add_drag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    drag = commands.add_parser(
+        "drag",
+        help="drag points and write the frames",
+        description="Drag points of the image of a seed. Writes drag_0001.png and so on, one for "
+        "each step, track.npz, and contact_sheet.png into the output folder.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    _add_image(drag)
+    drag.add_argument(
+        "--pair",
+        action="append",
+        required=True,
+        type=_pair,
+        metavar="X,Y:X,Y",
+        dest="pairs",
+        help="handle and target in image pixels from the top left corner; may be repeated",
+    )
+    drag.add_argument("--mask", type=Path, help="image of the same size, white = may change")
+    drag.add_argument("--out", type=Path, required=True, help="folder to write to")
+    _add_device(drag)
+    options = drag.add_argument_group("options of the drag")
+    for item in fields(DragOptions):
+        assert item.default is not MISSING
+        options.add_argument(
+            "--" + item.name.replace("_", "-"),
+            type=type(item.default),
+            default=item.default,
+            metavar=type(item.default).__name__.upper(),
+            help=_OPTION_HELP[item.name],
+        )
+    drag.set_defaults(run=_guarded("drag"))
+
+
+def _add_sample(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sample = commands.add_parser(
+        "sample",
+        help="write the image of a seed",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    _add_image(sample)
+    sample.add_argument("--out", type=Path, required=True, help="PNG file to write")
+    _add_device(sample)
+    sample.set_defaults(run=_guarded("sample"))
+
+
+def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    info = commands.add_parser("info", help="say what is in a checkpoint")
+    info.add_argument("model", help="a checkpoint file, or `suzanne`, the built-in model")
+    info.set_defaults(run=_guarded("info"))
+
+
+def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    convert = commands.add_parser(
+        "convert",
+        help="turn a .pkl checkpoint into .safetensors",
+        description="Read a checkpoint without running any code in it and write the generator as "
+        "a .safetensors file, which other programs can load without that care.",
+    )
+    convert.add_argument("source", type=Path, help="the checkpoint to read")
+    convert.add_argument("destination", type=Path, help="the .safetensors file to write")
+    convert.set_defaults(run=_guarded("convert"))
+
+
+def _add_image(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", default="suzanne", help="a checkpoint file, or the built-in model"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the image")
+    parser.add_argument(
+        "--psi", type=float, default=0.7, help="truncation: 1 none, 0 the average image"
+    )
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="CPU threads, 0 for one for each core"
+    )
+
+
+def _pair(text: str) -> Pair:
+    """`x,y:x,y` as two points."""
+    try:
+        points = [tuple(float(value) for value in part.split(",")) for part in text.split(":")]
+        (handle_x, handle_y), (target_x, target_y) = points
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a pair; expected handle and target like 30,40:44,40"
+        ) from None
+    return (handle_x, handle_y), (target_x, target_y)
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from .server import serve
+
+    return serve(parsed.device, parsed.threads)
+
+
+def _guarded(name: str) -> Callable[[argparse.Namespace], int]:
+    """A command of `commands`, imported when it is called, its errors turned into sentences."""
+
+    def run(parsed: argparse.Namespace) -> int:
+        from . import commands
+
+        return commands.run(name, parsed)
+
+    return run

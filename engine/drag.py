@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The drag loop: move handles to targets by optimising the latent of a generator.
+
+Options in, result out, a callback for each step; no sockets, no files, no Blender.  One step is one
+forward and one backward pass, in the order of Pan et al., "Drag Your GAN": features of the latent,
+handles found on *these* features, loss at the handles just found, gradient, Adam.  (Tracking on the
+features of before the update, a common mistake, lags by a step and costs a second forward.)
+
+Row 0 of every record is the start, unchanged.  Everything of a drag (references, optimiser moments)
+is made new for each drag.  On the CPU the result depends on nothing but the arguments and the
+number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylegan2 import Generator
+
+from .adam import Adam
+from .arrays import ByteArray, FloatArray
+from .drag_options import DragOptions
+from .errors import RequestError
+from .feature_source import FeatureSource, FullMapSource, feature_block
+from .inputs import check_latent, check_mask, check_points
+from .methods import METHODS
+
+_PROGRESS = 0.01
+"""A step counts as progress if it brings the mean distance down by this part of the tolerance."""
+
+
+class DragStatus(StrEnum):
+    """How a drag has ended."""
+
+    REACHED = "reached"
+    STALLED = "stalled"
+    STEP_LIMIT = "step_limit"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DragStep:
+    """One step, for the callback.
+
+    Attributes:
+        step: 0 for the start.
+        loss: of this step's features.
+        handles_px: `P x 2` float32, where the handles are now.
+        distance_px: how far the farthest handle is from its target.
+        latent: `num_ws x w_dim` float32 on the generator's device, the latent of this step.
+    """
+
+    step: int
+    loss: float
+    handles_px: FloatArray
+    distance_px: float
+    latent: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class DragResult:
+    """What a drag has reached; T rows, from the start to the step that the drag ends with.
+
+    A drag that reached nothing better ends at its best step: later rows are left out.  One that
+    the person stopped ends where it was.
+
+    Attributes:
+        reason: one sentence for the person.
+        latents: `T x num_ws x w_dim` float32.
+        num_layers: how many of the first rows of a latent were free to change.
+        handles_px: `T x P x 2` float32.
+        distances_px: `T` float32, the farthest handle's distance to its target.
+        losses: `T` float32.
+        best_index: the row with the least mean distance.
+        seconds: of the whole loop.
+    """
+
+    status: DragStatus
+    reason: str
+    latents: FloatArray
+    num_layers: int
+    handles_px: FloatArray
+    distances_px: FloatArray
+    losses: FloatArray
+    best_index: int
+    seconds: float
+
+
+def drag(
+    generator: Generator,
+    latent: FloatArray,
+    handles_px: FloatArray,
+    targets_px: FloatArray,
+    options: DragOptions,
+    *,
+    mask: ByteArray | None = None,
+    on_step: Callable[[DragStep], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> DragResult:
+    """Drag points of an image.
+
+    Args:
+        generator: frozen, on the device to compute on.
+        latent: `num_ws x w_dim` float32.
+        handles_px: `P x 2` float, image pixels, inside the image.
+        targets_px: the same, one for each handle.
+        mask: `H x W` uint8 of the image's size, 255 = may change, 0 = stays; None for no limits.
+        on_step: called with every step; what it raises ends the drag and is passed on.
+        should_stop: asked once a step; True ends the drag where it is.
+
+    Raises:
+        RequestError: the arguments do not fit the generator or each other.
+    """
+    started = time.monotonic()
+    handles, targets = check_points(generator, handles_px, targets_px)
+    start = check_latent(generator, latent)
+    loop = _Loop(generator, start, handles, targets, options, check_mask(generator, mask))
+    status, reason = loop.run(on_step, should_stop)
+    return loop.record.result(status, reason, time.monotonic() - started)
+
+
+class _Loop:
+    """One drag in progress: the optimised offset, the method, and the record."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        start: Tensor,
+        handles_px: Tensor,
+        targets_px: Tensor,
+        options: DragOptions,
+        fixed: Tensor | None,
+    ) -> None:
+        try:
+            block = feature_block(generator, options.feature_resolution)
+        except ValueError as error:
+            raise RequestError(f"feature_resolution: {error}") from None
+        self._options = options
+        self._start = start
+        self._targets_px = targets_px
+        self._layers = min(options.num_layers, generator.num_ws)
+        rows = 1 if options.latent_space == "w" else self._layers
+        self._offset = start.new_zeros(rows, start.shape[1]).requires_grad_()
+        self._adam = Adam(self._offset, options.step_size)
+        fixed = fixed if options.mask_weight else None
+        self._source: FeatureSource = FullMapSource(generator, block, start, fixed)
+        grid = self._source.grid
+        self._method = METHODS[options.method](options, grid)
+        self._handles = grid.to_feature(handles_px)
+        self._targets = grid.to_feature(targets_px)
+        self.record = _Record(start, self._layers)
+
+    def run(
+        self, on_step: Callable[[DragStep], None] | None, should_stop: Callable[[], bool] | None
+    ) -> tuple[DragStatus, str]:
+        """Step until a rule says to stop."""
+        step = 0
+        while True:
+            ws = self._latent()
+            loss, report = self._observe(ws, step == 0)
+            if not np.isfinite(report).all():
+                return DragStatus.STALLED, self._not_finite(step)
+            self.record.add(self._offset, report)
+            if on_step is not None:
+                on_step(self.record.step(ws))
+            ending = self._ending(step, should_stop)
+            if ending is not None:
+                return ending
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._adam.step()
+            step += 1
+
+    def _latent(self) -> Tensor:
+        changed = self._start[: self._layers] + self._offset
+        return torch.cat([changed, self._start[self._layers :]])
+
+    @torch.enable_grad()
+    def _observe(self, ws: Tensor, is_first: bool) -> tuple[Tensor, FloatArray]:
+        """One look at a latent: the loss, and all numbers to report in a single transfer.
+
+        The report is loss, then each handle's x, y in image pixels and its distance to its target:
+        `1 + 3 P` float32.
+        """
+        view = self._source.observe(ws, self._handles, self._method.radius)
+        if is_first:
+            self._method.begin(view, self._handles)
+        self._handles, loss = self._method.look(view, self._handles, self._targets)
+        loss = loss + self._options.mask_weight * view.fixed_change()
+        handles_px = self._source.grid.to_image(self._handles)
+        distances = (handles_px - self._targets_px).norm(dim=1)
+        report = torch.cat([loss.detach()[None], handles_px.flatten(), distances])
+        return loss, report.cpu().numpy()
+
+    def _ending(
+        self, step: int, should_stop: Callable[[], bool] | None
+    ) -> tuple[DragStatus, str] | None:
+        options, record = self._options, self.record
+        if record.farthest_px[-1] <= options.tolerance_px:
+            distance = f"within {options.tolerance_px:g} px of its target"
+            return DragStatus.REACHED, f"every handle is {distance} after {step} steps"
+        if should_stop is not None and should_stop():
+            return DragStatus.STOPPED, f"stopped by request at step {step}"
+        if options.max_steps and step >= options.max_steps:
+            text = f"the limit of {options.max_steps} steps was met; {record.closest()}"
+            return DragStatus.STEP_LIMIT, text
+        if options.patience and record.steps_without(_PROGRESS * options.tolerance_px) >= (
+            options.patience
+        ):
+            text = f"no progress in the last {options.patience} steps; {record.closest()}"
+            return DragStatus.STALLED, text
+        return None
+
+    def _not_finite(self, step: int) -> str:
+        if not self.record.losses:
+            raise RequestError("the model gives values that are not finite for this latent")
+        text = f"the numbers overflowed at step {step}; {self.record.closest()}"
+        return f"{text}; try a smaller step size than {self._options.step_size:g}"
+
+
+@dataclass
+class _Record:
+    """The rows so far."""
+
+    start: Tensor
+    num_layers: int
+    offsets: list[Tensor] = field(default_factory=list)
+    handles_px: list[FloatArray] = field(default_factory=list)
+    farthest_px: list[float] = field(default_factory=list)
+    mean_px: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    progress_at: int = 0
+    progress_px: float = math.inf
+
+    def add(self, offset: Tensor, report: FloatArray) -> None:
+        """Append one row from the loop's report."""
+        count = (len(report) - 1) // 3
+        distances = report[1 + 2 * count :]
+        self.offsets.append(offset.detach().clone())
+        self.losses.append(float(report[0]))
+        self.handles_px.append(report[1 : 1 + 2 * count].reshape(count, 2))
+        self.farthest_px.append(float(distances.max()))
+        self.mean_px.append(float(distances.mean()))
+
+    def steps_without(self, progress_px: float) -> int:
+        """How many steps the mean distance has not come down by `progress_px` or more."""
+        if self.mean_px[-1] <= self.progress_px - progress_px:
+            self.progress_px, self.progress_at = self.mean_px[-1], len(self.mean_px)
+        return len(self.mean_px) - self.progress_at
+
+    @property
+    def best_index(self) -> int:
+        """The row with the least mean distance."""
+        return int(np.argmin(self.mean_px))
+
+    def closest(self) -> str:
+        """Half a sentence about the best row."""
+        best = self.best_index
+        return f"the closest was step {best}, {self.mean_px[best]:.2f} px off on average"
+
+    def step(self, ws: Tensor) -> DragStep:
+        """The last row, for the callback."""
+        return DragStep(
+            step=len(self.losses) - 1,
+            loss=self.losses[-1],
+            handles_px=self.handles_px[-1],
+            distance_px=self.farthest_px[-1],
+            latent=ws.detach(),
+        )
+
+    def result(self, status: DragStatus, reason: str, seconds: float) -> DragResult:
+        """Everything up to the row that the drag ends with."""
+        keeps_all = status in (DragStatus.REACHED, DragStatus.STOPPED)
+        rows = len(self.losses) if keeps_all else self.best_index + 1
+        latents = self.start.cpu().numpy()[None].repeat(rows, axis=0)
+        latents[:, : self.num_layers] += torch.stack(self.offsets[:rows]).cpu().numpy()
+        return DragResult(
+            status=status,
+            reason=reason,
+            latents=latents,
+            num_layers=self.num_layers,
+            handles_px=np.stack(self.handles_px[:rows]),
+            distances_px=np.array(self.farthest_px[:rows], dtype=np.float32),
+            losses=np.array(self.losses[:rows], dtype=np.float32),
+            best_index=self.best_index,
+            seconds=seconds,
+        )

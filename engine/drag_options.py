@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every setting of a drag, with its unit, its default and its limits.
+
+The names and defaults are also those of the wire (``DragSettings`` in the protocol, which may
+import nothing from here); a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .errors import RequestError
+
+METHOD_NAMES = ("draggan",)
+"""Names of the methods in `methods.METHODS`; apart, so that reading options needs no torch."""
+
+LATENT_SPACES = ("w+", "w")
+_WIDEST = 64.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DragOptions:
+    """How to drag.
+
+    Lengths `r1`, `r2` and `step_length` are *feature pixels*: pixels of the feature block, 128 px
+    wide in the usual models, so that they mean the same at every image size.  `tolerance_px` is
+    *image pixels*.
+
+    Attributes:
+        method: one of `METHOD_NAMES`.
+        latent_space: ``w+``: each layer's w changes by itself; ``w``: one change for all of them.
+        num_layers: how many of the first w may change; those beyond the model's last are ignored.
+            The later ones hold colour and texture and stay.
+        feature_resolution: the block that is read, or 0 for the usual one: 128, or the last block
+            of a smaller model.
+        r1: radius of the disc around a handle whose content is pushed.
+        r2: half-width of the square in which a handle is searched for again.
+        step_length: how far motion supervision pushes at once.
+        step_size: Adam's learning rate on the latent.
+        mask_weight: weight of the change in the fixed area; 0 ignores the mask.
+        tolerance_px: a handle this near to its target has arrived.
+        max_steps: give up after so many steps; 0 for no limit.
+        patience: give up after so many steps without progress; 0 for never.
+
+    Raises:
+        RequestError: a value is out of range, or nothing would ever end the drag.
+    """
+
+    method: str = "draggan"
+    latent_space: str = "w+"
+    num_layers: int = 6
+    feature_resolution: int = 0
+    r1: float = 3.0
+    r2: float = 3.0
+    step_length: float = 1.0
+    step_size: float = 2e-3
+    mask_weight: float = 20.0
+    tolerance_px: float = 1.0
+    max_steps: int = 200
+    patience: int = 40
+
+    def __post_init__(self) -> None:
+        self._check_names()
+        for name, least, most in (
+            ("r1", 0.0, _WIDEST),
+            ("mask_weight", 0.0, 1e6),
+            ("tolerance_px", 0.0, math.inf),
+        ):
+            self._check(name, least, most, least_allowed=True)
+        for name, most in (("r2", _WIDEST), ("step_length", _WIDEST), ("step_size", 100.0)):
+            self._check(name, 0.0, most, least_allowed=False)
+        for name, least in (("num_layers", 1), ("max_steps", 0), ("patience", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise RequestError(f"{name} must be {least} or more, not {value}")
+        if not self.max_steps and not self.patience:
+            raise RequestError(
+                "a drag needs a rule that ends it: max_steps and patience must not both be 0"
+            )
+
+    def _check_names(self) -> None:
+        for name, value, known in (
+            ("method", self.method, METHOD_NAMES),
+            ("latent_space", self.latent_space, LATENT_SPACES),
+        ):
+            if value not in known:
+                raise RequestError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+        size = self.feature_resolution
+        if size and (size < 4 or size & (size - 1)):
+            raise RequestError(
+                f"feature_resolution must be 0 or a block's size (4, 8, 16, …), not {size}"
+            )
+
+    def _check(self, name: str, least: float, most: float, *, least_allowed: bool) -> None:
+        value = getattr(self, name)
+        above = value >= least if least_allowed else value > least
+        if not (above and value <= most and math.isfinite(value)):
+            relation = "from" if least_allowed else "above"
+            limit = f" to {most:g}" if math.isfinite(most) else " upwards"
+            raise RequestError(f"{name} must be {relation} {least:g}{limit}, not {value}")

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages on their way out: a thread that sends, so that nobody who reports waits for a socket.
+
+Latest wins for previews: one that is still unsent when the next of the same drag comes is dropped,
+so that a reader that is slow sees the newest image and not an old queue of them.  Everything else
+is sent in order and never dropped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from draggan_blender.protocol import encode
+from draggan_blender.protocol.messages import Message, Preview
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A message as bytes, and the drag if it is a preview."""
+
+    data: bytes
+    preview_of: int | None
+
+
+class Outbox:
+    """Owns the sending half of a connection."""
+
+    def __init__(self, send: Callable[[bytes], None], on_lost: Callable[[OSError], None]) -> None:
+        """Start the thread.
+
+        Args:
+            send: writes all bytes or raises `OSError`; called from the outbox's thread only.
+            on_lost: called once from that thread if `send` fails.
+        """
+        self._send = send
+        self._on_lost = on_lost
+        self._waiting: deque[_Item] = deque()
+        self._changed = threading.Condition()
+        self._sending = False
+        threading.Thread(target=self._run, name="outbox", daemon=True).start()
+
+    def put(self, message: Message) -> None:
+        """Queue a message; returns at once.
+
+        Raises:
+            LocalProtocolError: the message is larger than the protocol allows.
+        """
+        drag_id = message.drag_id if isinstance(message, Preview) else None
+        item = _Item(encode(message), drag_id)
+        with self._changed:
+            if drag_id is not None:
+                kept = [waiting for waiting in self._waiting if waiting.preview_of != drag_id]
+                self._waiting = deque(kept)
+            self._waiting.append(item)
+            self._changed.notify_all()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until everything is sent; False if that takes longer than the timeout."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not self._waiting and not self._sending, timeout_s
+            )
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._sending = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: bool(self._waiting))
+                item = self._waiting.popleft()
+                self._sending = True
+            try:
+                self._send(item.data)
+            except OSError as error:
+                self._on_lost(error)
+                return

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Latents to pictures, without gradients.
+
+Two forms: `H x W x 3` uint8, top row first, for files; and float32 RGBA, bottom row first, the
+layout of Blender's images, for the live preview.  The second is made from the first, so that what
+is seen while dragging equals the file that is written afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylegan2 import Generator
+
+from .arrays import ByteArray, FloatArray
+from .inputs import device_of
+
+_BATCH_PIXELS = 512 * 512
+"""Pixels synthesised at once: one large image or some small ones, to bound the memory."""
+
+
+@torch.no_grad()
+def render_images(generator: Generator, latents: Tensor) -> ByteArray:
+    """Synthesise images.
+
+    Args:
+        latents: `N x num_ws x w_dim` float32 on the generator's device.
+
+    Returns:
+        `N x H x W x 3` uint8, sRGB, top row first.  [-1, 1] becomes 0 to 255; a model with a
+        single channel gives grey, and channels beyond the third are left out.
+    """
+    images = generator.synthesis(latents, noise_mode="const")[:, :3]
+    if images.shape[1] < 3:
+        images = images[:, :1].expand(-1, 3, -1, -1)
+    scaled = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    result: ByteArray = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return result
+
+
+def preview_pixels(image: ByteArray) -> FloatArray:
+    """An image in the layout of Blender's pixels.
+
+    Args:
+        image: `H x W x 3` uint8, top row first.
+
+    Returns:
+        `H x W x 4` float32 in [0, 1], bottom row first, alpha 1, contiguous.
+    """
+    height, width, _ = image.shape
+    pixels = np.ones((height, width, 4), dtype=np.float32)
+    np.divide(image[::-1], np.float32(255), out=pixels[..., :3])
+    return pixels
+
+
+def render_frames(generator: Generator, latents: FloatArray) -> Iterator[ByteArray]:
+    """Synthesise the frames of a track, in small batches.
+
+    Args:
+        latents: `T x num_ws x w_dim` float32.
+
+    Yields:
+        `H x W x 3` uint8, one for each row.
+    """
+    _, height, width = generator.img_shape
+    size = max(1, _BATCH_PIXELS // (height * width))
+    # At most 8: the caller can write, report and be cancelled between two batches.
+    size = min(size, 8)
+    for first in range(0, len(latents), size):
+        batch = torch.from_numpy(np.ascontiguousarray(latents[first : first + size]))
+        yield from render_images(generator, batch.to(device_of(generator)))

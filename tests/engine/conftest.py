@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A tiny generator with seeded random weights, in memory and as a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.models import sample_latent
+from stylegan2 import Generator, GeneratorConfig, save_generator
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def generator() -> Generator:
+    """32 px, at most 16 channels, z and w of 16."""
+    torch.manual_seed(7)
+    config = GeneratorConfig.standard(
+        32, channel_base=512, channel_max=16, z_dim=16, w_dim=16, mapping_layers=2
+    )
+    return Generator(config).freeze()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The generator as a file."""
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_generator(generator, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def latent(generator: Generator) -> np.ndarray:
+    """The latent of seed 3."""
+    return sample_latent(generator, 3, 0.7)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Features whose motion is known: smooth random waves that a latent moves as a whole.
+
+A real generator cannot tell where a point has gone; this one can, because it is told.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor, nn
+
+
+class Waves:
+    """C channels of sums of plane waves, defined at every real position."""
+
+    def __init__(self, channels: int = 24, waves: int = 6, shortest_px: float = 7.0) -> None:
+        generator = torch.Generator().manual_seed(5)
+        angles = torch.rand(channels, waves, generator=generator) * 6.2832
+        lengths = shortest_px * (1 + 2 * torch.rand(channels, waves, generator=generator))
+        self._frequencies = torch.stack([angles.cos(), angles.sin()]) * 6.2832 / lengths
+        self._phases = torch.rand(channels, waves, generator=generator) * 6.2832
+
+    def map(self, rows: int, columns: int, shift: Tensor) -> Tensor:
+        """`C x rows x columns`: the waves, moved by `shift` (x, y) feature pixels."""
+        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        x, y = x[..., None, None] - shift[0], y[..., None, None] - shift[1]
+        arguments = x * self._frequencies[0] + y * self._frequencies[1] + self._phases
+        return arguments.sin().sum(-1).permute(2, 0, 1)
+
+
+class ShiftGenerator(nn.Module):
+    """Stands in for a generator: the sum of the first two numbers of each w moves the features.
+
+    32 px wide, 48 px high; its only block has half of that.
+    """
+
+    img_shape = (3, 48, 32)
+    resolutions = (24,)
+    num_ws = 4
+    w_dim = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.anchor = nn.Parameter(torch.zeros(1), requires_grad=False)
+        self.config = SimpleNamespace(block_shape=lambda resolution: (24, 16))
+        self.waves = Waves()
+        self.calls = 0
+
+    def shift_of(self, ws: Tensor) -> Tensor:
+        """How far (x, y) feature pixels a latent `num_ws x w_dim` moves everything."""
+        return ws[:, :2].sum(0) * 10
+
+    def features(self, ws: Tensor, resolution: int) -> Tensor:
+        """`1 x C x 24 x 16`."""
+        self.calls += 1
+        return self.waves.map(24, 16, self.shift_of(ws[0]))[None]

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import contextlib
+import io
+import zipfile
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.drag import DragResult, DragStatus
+from engine.drag_options import DragOptions
+from engine.track import Track, TrackError
+
+ROWS, POINTS, LAYERS = 4, 2, 3
+
+
+@pytest.fixture
+def result() -> DragResult:
+    rng = np.random.default_rng(0)
+    latents = np.repeat(rng.normal(size=(1, 6, 8)).astype(np.float32), ROWS, axis=0)
+    latents[1:, :LAYERS] += rng.normal(size=(ROWS - 1, LAYERS, 8)).astype(np.float32)
+    return DragResult(
+        status=DragStatus.REACHED,
+        reason="",
+        latents=latents,
+        num_layers=LAYERS,
+        handles_px=rng.normal(size=(ROWS, POINTS, 2)).astype(np.float32),
+        distances_px=np.arange(ROWS, dtype=np.float32),
+        losses=np.arange(ROWS, dtype=np.float32),
+        best_index=3,
+        seconds=1.0,
+    )
+
+
+@pytest.fixture
+def track(result: DragResult) -> Track:
+    return Track.from_drag(
+        result,
+        np.ones((POINTS, 2)),
+        DragOptions(max_steps=9),
+        model_name="tiny.pkl",
+        model_sha256="ab" * 32,
+    )
+
+
+def test_a_track_comes_back_from_a_file_as_it_was(track: Track, tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "track.npz"
+    track.save(path)
+    again = Track.load(path)
+    for item in fields(Track):
+        assert np.array_equal(getattr(again, item.name), getattr(track, item.name)), item.name
+    assert again.options["max_steps"] == 9 and again.status == "reached"
+    assert [entry.name for entry in path.parent.iterdir()] == ["track.npz"]
+
+
+def test_its_latents_are_those_of_the_drag_bit_by_bit(result: DragResult, track: Track) -> None:
+    again = Track.from_bytes(track.to_bytes())
+    assert np.array_equal(again.latents(), result.latents)
+    assert again.edited.shape == (ROWS, LAYERS, 8)
+
+
+def test_equal_tracks_are_equal_bytes(track: Track) -> None:
+    assert track.to_bytes() == track.to_bytes()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"<!doctype html>", b"PK\x03\x04 and then nothing", b"\x93NUMPY\x01\x00", b"\x80\x04N."],
+)
+def test_foreign_bytes_are_no_track(data: bytes) -> None:
+    with pytest.raises(TrackError, match="not a track"):
+        Track.from_bytes(data)
+
+
+def test_a_file_is_named_in_the_error(tmp_path: Path) -> None:
+    path = tmp_path / "notes.npz"
+    path.write_text("hello")
+    with pytest.raises(TrackError, match=r"notes\.npz: this is not a track"):
+        Track.load(path)
+
+
+def test_every_truncation_is_refused(track: Track) -> None:
+    data = track.to_bytes()
+    for length in range(0, len(data), 97):
+        with pytest.raises(TrackError):
+            Track.from_bytes(data[:length])
+
+
+def test_every_flipped_byte_is_refused_or_harmless(track: Track) -> None:
+    data = track.to_bytes()
+    for position in range(0, len(data), 41):
+        broken = bytearray(data)
+        broken[position] ^= 0xFF
+        with contextlib.suppress(TrackError):
+            Track.from_bytes(bytes(broken))
+
+
+def _with_members(track: Track, **changes: object) -> bytes:
+    with np.load(io.BytesIO(track.to_bytes())) as stored:
+        arrays = dict(stored)
+    arrays.update(changes)
+    buffer = io.BytesIO()
+    np.savez(buffer, **{name: value for name, value in arrays.items() if value is not None})
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"losses": None}, "see losses"),
+        ({"extra": np.zeros(1)}, "see extra"),
+        ({"losses": np.zeros(3, np.float32)}, "losses has shape"),
+        ({"losses": np.zeros(ROWS)}, "losses is float64"),
+        ({"handles_px": np.zeros((ROWS, POINTS, 3), np.float32)}, "handles_px has shape"),
+        ({"edited": np.zeros((ROWS, 7, 8), np.float32)}, "7 edited layers"),
+        ({"edited": np.zeros((0, 3, 8), np.float32)}, "0 rows"),
+        ({"edited": np.zeros((ROWS, 3, 9), np.float32)}, "start has shape"),
+        ({"start": np.full((6, 8), np.nan, np.float32)}, "not finite"),
+        ({"targets_px": np.zeros(2, np.float32)}, "not tables"),
+        ({"options": np.array("[1]")}, "options are not readable"),
+        ({"options": np.array("{")}, "options are not readable"),
+        ({"status": np.zeros(2)}, "status is float64"),
+        ({"format_version": np.array(2)}, "format version 2"),
+    ],
+)
+def test_a_member_that_does_not_fit_is_named(track: Track, changes: dict, part: str) -> None:
+    with pytest.raises(TrackError) as caught:
+        Track.from_bytes(_with_members(track, **changes))
+    assert part in str(caught.value)
+
+
+def test_a_pickle_inside_is_never_loaded(track: Track) -> None:
+    objects = np.empty(1, dtype=object)
+    with pytest.raises(TrackError):
+        Track.from_bytes(_with_members(track, losses=objects))
+
+
+def test_an_archive_that_claims_to_be_huge_is_refused_unread(track: Track) -> None:
+    buffer = io.BytesIO()
+    source = zipfile.ZipFile(io.BytesIO(track.to_bytes()))
+    with source, zipfile.ZipFile(buffer, "w") as archive:
+        for info in source.infolist():
+            archive.writestr(info.filename, source.read(info))
+    data = bytearray(buffer.getvalue())
+    # The uncompressed size of the first entry of the central directory, 24 bytes into it.
+    position = data.index(b"PK\x01\x02") + 24
+    data[position : position + 4] = (0xF0000000).to_bytes(4, "little")
+    with pytest.raises(TrackError, match="over the limit"):
+        Track.from_bytes(bytes(data))
+
+
+def test_rows_without_handles_are_possible(track: Track) -> None:
+    bare = replace(
+        track,
+        handles_px=np.zeros((ROWS, 0, 2), np.float32),
+        targets_px=np.zeros((0, 2), np.float32),
+    )
+    assert len(Track.from_bytes(bare.to_bytes())) == ROWS

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.feature_source import FeatureGrid, cut_windows
+from engine.tracking import PointTracker, square_offsets
+
+from .synthetic import Waves
+
+SIZE = 40
+GRID = FeatureGrid((SIZE, SIZE), (SIZE, SIZE))
+
+
+def _tracker(features: torch.Tensor, handles: torch.Tensor, r2: float = 3.0) -> PointTracker:
+    references = cut_windows(features, handles, 2).sample(handles[:, None])[:, 0]
+    return PointTracker(references, GRID, r2)
+
+
+def _track(tracker: PointTracker, features: torch.Tensor, handles: torch.Tensor) -> torch.Tensor:
+    return tracker.track(cut_windows(features, handles, 6), handles)
+
+
+def test_the_search_square_is_closed_and_begins_at_its_centre() -> None:
+    offsets = square_offsets(2.0, 0.5)
+    assert len(offsets) == 81
+    assert offsets[0].tolist() == [0, 0]
+    assert offsets.min().item() == -2 and offsets.max().item() == 2
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.25, 0.5, 0.83])
+def test_with_unchanged_features_a_handle_stays_where_it_is(fraction: float) -> None:
+    features = Waves().map(SIZE, SIZE, torch.zeros(2))
+    handles = torch.tensor([[12.0, 20.0], [30.0, 8.0]]) + fraction
+    tracker = _tracker(features, handles)
+    found = handles
+    for _ in range(20):
+        found = _track(tracker, features, found)
+    assert torch.equal(found, handles)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.5])
+@pytest.mark.parametrize("shift", [(0.37, -0.81), (-1.5, 0.5), (2.62, 2.1), (0.05, 0.0)])
+def test_translated_features_are_followed_below_a_tenth_of_a_pixel(
+    fraction: float, shift: tuple[float, float]
+) -> None:
+    waves = Waves()
+    handles = torch.tensor([[12.0, 20.0], [25.0, 9.0], [18.0, 30.0]]) + fraction
+    tracker = _tracker(waves.map(SIZE, SIZE, torch.zeros(2)), handles)
+    moved = waves.map(SIZE, SIZE, torch.tensor(shift))
+    found = _track(tracker, moved, handles)
+    assert (found - handles - torch.tensor(shift)).abs().max().item() < 0.1
+
+
+def test_errors_do_not_add_up_over_a_long_way() -> None:
+    waves = Waves()
+    handles = torch.tensor([[8.5, 9.25]])
+    tracker = _tracker(waves.map(SIZE, SIZE, torch.zeros(2)), handles)
+    found = handles
+    for step in range(1, 41):
+        shift = torch.tensor([0.43, 0.31]) * step
+        found = _track(tracker, waves.map(SIZE, SIZE, shift), found)
+    assert (found - handles - shift).abs().max().item() < 0.1
+
+
+def test_a_handle_is_found_on_the_edge_of_its_window_and_never_beyond() -> None:
+    waves = Waves()
+    handles = torch.tensor([[12.0, 20.0]])
+    tracker = _tracker(waves.map(SIZE, SIZE, torch.zeros(2)), handles, r2=2.0)
+    on_edge = _track(tracker, waves.map(SIZE, SIZE, torch.tensor([2.0, -2.0])), handles)
+    assert (on_edge - handles).tolist()[0] == pytest.approx([2.0, -2.0], abs=0.05)
+    beyond = _track(tracker, waves.map(SIZE, SIZE, torch.tensor([9.0, 0.0])), handles)
+    assert (beyond - handles).abs().max().item() <= 2.0
+
+
+def test_a_handle_on_a_flat_place_does_not_wander() -> None:
+    flat = torch.ones(4, SIZE, SIZE)
+    handles = torch.tensor([[12.3, 20.7]])
+    assert torch.equal(_track(_tracker(flat, handles), flat, handles), handles)
+
+
+def test_a_handle_near_the_border_stays_on_the_map() -> None:
+    waves = Waves()
+    handles = torch.tensor([[0.4, 38.0]])
+    tracker = _tracker(waves.map(SIZE, SIZE, torch.zeros(2)), handles)
+    found = _track(tracker, waves.map(SIZE, SIZE, torch.tensor([-2.5, 3.0])), handles)
+    assert -0.5 <= found[0, 0].item() <= SIZE - 0.5
+    assert -0.5 <= found[0, 1].item() <= SIZE - 0.5
+
+
+def test_a_search_window_below_a_pixel_works() -> None:
+    waves = Waves()
+    handles = torch.tensor([[12.0, 20.0]])
+    tracker = _tracker(waves.map(SIZE, SIZE, torch.zeros(2)), handles, r2=0.5)
+    found = _track(tracker, waves.map(SIZE, SIZE, torch.tensor([0.3, -0.2])), handles)
+    assert (found - handles).tolist()[0] == pytest.approx([0.3, -0.2], abs=0.1)
