@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from stylegan2 import ModelError, convert_checkpoint, inspect_checkpoint
 
 from .arrays import ByteArray
-from .device import choose_device, describe_device, use_threads
+from .device import describe_device, open_device
 from .drag import DragStatus, DragStep, drag
 from .drag_options import DragOptions
 from .errors import RequestError
@@ -42,8 +42,7 @@ def run(name: str, parsed: argparse.Namespace) -> int:
 
 
 def _load(parsed: argparse.Namespace) -> LoadedModel:
-    use_threads(parsed.threads)
-    device = choose_device(parsed.device)
+    device = open_device(parsed.device, parsed.threads)
     model, _ = ModelCache(device).get(parsed.model)
     print(f"{model.path.name} on {describe_device(device)}")
     return model

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which processor computes: one wish in words becomes one ``torch.device`` that exists."""
+"""Which processor computes: one wish in words becomes one ``torch.device`` that is ready."""
 
 from __future__ import annotations
 
@@ -58,6 +58,25 @@ def describe_device(device: torch.device) -> str:
     if device.type == "mps":
         return f"Apple GPU ({platform.machine()})"
     return f"CPU, {torch.get_num_threads()} threads"
+
+
+def open_device(wish: str = "auto", threads: int = 0) -> torch.device:
+    """Get torch ready to compute: the device, its precision, the CPU's threads.
+
+    float32 is the reference, so convolutions on CUDA do not round to TF32 as they do by default.
+
+    Args:
+        wish: as for `choose_device`.
+        threads: as for `use_threads`.
+
+    Raises:
+        RequestError: there is no such device, or no such number of threads.
+    """
+    use_threads(threads)
+    device = choose_device(wish)
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+    return device
 
 
 def use_threads(count: int) -> None:

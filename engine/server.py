@@ -65,7 +65,7 @@ def serve(device: str, threads: int) -> int:
     """Serve the parent until either ends.
 
     Args:
-        device: as `engine.device.choose_device` takes it.
+        device: as `engine.device.open_device` takes it.
         threads: CPU threads for torch, 0 for its own choice.
 
     Returns:

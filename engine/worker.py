@@ -14,7 +14,7 @@ from draggan_blender.protocol import LocalProtocolError
 from draggan_blender.protocol.messages import Cancelled, Done, Ending, Failed, Ready
 from stylegan2 import ModelError
 
-from .device import choose_device, describe_device, use_threads
+from .device import describe_device, open_device
 from .errors import RequestError
 from .job_queue import Job, JobQueue
 from .jobs import Emit, JobCancelledError, JobRunner
@@ -34,8 +34,7 @@ class Worker:
         Raises:
             RequestError: there is no such device, or no such number of threads.
         """
-        use_threads(threads)
-        self._device = choose_device(device)
+        self._device = open_device(device, threads)
         self._jobs = jobs
         self._emit = emit
         self._runner = JobRunner(self._device, emit)

@@ -59,14 +59,13 @@ def measure(name: str, steps: int, device_name: str, threads: int) -> Measuremen
     import numpy as np
     import torch
 
-    from engine.device import choose_device, use_threads
+    from engine.device import open_device
     from engine.drag import drag
     from engine.drag_options import DragOptions
     from engine.feature_source import feature_block
     from engine.models import sample_latent
 
-    use_threads(threads)
-    device = choose_device(device_name)
+    device = open_device(device_name, threads)
     generator = _generator(name, device)
     height, width = generator.img_shape[1:]
     handles = np.array([[0.35, 0.4], [0.6, 0.65]]) * [width, height]
