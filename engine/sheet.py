@@ -25,6 +25,7 @@ _BACKGROUND = (32, 32, 32)
 _GAP = 8
 _LEAST_SIDE = 256
 _GREATEST_SIDE = 512
+_TEXT_SIZE = 15
 
 
 def sheet_rows(track: Track, count: int = 5) -> list[int]:
@@ -83,5 +84,6 @@ def _picture(track: Track, frame: ByteArray, row: int) -> Image.Image:
         draw.ellipse(ring, outline=TARGET_COLOUR, width=max(2, round(radius / 2)))
         disc = (hx - radius, hy - radius, hx + radius, hy + radius)
         draw.ellipse(disc, fill=HANDLE_COLOUR, outline=_OUTLINE)
-    draw.text((6, 4), f"step {track.numbers[row]}", fill=_OUTLINE, stroke_width=2, stroke_fill=0)
+    text = f"step {track.numbers[row]}"
+    draw.text((8, 5), text, fill=_OUTLINE, stroke_width=2, stroke_fill=0, font_size=_TEXT_SIZE)
     return image

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the engine reports becomes scene: the only writer of results.
+
+:func:`deliver` gets each message of each job on the main thread. A message finds its plane by
+uuid, and is dropped when the plane is gone or is not waiting for this very request any more
+(undo, another file, a newer drag). Nothing but ids and messages is kept between two calls.
+
+A result is written when its request is done, in one go and with one undo step: a single Ctrl-Z
+brings back image, latent, points and frame.
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import folders, images, planes, points, pump, recovery
+from .errors import EditError
+from .protocol.messages import (
+    Cancelled,
+    Done,
+    Drag,
+    DragFinished,
+    Ending,
+    Failed,
+    FrameTarget,
+    Message,
+    Preview,
+    RenderLatent,
+    RenderTrack,
+    Request,
+    Sample,
+    Sampled,
+    Step,
+)
+
+#: Request id -> what went wrong, empty for nothing; of every request that has ended. A sentence
+#: each, so a long session costs some kilobytes.
+endings: dict[int, str] = {}
+
+#: Request id -> the parts of the result that have come before its Done.
+_results: dict[int, dict[type, Any]] = {}
+
+_STATUS = {
+    "reached": "Reached the targets",
+    "stalled": "Came no nearer any more",
+    "step_limit": "Reached the step limit",
+    "stopped": "Stopped",
+}
+
+
+def deliver(job: pump.Job, message: Message) -> None:
+    """Take in one message of a job."""
+    number = job.request.request_id
+    if isinstance(message, Ending):
+        _end(job, message)
+        return
+    plane = _waiting_plane(job)
+    if plane is None:
+        if not pump.state().ending_asked:
+            pump.cancel_job(job.image_id)
+    elif isinstance(message, Step):
+        points.move_handles(plane, message.handles_px)
+    elif isinstance(message, Preview):
+        images.show_preview(plane, message.width, message.height, message.pixels)
+    elif isinstance(message, Sampled | DragFinished):
+        _results.setdefault(number, {})[type(message)] = message
+
+
+def forget() -> None:
+    """Forget every request: at unregistering."""
+    endings.clear()
+    _results.clear()
+
+
+def _waiting_plane(job: pump.Job) -> Any | None:
+    plane = planes.find(job.image_id)
+    if plane is None or plane.draggan.request_id != job.request.request_id:
+        return None
+    return plane
+
+
+def _end(job: pump.Job, ending: Ending) -> None:
+    number = job.request.request_id
+    result = _results.pop(number, {})
+    plane = _waiting_plane(job)
+    problem = ""
+    if isinstance(ending, Failed):
+        problem = ending.message
+    elif isinstance(ending, Cancelled) or plane is None:
+        problem = f"{job.label} was cancelled"
+    elif isinstance(ending, Done):
+        try:
+            _finish(plane, job, result)
+        except EditError as error:
+            problem = str(error)
+        finally:
+            recovery.settle(plane)
+    if problem:
+        folders.remove_empty(_folder_of(job.request))
+    if problem and plane is not None:
+        _give_up(plane, problem, failed=not isinstance(ending, Cancelled))
+    endings[number] = problem
+
+
+def _folder_of(request: Request) -> Path:
+    """Where a request's images go: a folder that was made for it alone."""
+    if isinstance(request, Drag | RenderTrack):
+        return Path(request.frames.folder)
+    assert isinstance(request, Sample | RenderLatent)
+    return Path(request.image_path).parent
+
+
+def _give_up(plane: Any, problem: str, *, failed: bool) -> None:
+    recovery.settle(plane)
+    plane.draggan.status, plane.draggan.failed = problem, failed
+    if not plane.draggan.latent:
+        # It was new, and there is no image that it could show.
+        planes.remove(plane)
+
+
+def _finish(plane: Any, job: pump.Job, result: dict[type, Any]) -> None:
+    """Write a result.
+
+    Raises:
+        EditError: it cannot be shown; the plane may be settled as if nothing had come.
+    """
+    request, settings = job.request, plane.draggan
+    # What could refuse the result is asked before any of it is written.
+    planes.texture_node(plane)
+    planes.uv_map(plane)
+    if isinstance(request, Sample):
+        _finish_sample(plane, request, result)
+    elif isinstance(request, Drag):
+        _finish_drag(plane, request, result)
+    elif isinstance(request, RenderTrack):
+        _show_frames(plane, request.frames, settings.sequence.frame_count)
+        settings.status = "Rendered again"
+    elif isinstance(request, RenderLatent):
+        images.show_still(plane, Path(request.image_path))
+        settings.status = "Rendered again"
+    settings.request_id, settings.dragging = 0, False
+    _push_undo(job.label)
+    _redraw()
+
+
+def _finish_sample(plane: Any, request: Sample, result: dict[type, Any]) -> None:
+    sampled = result.get(Sampled)
+    if sampled is None:
+        raise EditError("The engine ended without an image; see its log")
+    settings = plane.draggan
+    images.show_still(plane, Path(request.image_path))
+    settings.latent = settings.sampled_latent = base64.b64encode(sampled.latent).decode()
+    settings.track = ""
+    points.clear_paths(plane)
+    points.send_home(plane)
+    # The engine tells it when it reads a model, not for each request that uses it.
+    model = pump.state().model
+    settings.model_sha256 = model.sha256 if model is not None else ""
+
+
+def _finish_drag(plane: Any, request: Drag, result: dict[type, Any]) -> None:
+    finished = result.get(DragFinished)
+    if finished is None or not finished.handles_px:
+        raise EditError("The engine ended the drag without a result; see its log")
+    settings = plane.draggan
+    count = len(finished.handles_px)
+    first = request.frames.first_number
+    _show_frames(plane, request.frames, count)
+    images.remove_live(plane)
+    points.write_paths(plane, first, finished.handles_px)
+    settings.latent = base64.b64encode(finished.latent).decode()
+    settings.track = base64.b64encode(finished.track).decode()
+    settings.status = (
+        f"{_STATUS.get(finished.status, finished.status)}: {count - 1} steps, "
+        f"{finished.distance_px:.1f} px left, {finished.seconds:.1f} s"
+    )
+    # Where the result is to be seen.
+    planes.scene_of(plane).frame_set(first + count - 1)
+
+
+def _show_frames(plane: Any, target: FrameTarget, count: int) -> None:
+    images.show_sequence(plane, Path(target.folder), target.stem, target.first_number, count)
+
+
+def _push_undo(message: str) -> None:
+    """One undo step; from the timer, which has no window, it is given one."""
+    windows = bpy.context.window_manager.windows
+    if windows:
+        with bpy.context.temp_override(window=windows[0]):
+            bpy.ops.ed.undo_push(message=message)
+    else:
+        bpy.ops.ed.undo_push(message=message)
+
+
+def _redraw() -> None:
+    """Have everything drawn again that shows an image or the panel."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in {"VIEW_3D", "IMAGE_EDITOR", "NODE_EDITOR", "PROPERTIES"}:
+                area.tag_redraw()
+
+
+def register() -> None:
+    """Take the engine's messages."""
+    pump.set_delivery(deliver)
+    pump.set_changed(_redraw)
+
+
+def unregister() -> None:
+    """Take none any more; the pump forgets its callbacks itself."""
+    forget()

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the plane's texture shows: at rest a still or a sequence, during a drag a live image.
+
+*At rest* is a property of the .blend (``still``, ``sequence``), so that undo and a reopened file
+can always find back to it. The live image is none of the .blend's business: pixels that Python
+writes are in no undo step and in no file, so it is only ever on the node while a drag runs.
+
+All are 8-bit sRGB, which keeps the generator's colours as they are under the Standard view
+transform.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import planes, view
+from .errors import EditError
+
+
+def show_rest(plane: Any) -> None:
+    """Put on the plane what it shows while no drag runs."""
+    settings, node = plane.draggan, planes.texture_node(plane)
+    sequence = settings.sequence
+    if sequence.image is None:
+        node.image = settings.still
+        return
+    node.image = sequence.image
+    user = node.image_user
+    # Blender shows file (frame - frame_start + 1, within 0 and frame_duration) + frame_offset,
+    # and the files are numbered by scene frame. Number 0 + offset is the hold before the start.
+    user.frame_start = sequence.first_frame
+    user.frame_offset = sequence.first_frame - 1
+    user.frame_duration = sequence.frame_count
+    user.use_cyclic = False
+    user.use_auto_refresh = True
+
+
+def show_still(plane: Any, path: Path) -> None:
+    """Take a PNG as the plane's image, packed into the .blend so that it is never missing.
+
+    Raises:
+        EditError: the file cannot be read.
+    """
+    still = _load(path)
+    width, height = still.size
+    still.name = plane.name
+    still.pack()
+    settings = plane.draggan
+    before, settings.still = settings.still, still
+    clear_sequence(plane)
+    planes.fit_to_size(plane, width, height)
+    show_rest(plane)
+    _remove_unused(before)
+
+
+def show_sequence(plane: Any, folder: Path, stem: str, first_frame: int, frame_count: int) -> None:
+    """Take a sequence as the plane's image, mapped onto the timeline by its files' numbers.
+
+    Args:
+        plane: a GAN image.
+        folder, stem: of the files ``stem_0001.png``, numbered by scene frame.
+        first_frame: the number of the first; one more, numbered ``first_frame - 1``, stands for
+            all frames before.
+        frame_count: how many frames the sequence has, the hold before it not counted.
+
+    Raises:
+        EditError: the file cannot be read.
+    """
+    image = _load(folder / f"{stem}_{first_frame:04d}.png")
+    image.name = f"{plane.name} Drag"
+    image.source = "SEQUENCE"
+    sequence = plane.draggan.sequence
+    before, sequence.image = sequence.image, image
+    sequence.stem = stem
+    sequence.first_frame, sequence.frame_count = first_frame, frame_count
+    show_rest(plane)
+    _remove_unused(before)
+
+
+def clear_sequence(plane: Any) -> None:
+    """Forget the sequence; its files stay where they are."""
+    sequence = plane.draggan.sequence
+    before, sequence.image = sequence.image, None
+    sequence.first_frame = sequence.frame_count = 0
+    show_rest(plane)
+    _remove_unused(before)
+
+
+def sequence_folder(plane: Any) -> Path:
+    """Where the files of the plane's sequence are, whether they exist or not."""
+    return Path(bpy.path.abspath(plane.draggan.sequence.image.filepath)).parent
+
+
+def show_preview(plane: Any, width: int, height: int, pixels: bytes) -> None:
+    """Show one image of a running drag.
+
+    Args:
+        plane: a GAN image.
+        width, height: its size.
+        pixels: float32 RGBA in [0, 1], bottom row first.
+    """
+    live = bpy.data.images.get(_live_name(plane))
+    if live is None or tuple(live.size) != (width, height):
+        remove_live(plane)
+        live = bpy.data.images.new(_live_name(plane), width, height, alpha=True)
+    live.pixels.foreach_set(np.frombuffer(pixels, dtype=np.float32))
+    live.update()
+    node = planes.texture_node(plane)
+    if node.image != live:
+        node.image = live
+
+
+def remove_live(plane: Any) -> None:
+    """Remove the live image, wherever it is shown."""
+    live = bpy.data.images.get(_live_name(plane))
+    if live is not None:
+        bpy.data.images.remove(live)
+
+
+def mask_of(plane: Any) -> bytes:
+    """The plane's mask as the engine takes it; empty when everything may change.
+
+    Raises:
+        EditError: the mask has no pixels.
+    """
+    mask = plane.draggan.mask
+    if mask is None:
+        return b""
+    width, height = mask.size
+    if not width or not height:
+        raise EditError(f"The mask {mask.name} has no pixels; reload its file or choose another")
+    pixels = np.empty(width * height * mask.channels, dtype=np.float32)
+    mask.pixels.foreach_get(pixels)
+    red = pixels.reshape(height, width, mask.channels)[:, :, 0]
+    return view.mask_bytes(red, *plane.draggan.size)
+
+
+def _load(path: Path) -> Any:
+    try:
+        image = bpy.data.images.load(str(path))
+    except RuntimeError:
+        image = None
+    if image is None or not image.size[0]:
+        if image is not None:
+            bpy.data.images.remove(image)
+        raise EditError(f"The engine's image {path} cannot be read; render it again")
+    if bpy.data.filepath:
+        # On another drive, as Windows has them, a path cannot be relative.
+        same_drive = Path(bpy.data.filepath).drive.lower() == path.drive.lower()
+        beside = path.is_relative_to(Path(bpy.data.filepath).parent)
+        if same_drive and beside:
+            image.filepath = bpy.path.relpath(os.fspath(path))
+    return image
+
+
+def _live_name(plane: Any) -> str:
+    return f".{planes.NAME} Live {plane.draggan.uuid[:8]}"
+
+
+def _remove_unused(image: Any | None) -> None:
+    if image is not None and image.users == 0:
+        bpy.data.images.remove(image)

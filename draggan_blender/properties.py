@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the .blend remembers: Blender's undo and a reopened file rest on these properties.
+
+The latent and the track are kept as base64 text, because Blender's strings cannot hold zero
+bytes. Images are only pictures of them: they can be rendered again at any time.
+
+No logic here. An object is a GAN image when its ``draggan.uuid`` is set.
+"""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    FloatVectorProperty,
+    IntProperty,
+    IntVectorProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+
+class DRAGGAN_PG_source(bpy.types.PropertyGroup):
+    """Where an image comes from: a model and a seed."""
+
+    kind: EnumProperty(
+        name="Model",
+        description="The generator that makes the image",
+        items=(
+            ("BUILT_IN", "Suzanne", "The small model of Blender's monkey that comes along"),
+            ("FILE", "File", "A StyleGAN2 checkpoint of your own (.pkl or .safetensors)"),
+        ),
+        default="BUILT_IN",
+    )
+    path: StringProperty(
+        name="File",
+        description="A StyleGAN2 checkpoint; no code in it is ever run",
+        subtype="FILE_PATH",
+    )
+    seed: IntProperty(
+        name="Seed", description="Each seed is another image of the model", default=1, min=0
+    )
+    truncation_psi: FloatProperty(
+        name="Truncation",
+        description="How far the image may be from the model's average: lower is more typical, "
+        "higher is more varied",
+        default=0.7,
+        min=-2.0,
+        max=2.0,
+        soft_min=0.0,
+        soft_max=1.0,
+    )
+
+
+class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
+    """A handle and its target: two empties that are children of the plane."""
+
+    handle: PointerProperty(
+        name="Handle", description="Marks what is to be moved", type=bpy.types.Object
+    )
+    target: PointerProperty(
+        name="Target", description="Marks where it is to go", type=bpy.types.Object
+    )
+    enabled: BoolProperty(
+        name="Enabled", description="Whether the next drag takes this pair", default=True
+    )
+    slot: IntProperty(
+        description="Which pair of the running or last drag this is; -1 for none",
+        default=-1,
+        options={"HIDDEN"},
+    )
+    start: FloatVectorProperty(
+        description="Where the handle was before the drag, in the plane's space",
+        size=2,
+        options={"HIDDEN"},
+    )
+    dragged: BoolProperty(
+        description="Whether the pair was dragged since the image was new", options={"HIDDEN"}
+    )
+    home: FloatVectorProperty(
+        description="Where the handle was before the first drag, in the plane's space",
+        size=2,
+        options={"HIDDEN"},
+    )
+
+
+class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
+    """How a drag is solved: the fields of ``protocol.messages.DragSettings``."""
+
+    method: EnumProperty(
+        name="Method",
+        description="How the handles are moved",
+        items=(("draggan", "DragGAN", "Motion supervision and point tracking as published"),),
+        default="draggan",
+    )
+    latent_space: EnumProperty(
+        name="Latent",
+        description="What the drag may change",
+        items=(
+            ("w+", "W+", "One latent for each layer: the drag can do more"),
+            ("w", "W", "One latent for all layers: the image stays more typical"),
+        ),
+        default="w+",
+    )
+    num_layers: IntProperty(
+        name="Layers",
+        description="How many layers, from the coarsest on, the drag may change: more reach "
+        "finer detail and colour",
+        default=6,
+        min=1,
+        max=18,
+    )
+    feature_resolution: IntProperty(
+        name="Feature Size",
+        description="The block whose features are compared, in pixels; 0 chooses the usual one",
+        default=0,
+        min=0,
+        max=1024,
+        subtype="PIXEL",
+    )
+    r1: FloatProperty(
+        name="Motion Radius",
+        description="Radius around a handle that is moved along with it",
+        default=3.0,
+        min=0.5,
+        soft_max=10.0,
+        max=64.0,
+    )
+    r2: FloatProperty(
+        name="Tracking Radius",
+        description="How far around a handle it is looked for after each step",
+        default=3.0,
+        min=0.5,
+        soft_max=24.0,
+        max=64.0,
+    )
+    step_length: FloatProperty(
+        name="Step Length",
+        description="How far each step asks the handles to move",
+        default=1.0,
+        min=0.05,
+        soft_max=4.0,
+        max=16.0,
+    )
+    step_size: FloatProperty(
+        name="Step Size",
+        description="Learning rate of the optimiser: higher is faster and rougher",
+        default=2e-3,
+        min=1e-6,
+        soft_max=2e-2,
+        max=1.0,
+        precision=5,
+        step=0.01,
+    )
+    mask_weight: FloatProperty(
+        name="Mask Weight",
+        description="How strongly the image is held where the mask is black",
+        default=20.0,
+        min=0.0,
+        soft_max=100.0,
+        max=10000.0,
+    )
+    tolerance_px: FloatProperty(
+        name="Tolerance",
+        description="The drag ends when every handle is this near to its target, in image pixels",
+        default=1.0,
+        min=0.05,
+        soft_max=8.0,
+        max=256.0,
+    )
+    max_steps: IntProperty(
+        name="Step Limit",
+        description="The drag ends after so many steps at the latest",
+        default=200,
+        min=1,
+        soft_max=1000,
+        max=100000,
+    )
+    patience: IntProperty(
+        name="Patience",
+        description="The drag ends when so many steps brought the handles no nearer",
+        default=40,
+        min=1,
+        soft_max=200,
+        max=100000,
+    )
+
+
+class DRAGGAN_PG_sequence(bpy.types.PropertyGroup):
+    """The result of the last drag on the timeline: files numbered by scene frame."""
+
+    image: PointerProperty(type=bpy.types.Image)
+    stem: StringProperty(description="What the files are named before their number")
+    first_frame: IntProperty(description="Scene frame of the first image")
+    frame_count: IntProperty(description="How many images there are; 0 for no sequence")
+
+
+class DRAGGAN_PG_image(bpy.types.PropertyGroup):
+    """A GAN image: on ``Object.draggan`` of its plane."""
+
+    uuid: StringProperty(description="Names this image; empty on any other object")
+    source: PointerProperty(type=DRAGGAN_PG_source)
+    model_sha256: StringProperty(description="The file of the model that the latent belongs to")
+    size: IntVectorProperty(description="Width and height of the generator's images", size=2)
+    latent: StringProperty(
+        description="num_ws x w_dim float32, little-endian, as base64: what the plane shows now"
+    )
+    sampled_latent: StringProperty(
+        description="The latent of the seed, to which Reset goes back; as base64"
+    )
+    track: StringProperty(description="The track.npz of the last drag, as base64; empty for none")
+    still: PointerProperty(
+        description="The image of the seed; packed, so that it is never missing",
+        type=bpy.types.Image,
+    )
+    sequence: PointerProperty(type=DRAGGAN_PG_sequence)
+    pairs: CollectionProperty(type=DRAGGAN_PG_pair)
+    active_pair: IntProperty(name="Active Pair")
+    mask: PointerProperty(
+        name="Mask",
+        description="White may change, black stays; without a mask everything may change",
+        type=bpy.types.Image,
+    )
+    drag: PointerProperty(type=DRAGGAN_PG_drag)
+    folder: StringProperty(
+        name="Folder",
+        description="Where image sequences go; empty for a folder beside the saved file",
+        subtype="DIR_PATH",
+    )
+    request_id: IntProperty(description="The request that is running for this image; 0 for none")
+    dragging: BoolProperty(description="Whether the plane shows the live image of a drag")
+    status: StringProperty(description="How the last request ended, for the panel")
+    failed: BoolProperty(description="Whether the status is an error")
+
+
+class DRAGGAN_PG_scene(bpy.types.PropertyGroup):
+    """What the panel remembers while no GAN image is selected: on ``Scene.draggan``."""
+
+    source: PointerProperty(type=DRAGGAN_PG_source)
+
+
+CLASSES = (
+    DRAGGAN_PG_source,
+    DRAGGAN_PG_pair,
+    DRAGGAN_PG_drag,
+    DRAGGAN_PG_sequence,
+    DRAGGAN_PG_image,
+    DRAGGAN_PG_scene,
+)
+
+
+def register() -> None:
+    """Attach the groups; their classes are registered before."""
+    bpy.types.Object.draggan = PointerProperty(type=DRAGGAN_PG_image)
+    bpy.types.Scene.draggan = PointerProperty(type=DRAGGAN_PG_scene)
+
+
+def unregister() -> None:
+    """Detach them; what a file stores of them stays in the file."""
+    del bpy.types.Scene.draggan
+    del bpy.types.Object.draggan

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests inside Blender share: the installed extension, fresh files, both engines."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+EXTENSION = "bl_ext.user_default.draggan_blender"
+CHECKOUT = Path(__file__).resolve().parents[2]
+#: From nothing to an image: the engine's first start reads torch from the disk.
+TIMEOUT_S = 180.0
+
+#: The model that the tests with the real engine use; ``run.py`` sets it.
+model = "suzanne"
+
+
+def install(archive: Path, model_name: str) -> None:
+    """Install the zip as a person would, and enable it."""
+    global model
+    import addon_utils
+
+    model = model_name
+    addon_utils.enable("bl_pkg")
+    bpy.ops.extensions.package_install_files(
+        repo="user_default", filepath=str(archive), enable_on_install=True
+    )
+    if EXTENSION not in bpy.context.preferences.addons:
+        raise RuntimeError(f"{archive} was not installed")
+
+
+def enable() -> None:
+    """Enable the installed extension."""
+    import addon_utils
+
+    addon_utils.enable(EXTENSION, default_set=True)
+
+
+def disable() -> None:
+    """Disable it: what is registered is taken back."""
+    import addon_utils
+
+    addon_utils.disable(EXTENSION, default_set=True)
+
+
+def ours(name: str) -> Any:
+    """A module of the installed extension: ``ours("edit")``."""
+    return importlib.import_module(f"{EXTENSION}.draggan_blender.{name}")
+
+
+def _fake_root_maker() -> Any:
+    path = CHECKOUT / "tests" / "fake_root.py"
+    spec = importlib.util.spec_from_file_location("fake_root", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.make_fake_root
+
+
+class SceneCase(unittest.TestCase):
+    """A fresh, empty file and a folder of its own for each test; the engine is off afterwards."""
+
+    folder: Path
+
+    def setUp(self) -> None:
+        """Start from nothing."""
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+        self.folder = Path(tempfile.mkdtemp(prefix="draggan-test-"))
+        bpy.context.preferences.addons[EXTENSION].preferences.cache_folder = str(
+            self.folder / "cache"
+        )
+        # A first undo step, as a Blender with a window has it.
+        bpy.ops.ed.undo_push(message="Original")
+
+    def tearDown(self) -> None:
+        """End the engine and remove the folder."""
+        pump = ours("pump")
+        pump.stop()
+        self.assertTrue(pump.run_until(pump.is_off, 15.0), "the engine did not end")
+        pump.configure(ours("preferences").engine_settings)
+        shutil.rmtree(self.folder)
+
+    def use_fake_engine(self, *options: str) -> None:
+        """Run the fake engine in the real one's place from its next start on."""
+        pump = ours("pump")
+        root = _fake_root_maker()(self.folder / "fake", *options)
+        settings = pump.EngineSettings(
+            python=Path(os.environ["DRAGGAN_ENGINE_PYTHON"]),
+            root=root,
+            device="cpu",
+            log_folder=self.folder / "logs",
+        )
+        pump.configure(lambda: settings)
+
+    def new_plane(self, seed: int = 1) -> Any:
+        """A GAN image that has its image."""
+        edit = ours("edit")
+        plane = edit.new_image(bpy.context, model, seed, 0.7)
+        edit.wait(plane.draggan.request_id, TIMEOUT_S)
+        return plane
+
+    def add_pair(self, plane: Any) -> Any:
+        """One pair, a quarter of the image apart."""
+        pair = ours("points").add_pair(plane, (0.4, 0.5), (0.55, 0.5))
+        bpy.context.view_layer.update()
+        return pair
+
+    def drag(self, plane: Any, max_steps: int = 12) -> None:
+        """A short drag from the first to the last message."""
+        edit = ours("edit")
+        plane.draggan.drag.max_steps = max_steps
+        edit.wait(edit.start_drag(bpy.context, plane), TIMEOUT_S)
+
+    def start_endless_drag(self, plane: Any) -> int:
+        """A drag that only something else ends, past its second step; the request's id."""
+        make_endless(plane)
+        request_id: int = ours("edit").start_drag(bpy.context, plane)
+        reached = ours("pump").run_until(lambda now: now.step >= 2, TIMEOUT_S)
+        self.assertTrue(reached, "the drag did not get going")
+        return request_id
+
+    def find_plane(self) -> Any:
+        """The one plane of the file: undo and loading replace objects."""
+        (plane,) = ours("planes").everywhere()
+        return plane
+
+
+def make_endless(plane: Any) -> None:
+    """Give a plane's one pair a target and settings with which a drag has no end of its own."""
+    plane.draggan.pairs[0].target.location.x = 0.95
+    bpy.context.view_layer.update()
+    drag = plane.draggan.drag
+    drag.max_steps = drag.patience = 100000
+    drag.tolerance_px = 0.05
+
+
+def is_module() -> bool:
+    """Whether this is the ``bpy`` module: there is no Blender to start a second time."""
+    return bool(getattr(bpy.app, "module", False)) or not bpy.app.binary_path
+
+
+def blender_command(script: Path, *arguments: str) -> list[str]:
+    """The command that runs a script in another process of this same Blender or module."""
+    if is_module():
+        return [sys.executable, str(script), *arguments]
+    flags = ["-b", "--factory-startup", "--python-exit-code", "1"]
+    return [bpy.app.binary_path, *flags, "-P", str(script), "--", *arguments]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not reaped yet does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return not Path("/proc").is_dir()

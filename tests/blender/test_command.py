@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``blender -b … -c draggan drag``: exit codes and what it prints. Needs a real Blender."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import unittest
+from pathlib import Path
+
+import bpy
+import support
+from support import SceneCase, ours
+
+
+@unittest.skipIf(support.is_module(), "the bpy module has no command line")
+class CommandTest(SceneCase):
+    def setUp(self) -> None:
+        """Save a file with an image and a pair."""
+        super().setUp()
+        plane = self.new_plane()
+        self.add_pair(plane)
+        plane.draggan.drag.max_steps = 4
+        self.blend = self.folder / "shot.blend"
+        bpy.ops.wm.save_as_mainfile(filepath=str(self.blend))
+
+    def command(self, *arguments: str) -> list[str]:
+        flags = ["-b", "--factory-startup", str(self.blend), "--addons", support.EXTENSION]
+        return [bpy.app.binary_path, *flags, "-c", "draggan", *arguments]
+
+    def run_command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            self.command(*arguments),
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=support.TIMEOUT_S,
+        )
+
+    def test_a_drag_writes_frames_prints_them_and_saves(self) -> None:
+        saved, out = self.folder / "saved.blend", self.folder / "out"
+        done = self.run_command(
+            "drag",
+            "--frame",
+            "7",
+            "--device",
+            "cpu",
+            "--out",
+            str(out),
+            "--save",
+            str(saved),
+            "--json",
+        )
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        files = [Path(path) for path in re.findall(r"^Saved: '(.*)'$", done.stdout, re.MULTILINE)]
+        summary = json.loads(
+            next(line for line in done.stdout.splitlines() if line.startswith("{"))
+        )
+        self.assertEqual(summary["first_frame"], 7)
+        self.assertEqual(len(files), summary["frame_count"] + 1)
+        self.assertTrue(all(path.is_file() and path.is_relative_to(out) for path in files))
+        bpy.ops.wm.open_mainfile(filepath=str(saved))
+        self.assertEqual(ours("images").sequence_folder(self.find_plane()), files[0].parent)
+
+    def test_exit_codes_tell_what_went_wrong(self) -> None:
+        for code, arguments in (
+            (2, ("drag", "--no-such-option")),
+            (2, ("bake-a-cake",)),
+            (2, ("drag", "--object", "Nobody")),
+            (3, ("drag", "--engine", str(self.folder / "no-python"))),
+            (0, ("drag", "--help")),
+        ):
+            done = self.run_command(*arguments)
+            self.assertEqual(done.returncode, code, (arguments, done.stdout, done.stderr))
+            self.assertNotIn("Traceback", done.stderr)
+        (self.find_plane()).draggan.pairs[0].enabled = False
+        bpy.ops.wm.save_mainfile()
+        done = self.run_command("drag")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("at least one enabled pair", done.stderr)
+
+    @unittest.skipUnless(os.name == "posix", "signals are of POSIX")
+    def test_a_terminated_command_ends_as_cancelled(self) -> None:
+        support.make_endless(self.find_plane())
+        bpy.ops.wm.save_mainfile()
+        out = self.folder / "out"
+        process = subprocess.Popen(
+            self.command("drag", "--out", str(out)), stderr=subprocess.PIPE, text=True
+        )
+        support.ours("pump").run_until(lambda _now: out.exists() or process.poll() is not None, 90)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 130, errors)
+        self.assertEqual(list(out.rglob("*.png")), [])

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The main job with the real engine: image, pair, drag, sequence, keys."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import fields
+
+import bpy
+import numpy as np
+import support
+from support import TIMEOUT_S, SceneCase, ours
+
+
+class DragTest(SceneCase):
+    """One engine for everything that only looks."""
+
+    def test_operators_do_the_whole_job(self) -> None:
+        scene = bpy.context.scene
+        scene.frame_set(10)
+        self.assertEqual(bpy.ops.draggan.new_image(seed=3, model=support.model), {"FINISHED"})
+        plane = self.find_plane()
+        settings = plane.draggan
+        node = ours("planes").texture_node(plane)
+        self.assertEqual(node.image, settings.still)
+        self.assertEqual(tuple(settings.still.size), tuple(settings.size))
+        self.assertEqual(len(settings.model_sha256), 64)
+
+        self.assertEqual(
+            bpy.ops.draggan.add_pair(handle_uv=(0.4, 0.5), target_uv=(0.5, 0.5)), {"FINISHED"}
+        )
+        handle, target = settings.pairs[0].handle, settings.pairs[0].target
+        settings.drag.max_steps = 8
+        start = tuple(handle.location)
+        self.assertEqual(bpy.ops.draggan.drag(), {"FINISHED"})
+
+        sequence = settings.sequence
+        self.assertEqual(sequence.first_frame, 10)
+        self.assertEqual(scene.frame_current, 10 + sequence.frame_count - 1)
+        folder = ours("images").sequence_folder(plane)
+        numbers = sorted(int(path.stem[-4:]) for path in folder.glob("*.png"))
+        self.assertEqual(numbers, list(range(9, 10 + sequence.frame_count)))
+        self.assertEqual(node.image, sequence.image)
+        self.assertEqual(node.image.source, "SEQUENCE")
+        user = node.image_user
+        self.assertEqual(
+            (user.frame_start, user.frame_offset, user.frame_duration),
+            (10, 9, sequence.frame_count),
+        )
+        self.assertTrue(user.use_auto_refresh)
+        self.assertNotEqual(settings.latent, settings.sampled_latent)
+        self.assertTrue(base64.b64decode(settings.track))
+        self.assertIn("px left", settings.status)
+        # Nothing of the live image is left.
+        images = {image.name for image in bpy.data.images if "Marker" not in image.name}
+        self.assertEqual(images, {settings.still.name, sequence.image.name})
+
+        # The handle travels with its keys, and the target stays.
+        scene.frame_set(10)
+        np.testing.assert_allclose(handle.matrix_world.translation, start, atol=1e-4)
+        scene.frame_set(10 + sequence.frame_count - 1)
+        moved = handle.matrix_world.translation - plane.matrix_world.translation
+        self.assertGreater(moved.x, start[0] + 0.02)
+        self.assertIsNone(target.animation_data)
+
+        self.assertEqual(bpy.ops.draggan.reset(), {"FINISHED"})
+        np.testing.assert_allclose(handle.location, start, atol=1e-6)
+        self.assertIsNone(handle.animation_data)
+        self.assertEqual(settings.latent, settings.sampled_latent)
+        self.assertEqual(node.image, settings.still)
+
+    def test_a_stopped_drag_keeps_what_it_has_reached(self) -> None:
+        plane = self.new_plane()
+        self.add_pair(plane)
+        edit = ours("edit")
+        request_id = self.start_endless_drag(plane)
+        node = ours("planes").texture_node(plane)
+        self.assertEqual(node.image.source, "GENERATED")
+        edit.stop_drag(plane)
+        edit.wait(request_id, TIMEOUT_S)
+        self.assertIn("Stopped", plane.draggan.status)
+        self.assertEqual(node.image.source, "SEQUENCE")
+        self.assertGreaterEqual(plane.draggan.sequence.frame_count, 2)
+
+    def test_a_second_drag_goes_on_from_the_first_and_writes_elsewhere(self) -> None:
+        plane = self.new_plane()
+        self.add_pair(plane)
+        self.drag(plane, 3)
+        first_folder = ours("images").sequence_folder(plane)
+        first_latent, frame = plane.draggan.latent, bpy.context.scene.frame_current
+        self.drag(plane, 3)
+        self.assertNotEqual(ours("images").sequence_folder(plane), first_folder)
+        self.assertNotEqual(plane.draggan.latent, first_latent)
+        self.assertEqual(plane.draggan.sequence.first_frame, frame)
+        self.assertTrue(list(first_folder.glob("*.png")))
+
+    def test_a_black_mask_and_a_white_one_give_different_images(self) -> None:
+        latents = []
+        for shade in (1.0, 0.0):
+            plane = self.new_plane()
+            self.add_pair(plane)
+            mask = bpy.data.images.new("Mask", 8, 8)
+            mask.colorspace_settings.name = "Non-Color"
+            mask.pixels.foreach_set(np.full(8 * 8 * 4, shade, dtype=np.float32))
+            plane.draggan.mask = mask
+            self.drag(plane, 4)
+            latents.append(plane.draggan.latent)
+        self.assertNotEqual(*latents)
+
+    def test_the_panel_s_settings_are_the_protocol_s(self) -> None:
+        messages = ours("protocol.messages")
+        plane = ours("planes").create(bpy.context)
+        settings = ours("edit").drag_settings(plane.draggan.drag)
+        for item in fields(messages.DragSettings):
+            expected = getattr(messages.DragSettings(), item.name)
+            found = getattr(settings, item.name)
+            if isinstance(expected, float):
+                self.assertAlmostEqual(found, expected, places=6, msg=item.name)
+            else:
+                self.assertEqual(found, expected, item.name)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes wrong leaves the scene as it was, says why, and can be tried again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import unittest
+from pathlib import Path
+from typing import Any
+
+import bpy
+import support
+from support import TIMEOUT_S, SceneCase, ours
+
+
+class FailureTest(SceneCase):
+    def at_rest(self, plane: Any) -> None:
+        """The plane shows its still, and the handle is where it was put."""
+        node = ours("planes").texture_node(plane)
+        self.assertEqual(node.image, plane.draggan.still)
+        self.assertAlmostEqual(plane.draggan.pairs[0].handle.location.x, -0.2, places=5)
+        self.assertEqual((plane.draggan.request_id, plane.draggan.dragging), (0, False))
+        self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
+
+    def test_a_killed_engine_is_told_and_can_be_started_again(self) -> None:
+        plane = self.new_plane()
+        self.add_pair(plane)
+        edit, pump = ours("edit"), ours("pump")
+        request_id = self.start_endless_drag(plane)
+        os.kill(pump.engine_pid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+        with self.assertRaisesRegex(ours("errors").EditError, "engine was lost during Drag"):
+            edit.wait(request_id, 10.0)
+        self.at_rest(plane)
+        self.assertTrue(plane.draggan.failed)
+        self.assertIn("Start Engine", pump.state().error)
+        self.assertEqual(bpy.ops.draggan.engine_start(), {"FINISHED"})
+        self.drag(plane, 2)
+        self.assertGreater(plane.draggan.sequence.frame_count, 1)
+
+    def test_a_crash_and_a_cancel_put_everything_back(self) -> None:
+        self.use_fake_engine("--fault", "crash_at_step=4")
+        plane = self.new_plane()
+        self.add_pair(plane)
+        edit = ours("edit")
+        with self.assertRaisesRegex(ours("errors").EditError, "asked to crash"):
+            edit.wait(edit.start_drag(bpy.context, plane), TIMEOUT_S)
+        self.at_rest(plane)
+        self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
+        edit.start_drag(bpy.context, plane)
+        pump = ours("pump")
+        self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
+        ours("recovery").cancel(plane)
+        self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
+        self.at_rest(plane)
+
+    def test_a_plane_deleted_in_the_middle_of_its_drag_ends_the_drag(self) -> None:
+        self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
+        plane = self.new_plane()
+        self.add_pair(plane)
+        ours("edit").start_drag(bpy.context, plane)
+        pump = ours("pump")
+        self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
+        ours("planes").remove(plane)
+        self.assertTrue(pump.run_until(lambda now: now.active is None, 10.0))
+
+    def test_without_a_python_the_message_says_what_to_set(self) -> None:
+        told = os.environ.pop("DRAGGAN_ENGINE_PYTHON")
+        try:
+            with self.assertRaisesRegex(RuntimeError, "DRAGGAN_ENGINE_PYTHON"):
+                bpy.ops.draggan.engine_start()
+            with self.assertRaisesRegex(RuntimeError, "preferences"):
+                bpy.ops.draggan.new_image()
+        finally:
+            os.environ["DRAGGAN_ENGINE_PYTHON"] = told
+        self.assertEqual(ours("planes").everywhere(), [])
+        self.assertFalse([item for item in bpy.data.collections if "GAN" in item.name])
+
+    def test_a_missing_model_is_told_and_leaves_no_plane(self) -> None:
+        with self.assertRaisesRegex(RuntimeError, "missing.pkl"):
+            bpy.ops.draggan.new_image(model=str(self.folder / "missing.pkl"))
+        self.assertEqual(ours("planes").everywhere(), [])
+        self.assertIn("missing.pkl", ours("pump").state().error)
+
+    def test_another_model_under_the_same_path_is_refused(self) -> None:
+        plane = self.new_plane()
+        self.add_pair(plane)
+        plane.draggan.model_sha256 = "0" * 64
+        with self.assertRaises(ours("errors").EditError):
+            self.drag(plane)
+        self.at_rest(plane)
+        self.assertEqual(list(self.folder.rglob("drag-*")), [])
+
+
+class OtherProcessTest(SceneCase):
+    def start_other(self, *arguments: str) -> Any:
+        """Another Blender that uses the same installed extension."""
+        script = Path(__file__).with_name("other_blender.py")
+        return subprocess.Popen(
+            support.blender_command(script, support.model, str(self.folder), *arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def read_until(self, process: Any, word: str) -> str:
+        """Its lines up to the one that starts with ``word``, which is the answer."""
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith(word):
+                return line
+        self.fail("".join(lines))
+
+    def test_two_blenders_side_by_side_do_not_disturb_each_other(self) -> None:
+        other = self.start_other("drag")
+        self.read_until(other, "ready")
+        plane = self.new_plane()
+        self.add_pair(plane)
+        self.drag(plane, 6)
+        self.assertGreater(plane.draggan.sequence.frame_count, 1)
+        self.assertIn("px left", self.read_until(other, "status"))
+        other.stdout.close()
+        self.assertEqual(other.wait(30), 0)
+
+    @unittest.skipUnless(os.name == "posix", "kill -9 is of POSIX")
+    def test_a_killed_blender_takes_its_engine_along(self) -> None:
+        other = self.start_other("long-drag")
+        engine_pid = int(self.read_until(other, "dragging").split()[1])
+        self.assertTrue(support.is_running(engine_pid))
+        other.kill()
+        other.wait()
+        killed_s = time.monotonic()
+        while support.is_running(engine_pid) and time.monotonic() - killed_s < 5.0:
+            time.sleep(0.02)
+        self.assertLess(time.monotonic() - killed_s, 2.0)
+        other.stdout.close()

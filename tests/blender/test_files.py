@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files: what is rendered, saved, opened elsewhere, and rendered again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import rendering
+import support
+from support import TIMEOUT_S, SceneCase, ours
+
+
+class FileTest(SceneCase):
+    @property
+    def blend(self) -> Path:
+        """The file that a test saves."""
+        return self.folder / "shot" / "shot.blend"
+
+    def save(self) -> None:
+        self.blend.parent.mkdir(exist_ok=True)
+        bpy.ops.wm.save_as_mainfile(filepath=str(self.blend))
+
+    def dragged(self, frame: int = 5) -> Any:
+        """A plane of a saved file, after a short drag from ``frame`` on."""
+        self.save()
+        bpy.context.scene.frame_set(frame)
+        plane = self.new_plane()
+        self.add_pair(plane)
+        self.drag(plane, 4)
+        return plane
+
+    def frames(self, plane: Any) -> dict[str, bytes]:
+        folder = ours("images").sequence_folder(plane)
+        return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+
+    def check_renders(self, first: int, count: int, files: list[Path]) -> None:
+        """Before, in and after the sequence: the render is the PNG of that frame."""
+        for frame, expected in (
+            (first - 3, files[0]),
+            (first, files[1]),
+            (first + 1, files[2]),
+            (first + count - 1, files[-1]),
+            (first + count + 7, files[-1]),
+        ):
+            found = rendering.render(frame, self.folder / "render.png")
+            difference = np.abs(found - rendering.read(expected)).max()
+            self.assertLessEqual(difference, 2.0, f"frame {frame}, {expected.name}")
+
+    def test_the_render_equals_the_png_before_in_and_after_the_sequence(self) -> None:
+        plane = self.dragged()
+        rendering.look_at(plane)
+        files = sorted(ours("images").sequence_folder(plane).glob("*.png"))
+        count = plane.draggan.sequence.frame_count
+        self.assertEqual(len(files), count + 1)
+        self.check_renders(5, count, files)
+        # That the comparison can fail: the first and the last image are not the same.
+        self.assertGreater(np.abs(rendering.read(files[0]) - rendering.read(files[-1])).max(), 4.0)
+
+    def test_another_machine_without_the_extension_renders_the_sequence(self) -> None:
+        plane = self.dragged()
+        rendering.look_at(plane)
+        count = plane.draggan.sequence.frame_count
+        self.assertTrue(plane.draggan.sequence.image.filepath.startswith("//"))
+        self.save()
+        elsewhere = self.folder / "elsewhere"
+        shutil.move(self.blend.parent, elsewhere)
+        support.disable()
+        try:
+            bpy.ops.wm.open_mainfile(filepath=str(elsewhere / "shot.blend"))
+            self.assertFalse(hasattr(bpy.types.Object, "draggan"))
+            files = sorted(elsewhere.glob("draggan/*/drag-0001/*.png"))
+            self.check_renders(5, count, files)
+        finally:
+            support.enable()
+
+    def test_render_again_brings_lost_files_back_equal(self) -> None:
+        plane = self.dragged()
+        self.save()
+        expected = self.frames(plane)
+        shutil.rmtree(self.blend.parent / "draggan")
+        bpy.ops.wm.open_mainfile(filepath=str(self.blend))
+        plane = self.find_plane()
+        self.assertEqual(self.frames(plane), {})
+        edit = ours("edit")
+        edit.wait(edit.render_again(plane), TIMEOUT_S)
+        self.assertEqual(self.frames(plane), expected)
+        node = ours("planes").texture_node(plane)
+        self.assertEqual(node.image, plane.draggan.sequence.image)
+        self.assertEqual(node.image_user.frame_duration, len(expected) - 1)
+
+    def test_render_again_goes_elsewhere_where_the_old_folder_cannot_be(self) -> None:
+        plane = self.dragged()
+        expected = self.frames(plane)
+        taken = self.folder / "taken"
+        taken.write_text("a file where a folder was", encoding="utf-8")
+        plane.draggan.sequence.image.filepath = str(taken / "drag-0001" / "GAN-Image_0005.png")
+        edit = ours("edit")
+        edit.wait(edit.render_again(plane), TIMEOUT_S)
+        self.assertEqual(self.frames(plane), expected)
+
+    def test_render_again_without_a_drag_brings_the_still(self) -> None:
+        plane = self.new_plane()
+        still = np.empty(plane.draggan.size[0] * plane.draggan.size[1] * 4, dtype=np.float32)
+        plane.draggan.still.pixels.foreach_get(still)
+        edit = ours("edit")
+        edit.wait(edit.render_again(plane), TIMEOUT_S)
+        again = np.empty_like(still)
+        plane.draggan.still.pixels.foreach_get(again)
+        np.testing.assert_array_equal(again, still)
+
+    def test_a_new_image_is_in_the_file_itself(self) -> None:
+        self.save()
+        self.new_plane()
+        (still,) = (self.blend.parent / "draggan").rglob("*.png")
+        expected = rendering.read(still)
+        self.save()
+        shutil.rmtree(self.blend.parent / "draggan")
+        bpy.ops.wm.open_mainfile(filepath=str(self.blend))
+        rendering.look_at(self.find_plane())
+        found = rendering.render(1, self.folder / "render.png")
+        self.assertLessEqual(np.abs(found - expected).max(), 2.0)
+
+    def test_saving_in_the_middle_of_a_drag_saves_the_plane_at_rest(self) -> None:
+        self.use_fake_engine("--steps", "400", "--step-s", "0.01")
+        plane = self.new_plane()
+        self.add_pair(plane)
+        edit, pump = ours("edit"), ours("pump")
+        request_id = edit.start_drag(bpy.context, plane)
+        self.assertTrue(pump.run_until(lambda now: now.step >= 3, TIMEOUT_S))
+        self.save()
+        step = pump.state().step
+        self.assertTrue(pump.run_until(lambda now: now.step >= step + 3, TIMEOUT_S))
+        # The drag goes on, and its end is shown.
+        node = ours("planes").texture_node(plane)
+        self.assertEqual(node.image.source, "GENERATED")
+        self.assertGreater(plane.draggan.pairs[0].handle.location.x, -0.199)
+        edit.stop_drag(plane)
+        edit.wait(request_id, TIMEOUT_S)
+        self.assertEqual(node.image.source, "SEQUENCE")
+
+        # As the file has it, before our own handler could put anything right.
+        support.disable()
+        try:
+            bpy.ops.wm.open_mainfile(filepath=str(self.blend))
+            material = bpy.data.materials["GAN Image"]
+            (texture,) = (node for node in material.node_tree.nodes if node.type == "TEX_IMAGE")
+            self.assertEqual(texture.image.source, "FILE")
+            self.assertAlmostEqual(bpy.data.objects["Handle 001"].location.x, -0.2, places=5)
+        finally:
+            support.enable()
+        plane = self.find_plane()
+        settings = plane.draggan
+        self.assertEqual((settings.request_id, settings.dragging), (0, False))
+        self.assertEqual(ours("planes").texture_node(plane).image, settings.still)
+        self.assertAlmostEqual(settings.pairs[0].handle.location.x, -0.2, places=5)
+        self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
+
+    def test_two_files_opened_in_a_row_end_the_drag_and_leave_the_engine(self) -> None:
+        self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
+        plane = self.new_plane()
+        self.add_pair(plane)
+        self.save()
+        edit, pump = ours("edit"), ours("pump")
+        for _ in range(2):
+            plane = self.find_plane()
+            request_id = edit.start_drag(bpy.context, plane)
+            self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
+            pid = pump.engine_pid()
+            bpy.ops.wm.open_mainfile(filepath=str(self.blend))
+            self.assertTrue(pump.state().ending_asked)
+            self.assertTrue(
+                pump.run_until(lambda _now, id_=request_id: id_ in ours("delivery").endings, 10.0)
+            )
+            plane = self.find_plane()
+            self.assertEqual(plane.draggan.request_id, 0)
+            self.assertEqual(ours("planes").texture_node(plane).image, plane.draggan.still)
+            self.assertTrue(pump.run_until(lambda now: now.active is None, 10.0))
+            self.assertEqual(pump.engine_pid(), pid)
+        self.assertEqual(
+            sum(
+                handler.__module__.startswith(support.EXTENSION)
+                for handler in bpy.app.handlers.load_post
+            ),
+            1,
+        )
+
+    def test_the_chosen_folder_is_used(self) -> None:
+        plane = self.new_plane()
+        plane.draggan.folder = str(self.folder / "chosen")
+        self.add_pair(plane)
+        self.drag(plane, 2)
+        folder = ours("images").sequence_folder(plane)
+        self.assertTrue(folder.is_relative_to(self.folder / "chosen"))
+        self.assertTrue((folder / "track.npz").is_file())

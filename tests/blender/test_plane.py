@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plane, its material and its points, without an engine."""
+
+from __future__ import annotations
+
+import math
+
+import bpy
+import numpy as np
+from support import SceneCase, ours
+
+
+class PlaneTest(SceneCase):
+    def create(self, width: int = 64, height: int = 64) -> object:
+        """A plane with the aspect of an image, which it does not have."""
+        planes = ours("planes")
+        plane = planes.create(bpy.context)
+        planes.fit_to_size(plane, width, height)
+        plane.draggan.latent = "AAAA"
+        return plane
+
+    def placed(self, plane: object) -> list:
+        bpy.context.view_layer.update()
+        return ours("points").read_pairs(bpy.context, plane)
+
+    def test_the_plane_has_the_aspect_and_a_collection_of_its_own(self) -> None:
+        plane = self.create(128, 64)
+        self.assertEqual(tuple(round(side, 5) for side in plane.dimensions), (2.0, 1.0, 0.0))
+        (collection,) = plane.users_collection
+        self.assertEqual(list(collection.objects), [plane])
+        self.assertIn(collection.name, bpy.context.scene.collection.children)
+
+    def test_the_material_has_standard_nodes_only(self) -> None:
+        plane = self.create()
+        tree = plane.active_material.node_tree
+        self.assertEqual(
+            sorted(node.bl_idname for node in tree.nodes),
+            ["ShaderNodeEmission", "ShaderNodeOutputMaterial", "ShaderNodeTexImage"],
+        )
+        self.assertEqual(len(tree.links), 2)
+
+    def test_points_are_read_in_pixels_whatever_the_plane_s_transform(self) -> None:
+        plane = self.create(128, 64)
+        ours("points").add_pair(plane, (0.25, 0.75), (1.0, 0.0))
+        plane.location = (3.0, -2.0, 5.0)
+        plane.rotation_euler = (0.4, 1.1, -0.7)
+        plane.scale = (2.0, 0.5, 3.0)
+        (entry,) = self.placed(plane)
+        np.testing.assert_allclose(entry.handle_px, (32.0, 16.0), atol=1e-3)
+        np.testing.assert_allclose(entry.target_px, (128.0, 64.0), atol=1e-3)
+
+    def test_points_are_read_through_cropped_and_turned_uvs(self) -> None:
+        plane = self.create()
+        uv = plane.data.uv_layers.active.data
+        # The plane shows the image's right half, turned by a quarter.
+        uv.foreach_set("uv", [1.0, 0.0, 1.0, 1.0, 0.5, 1.0, 0.5, 0.0])
+        pair = ours("points").add_pair(plane, (0.75, 0.5), (0.9, 0.25))
+        np.testing.assert_allclose(pair.handle.location, (0.0, 0.0, 0.0), atol=1e-6)
+        (entry,) = self.placed(plane)
+        np.testing.assert_allclose(entry.handle_px, (48.0, 32.0), atol=1e-3)
+        np.testing.assert_allclose(entry.target_px, (57.6, 48.0), atol=1e-3)
+
+    def test_a_point_is_held_on_the_plane(self) -> None:
+        plane = self.create()
+        pair = ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        plane.rotation_euler = (0.9, 0.2, 0.3)
+        pair.handle.location.z = 0.7
+        bpy.context.view_layer.update()
+        local = plane.matrix_world.inverted() @ pair.handle.matrix_world.translation
+        self.assertAlmostEqual(local.z, 0.0, places=5)
+        self.assertTrue(pair.handle.lock_location[2])
+
+    def test_handle_and_target_can_be_told_apart(self) -> None:
+        plane = self.create()
+        pair = ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        self.assertTrue(pair.handle.name.startswith("Handle"))
+        self.assertTrue(pair.target.name.startswith("Target"))
+        self.assertNotEqual(pair.handle.data, pair.target.data)
+        self.assertTrue(pair.handle.data.packed_file)
+        self.assertNotEqual(tuple(pair.handle.color), tuple(pair.target.color))
+
+    def test_a_constrained_or_driven_target_counts_where_it_is(self) -> None:
+        plane = self.create()
+        pair = ours("points").add_pair(plane, (0.25, 0.5), (0.5, 0.5))
+        leader = bpy.data.objects.new("Leader", None)
+        bpy.context.scene.collection.objects.link(leader)
+        leader.location = (0.5, 0.25, 0.0)
+        pair.target.constraints.new("COPY_LOCATION").target = leader
+        (entry,) = self.placed(plane)
+        np.testing.assert_allclose(entry.target_px, (48.0, 24.0), atol=1e-3)
+
+    def test_what_cannot_be_dragged_is_refused_with_a_sentence(self) -> None:
+        error = ours("errors").EditError
+        plane = self.create()
+        with self.assertRaisesRegex(error, "at least one enabled pair"):
+            self.placed(plane)
+        pair = ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        pair.target.location.x = 1.2
+        with self.assertRaisesRegex(error, "Target 001 lies beside the image"):
+            self.placed(plane)
+        pair.target.location.x = math.nan
+        bpy.data.objects.remove(pair.target)
+        with self.assertRaisesRegex(error, "deleted"):
+            self.placed(plane)
+        plane.draggan.latent = ""
+        with self.assertRaisesRegex(error, "no image yet"):
+            ours("edit").start_drag(bpy.context, plane)
+
+    def test_a_plane_that_is_not_flat_is_refused(self) -> None:
+        plane = self.create()
+        ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        plane.data.uv_layers.active.data[2].uv = (0.2, 0.3)
+        with self.assertRaisesRegex(ours("errors").EditError, "not flat"):
+            self.placed(plane)
+
+    def test_paths_are_keyed_on_every_frame_and_move_the_handle(self) -> None:
+        plane = self.create()
+        points = ours("points")
+        points.add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        points.begin(self.placed(plane), plane)
+        handle = plane.draggan.pairs[0].handle
+        points.write_paths(plane, 5, [[(32.0, 32.0)], [(40.0, 16.0)], [(48.0, 32.0)]])
+        for frame, expected in ((5, (0.0, 0.0)), (6, (0.25, 0.5)), (7, (0.5, 0.0)), (9, (0.5, 0))):
+            bpy.context.scene.frame_set(frame)
+            np.testing.assert_allclose(handle.matrix_world.translation[:2], expected, atol=1e-5)
+        # A second drag replaces the keys of the first.
+        points.write_paths(plane, 7, [[(48.0, 32.0)], [(0.0, 0.0)]])
+        bpy.context.scene.frame_set(5)
+        np.testing.assert_allclose(handle.matrix_world.translation[:2], (0.5, 0.0), atol=1e-5)
+        actions = len(bpy.data.actions)
+        points.clear_paths(plane)
+        self.assertEqual(len(bpy.data.actions), actions - 1)
+
+    def test_a_duplicated_plane_becomes_an_image_of_its_own(self) -> None:
+        plane = self.create()
+        ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        twin = plane.copy()
+        bpy.context.scene.collection.objects.link(twin)
+        self.assertEqual(twin.draggan.uuid, plane.draggan.uuid)
+        ours("planes").own(twin)
+        self.assertNotEqual(twin.draggan.uuid, plane.draggan.uuid)
+        self.assertNotEqual(twin.active_material, plane.active_material)
+        self.assertEqual(len(twin.draggan.pairs), 0)
+        self.assertEqual(len(plane.draggan.pairs), 1)
+
+    def test_removing_a_pair_removes_its_empties(self) -> None:
+        plane = self.create()
+        ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        ours("points").add_pair(plane, (0.5, 0.3), (0.6, 0.3))
+        self.assertEqual(len(plane.children), 4)
+        ours("points").remove_pair(plane, 0)
+        self.assertEqual(len(plane.children), 2)
+        self.assertEqual(plane.draggan.pairs[0].handle.name, "Handle 002")
