@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Adds the mapping network and writes the model: `python -m tools.suzanne.distill --training DIR`.
+
+The synthesis was trained on latents made from factors.  The mapping network makes them from z, so
+that every latent can be reached from a seed, as in any StyleGAN2.  The mapping normalises z to the
+sphere, where each coordinate is close to standard normal, so that `u_k = 2 Phi(z_k) - 1` is a
+uniform factor; the coordinates beyond the factors carry nothing.
+
+The network is not trained but built, in three layers: leaky ReLUs with knots along each coordinate
+that add up to `2 Phi - 1` by least squares, the linear map from factors to w, and a layer that
+takes back what the activations do.  (Trained by gradient descent from random weights, the same
+network was still a third of w off after thousands of steps.)
+
+W has no natural metric: stretching it along a factor, and shrinking the weights that read it,
+changes no picture.  It changes what a drag does, though, which goes down the gradient in W: a
+factor moves by the inverse square of its length.  So all lengths are set anew here: pose short
+enough to follow a handle within some dozen steps of 2e-3, shape long enough not to give way in its
+place, and what no factor uses so long that a drag does not get far there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from stylegan2 import Generator, save_generator
+from stylegan2.layers import GAIN, SLOPE
+from stylegan2.mapping import normalize_second_moment
+from tools.suzanne import factors
+from tools.suzanne.latents import complement_projection, factor_directions
+from tools.suzanne.train import make_generator
+
+LENGTHS = {
+    "yaw": 1.0,
+    "pitch": 0.9,
+    "ear_size": 1.0,
+    "muzzle_length": 1.2,
+    "light_azimuth": 0.4,
+    "light_elevation": 0.4,
+    "fur_a": 0.5,
+    "fur_b": 0.5,
+    "eye_a": 0.35,
+    "eye_b": 0.35,
+    "background_a": 0.45,
+    "background_b": 0.45,
+}
+"""Of each factor's direction in the W of the model."""
+UNUSED_LENGTH = 1.0
+"""What one unit of W in the training, in the directions that no factor uses, is in the model."""
+
+KNOTS = 10
+FARTHEST_KNOT = 2.4
+"""In standard deviations of a coordinate."""
+SHEET_COLOURS = 128
+W_AVG_SAMPLES = 100_000
+
+log = logging.getLogger("suzanne.distill")
+
+
+def factors_of(z: Tensor) -> Tensor:
+    """The factors that a seed stands for: z `N x z_dim` to `N x F` in [-1, 1], float32."""
+    coordinates = normalize_second_moment(z)[:, : len(factors.FACTORS)]
+    return torch.erf(coordinates / math.sqrt(2.0))
+
+
+def fit_knots(knots: Tensor) -> tuple[Tensor, float]:
+    """Weights of the activations of `x - knots` and a constant that add up to `2 Phi(x) - 1`.
+
+    Least squares over the quantiles of the normal distribution.
+    """
+    quantiles = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
+    x = torch.special.ndtri(quantiles)
+    bends = F.leaky_relu(x[:, None] - knots, SLOPE) * GAIN
+    design = torch.cat([bends, torch.ones_like(x)[:, None]], dim=1)
+    solution = torch.linalg.lstsq(design, (2.0 * quantiles - 1.0)[:, None]).solution[:, 0]
+    return solution[:-1], float(solution[-1])
+
+
+@torch.no_grad()
+def build_mapping(generator: Generator, directions: Tensor) -> float:
+    """Set the mapping network to `w = factors @ directions`, in place.
+
+    Returns the error that is left: root mean square over that of w.
+    """
+    mapping = generator.mapping
+    width, count = mapping.get_submodule("fc0").weight.shape[0], len(directions)
+    knots = torch.linspace(-FARTHEST_KNOT, FARTHEST_KNOT, KNOTS, dtype=torch.float64)
+    slopes, constant = fit_knots(knots)
+    bend_weight = torch.zeros(width, generator.z_dim)
+    bend_bias = torch.zeros(width)
+    mix_weight = torch.zeros(width, width)
+    mix_bias = torch.zeros(width)
+    for factor in range(count):
+        units = slice(factor * KNOTS, (factor + 1) * KNOTS)
+        bend_weight[units, factor] = 1.0
+        bend_bias[units] = -knots.float()
+        mix_weight[: generator.w_dim, units] = -torch.outer(directions[factor], slopes.float())
+        mix_bias[: generator.w_dim] -= constant * directions[factor]
+    # The activation of an activation of -w, times the right negative number between, is w again.
+    last_weight = torch.zeros(generator.w_dim, width)
+    last_weight.fill_diagonal_(-1.0 / (SLOPE * GAIN**2))
+    for index, (weight, bias) in enumerate(
+        [
+            (bend_weight, bend_bias),
+            (mix_weight, mix_bias),
+            (last_weight, torch.zeros(generator.w_dim)),
+        ]
+    ):
+        layer = mapping.get_submodule(f"fc{index}")
+        layer.weight.copy_(weight / layer.weight_gain)
+        layer.bias.copy_(bias / layer.bias_gain)
+    z = torch.randn(W_AVG_SAMPLES, generator.z_dim)
+    wanted = factors_of(z) @ directions
+    error = (mapping(z)[:, 0] - wanted).square().mean() / wanted.square().mean()
+    return float(error.sqrt())
+
+
+@torch.no_grad()
+def set_w_average(generator: Generator) -> None:
+    """Estimate the mean latent, which truncation goes towards."""
+    z = torch.randn(W_AVG_SAMPLES, generator.z_dim)
+    generator.mapping.w_avg.copy_(generator.mapping(z)[:, 0].mean(dim=0))
+
+
+@torch.no_grad()
+def stretch_w(generator: Generator, old: Tensor, new: Tensor) -> None:
+    """Make the synthesis read latents along `new` as it read those along `old`, in place.
+
+    Args:
+        old, new: `F x w_dim` float32 with orthogonal rows, parallel to each other.
+    """
+    # What takes a latent of the model back to one of the training.
+    unit = new / new.norm(dim=1, keepdim=True)
+    ratio = old.norm(dim=1) / new.norm(dim=1)
+    back = unit.t() @ (ratio[:, None] * unit) + complement_projection(new) / UNUSED_LENGTH
+    for name, parameter in generator.synthesis.named_parameters():
+        if name.endswith("affine.weight"):
+            parameter.copy_(parameter @ back)
+
+
+@torch.no_grad()
+def variance_shares(generator: Generator) -> Tensor:
+    """Share of each principal component in the variance of W: `w_dim` float32, descending."""
+    w = generator.mapping(torch.randn(W_AVG_SAMPLES, generator.z_dim))[:, 0]
+    variances = torch.linalg.eigvalsh(torch.cov(w.t())).flip(0)
+    return variances / variances.sum()
+
+
+@torch.no_grad()
+def contact_sheet(generator: Generator, columns: int = 8, scale: int = 2) -> Image.Image:
+    """Seeds 0 to 2 `columns` - 1 with truncation psi 1 (upper half) and 0.7 (lower half)."""
+    # The seeds' own way to z, as in the public code bases.
+    latents = [np.random.RandomState(s).randn(1, generator.z_dim) for s in range(2 * columns)]
+    z = torch.from_numpy(np.concatenate(latents)).float()
+    rows = []
+    for psi in (1.0, 0.7):
+        images = generator.synthesis(generator.mapping(z, truncation_psi=psi), "none")
+        rows += [torch.cat(list(row), dim=2) for row in images.split(columns)]
+    sheet = torch.cat(rows, dim=1)
+    pixels = (sheet * 127.5 + 128.0).clamp(0.0, 255.0).byte().permute(1, 2, 0).numpy()
+    picture = Image.fromarray(pixels)
+    size = (picture.width * scale, picture.height * scale)
+    return picture.resize(size, Image.Resampling.BICUBIC).quantize(SHEET_COLOURS)
+
+
+def license_note() -> str:
+    """What the file's metadata say about rights, with the day of training."""
+    day = datetime.now(tz=UTC).date().isoformat()
+    return (
+        "GPL-3.0-or-later. Suzanne, Blender's monkey, learned from this project's own renders; "
+        f"trained {day}."
+    )
+
+
+def main() -> None:
+    """Command line: build the mapping, measure, write the model and its contact sheet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--training", type=Path, required=True, help="folder that `train` wrote")
+    parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--channel-base", type=int, default=4096)
+    parser.add_argument("--channel-max", type=int, default=128)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    generator = make_generator(options.channel_base, options.channel_max)
+    state = torch.load(options.training / "training.pt", weights_only=True)  # our own file
+    generator.synthesis.load_state_dict(state["synthesis"])
+    directions = factor_directions(LENGTHS)
+    stretch_w(generator, factor_directions(), directions)
+    error = build_mapping(generator, directions)
+    set_w_average(generator)
+    generator.freeze()
+    save_generator(generator, options.out, license_note=license_note())
+    contact_sheet(generator).save(options.out.with_suffix(".png"), optimize=True)
+    shares = variance_shares(generator)
+    log.info("mapping error %.4f of the size of w", error)
+    log.info("first 5 components %.3f, first 10 %.3f", shares[:5].sum(), shares[:10].sum())
+    log.info(
+        "%d parameters, %d bytes",
+        sum(parameter.numel() for parameter in generator.parameters()),
+        options.out.stat().st_size,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The factors of variation of a Suzanne picture, and what each of them means.
+
+A picture is fully described by one vector `u` in [-1, 1] per picture.  The box is convex and every
+factor is mapped to the scene smoothly, so that a W built linearly on it is flat: a straight line
+between two latents is a plausible animation.  For that reason colours are two chroma coordinates,
+not a hue angle: the middle of the box is a greyish monkey, not a hole.
+
+The *coarse* factors (pose and shape) are carried by the first six latents of W+, which are the ones
+that a drag changes; the *fine* ones (light and colours) by the others.  `train` enforces it.
+
+Needs numpy only: Blender's Python and torch's Python both load it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+COARSE_FACTORS = ("yaw", "pitch", "ear_size", "muzzle_length")
+FINE_FACTORS = (
+    "light_azimuth",
+    "light_elevation",
+    "fur_a",
+    "fur_b",
+    "eye_a",
+    "eye_b",
+    "background_a",
+    "background_b",
+)
+FACTORS = COARSE_FACTORS + FINE_FACTORS
+NUM_COARSE = len(COARSE_FACTORS)
+
+YAW_MAX_RAD = math.radians(55.0)
+PITCH_MAX_RAD = math.radians(25.0)
+LIGHT_AZIMUTH_MAX_RAD = math.radians(60.0)
+LIGHT_ELEVATION_RAD = (math.radians(5.0), math.radians(60.0))
+
+# (lightness, largest chroma) in OKLab of each coloured thing.  The largest chroma keeps nearly the
+# whole square inside the sRGB gamut; what sticks out is clipped.
+FUR_COLOUR = (0.57, 0.11)
+EYE_COLOUR = (0.85, 0.10)
+BACKGROUND_COLOUR = (0.84, 0.08)
+
+# B. Ottosson, "A perceptual color space for image processing" (2020): OKLab to linear sRGB.
+_OKLAB_TO_LMS_CUBE_ROOT = np.array(
+    [
+        [1.0, 0.3963377774, 0.2158037573],
+        [1.0, -0.1055613458, -0.0638541728],
+        [1.0, -0.0894841775, -1.2914855480],
+    ]
+)
+_LMS_TO_LINEAR_SRGB = np.array(
+    [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.7076147010],
+    ]
+)
+
+
+def sample_factors(seed: int, index: int) -> np.ndarray:
+    """The factors of picture `index` of the set `seed`: `F` float64, uniform in [-1, 1].
+
+    Each picture has a generator of its own, so that a set can be rendered in any order, in pieces
+    and again.
+    """
+    return np.random.default_rng((seed, index)).uniform(-1.0, 1.0, len(FACTORS))
+
+
+def linear_rgb(colour: tuple[float, float], a: float, b: float) -> tuple[float, float, float]:
+    """Linear sRGB in [0, 1] of `colour` (lightness, largest chroma) at chroma `a`, `b` in [-1, 1].
+
+    `a` runs from green to red, `b` from blue to yellow, as in OKLab.
+    """
+    lightness, chroma = colour
+    lms = (_OKLAB_TO_LMS_CUBE_ROOT @ np.array([lightness, chroma * a, chroma * b])) ** 3
+    red, green, blue = np.clip(_LMS_TO_LINEAR_SRGB @ lms, 0.0, 1.0)
+    return float(red), float(green), float(blue)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From factors to latents: the flat W that the synthesis network is trained on.
+
+`w = A u`: each factor is one direction of W, and the directions are orthogonal.  W is then a box, a
+straight line in it is a straight line in the factors, and any latent between two good ones is good.
+(A perceptron on Fourier features of the factors learns faster and curls W up: long drags leave it
+and tear the picture.)  The directions are random rotations of the coordinate axes, because
+optimisers that scale each coordinate by itself, such as Adam, would otherwise move an unimportant
+factor as fast as an important one.
+
+The length of a direction is free: `distill` changes it after the training, without changing a
+picture.  Here all that counts is that the layers which read w see numbers of order one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from tools.suzanne import factors
+
+W_DIM = 64
+COARSE_LATENTS = 6
+"""The latents w that coarse factors steer: those that a drag may change (Pan et al. 2023, 3.2)."""
+
+GAINS = {
+    "yaw": 4.0,
+    "pitch": 3.0,
+    "ear_size": 1.6,
+    "muzzle_length": 1.6,
+    "light_azimuth": 1.4,
+    "light_elevation": 1.4,
+    "fur_a": 1.8,
+    "fur_b": 1.8,
+    "eye_a": 1.2,
+    "eye_b": 1.2,
+    "background_a": 1.6,
+    "background_b": 1.6,
+}
+
+
+def factor_directions(gains_by_factor: Mapping[str, float] = GAINS) -> Tensor:
+    """The matrix `A`: `F x W_DIM` float32 with orthogonal rows of the given lengths."""
+    generator = torch.Generator().manual_seed(1)
+    rotation, _ = torch.linalg.qr(torch.randn(W_DIM, W_DIM, generator=generator).double())
+    gains = torch.tensor([gains_by_factor[name] for name in factors.FACTORS]).double()
+    return (gains[:, None] * rotation[: len(gains)]).float()
+
+
+def complement_projection(directions: Tensor) -> Tensor:
+    """Projection onto what no factor uses: `W_DIM x W_DIM` float32, symmetric."""
+    unit = directions / directions.norm(dim=1, keepdim=True)
+    return torch.eye(directions.shape[1]) - unit.t() @ unit
+
+
+class LatentSampler:
+    """Makes the latents of a training batch, so that each layer learns to mind its own factors.
+
+    The coarse latents get the right pose and shape with *random* light and colours, the others the
+    right light and colours with a random pose: the supervised form of style mixing (Karras et al.
+    2019, section 3.1).  A drag, which changes the coarse latents alone, can then not change the
+    colours, and the fine latents do not hold on to the old pose.
+
+    A drag in W+ also takes each latent its own way.  Two kinds of noise, drawn for each layer,
+    teach the network what that shall mean: in the directions that no factor uses, nothing; along
+    pose and shape, the mean of the coarse layers.
+    """
+
+    def __init__(self, *, noise: float, jitter: float) -> None:
+        """Choose the strengths of the noise.
+
+        Args:
+            noise: standard deviation of each coordinate of w, before projection onto the
+                directions that no factor uses.
+            jitter: largest standard deviation of a coarse factor about its mean over the layers;
+                each picture gets one between 0 and this.
+        """
+        self.directions = factor_directions()
+        self._complement = complement_projection(self.directions)
+        self._noise = noise
+        self._jitter = jitter
+
+    def plain(self, values: Tensor, num_ws: int) -> Tensor:
+        """The latents of factors `B x F`, the same in all layers: `B x num_ws x W_DIM`."""
+        return (values @ self.directions)[:, None].expand(-1, num_ws, -1)
+
+    def mixed(self, values: Tensor, num_ws: int) -> Tensor:
+        """Training latents of factors `B x F`: `B x num_ws x W_DIM`, mixed and noisy.
+
+        The last latent is always a fine one, so that a network cut off at a low resolution, too,
+        has a layer that paints.
+        """
+        cut = factors.NUM_COARSE
+        num_coarse = min(COARSE_LATENTS, num_ws - 1)
+        random = torch.rand_like(values) * 2.0 - 1.0
+        layers = torch.cat([random[:, :cut], values[:, cut:]], dim=1)[:, None].repeat(1, num_ws, 1)
+        strength = self._jitter * torch.rand(len(values), 1, 1)
+        jitter = strength * torch.randn(len(values), num_coarse, cut)
+        jitter -= jitter.mean(dim=1, keepdim=True)
+        layers[:, :num_coarse, :cut] = values[:, None, :cut] + jitter
+        layers[:, :num_coarse, cut:] = random[:, None, cut:]
+        ws = layers @ self.directions
+        return ws + self._noise * torch.randn_like(ws) @ self._complement

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Trains the synthesis network: `python -m tools.suzanne.train --data DIR --out DIR`.
+
+Supervised, since every picture's factors are known: the generator is asked for the picture of
+given factors and the difference is the loss.  Progressive: the skip architecture has an image at
+every resolution, so the same network learns at 16 px, where a batch costs next to nothing and the
+pose is found, then at 32 and at 64 px.  Starting at 64 px takes several times as long.
+
+The length of a stage is a number of pictures, so that a busy machine makes no other model.  The
+command can be stopped at any moment and started again: the state is written once a minute.  Noise
+inputs there are none: a picture is a function of its factors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import math
+import os
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylegan2 import Generator, GeneratorConfig
+from tools.suzanne.dataset import Batch, Pictures, load_pictures
+from tools.suzanne.latents import COARSE_LATENTS, W_DIM, LatentSampler
+
+MAPPING_LAYERS = 3
+MAPPING_FEATURES = 128
+"""Of the mapping network, which `distill` fills in."""
+SAVE_INTERVAL_S = 60.0
+REPORT_INTERVAL_S = 30.0
+FINAL_LEARNING_RATE = 0.03
+"""At the end of a stage, as a share of the learning rate at its beginning."""
+
+log = logging.getLogger("suzanne.train")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stretch of the progressive training at one resolution."""
+
+    resolution: int
+    pictures: int
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures a step; small pictures are cheap, and many of them steady the pose."""
+        return 32 if self.resolution <= 16 else 16
+
+
+def parse_stage(text: str) -> Stage:
+    """Read `RESOLUTION:PICTURES` from the command line."""
+    resolution, pictures = text.split(":")
+    return Stage(int(resolution), int(pictures))
+
+
+DEFAULT_STAGES = [Stage(16, 100_000), Stage(32, 90_000), Stage(64, 16_000), Stage(64, 75_000)]
+
+
+def make_generator(channel_base: int, channel_max: int) -> Generator:
+    """A new generator of 64 px pictures with this project's sizes of latents, without noise."""
+    config = GeneratorConfig.standard(
+        64,
+        channel_base=channel_base,
+        channel_max=channel_max,
+        z_dim=W_DIM,
+        w_dim=W_DIM,
+        mapping_layers=MAPPING_LAYERS,
+    )
+    return Generator(
+        dataclasses.replace(config, mapping_features=MAPPING_FEATURES, use_noise=False)
+    )
+
+
+def image_loss(image: Tensor, wanted: Batch) -> Tensor:
+    """Weighted L1 of the pictures, of their 4x pooled forms and of their edges; scalar float32.
+
+    Pooling rewards a part that is nearly in place; edges (differences of neighbours) reward a sharp
+    one.  `image` is `B x 3 x S x S` float32, nominally in [-1, 1].
+    """
+    difference = (image - wanted.images) * wanted.weights
+    edges = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
+    return difference.abs().mean() + F.avg_pool2d(difference, 4).abs().mean() + edges
+
+
+def synthesize(generator: Generator, ws: Tensor, resolution: int, fast: bool) -> Tensor:
+    """The image at `resolution`, convolutions in bfloat16 if `fast`, colours in float32."""
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast):
+        state = generator.synthesis_to(ws, resolution, "none")
+    return generator.rgb(state, ws)
+
+
+@torch.no_grad()
+def validate(
+    generator: Generator, sampler: LatentSampler, pictures: Pictures, resolution: int
+) -> float:
+    """Mean L1 on [-1, 1] of the pictures, with one latent in all layers as after the mapping."""
+    total = 0.0
+    for indices in torch.arange(len(pictures)).split(50):
+        wanted = pictures.batch(indices, resolution)
+        ws = sampler.plain(wanted.factors, generator.num_ws)
+        image = synthesize(generator, ws, resolution, False)
+        total += (image - wanted.images).abs().mean().item() * len(indices)
+    return total / len(pictures)
+
+
+class Trainer:
+    """The training's state: network, optimiser, and how far the stages have come."""
+
+    def __init__(
+        self, generator: Generator, sampler: LatentSampler, *, learning_rate: float, fast: bool
+    ) -> None:
+        self._generator = generator
+        self._sampler = sampler
+        self._learning_rate = learning_rate
+        self._fast = fast
+        self._stage_index = 0
+        self._seen = 0
+        self._reset_optimizer()
+
+    def _reset_optimizer(self) -> None:
+        self._optimizer = torch.optim.Adam(
+            self._generator.synthesis.parameters(), lr=self._learning_rate, betas=(0.9, 0.99)
+        )
+
+    def resume(self, path: Path) -> None:
+        """Go on from `save`."""
+        state = torch.load(path, weights_only=True)  # our own file
+        self._generator.synthesis.load_state_dict(state["synthesis"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._stage_index = state["stage_index"]
+        self._seen = state["pictures_seen"]
+
+    def save(self, path: Path) -> None:
+        """Write the state, so that a reader never sees half of it."""
+        partial = path.with_suffix(".partial")
+        torch.save(
+            {
+                "synthesis": self._generator.synthesis.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "stage_index": self._stage_index,
+                "pictures_seen": self._seen,
+            },
+            partial,
+        )
+        os.replace(partial, path)
+
+    def run(self, stages: list[Stage], train: Pictures, held_out: Pictures, folder: Path) -> None:
+        """Train the stages that are left."""
+        while self._stage_index < len(stages):
+            stage = stages[self._stage_index]
+            self._run_stage(stage, train, folder)
+            error = validate(self._generator, self._sampler, held_out, stage.resolution)
+            log.info("stage %d px: held-out L1 %.4f", stage.resolution, error)
+            self._stage_index += 1
+            self._seen = 0
+            if self._stage_index < len(stages):
+                self._start_stage(stages[self._stage_index], stage.resolution)
+            self.save(folder / "training.pt")
+
+    def _start_stage(self, stage: Stage, previous_resolution: int) -> None:
+        """Let the new block begin with the picture of the one below, and repaint if need be.
+
+        The layers of colour that are steered by coarse latents from now on must give up painting,
+        and begin anew from no colour at all.
+        """
+        self._reset_optimizer()
+        if stage.resolution == previous_resolution:
+            return
+        synthesis = self._generator.synthesis
+        config = self._generator.config
+        with torch.no_grad():
+            synthesis.block(stage.resolution).torgb.weight.zero_()
+            for resolution in config.resolutions[: config.level_of(stage.resolution)]:
+                if config.layers_below(resolution) == COARSE_LATENTS - 1:
+                    synthesis.block(resolution).torgb.weight.zero_()
+
+    def _run_stage(self, stage: Stage, train: Pictures, folder: Path) -> None:
+        last_save = last_report = time.monotonic()
+        reported, losses = self._seen, 0.0
+        while self._seen < stage.pictures:
+            self._set_learning_rate(self._seen / stage.pictures)
+            losses += self._step(stage, train) * stage.batch_size
+            self._seen += stage.batch_size
+            now = time.monotonic()
+            if now - last_save > SAVE_INTERVAL_S:
+                self.save(folder / "training.pt")
+                last_save = now
+            if now - last_report > REPORT_INTERVAL_S:
+                count = self._seen - reported
+                log.info(
+                    "%d px, %d pictures: loss %.4f, %.0f a second",
+                    stage.resolution,
+                    self._seen,
+                    losses / count,
+                    count / (now - last_report),
+                )
+                last_report, reported, losses = now, self._seen, 0.0
+
+    def _set_learning_rate(self, progress: float) -> None:
+        """Cosine from the full rate to `FINAL_LEARNING_RATE` of it."""
+        wave = 0.5 + 0.5 * math.cos(math.pi * progress)
+        share = FINAL_LEARNING_RATE + (1.0 - FINAL_LEARNING_RATE) * wave
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._learning_rate * share
+
+    def _step(self, stage: Stage, train: Pictures) -> float:
+        indices = torch.randint(len(train), (stage.batch_size,))
+        wanted = train.batch(indices, stage.resolution)
+        num_ws = self._generator.config.layers_below(stage.resolution) + 1
+        ws = self._sampler.mixed(wanted.factors, num_ws)
+        image = synthesize(self._generator, ws, stage.resolution, self._fast)
+        loss = image_loss(image, wanted)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        return loss.item()
+
+
+def main() -> None:
+    """Command line: train, or go on training."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the rendered shards")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the training's state")
+    parser.add_argument(
+        "--stages",
+        type=parse_stage,
+        nargs="+",
+        default=DEFAULT_STAGES,
+        metavar="PX:PICTURES",
+        help="one after the other; another one at the same size is a warm restart",
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--channel-base", type=int, default=4096)
+    parser.add_argument("--channel-max", type=int, default=128)
+    parser.add_argument("--learning-rate", type=float, default=8e-3)
+    parser.add_argument("--noise", type=float, default=0.25, help="in unused directions of W")
+    parser.add_argument("--jitter", type=float, default=0.4, help="of pose between the layers")
+    parser.add_argument("--held-out", type=int, default=500, help="pictures for validation")
+    parser.add_argument("--float32", action="store_true", help="no bfloat16 convolutions")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    options.out.mkdir(parents=True, exist_ok=True)
+    train, held_out = load_pictures(options.data, options.held_out)
+    log.info("%d pictures, %d held out", len(train), len(held_out))
+    trainer = Trainer(
+        make_generator(options.channel_base, options.channel_max),
+        LatentSampler(noise=options.noise, jitter=options.jitter),
+        learning_rate=options.learning_rate,
+        fast=not options.float32,
+    )
+    if (options.out / "training.pt").exists():
+        trainer.resume(options.out / "training.pt")
+    trainer.run(options.stages, train, held_out, options.out)
+
+
+if __name__ == "__main__":
+    main()
