@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,9 @@ from pathlib import Path
 CLOSE_AFTER_S = 1.0
 TERMINATE_AFTER_S = 3.0
 KILL_AFTER_S = 6.0
+
+#: A line of the engine's own log that is no complaint (date, time, level: see engine/server.py).
+_IS_INFORMATION = re.compile(r"\S+ \S+ (DEBUG|INFO) ")
 
 _LOGS_KEPT = 10
 _TAIL_BYTES = 16 * 1024
@@ -93,7 +97,7 @@ def new_log_path(folder: Path) -> Path:
 
 
 def last_line(log_path: Path) -> str:
-    """The last line of a log that says something: of a traceback, the error itself; or empty."""
+    """What a log ends with, if that is a complaint: of a traceback, the error itself; or empty."""
     try:
         with log_path.open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -103,7 +107,7 @@ def last_line(log_path: Path) -> str:
         return ""
     for line in reversed(lines):
         if line.strip() and not line[0].isspace():
-            return line.strip()[:300]
+            return "" if _IS_INFORMATION.match(line) else line.strip()[:300]
     return ""
 
 

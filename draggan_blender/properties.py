@@ -22,6 +22,10 @@ from bpy.props import (
     StringProperty,
 )
 
+from .protocol.messages import DragSettings
+
+_USUAL = DragSettings()
+
 
 class DRAGGAN_PG_source(bpy.types.PropertyGroup):
     """Where an image comes from: a model and a seed."""
@@ -94,7 +98,7 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
         name="Method",
         description="How the handles are moved",
         items=(("draggan", "DragGAN", "Motion supervision and point tracking as published"),),
-        default="draggan",
+        default=_USUAL.method,
     )
     latent_space: EnumProperty(
         name="Latent",
@@ -103,44 +107,45 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
             ("w+", "W+", "One latent for each layer: the drag can do more"),
             ("w", "W", "One latent for all layers: the image stays more typical"),
         ),
-        default="w+",
+        default=_USUAL.latent_space,
     )
     num_layers: IntProperty(
         name="Layers",
         description="How many layers, from the coarsest on, the drag may change: more reach "
         "finer detail and colour",
-        default=6,
+        default=_USUAL.num_layers,
         min=1,
         max=18,
     )
     feature_resolution: IntProperty(
         name="Feature Size",
         description="The block whose features are compared, in pixels; 0 chooses the usual one",
-        default=0,
+        default=_USUAL.feature_resolution,
         min=0,
         max=1024,
         subtype="PIXEL",
     )
     r1: FloatProperty(
         name="Motion Radius",
-        description="Radius around a handle that is moved along with it",
-        default=3.0,
+        description="Radius around a handle that is moved along with it, in pixels of the features",
+        default=_USUAL.r1,
         min=0.5,
         soft_max=10.0,
         max=64.0,
     )
     r2: FloatProperty(
         name="Tracking Radius",
-        description="How far around a handle it is looked for after each step",
-        default=3.0,
+        description="How far around a handle it is looked for after each step, in pixels of the "
+        "features",
+        default=_USUAL.r2,
         min=0.5,
         soft_max=24.0,
         max=64.0,
     )
     step_length: FloatProperty(
         name="Step Length",
-        description="How far each step asks the handles to move",
-        default=1.0,
+        description="How far each step asks the handles to move, in pixels of the features",
+        default=_USUAL.step_length,
         min=0.05,
         soft_max=4.0,
         max=16.0,
@@ -148,7 +153,7 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
     step_size: FloatProperty(
         name="Step Size",
         description="Learning rate of the optimiser: higher is faster and rougher",
-        default=2e-3,
+        default=_USUAL.step_size,
         min=1e-6,
         soft_max=2e-2,
         max=1.0,
@@ -158,7 +163,7 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
     mask_weight: FloatProperty(
         name="Mask Weight",
         description="How strongly the image is held where the mask is black",
-        default=20.0,
+        default=_USUAL.mask_weight,
         min=0.0,
         soft_max=100.0,
         max=10000.0,
@@ -166,7 +171,7 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
     tolerance_px: FloatProperty(
         name="Tolerance",
         description="The drag ends when every handle is this near to its target, in image pixels",
-        default=1.0,
+        default=_USUAL.tolerance_px,
         min=0.05,
         soft_max=8.0,
         max=256.0,
@@ -174,7 +179,7 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
     max_steps: IntProperty(
         name="Step Limit",
         description="The drag ends after so many steps at the latest",
-        default=200,
+        default=_USUAL.max_steps,
         min=1,
         soft_max=1000,
         max=100000,
@@ -182,7 +187,7 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
     patience: IntProperty(
         name="Patience",
         description="The drag ends when so many steps brought the handles no nearer",
-        default=40,
+        default=_USUAL.patience,
         min=1,
         soft_max=200,
         max=100000,

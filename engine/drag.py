@@ -34,7 +34,7 @@ from .inputs import check_latent, check_mask, check_points
 from .methods import METHODS
 
 _PROGRESS = 0.01
-"""A step counts as progress if it brings the mean distance down by this part of the tolerance."""
+"""A step is progress if it brings the mean distance down by more than this part of the tolerance."""
 
 
 class DragStatus(StrEnum):
@@ -250,8 +250,8 @@ class _Record:
         self.mean_px.append(float(distances.mean()))
 
     def steps_without(self, progress_px: float) -> int:
-        """How many steps the mean distance has not come down by `progress_px` or more."""
-        if self.mean_px[-1] <= self.progress_px - progress_px:
+        """How many steps the mean distance has not come down by more than `progress_px`."""
+        if self.mean_px[-1] < self.progress_px - progress_px:
             self.progress_px, self.progress_at = self.mean_px[-1], len(self.mean_px)
         return len(self.mean_px) - self.progress_at
 

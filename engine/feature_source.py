@@ -108,8 +108,8 @@ class FeatureView(Protocol):
     def fixed_change(self) -> Tensor:
         """Mean absolute change of the features in the fixed area since the start, a scalar.
 
-        The mean is over the fixed area alone, so that the force on a pixel does not depend on how
-        large that area is.  Zero if nothing is fixed.
+        The mean is over the fixed area alone, so that the weight of this term against motion
+        supervision does not depend on how large that area is.  Zero if nothing is fixed.
         """
         ...
 
@@ -167,6 +167,8 @@ class FullMapSource:
             resolution: the feature block, as `feature_block` gives it.
             reference_ws: `num_ws x w_dim`, the latent that the fixed area is held to.
             fixed: `H x W` float32 in the image's size, 1 where nothing may change, or None.
+                Parts of 1 count as such parts of a pixel; where 1 is not reached anywhere, as in
+                a mask that is nearly white, the whole change counts that much less.
         """
         self._generator = generator
         self._resolution = resolution
@@ -178,7 +180,7 @@ class FullMapSource:
             with torch.no_grad():
                 self._reference = self._features(reference_ws)
             weights = torch.nn.functional.adaptive_avg_pool2d(fixed[None], (rows, columns))
-            self._fixed_weights = weights / (weights.sum() * len(self._reference))
+            self._fixed_weights = weights * (fixed.max() / (weights.sum() * len(self._reference)))
 
     @property
     def grid(self) -> FeatureGrid:

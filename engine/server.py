@@ -4,7 +4,8 @@
 Threads: the main one reads the socket; the worker's owns torch; the outbox's sends; and one watches
 standard input.  The parent never closes that pipe while it lives, so that its end means that the
 parent is gone, however it ended, on every system; the engine then ends at once, whatever it is
-doing.  It keeps nothing that an orderly end would have to clean up.
+doing.  It keeps nothing that an orderly end would have to clean up; of a file that is just being
+written, a `.part` beside its place may stay.
 
 Torch is imported by the worker, after the hello: a child that says nothing for seconds looks dead.
 """
@@ -41,6 +42,7 @@ from draggan_blender.protocol.messages import (
 
 from .job_queue import JobQueue
 from .outbox import Outbox
+from .parent import wait_for_end
 
 _LOG = logging.getLogger("engine.server")
 _MAX_LINE_BYTES = 4096
@@ -127,8 +129,7 @@ def _read_address() -> _Address:
 
 def _watch_stdin(descriptor: int) -> None:
     try:
-        while os.read(descriptor, 4096):
-            pass
+        wait_for_end(descriptor)
     except OSError as error:
         _LOG.info("standard input failed: %s", error)
     _LOG.info("the parent is gone, ending")

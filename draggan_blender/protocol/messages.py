@@ -129,7 +129,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DragSettings:
-    """The wire's twin of ``engine.drag.DragOptions``, where each field is explained.
+    """The wire's twin of ``engine.drag_options.DragOptions``, where each field is explained.
 
     A test holds names and defaults of the two equal; ``feature_resolution`` 0 stands for
     "the usual block".

@@ -199,9 +199,14 @@ def test_only_the_last_ten_logs_stay(tmp_path: Path) -> None:
         ("Traceback:\n  File x\nValueError: bad\n    hint\n", "ValueError: bad"),
         ("x" * 50_000 + "\nlast", "last"),
         ("\udcff", "\ufffd"),
+        ("2026-11-22 20:00:00,001 INFO engine.worker: ready: torch on cpu\n", ""),
+        (
+            "2026-11-22 20:00:00,001 ERROR engine: broken\n",
+            "2026-11-22 20:00:00,001 ERROR engine: broken",
+        ),
     ],
 )
-def test_the_last_line_of_a_log_is_the_one_that_says_something(
+def test_a_log_s_last_line_counts_if_it_is_a_complaint(
     tmp_path: Path, text: str, expected: str
 ) -> None:
     path = tmp_path / "log"

@@ -60,7 +60,6 @@ UNUSED_LENGTH = 1.0
 KNOTS = 10
 FARTHEST_KNOT = 2.4
 """In standard deviations of a coordinate."""
-SHEET_COLOURS = 128
 W_AVG_SAMPLES = 100_000
 
 log = logging.getLogger("suzanne.distill")
@@ -156,7 +155,7 @@ def variance_shares(generator: Generator) -> Tensor:
 
 
 @torch.no_grad()
-def contact_sheet(generator: Generator, columns: int = 8, scale: int = 2) -> Image.Image:
+def contact_sheet(generator: Generator, columns: int = 5, scale: int = 2) -> Image.Image:
     """Seeds 0 to 2 `columns` - 1 with truncation psi 1 (upper half) and 0.7 (lower half)."""
     # The seeds' own way to z, as in the public code bases.
     latents = [np.random.RandomState(s).randn(1, generator.z_dim) for s in range(2 * columns)]
@@ -169,7 +168,7 @@ def contact_sheet(generator: Generator, columns: int = 8, scale: int = 2) -> Ima
     pixels = (sheet * 127.5 + 128.0).clamp(0.0, 255.0).byte().permute(1, 2, 0).numpy()
     picture = Image.fromarray(pixels)
     size = (picture.width * scale, picture.height * scale)
-    return picture.resize(size, Image.Resampling.BICUBIC).quantize(SHEET_COLOURS)
+    return picture.resize(size, Image.Resampling.BICUBIC)
 
 
 def license_note() -> str:
