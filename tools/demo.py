@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "bl_ext.user_default.draggan_blender"
 SEED = 8
 #: Handle and target, from the image's bottom left.
-PAIRS_UV = (((0.51, 0.46), (0.66, 0.46)),)
+PAIRS_UV = (((0.51, 0.4625), (0.29, 0.4625)),)
 WITHIN_PX = 2.0
 
 
@@ -59,6 +59,7 @@ def _demo(model: str, seed: int, out: Path, started_s: float) -> int:
     # The frames of an earlier demo: each image has a folder with a number of its own.
     shutil.rmtree(out / "draggan", ignore_errors=True)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    bpy.context.preferences.filepaths.save_version = 0  # no .blend1 beside the .blend
     blend = out / "suzanne.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
 

@@ -33,11 +33,11 @@ from PIL import Image
 from torch import Tensor
 
 from stylegan2 import Generator, save_generator
-from stylegan2.layers import GAIN, SLOPE
+from stylegan2.layers import GAIN, SLOPE, FullyConnectedLayer
 from stylegan2.mapping import normalize_second_moment
 from tools.suzanne import factors
 from tools.suzanne.latents import complement_projection, factor_directions
-from tools.suzanne.train import make_generator
+from tools.suzanne.train import MAPPING_FEATURES, MAPPING_LAYERS, make_generator
 
 LENGTHS = {
     "yaw": 1.0,
@@ -91,7 +91,8 @@ def build_mapping(generator: Generator, directions: Tensor) -> float:
     Returns the error that is left: root mean square over that of w.
     """
     mapping = generator.mapping
-    width, count = mapping.get_submodule("fc0").weight.shape[0], len(directions)
+    layers = [mapping.get_submodule(f"fc{index}") for index in range(MAPPING_LAYERS)]
+    width, count = MAPPING_FEATURES, len(directions)
     knots = torch.linspace(-FARTHEST_KNOT, FARTHEST_KNOT, KNOTS, dtype=torch.float64)
     slopes, constant = fit_knots(knots)
     bend_weight = torch.zeros(width, generator.z_dim)
@@ -107,14 +108,10 @@ def build_mapping(generator: Generator, directions: Tensor) -> float:
     # The activation of an activation of -w, times the right negative number between, is w again.
     last_weight = torch.zeros(generator.w_dim, width)
     last_weight.fill_diagonal_(-1.0 / (SLOPE * GAIN**2))
-    for index, (weight, bias) in enumerate(
-        [
-            (bend_weight, bend_bias),
-            (mix_weight, mix_bias),
-            (last_weight, torch.zeros(generator.w_dim)),
-        ]
-    ):
-        layer = mapping.get_submodule(f"fc{index}")
+    last_bias = torch.zeros(generator.w_dim)
+    weights, biases = (bend_weight, mix_weight, last_weight), (bend_bias, mix_bias, last_bias)
+    for layer, weight, bias in zip(layers, weights, biases, strict=True):
+        assert isinstance(layer, FullyConnectedLayer)  # stylegan2 names them so
         layer.weight.copy_(weight / layer.weight_gain)
         layer.bias.copy_(bias / layer.bias_gain)
     z = torch.randn(W_AVG_SAMPLES, generator.z_dim)
