@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 could not be done (a sentence on standard error says why),
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
@@ -35,6 +36,9 @@ Pair = tuple[tuple[float, float], tuple[float, float]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may have letters that a redirected output's encoding has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = parsed.run
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from stylegan2 import ModelError, convert_checkpoint, inspect_checkpoint
+from stylegan2 import convert_checkpoint, inspect_checkpoint
 
 from .arrays import ByteArray
 from .device import describe_device, open_device
@@ -25,18 +25,18 @@ from .models import LoadedModel, ModelCache, model_path, sample_latent
 from .render import render_frames, render_images
 from .sheet import before_after_sheet
 from .track import Track
+from .worker import failure
 
 
 def run(name: str, parsed: argparse.Namespace) -> int:
     """Run a command; returns 0, or 1 after saying what is wrong."""
     try:
         _COMMANDS[name](parsed)
-    except (ModelError, RequestError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+    except Exception as error:  # the root of the process
+        cause, sentence = failure(error)
+        if cause == "internal":
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
         return 1
     return 0
 
@@ -68,7 +68,7 @@ def _drag(parsed: argparse.Namespace) -> None:
             writer.add(frame, index)
     track.save(parsed.out / "track.npz")
     before_after_sheet(track, frames, parsed.out / "contact_sheet.png")
-    per_step = result.seconds / max(1, len(track) - 1)
+    per_step = result.seconds / max(1, result.steps)
     verdict = "" if result.status is DragStatus.REACHED else "not reached: "
     print(f"{verdict}{result.reason} ({result.seconds:.1f} s, {per_step:.3f} s a step)")
     print(f"{len(track)} frames, track.npz and contact_sheet.png are in {parsed.out}")
@@ -83,7 +83,7 @@ def _read_mask(path: Path) -> ByteArray:
     try:
         with Image.open(path) as image:
             return np.array(image.convert("L"))
-    except UnidentifiedImageError:
+    except (UnidentifiedImageError, Image.DecompressionBombError):
         raise RequestError(f"the mask {path} is not an image file") from None
 
 
@@ -117,7 +117,9 @@ def _info(parsed: argparse.Namespace) -> None:
     }
     for label, value in lines.items():
         if value != "":
-            print(f"{label:10} {value}")
+            # Some of it is the file's own text, which must not steer the terminal.
+            shown = "".join(c if c.isprintable() else "?" for c in str(value))
+            print(f"{label:10} {shown}")
 
 
 def _convert(parsed: argparse.Namespace) -> None:

@@ -34,7 +34,7 @@ from .inputs import check_latent, check_mask, check_points
 from .methods import METHODS
 
 _PROGRESS = 0.01
-"""A step is progress if it brings the mean distance down by more than this part of the tolerance."""
+"""Progress is what brings the mean distance down by more than this part of the tolerance."""
 
 
 class DragStatus(StrEnum):
@@ -80,6 +80,7 @@ class DragResult:
         distances_px: `T` float32, the farthest handle's distance to its target.
         losses: `T` float32.
         best_index: the row with the least mean distance.
+        steps: how many steps were made, those whose rows are left out among them.
         seconds: of the whole loop.
     """
 
@@ -91,6 +92,7 @@ class DragResult:
     distances_px: FloatArray
     losses: FloatArray
     best_index: int
+    steps: int
     seconds: float
 
 
@@ -290,5 +292,6 @@ class _Record:
             distances_px=np.array(self.farthest_px[:rows], dtype=np.float32),
             losses=np.array(self.losses[:rows], dtype=np.float32),
             best_index=self.best_index,
+            steps=len(self.losses) - 1,
             seconds=seconds,
         )

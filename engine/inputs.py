@@ -76,9 +76,10 @@ def check_mask(generator: Generator, mask: ByteArray | None) -> Tensor | None:
         return None
     _, height, width = generator.img_shape
     if mask.shape != (height, width) or mask.dtype != np.uint8:
+        found = " x ".join(str(size) for size in reversed(mask.shape))
         raise RequestError(
-            f"the mask must be {width} x {height} px of one byte each, but its array is "
-            f"{mask.shape} of {mask.dtype}"
+            f"the mask must be {width} x {height} px of one byte each, as the image is, but it is "
+            f"{found} of {mask.dtype}; make it again in that size"
         )
     free = torch.from_numpy(mask.astype(np.float32) / _FULLY_FREE)
     return (1 - free).to(device_of(generator))

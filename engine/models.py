@@ -19,7 +19,11 @@ from .inputs import device_of
 
 def model_path(name_or_path: str) -> Path:
     """The file of a built-in model's name (`suzanne`), or of a path."""
-    return builtin_model_path(name_or_path) or Path(name_or_path).expanduser()
+    path = builtin_model_path(name_or_path) or Path(name_or_path)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # `~name` of nobody: a file may be called so, and loading says if not
+        return path
 
 
 @dataclass(frozen=True)

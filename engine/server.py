@@ -46,7 +46,6 @@ from .parent import wait_for_end
 
 _LOG = logging.getLogger("engine.server")
 _MAX_LINE_BYTES = 4096
-_WELCOME_TIMEOUT_S = 30.0
 _FLUSH_TIMEOUT_S = 2.0
 _CHUNK_BYTES = 1 << 18
 
@@ -159,11 +158,10 @@ def _messages(connection: socket.socket, decoder: Decoder) -> Iterator[Message]:
 
 
 def _await_welcome(connection: socket.socket, messages: Iterator[Message]) -> None:
-    connection.settimeout(_WELCOME_TIMEOUT_S)
+    # However long it takes: Blender may be rendering, and if it is gone, the watcher knows.
+    connection.settimeout(None)
     try:
         first = next(messages, None)
-    except TimeoutError:
-        raise _StartError(f"no welcome within {_WELCOME_TIMEOUT_S:g} s; ending") from None
     except (OSError, RemoteProtocolError) as error:
         raise _StartError(f"no welcome: {error}") from None
     if not isinstance(first, Welcome):
@@ -174,7 +172,6 @@ def _await_welcome(connection: socket.socket, messages: Iterator[Message]) -> No
             f"Blender speaks version {first.protocol_version} of the protocol and this engine "
             f"version {PROTOCOL_VERSION}; restart Blender so that both come from one extension"
         )
-    connection.settimeout(None)
 
 
 class _Session:

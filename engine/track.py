@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import tokenize
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass
@@ -42,6 +43,11 @@ _ARRAYS = {
     "distances_px": np.float32,
 }
 _TEXTS = ("model_name", "model_sha256", "options", "status")
+_READ_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, MemoryError),
+    *(ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, tokenize.TokenError),
+)
+"""Everything that zip and npy readers raise on bytes that are neither."""
 
 
 class TrackError(RequestError):
@@ -187,6 +193,9 @@ class Track:
         for name, found, least, most in sizes:
             if not least <= found <= most:
                 raise TrackError(f"the track has {found} {name}, {least} to {most} are possible")
+        # Layers that no row changes are stored once, but `latents` repeats them in every row.
+        if rows * self.start.nbytes > _MAX_BYTES:
+            raise TrackError(f"the track's latents are over the limit of {_MAX_BYTES >> 20} MiB")
         expected = {
             "start": (len(self.start), w_dim),
             "numbers": (rows,),
@@ -219,10 +228,7 @@ def _read_arrays(data: bytes) -> dict[str, Any]:
             return {name: _checked(name, stored[name]) for name in wanted}
     except TrackError:
         raise
-    # Everything that zip and npy readers raise on bytes that are neither.
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, OSError) as error:
-        raise TrackError(f"this is not a track file, or a damaged one ({error})") from None
-    except (NotImplementedError, MemoryError, SyntaxError, RuntimeError) as error:
+    except _READ_ERRORS as error:
         raise TrackError(f"this is not a track file, or a damaged one ({error})") from None
 
 

@@ -12,6 +12,8 @@ Rules that hold for all of them:
   first: the layout that Blender's images take.
 - Binary fields (``bytes``) travel beside the JSON header, never inside it.
 
+In order: the connection itself, parts of requests, requests, events, endings.
+
 ``PROTOCOL_VERSION`` rises with every change of a message or of what one means:
 1: first version.
 """
@@ -66,9 +68,6 @@ class Ending(Event):
     """Base of the three ways in which a request ends."""
 
 
-# ---------------------------------------------------------------- the connection itself
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello(Message):
     """The engine's first message; its layout never changes, so that any two versions can talk."""
@@ -110,9 +109,6 @@ class Shutdown(Message):
     """Blender asks the engine to end."""
 
     kind: ClassVar[str] = "shutdown"
-
-
-# ---------------------------------------------------------------- parts of requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,9 +161,6 @@ class FrameTarget:
         _require(bool(_FILE_STEM.fullmatch(self.stem)), f"not a plain file name: {self.stem!r}")
         _require(self.first_number >= 1, f"first_number must be 1 or more: {self.first_number}")
         _require(bool(self.folder), "the folder of a sequence must not be empty")
-
-
-# ---------------------------------------------------------------- requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,9 +250,6 @@ class Cancel(Message):
 
     kind: ClassVar[str] = "cancel"
     request_id: int
-
-
-# ---------------------------------------------------------------- events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config import LEAST_RESOLUTION, GeneratorConfig
+from ..config import GREATEST_RESOLUTION, LEAST_RESOLUTION, GeneratorConfig
 from ..generator import Generator
 from ..shapes import describe_shape
 from .refusal import damaged, printable, unsupported
@@ -64,7 +64,10 @@ def config_from_shapes(
     if not num_layers:
         raise unsupported("has no mapping network (mapping.fc0), so it is no StyleGAN2 generator")
     blocks = [LEAST_RESOLUTION]
-    while f"synthesis.b{2 * blocks[-1]}.conv1.weight" in shapes:
+    # One that is larger still is surplus, and refused as such.
+    while blocks[-1] < GREATEST_RESOLUTION:
+        if f"synthesis.b{2 * blocks[-1]}.conv1.weight" not in shapes:
+            break
         blocks.append(2 * blocks[-1])
     embed_features, c_dim = _optional_matrix(shapes, "mapping.embed.weight")
     first = _sizes(shapes, "mapping.fc0.weight", 2)

@@ -15,13 +15,13 @@ names to a fixed depth, so that a file with cycles or endlessly shared parts cos
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from ..config import LEAST_RESOLUTION
+from ..config import GREATEST_RESOLUTION, LEAST_RESOLUTION
 from ..layers import GAIN
 from ..ops import filter_taps
 from .families import module_hint, name_family, name_top_level
@@ -210,6 +210,7 @@ class _Collector:
     def fully_connected(self, value: object, prefix: str, *, activation: str) -> float:
         """Take a fully connected layer and return its learning-rate multiplier."""
         layer = _module(value, prefix)
+        _expect_parts(layer, prefix, ())
         self.take(layer, prefix)
         _expect(layer, prefix, "activation", activation)
         weight = self.recipes.get(f"{prefix}.weight")
@@ -224,6 +225,7 @@ class _Collector:
     def affine(self, layer: PickledModule, prefix: str) -> None:
         """Take the layer that makes a style of w."""
         key = f"{prefix}.affine"
+        _expect_parts(layer, prefix, ("affine",))
         if self.fully_connected(layer.children.get("affine"), key, activation="linear") != 1:
             raise unsupported(f"has an unusual learning-rate multiplier in {key}")
 
@@ -270,6 +272,16 @@ def _expect(module: PickledModule, prefix: str, attribute: str, expected: object
         raise unsupported(f"has {attribute} {shown} in {prefix}, but only {expected} is supported")
 
 
+def _expect_parts(module: PickledModule, prefix: str, known: Collection[str]) -> None:
+    """Refuse submodules that would be left out, for then the images would be others."""
+    for name, child in module.children.items():
+        if child is not None and name not in known:
+            raise unsupported(
+                f"has the part {printable(str(name))} in {prefix}, which no StyleGAN2 generator "
+                "with skip architecture has, so it is another network"
+            )
+
+
 def _collect(root: PickledModule, collector: _Collector) -> None:
     """Walk over the modules of a generator by their names."""
     mapping = _module(root.children["mapping"], "mapping")
@@ -278,17 +290,24 @@ def _collect(root: PickledModule, collector: _Collector) -> None:
         key = "mapping.embed"
         if collector.fully_connected(mapping.children["embed"], key, activation="linear") != 1:
             raise unsupported(f"has an unusual learning-rate multiplier in {key}")
+    layers = []
     for index in range(MAX_MAPPING_LAYERS):
         child = mapping.children.get(f"fc{index}")
         if child is None:
             break
         multiplier = collector.fully_connected(child, f"mapping.fc{index}", activation="lrelu")
         collector.facts.lr_multipliers.add(multiplier)
+        layers.append(f"fc{index}")
+    _expect_parts(mapping, "mapping", ("embed", *layers))
     synthesis = _module(root.children["synthesis"], "synthesis")
+    collector.take(synthesis, "synthesis")
+    blocks = []
     resolution = LEAST_RESOLUTION
-    while f"b{resolution}" in synthesis.children:
+    while f"b{resolution}" in synthesis.children and resolution <= GREATEST_RESOLUTION:
         _collect_block(synthesis.children[f"b{resolution}"], resolution, collector)
+        blocks.append(f"b{resolution}")
         resolution *= 2
+    _expect_parts(synthesis, "synthesis", blocks)
 
 
 def _collect_block(value: object, resolution: int, collector: _Collector) -> None:
@@ -302,6 +321,8 @@ def _collect_block(value: object, resolution: int, collector: _Collector) -> Non
             "but only 'skip', which nearly all public models have, is supported"
         )
     collector.take(block, prefix)
+    parts = ("conv0", "conv1", "torgb") if resolution > LEAST_RESOLUTION else ("conv1", "torgb")
+    _expect_parts(block, prefix, parts)
     if resolution > LEAST_RESOLUTION:
         collector.convolution(block.children.get("conv0"), f"{prefix}.conv0")
     collector.convolution(block.children.get("conv1"), f"{prefix}.conv1")

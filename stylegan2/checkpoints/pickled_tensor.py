@@ -23,7 +23,7 @@ from torch import Tensor
 
 from .inert_pickle import GlobalName, InertPickle, Node, OpcodeBudget, PersistentId
 from .layout import MAX_RANK, check_finite
-from .refusal import Refusal, damaged, printable
+from .refusal import Refusal, damaged, printable, unsupported
 
 TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 TORCH_FORMAT_VERSION = 1001
@@ -138,7 +138,7 @@ def _read_storage(node: object, key: str, budget: OpcodeBudget) -> tuple[str, me
     if magic != TORCH_MAGIC or version != TORCH_FORMAT_VERSION or not isinstance(system, dict):
         raise damaged(f"is damaged: the data of {key} is not in torch's format")
     if system.get("little_endian") is not True:
-        raise damaged("was written on a big-endian machine, which is not supported")
+        raise unsupported("was written on a big-endian machine, which is not supported")
     dtype, elements = _storage_reference(reference, keys, key)
     if len(data) - position < 8:
         raise damaged(f"is truncated: the data of {key} is missing")

@@ -24,9 +24,9 @@ class Refusal(Exception):  # noqa: N818 (not the program's error)
         self.reason = reason
 
 
-def damaged(reason: str) -> Refusal:
+def damaged(reason: str, advice: str = "download it again") -> Refusal:
     """A refusal because the file is truncated, inconsistent or beyond a limit."""
-    return Refusal(ModelErrorKind.DAMAGED, reason)
+    return Refusal(ModelErrorKind.DAMAGED, f"{reason}; {advice}")
 
 
 def unsupported(reason: str) -> Refusal:
@@ -59,7 +59,10 @@ def refusals_about(path: Path) -> Iterator[None]:
         raise ModelError(refusal.kind, f"{path.name} {refusal.reason}.") from refusal
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ModelError(ModelErrorKind.MISSING, f"{path} cannot be read: {reason}.") from error
+        raise ModelError(
+            ModelErrorKind.MISSING,
+            f"{path} cannot be read: {reason}; choose a model file that is there and may be read.",
+        ) from error
 
 
 def printable(text: str, limit: int = 80) -> str:

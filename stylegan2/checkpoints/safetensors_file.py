@@ -56,7 +56,7 @@ def read_safetensors(path: Path) -> Checkpoint:
             config = _read_config(slices, metadata)
             tensors = {key: file.get_tensor(key).to(torch.float32) for key in slices}
     except SafetensorError as error:
-        raise damaged(f"is truncated or damaged ({printable(str(error))}); get it again") from error
+        raise damaged(f"is truncated or damaged ({printable(str(error))})") from error
     for key, tensor in tensors.items():
         check_finite(key, tensor)
     return Checkpoint(
@@ -99,6 +99,17 @@ def _is_like(value: object, example: object) -> bool:
     return type(value) is type(example)
 
 
+def _number(metadata: Mapping[str, Any], key: str) -> float | None:
+    """A number of the metadata as the arithmetic takes it, or None."""
+    try:
+        number = None if metadata[key] is None else float(metadata[key])
+    except OverflowError:  # JSON has integers beyond every float
+        number = math.inf
+    if number is not None and not math.isfinite(number):
+        raise damaged(f"is damaged: the config in its metadata has an unusable {key}")
+    return number
+
+
 def _read_config(slices: Mapping[str, Any], metadata: Mapping[str, Any]) -> GeneratorConfig:
     """Derive the configuration from the shapes, and hold it against the metadata."""
     for key, part in slices.items():
@@ -107,14 +118,14 @@ def _read_config(slices: Mapping[str, Any], metadata: Mapping[str, Any]) -> Gene
                 f"has {printable(key)} as {part.get_dtype()}, "
                 "but floating-point numbers are expected"
             )
-    multiplier = metadata["lr_multiplier"]
-    if multiplier is None or not math.isfinite(multiplier):
+    multiplier = _number(metadata, "lr_multiplier")
+    if multiplier is None:
         raise damaged("is damaged: the config in its metadata has an unusable lr_multiplier")
     if metadata["architecture"] != "skip" or metadata["label_mode"] not in ("none", "embed"):
         raise unsupported("is a StyleGAN2 generator of a kind that a later version writes")
     shapes = {key: tuple(part.get_shape()) for key, part in slices.items()}
     config = config_from_shapes(
-        shapes, lr_multiplier=float(multiplier), conv_clamp=metadata["conv_clamp"]
+        shapes, lr_multiplier=multiplier, conv_clamp=_number(metadata, "conv_clamp")
     )
     check_shapes(shapes, config)
     for key, value in describe_config(config).items():

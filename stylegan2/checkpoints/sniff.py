@@ -70,7 +70,7 @@ def sniff(path: Path) -> Container:
         file.seek(max(size - 1, 0))
         last = file.read(1)
     if size > MAX_FILE_BYTES:
-        raise damaged(f"has {size / 2**30:.1f} GiB, more than any StyleGAN2 checkpoint; {WANTED}")
+        raise damaged(f"has {size / 2**30:.1f} GiB, more than any StyleGAN2 checkpoint", WANTED)
     if head[:1] == b"\x80" and (len(head) < 2 or 2 <= head[1] <= 5):
         if head[2:4] == b"\x8a\x0a" and head[4:14] == _TORCH_MAGIC_BYTES:
             raise _torch_save()
@@ -117,7 +117,8 @@ def _foreign(path: Path, head: bytes, last: bytes) -> Refusal:
         return _old_pickle(path)
     if not head.strip(b"\x00"):
         return Refusal(
-            ModelErrorKind.NOT_A_MODEL, "begins with zeros, as an unfinished download does"
+            ModelErrorKind.NOT_A_MODEL,
+            "begins with zeros, as an unfinished download does; download it again",
         )
     what = "a text file" if _is_text(head) else "not a model file of a known kind"
     return Refusal(ModelErrorKind.NOT_A_MODEL, f"is {what}; {WANTED}")
@@ -135,7 +136,7 @@ def _zip(path: Path) -> Refusal:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return damaged("is a truncated or damaged zip archive; download it again")
+        return damaged("is a truncated or damaged zip archive")
     if any(name.endswith("data.pkl") for name in names):
         return _torch_save()
     if names and all(name.endswith(".npy") for name in names):

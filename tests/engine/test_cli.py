@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from PIL import Image
 from draggan_blender.protocol.messages import DragSettings
 from engine.cli import main
 from engine.track import Track
-from stylegan2 import load_generator
+from stylegan2 import load_generator, save_generator
 
 from .client import ROOT, START
 
@@ -63,6 +66,7 @@ def test_every_option_of_a_drag_can_be_given() -> None:
         (["--mask", str(Path(__file__))], "is not an image file"),
         (["--mask", "no/such.png"], "no/such.png"),
         (["--model", "no/such.pkl"], "such.pkl"),
+        (["--model", "~no-such-person/such.pkl"], "~no-such-person/such.pkl cannot be read"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence_and_code_1(
@@ -72,6 +76,16 @@ def test_what_cannot_be_done_is_a_sentence_and_code_1(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and part in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_mask_that_unpacks_beyond_all_measure_is_a_sentence(
+    checkpoint: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = tmp_path / "mask.png"
+    Image.new("L", (32, 32)).save(mask)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert main(_drag_arguments(checkpoint, tmp_path / "out", "--mask", str(mask))) == 1
+    assert "mask.png is not an image file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -103,6 +117,38 @@ def test_info_says_what_is_in_a_checkpoint(checkpoint: Path, capsys) -> None:
     assert main(["info", str(checkpoint)]) == 0
     printed = capsys.readouterr().out
     assert "32 x 32 px, 3 channels" in printed and "w 8 x 16" in printed
+
+
+def test_text_of_a_file_cannot_steer_the_terminal(checkpoint: Path, tmp_path: Path, capsys) -> None:
+    copy = tmp_path / "copy.safetensors"
+    save_generator(load_generator(checkpoint), copy, license_note="free\x1b[2J\nnoise      no")
+    assert main(["info", str(copy)]) == 0
+    assert "licence    free?[2J?noise      no\n" in capsys.readouterr().out
+
+
+def test_a_name_that_the_output_cannot_encode_is_no_trouble(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "modèle.pkl"
+    shutil.copy(checkpoint, model)
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", "info", str(model)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mod\\xe8le.pkl" in done.stdout
+
+
+def test_too_little_memory_is_a_sentence(checkpoint: Path, tmp_path: Path, capsys) -> None:
+    full = mock.patch("engine.commands.render_images", side_effect=MemoryError)
+    with full:
+        code = main(["sample", "--model", str(checkpoint), "--out", str(tmp_path / "x.png")])
+    assert code == 1
+    assert "not enough memory" in capsys.readouterr().err
 
 
 def test_convert_writes_a_checkpoint_that_loads(checkpoint: Path, tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def test_the_step_limit_ends_it_at_the_best_step() -> None:
     assert result.status is DragStatus.STEP_LIMIT
     assert "limit of 3 steps" in result.reason
     assert len(result.latents) == result.best_index + 1
+    assert result.steps == 3
 
 
 def test_a_drag_that_cannot_go_on_stalls_and_is_cut_at_its_best_step() -> None:
@@ -144,6 +145,13 @@ def test_a_drag_that_cannot_go_on_stalls_and_is_cut_at_its_best_step() -> None:
     assert "no progress in the last 6 steps" in result.reason
     means = np.linalg.norm(result.handles_px - targets, axis=2).mean(axis=1)
     assert means.argmin() == len(result.latents) - 1 == result.best_index
+
+
+def test_standing_still_is_no_progress_even_without_a_tolerance() -> None:
+    options = _options(max_steps=0, patience=5, tolerance_px=0.0, step_size=1e-9)
+    steps: list[DragStep] = []
+    result = _shift_drag(options, on_step=steps.append, should_stop=lambda: len(steps) > 50)
+    assert result.status is DragStatus.STALLED and len(steps) == 6
 
 
 def test_a_drag_that_is_stopped_ends_where_it_is() -> None:

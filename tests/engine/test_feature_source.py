@@ -89,6 +89,17 @@ def test_the_change_of_the_fixed_area_does_not_depend_on_how_large_it_is() -> No
     assert changes[0] > 0.1
 
 
+def test_a_mask_that_is_nearly_white_holds_nearly_nothing() -> None:
+    generator = ShiftGenerator()
+    start, moved = torch.zeros(4, 8), torch.zeros(4, 8)
+    moved[0, 0] = 0.1
+    changes = []
+    for strength in (1.0, 1 / 255):
+        source = FullMapSource(generator, 24, start, torch.full((48, 32), strength))
+        changes.append(source.observe(moved, torch.zeros(1, 2), 2).fixed_change().item())
+    assert changes[1] == pytest.approx(changes[0] / 255, rel=1e-4)
+
+
 def test_only_the_fixed_area_counts_as_change() -> None:
     generator = ShiftGenerator()
     start, moved = torch.zeros(4, 8), torch.zeros(4, 8)

@@ -31,6 +31,7 @@ def result() -> DragResult:
         distances_px=np.arange(ROWS, dtype=np.float32),
         losses=np.arange(ROWS, dtype=np.float32),
         best_index=3,
+        steps=ROWS - 1,
         seconds=1.0,
     )
 
@@ -130,6 +131,46 @@ def test_a_member_that_does_not_fit_is_named(track: Track, changes: dict, part: 
     with pytest.raises(TrackError) as caught:
         Track.from_bytes(_with_members(track, **changes))
     assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': (",
+        "{[]: 1}",
+        "{'descr': (), 'fortran_order': False, 'shape': (1,)}",
+        f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({10**30},)}}",
+        f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({10**13},)}}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (True,)}",
+    ],
+)
+def test_a_member_whose_header_is_made_to_do_harm_is_refused(track: Track, header: str) -> None:
+    line = header.encode() + b"\n"
+    member = b"\x93NUMPY\x01\x00" + len(line).to_bytes(2, "little") + line
+    buffer = io.BytesIO()
+    source = zipfile.ZipFile(io.BytesIO(track.to_bytes()))
+    with source, zipfile.ZipFile(buffer, "w") as archive:
+        for info in source.infolist():
+            is_start = info.filename == "start.npy"
+            archive.writestr(info.filename, member if is_start else source.read(info))
+    with pytest.raises(TrackError, match="damaged"):
+        Track.from_bytes(buffer.getvalue())
+
+
+def test_rows_that_change_nothing_cannot_swell_beyond_the_limit(track: Track) -> None:
+    rows = 1_000_000
+    swollen = replace(
+        track,
+        start=np.zeros((18, 512), np.float32),
+        edited=np.zeros((rows, 0, 512), np.float32),
+        numbers=np.arange(rows),
+        handles_px=np.zeros((rows, 0, 2), np.float32),
+        targets_px=np.zeros((0, 2), np.float32),
+        losses=np.zeros(rows, np.float32),
+        distances_px=np.zeros(rows, np.float32),
+    )
+    with pytest.raises(TrackError, match="latents are over the limit"):
+        Track.from_bytes(swollen.to_bytes())
 
 
 def test_a_pickle_inside_is_never_loaded(track: Track) -> None:

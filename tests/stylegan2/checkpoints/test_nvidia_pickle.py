@@ -195,6 +195,20 @@ def test_other_arithmetic_is_refused_by_name(trainable: Generator, tmp_path: Pat
         assert message in refusal_of_root(root, tmp_path).message
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["mapping", "mapping.fc0", "synthesis", "synthesis.b8", "synthesis.b8.conv0.affine"],
+)
+def test_a_part_that_would_be_left_out_is_refused(
+    trainable: Generator, tmp_path: Path, path: str
+) -> None:
+    root = persistent_generator(trainable)
+    _of(path)(root).children["attention"] = Persistent("SelfAttention")
+    error = refusal_of_root(root, tmp_path)
+    assert f"has the part attention in {path}," in error.message
+    assert error.kind is ModelErrorKind.UNSUPPORTED
+
+
 def test_wrong_tensors_are_refused_by_name(trainable: Generator, tmp_path: Path) -> None:
     nan = trainable.mapping.fc1.weight.detach().clone()
     nan[0, 0] = float("nan")

@@ -25,6 +25,8 @@ from stylegan2 import (
     save_generator,
     sha256_of,
 )
+from stylegan2.checkpoints.layout import config_from_shapes
+from stylegan2.checkpoints.refusal import Refusal
 
 from ..golden import NAMES, golden_arrays, golden_path
 from ..making import random_generator, random_ws, tiny_config
@@ -146,6 +148,8 @@ def setting(**values: object) -> Alter:
         (setting(metadata={"architecture": "stylegan2", "config": "[" * 9000}), "no JSON object"),
         (setting(metadata={"architecture": "stylegan2", "config": " " * 70000}), "no JSON object"),
         (lambda config, tensors: tensors.pop("mapping.w_avg"), "lacks the tensor mapping.w_avg"),
+        (setting(lr_multiplier=10**400), "unusable lr_multiplier"),
+        (setting(conv_clamp=10**400), "unusable conv_clamp"),
         (
             lambda config, tensors: tensors.update(extra=torch.zeros(1)),
             "has the tensor extra, which no StyleGAN2",
@@ -182,6 +186,17 @@ def test_a_header_that_points_outside_the_file_is_refused(tmp_path: Path) -> Non
     with pytest.raises(ModelError, match="is truncated or damaged") as caught:
         load_generator(path)
     assert caught.value.kind is ModelErrorKind.DAMAGED
+
+
+def test_names_of_ever_larger_blocks_come_to_an_end() -> None:
+    class Endless(dict[str, tuple[int, ...]]):
+        """Has every name; a real header would have them in some ten megabytes of text."""
+
+        def __contains__(self, key: object) -> bool:
+            return True
+
+    with pytest.raises(Refusal, match="lacks the tensor"):
+        config_from_shapes(Endless(), lr_multiplier=1.0, conv_clamp=None)
 
 
 def test_writing_replaces_a_file_at_once_and_leaves_nothing_else(
