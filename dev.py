@@ -138,7 +138,7 @@ def command_test(options: argparse.Namespace) -> None:
         for blender in options.blender:
             test_in_blender(python, archive, blender)
         return
-    run(python, "-m", "pytest", *options.pytest_args)
+    run(python, "-m", "pytest", *options.rest)
     test_in_blender(python, archive, None)
     for blender in installed_blenders():
         test_in_blender(python, archive, blender)
@@ -159,11 +159,11 @@ def command_build(_options: argparse.Namespace) -> None:
 
 def command_bench(options: argparse.Namespace) -> None:
     """Time drag steps on this machine; every further argument goes to the benchmark."""
-    run(set_up(), ROOT / "tools" / "bench.py", *options.bench_args)
+    run(set_up(), ROOT / "tools" / "bench.py", *options.rest)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line; ``options.command`` is the function to call."""
+    """The command line: ``command`` is the function to call, ``rest`` what it passes on."""
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(required=True, metavar="demo|test|check|build|bench")
 
@@ -177,11 +177,14 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     demo.add_argument("--out", type=Path, default=ROOT / "demo_out", help="folder of the results")
     test = add("test", command_test)
     test.add_argument("--blender", action="append", help="a Blender's name or path; repeatable")
-    test.add_argument("pytest_args", nargs="*", help="after --: arguments for pytest")
+    test.epilog = "Further arguments go to pytest."
     add("check", command_check).add_argument("--fix", action="store_true", help="write the changes")
     add("build", command_build)
-    add("bench", command_bench).add_argument("bench_args", nargs=argparse.REMAINDER)
-    return parser.parse_args(argv)
+    add("bench", command_bench)
+    options, options.rest = parser.parse_known_args(argv)
+    if options.rest and options.command not in (command_test, command_bench):
+        parser.error(f"unrecognized arguments: {' '.join(options.rest)}")
+    return options
 
 
 def main() -> int:

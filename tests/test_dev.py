@@ -29,8 +29,12 @@ def test_another_python_is_refused_with_the_versions_that_work(
     assert "this is 3.12" in message
 
 
-def test_everything_after_bench_goes_to_the_benchmark() -> None:
-    assert dev.parse(["bench", "--quick"]).bench_args == ["--quick"]
+def test_unknown_arguments_go_to_pytest_and_the_benchmark_and_nowhere_else() -> None:
+    assert dev.parse(["bench", "--quick"]).rest == ["--quick"]
+    options = dev.parse(["test", "--blender", "blender", "-k", "mask"])
+    assert (options.blender, options.rest) == (["blender"], ["-k", "mask"])
+    with pytest.raises(SystemExit):
+        dev.parse(["demo", "--quick"])
 
 
 @pytest.fixture(scope="module")
