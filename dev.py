@@ -181,9 +181,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("check", command_check).add_argument("--fix", action="store_true", help="write the changes")
     add("build", command_build)
     add("bench", command_bench)
-    options, options.rest = parser.parse_known_args(argv)
-    if options.rest and options.command not in (command_test, command_bench):
-        parser.error(f"unrecognized arguments: {' '.join(options.rest)}")
+    options, rest = parser.parse_known_args(argv)
+    options.rest = rest
+    if rest and options.command not in (command_test, command_bench):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return options
 
 
