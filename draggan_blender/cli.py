@@ -91,13 +91,22 @@ def _drag(options: argparse.Namespace) -> int:
     for path in files:
         print(f"Saved: '{path}'", flush=True)
     if options.save:
-        saved = Path(options.save).absolute()
-        bpy.ops.wm.save_as_mainfile(filepath=str(saved), copy=saved != Path(bpy.data.filepath))
+        _save(Path(options.save).absolute())
     if options.json:
         print(json.dumps(_summary(plane)), flush=True)
     else:
         print(f"draggan: {plane.draggan.status}", flush=True)
     return DONE
+
+
+def _save(path: Path) -> None:
+    try:
+        bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=path != Path(bpy.data.filepath))
+    except RuntimeError as error:
+        reason = str(error).removeprefix("Error: ").strip()
+        raise EditError(
+            f"The images are written, but the .blend is not: {reason}; choose another --save"
+        ) from None
 
 
 def _plane(name: str) -> Any | None:

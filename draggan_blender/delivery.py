@@ -87,6 +87,9 @@ def _end(job: pump.Job, ending: Ending) -> None:
     number = job.request.request_id
     result = _results.pop(number, {})
     plane = _waiting_plane(job)
+    recovery.release_duplicates(plane, number)
+    if plane is None:
+        images.remove_live(job.image_id)
     problem = ""
     if isinstance(ending, Failed):
         problem = ending.message
@@ -170,7 +173,7 @@ def _finish_drag(plane: Any, request: Drag, result: dict[type, Any]) -> None:
     count = len(finished.handles_px)
     first = request.frames.first_number
     _show_frames(plane, request.frames, count)
-    images.remove_live(plane)
+    images.remove_live(settings.uuid)
     points.write_paths(plane, first, finished.handles_px)
     settings.latent = base64.b64encode(finished.latent).decode()
     settings.track = base64.b64encode(finished.track).decode()
@@ -178,8 +181,10 @@ def _finish_drag(plane: Any, request: Drag, result: dict[type, Any]) -> None:
         f"{_STATUS.get(finished.status, finished.status)}: {count - 1} steps, "
         f"{finished.distance_px:.1f} px left, {finished.seconds:.1f} s"
     )
-    # Where the result is to be seen.
-    planes.scene_of(plane).frame_set(first + count - 1)
+    # Where the result is to be seen. An animation that is being rendered counts its frames with
+    # the scene's own, and would go on from there.
+    if not bpy.app.is_job_running("RENDER"):
+        planes.scene_of(plane).frame_set(first + count - 1)
 
 
 def _show_frames(plane: Any, target: FrameTarget, count: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy
 
-from . import delivery, folders, images, planes, points, pump, recovery
+from . import delivery, folders, images, planes, points, pump, recovery, shown
 from .errors import EditError
 from .protocol.messages import (
     Drag,
@@ -83,7 +83,7 @@ def new_image(
 
 def resample(plane: Any) -> int:
     """Ask for the image of the plane's seed and truncation; edits are lost. The request's id."""
-    planes.own(plane)
+    recovery.own(plane)
     _refuse_if_busy(plane)
     source = plane.draggan.source
     request = Sample(
@@ -99,10 +99,11 @@ def resample(plane: Any) -> int:
 def start_drag(context: Any, plane: Any) -> int:
     """Move the handles of the enabled pairs to their targets. The request's id.
 
-    The sequence goes onto the timeline from the current frame on.
+    It starts from the image that the plane shows at the current frame, and its sequence goes onto
+    the timeline from there on; from frame 1 on where that is earlier, because files have numbers.
     """
     settings = plane.draggan
-    planes.own(plane)
+    recovery.own(plane)
     _refuse_if_busy(plane)
     _require_image(plane)
     placed = points.read_pairs(context, plane)
@@ -118,7 +119,7 @@ def start_drag(context: Any, plane: Any) -> int:
         drag_id=number,
         model_path=model_path(settings.source),
         model_sha256=settings.model_sha256,
-        latent=base64.b64decode(settings.latent),
+        latent=shown.latent(plane),
         pairs=tuple(Pair(handle_px=entry.handle_px, target_px=entry.target_px) for entry in placed),
         settings=drag_settings(settings.drag),
         mask=mask,
@@ -139,6 +140,7 @@ def reset(plane: Any) -> None:
     settings = plane.draggan
     if settings.request_id:
         recovery.cancel(plane)
+    recovery.own(plane)
     _require_image(plane)
     settings.latent, settings.track = settings.sampled_latent, ""
     settings.status, settings.failed = "", False
@@ -153,7 +155,7 @@ def render_again(plane: Any) -> int:
     For a machine that has no copy of the folder with the images. The request's id.
     """
     settings = plane.draggan
-    planes.own(plane)
+    recovery.own(plane)
     _refuse_if_busy(plane)
     _require_image(plane)
     model = {

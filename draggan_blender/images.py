@@ -104,10 +104,11 @@ def show_preview(plane: Any, width: int, height: int, pixels: bytes) -> None:
         width, height: its size.
         pixels: float32 RGBA in [0, 1], bottom row first.
     """
-    live = bpy.data.images.get(_live_name(plane))
+    image_id = plane.draggan.uuid
+    live = bpy.data.images.get(_live_name(image_id))
     if live is None or tuple(live.size) != (width, height):
-        remove_live(plane)
-        live = bpy.data.images.new(_live_name(plane), width, height, alpha=True)
+        remove_live(image_id)
+        live = bpy.data.images.new(_live_name(image_id), width, height, alpha=True)
     live.pixels.foreach_set(np.frombuffer(pixels, dtype=np.float32))
     live.update()
     node = planes.texture_node(plane)
@@ -115,9 +116,9 @@ def show_preview(plane: Any, width: int, height: int, pixels: bytes) -> None:
         node.image = live
 
 
-def remove_live(plane: Any) -> None:
-    """Remove the live image, wherever it is shown."""
-    live = bpy.data.images.get(_live_name(plane))
+def remove_live(image_id: str) -> None:
+    """Remove the live image of the plane with this uuid, wherever it is shown."""
+    live = bpy.data.images.get(_live_name(image_id))
     if live is not None:
         bpy.data.images.remove(live)
 
@@ -158,8 +159,8 @@ def _load(path: Path) -> Any:
     return image
 
 
-def _live_name(plane: Any) -> str:
-    return f".{planes.NAME} Live {plane.draggan.uuid[:8]}"
+def _live_name(image_id: str) -> str:
+    return f".{planes.NAME} Live {image_id[:8]}"
 
 
 def _remove_unused(image: Any | None) -> None:

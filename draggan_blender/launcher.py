@@ -96,12 +96,15 @@ def new_log_path(folder: Path) -> Path:
     return folder / f"engine-{stamp}-{os.getpid()}.log"
 
 
-def last_line(log_path: Path) -> str:
-    """What a log ends with, if that is a complaint: of a traceback, the error itself; or empty."""
+def last_line(log_path: Path, start: int = 0) -> str:
+    """What a log ends with, if that is a complaint: of a traceback, the error itself; or empty.
+
+    ``start``: the byte from which on the log counts.
+    """
     try:
         with log_path.open("rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            file.seek(max(start, file.tell() - _TAIL_BYTES))
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return ""
@@ -120,6 +123,7 @@ class EngineProcess:
         self._asked_at_s: float | None = None
         self._politely = False
         self._terminated = False
+        self._told_bytes = 0
         _running.add(self)
 
     @property
@@ -137,7 +141,12 @@ class EngineProcess:
 
     def last_line(self) -> str:
         """What its log said last, or empty."""
-        return last_line(self.log_path)
+        return last_line(self.log_path, self._told_bytes)
+
+    def skip_log(self) -> None:
+        """What the log says so far has been told: it explains nothing that happens later."""
+        with contextlib.suppress(OSError):
+            self._told_bytes = self.log_path.stat().st_size
 
     def ask_to_end(self, *, politely: bool) -> None:
         """Begin to end it; :meth:`press` goes on.
@@ -211,7 +220,8 @@ def end_all(grace_s: float = 1.0) -> None:
 
 
 def _check(python: Path, root: Path) -> None:
-    if not python.is_file():
+    # os.path, because a Path raises where a folder on the way may not be looked into.
+    if not os.path.isfile(python):
         raise LaunchError(
             f"The engine's Python was expected at {python}, but there is no such file; "
             "choose the Python that has PyTorch in the extension's preferences."

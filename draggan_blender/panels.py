@@ -10,7 +10,7 @@ from typing import Any
 
 import bpy
 
-from . import ROOT_PACKAGE, planes, preferences, pump, session
+from . import ROOT_PACKAGE, planes, points, preferences, pump, session
 from .session import EnginePhase
 
 _DRAG_SETTINGS = (
@@ -20,7 +20,7 @@ _DRAG_SETTINGS = (
     ("r1", "r2", "feature_resolution"),
 )
 #: The sidebar does not wrap text; this many characters fit into its usual width.
-_LINE_CHARACTERS = 31
+_LINE_CHARACTERS = 28
 
 
 class _Panel:
@@ -103,7 +103,7 @@ class DRAGGAN_UL_pairs(bpy.types.UIList):
 
     def draw_item(
         self,
-        _context: Any,
+        context: Any,
         layout: Any,
         _data: Any,
         item: Any,
@@ -115,7 +115,7 @@ class DRAGGAN_UL_pairs(bpy.types.UIList):
         row = layout.row(align=True)
         row.prop(item, "enabled", text="")
         for point in (item.handle, item.target):
-            if point is None:
+            if points.is_gone(point, context.scene):
                 row.label(text="deleted", icon="ERROR")
             else:
                 row.prop(point, "name", text="", emboss=False)
@@ -159,7 +159,7 @@ class DRAGGAN_PT_drag(_ImagePanel, bpy.types.Panel):
         if settings.failed and settings.status == state.error:
             _draw_text(layout, "It failed; see Engine", "ERROR")
         elif settings.status and not settings.request_id:
-            _draw_text(layout, settings.status, "ERROR" if settings.failed else "CHECKMARK")
+            _draw_text(layout, settings.status, "ERROR" if settings.failed else "INFO")
         row = layout.row(align=True)
         row.operator("draggan.reset", icon="LOOP_BACK")
         row.operator("draggan.render_again", icon="RENDER_ANIMATION")

@@ -117,8 +117,8 @@ def fit_to_size(plane: Any, width: int, height: int) -> None:
         plane.data.update()
 
 
-def own(plane: Any) -> None:
-    """Make a duplicated plane an image of its own.
+def own(plane: Any) -> bool:
+    """Make a duplicated plane an image of its own; answers whether it was a duplicate.
 
     Blender copies the uuid, and shares the material and the pointers to points that were not
     duplicated along.
@@ -126,7 +126,7 @@ def own(plane: Any) -> None:
     settings = plane.draggan
     twins = [other for other in everywhere() if other.draggan.uuid == settings.uuid]
     if len(twins) < 2:
-        return
+        return False
     settings.uuid = str(uuid.uuid4())
     settings.request_id = 0
     if plane.data.users > 1:
@@ -138,6 +138,7 @@ def own(plane: Any) -> None:
         points = (pair.handle, pair.target)
         if any(point is None or point.parent != plane for point in points):
             settings.pairs.remove(index)
+    return True
 
 
 def uv_map(plane: Any) -> view.Points:

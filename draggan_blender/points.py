@@ -67,6 +67,14 @@ def default_uv(plane: Any) -> tuple[tuple[float, float], tuple[float, float]]:
     return (0.45, v), (0.6, v)
 
 
+def is_gone(point: Any | None, scene: Any) -> bool:
+    """Whether a handle or target was deleted.
+
+    Blender keeps a deleted object as long as a pair names it; it is then in no scene.
+    """
+    return point is None or scene.objects.get(point.name) != point
+
+
 def read_pairs(context: Any, plane: Any) -> list[PlacedPair]:
     """Where the enabled pairs are at the current frame.
 
@@ -77,12 +85,12 @@ def read_pairs(context: Any, plane: Any) -> list[PlacedPair]:
     enabled = [pair for pair in plane.draggan.pairs if pair.enabled]
     if not enabled:
         raise EditError("A drag needs at least one enabled pair of points; add one")
-    uv_map = planes.uv_map(plane)
+    uv_map, scene = planes.uv_map(plane), planes.scene_of(plane)
     depsgraph = context.evaluated_depsgraph_get()
     to_local = plane.evaluated_get(depsgraph).matrix_world.inverted_safe()
     placed = []
     for pair in enabled:
-        if pair.handle is None or pair.target is None:
+        if is_gone(pair.handle, scene) or is_gone(pair.target, scene):
             raise EditError("A handle or target of an enabled pair was deleted; remove the pair")
         local = [
             (to_local @ point.evaluated_get(depsgraph).matrix_world.translation)[:2]

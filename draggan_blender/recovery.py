@@ -35,13 +35,26 @@ def settle(plane: Any) -> None:
         images.show_rest(plane)
     except EditError as error:
         settings.status, settings.failed = str(error), True
-    images.remove_live(plane)
+    images.remove_live(settings.uuid)
 
 
 def cancel(plane: Any) -> None:
     """Give up what runs for a plane; its late messages find nobody."""
     settle(plane)
     pump.cancel_job(plane.draggan.uuid)
+
+
+def own(plane: Any) -> None:
+    """Make a duplicate an image of its own; one that was made during a drag comes to rest."""
+    if planes.own(plane):
+        settle(plane)
+
+
+def release_duplicates(plane: Any | None, request_id: int) -> None:
+    """Bring to rest what was duplicated while a request ran: its result is for ``plane`` alone."""
+    for other in planes.everywhere():
+        if other != plane and other.draggan.request_id == request_id:
+            own(other)
 
 
 def _before_undo(*_arguments: Any) -> None:

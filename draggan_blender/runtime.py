@@ -20,7 +20,7 @@ from . import session_events as events
 from .client import Client
 from .launcher import EngineProcess, LaunchError
 from .protocol import LocalProtocolError
-from .protocol.messages import Failed, Message, Request
+from .protocol.messages import Ending, Failed, Message, Request
 from .session import State
 from .session_events import Job
 
@@ -133,6 +133,9 @@ class Runtime:
         heard = isinstance(event, events.MessageReceived | events.PeerProven)
         if heard or before != (session.timeout_s(self.state), self.state.engine):
             self._waiting_since_s = time.monotonic()
+        ended = isinstance(event, events.MessageReceived) and isinstance(event.message, Ending)
+        if ended and self._process is not None:
+            self._process.skip_log()
         for effect in effects:
             self._perform(effect)
 

@@ -2,7 +2,7 @@
 """What the engine and its jobs are doing, as a pure state machine.
 
 ``transition(state, event)`` answers with the next state and the effects that bring the world in
-line with it; :mod:`.pump` performs them. Nothing here does I/O or knows bpy, so every situation
+line with it; :mod:`.runtime` performs them. Nothing here does I/O or knows bpy, so every situation
 can be tested as a table.
 
 Rules that hold in every state:

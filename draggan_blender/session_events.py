@@ -2,7 +2,7 @@
 """What can happen to the engine and its jobs, and what has to be done about it.
 
 The vocabulary of :mod:`.session`, apart from its rules: events go in, effects come out. Pure
-data; :mod:`.client` makes the events of the connection, :mod:`.pump` the others.
+data; :mod:`.client` makes the events of the connection, :mod:`.runtime` the others.
 """
 
 from __future__ import annotations

@@ -114,6 +114,7 @@ class FakeEngine:
         number = request.request_id
         if "fail" in self.faults and not isinstance(request, m.LoadModel):
             text = "The fake engine was asked to fail."
+            print(f"RuntimeError: {text}", file=sys.stderr)
             self.send(m.Failed(request_id=number, cause="model", message=text))
             return
         if isinstance(request, m.ModelRequest) and (

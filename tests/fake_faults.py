@@ -18,7 +18,7 @@
 ``hang_at_step=N``   stops doing or reading anything at step N
 ``half_frame=N``     dies at step N in the middle of a message
 ``flood=N``          sends N previews of 1024 x 1024 (16 MB each) at every step
-``fail``             every request but load_model ends as failed
+``fail``             every request but load_model ends as failed, and the log says so
 ``refuse_end``       ignores Shutdown, closed input, closed socket and SIGTERM
 ===================  ==============================================================
 """

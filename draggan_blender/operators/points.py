@@ -50,6 +50,8 @@ class DRAGGAN_OT_add_pair(bpy.types.Operator):
             handle_uv = tuple(self.handle_uv)
         if given("target_uv"):
             target_uv = tuple(self.target_uv)
+        # Adjust Last Operation shows the properties, and goes on from them.
+        self.handle_uv, self.target_uv = handle_uv, target_uv
 
         def add() -> None:
             pair = points.add_pair(plane, handle_uv, target_uv)

@@ -71,6 +71,7 @@ class CommandTest(SceneCase):
             (2, ("bake-a-cake",)),
             (2, ("drag", "--object", "Nobody")),
             (3, ("drag", "--engine", str(self.folder / "no-python"))),
+            (1, ("drag", "--save", str(self.folder / "nowhere" / "saved.blend"))),
             (0, ("drag", "--help")),
         ):
             done = self.run_command(*arguments)

@@ -8,6 +8,7 @@ from dataclasses import fields
 
 import bpy
 import numpy as np
+import rendering
 import support
 from support import TIMEOUT_S, SceneCase, ours
 
@@ -30,7 +31,7 @@ class DragTest(SceneCase):
             bpy.ops.draggan.add_pair(handle_uv=(0.4, 0.5), target_uv=(0.5, 0.5)), {"FINISHED"}
         )
         handle, target = settings.pairs[0].handle, settings.pairs[0].target
-        settings.drag.max_steps = 8
+        settings.drag.max_steps = 16
         start = tuple(handle.location)
         self.assertEqual(bpy.ops.draggan.drag(), {"FINISHED"})
 
@@ -93,6 +94,40 @@ class DragTest(SceneCase):
         self.assertNotEqual(plane.draggan.latent, first_latent)
         self.assertEqual(plane.draggan.sequence.first_frame, frame)
         self.assertTrue(list(first_folder.glob("*.png")))
+
+    def test_a_drag_from_an_earlier_frame_starts_from_the_image_of_that_frame(self) -> None:
+        plane = self.new_plane()
+        self.add_pair(plane)
+        images, scene = ours("images"), bpy.context.scene
+        scene.frame_set(5)
+        self.drag(plane, 6)
+        handle = plane.draggan.pairs[0].handle
+        # In the middle of the sequence, then before the next one.
+        for frame, shown in ((7, 7), (3, 7)):
+            folder = images.sequence_folder(plane)
+            numbers = (shown, scene.frame_current)
+            paths = [next(folder.glob(f"*_{number:04d}.png")) for number in numbers]
+            seen, last = (rendering.read(path) for path in paths)
+            self.assertGreater(np.abs(seen - last).max(), 4.0)
+            scene.frame_set(frame)
+            where = tuple(handle.location)
+            self.drag(plane, 3)
+            (first,) = images.sequence_folder(plane).glob(f"*_{frame:04d}.png")
+            started = rendering.read(first)
+            self.assertLessEqual(np.abs(started - seen).max(), 1.0, f"frame {frame}")
+            scene.frame_set(frame)
+            np.testing.assert_allclose(handle.location, where, atol=1e-4)
+            scene.frame_set(frame + plane.draggan.sequence.frame_count - 1)
+
+    def test_a_track_that_cannot_be_read_is_told(self) -> None:
+        plane = self.new_plane()
+        self.add_pair(plane)
+        self.drag(plane, 3)
+        plane.draggan.track = base64.b64encode(b"no track").decode()
+        bpy.context.scene.frame_set(1)
+        with self.assertRaisesRegex(ours("errors").EditError, "latent of frame 1 .* press Reset"):
+            self.drag(plane, 3)
+        self.assertEqual(plane.draggan.request_id, 0)
 
     def test_a_black_mask_and_a_white_one_give_different_images(self) -> None:
         latents = []

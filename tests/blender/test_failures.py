@@ -63,8 +63,27 @@ class FailureTest(SceneCase):
         ours("edit").start_drag(bpy.context, plane)
         pump = ours("pump")
         self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
-        ours("planes").remove(plane)
+        # As a person deletes it: its points stay, and the material with its image.
+        bpy.data.objects.remove(plane)
         self.assertTrue(pump.run_until(lambda now: now.active is None, 10.0))
+        self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
+
+    def test_a_plane_duplicated_in_the_middle_of_a_drag_comes_to_rest_with_it(self) -> None:
+        self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
+        plane = self.new_plane()
+        self.add_pair(plane)
+        edit, pump = ours("edit"), ours("pump")
+        request_id = edit.start_drag(bpy.context, plane)
+        self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
+        twin = plane.copy()
+        bpy.context.scene.collection.objects.link(twin)
+        edit.stop_drag(plane)
+        edit.wait(request_id, TIMEOUT_S)
+        texture_node = ours("planes").texture_node
+        self.assertEqual(texture_node(plane).image, plane.draggan.sequence.image)
+        self.assertEqual((twin.draggan.request_id, twin.draggan.dragging), (0, False))
+        self.assertEqual(texture_node(twin).image, twin.draggan.still)
+        self.assertNotEqual(twin.draggan.uuid, plane.draggan.uuid)
 
     def test_without_a_python_the_message_says_what_to_set(self) -> None:
         told = os.environ.pop("DRAGGAN_ENGINE_PYTHON")

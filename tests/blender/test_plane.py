@@ -99,7 +99,15 @@ class PlaneTest(SceneCase):
         with self.assertRaisesRegex(error, "Target 001 lies beside the image"):
             self.placed(plane)
         pair.target.location.x = math.nan
-        bpy.data.objects.remove(pair.target)
+        with self.assertRaisesRegex(error, "Target 001 lies beside the image"):
+            self.placed(plane)
+        pair.target.location.x = 0.2
+        # As a person deletes it: the pair still names it, and so Blender keeps it.
+        with bpy.context.temp_override(selected_objects=[pair.target]):
+            bpy.ops.object.delete()
+        with self.assertRaisesRegex(error, "deleted"):
+            self.placed(plane)
+        bpy.data.objects.remove(pair.handle)
         with self.assertRaisesRegex(error, "deleted"):
             self.placed(plane)
         plane.draggan.latent = ""
@@ -142,6 +150,19 @@ class PlaneTest(SceneCase):
         self.assertNotEqual(twin.active_material, plane.active_material)
         self.assertEqual(len(twin.draggan.pairs), 0)
         self.assertEqual(len(plane.draggan.pairs), 1)
+
+    def test_resetting_a_duplicate_leaves_the_image_that_it_was_made_from(self) -> None:
+        plane, images = self.create(), ours("images")
+        names = ("Still", "Sequence")
+        still, moved = (bpy.data.images.new(name, 8, 8) for name in names)
+        plane.draggan.still, plane.draggan.sequence.image = still, moved
+        images.show_rest(plane)
+        twin = plane.copy()
+        bpy.context.scene.collection.objects.link(twin)
+        ours("edit").reset(twin)
+        texture_node = ours("planes").texture_node
+        self.assertEqual(texture_node(twin).image, still)
+        self.assertEqual(texture_node(plane).image, moved)
 
     def test_removing_a_pair_removes_its_empties(self) -> None:
         plane = self.create()

@@ -165,3 +165,17 @@ def test_what_cannot_be_sent_fails_alone(make_runtime: MakeRuntime, tmp_path: Pa
     assert isinstance(ending, m.Failed)
     assert ending.cause == "request"
     assert until_ended(runtime, good).kind == "done"
+
+
+def test_a_lost_engine_is_not_explained_by_a_failure_that_was_told_before(
+    make_runtime: MakeRuntime, tmp_path: Path
+) -> None:
+    runtime = make_runtime("fail")
+    job = submit(runtime, sample_job(path=str(tmp_path / "x.png")))
+    assert "asked to fail" in until_ended(runtime, job).message  # type: ignore[attr-defined]
+    assert runtime.log_path is not None
+    assert "asked to fail" in launcher.last_line(runtime.log_path)
+    assert runtime.engine_pid is not None
+    os.kill(runtime.engine_pid, signal.SIGTERM)
+    until_phase(runtime, EnginePhase.FAILED)
+    assert "asked to fail" not in runtime.state.error
