@@ -155,7 +155,7 @@ def _steps(options: argparse.Namespace) -> Iterator[float]:
         plane = bpy.context.object
         while plane.draggan.request_id:
             yield 0.1
-        bpy.ops.draggan.add_pair(handle_uv=(0.51, 0.46), target_uv=(0.66, 0.46))
+        bpy.ops.draggan.add_pair(handle_uv=(0.51, 0.4625), target_uv=(0.34, 0.4625))
     _open_tab(area)
     yield 3.0
     with bpy.context.temp_override(window=window, area=area, region=region):
