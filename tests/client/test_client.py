@@ -242,8 +242,24 @@ def test_noise_of_a_proven_peer_ends_the_connection(
     assert closed_by_peer(engine)
 
 
-def test_a_flood_is_taken_in_a_bit_at_a_time(client: Client, engine: socket.socket) -> None:
-    """24 previews of 4 MB: the engine is never faster than the budget, and the last one counts."""
+def test_a_poll_ends_when_its_budget_is_used_up(client: Client, engine: socket.socket) -> None:
+    """With no budget at all, one piece is taken of what lies there, and the rest is waited for."""
+    frame = encode(preview(1, size_px=512))
+    engine.setblocking(False)
+    sent = engine.send(frame)
+    assert sent > 1 << 19, "the kernel took so little that the test shows nothing"
+    time.sleep(0.05)
+    assert client.poll(0.0) == []
+    assert client.more_waiting
+    engine.setblocking(True)
+    sender = threading.Thread(target=engine.sendall, args=(frame[sent:],))
+    sender.start()
+    assert poll_until(client, 1) == [ev.MessageReceived(preview(1, size_px=512))]
+    sender.join()
+
+
+def test_a_flood_is_taken_in_and_the_last_one_counts(client: Client, engine: socket.socket) -> None:
+    """24 previews of 4 MB, faster than they are read."""
     frames = [encode(preview(step, size_px=512)) for step in range(24)]
 
     def flood() -> None:
@@ -253,16 +269,15 @@ def test_a_flood_is_taken_in_a_bit_at_a_time(client: Client, engine: socket.sock
     sender = threading.Thread(target=flood)
     sender.start()
     events: list[ClientEvent] = []
-    seconds: list[float] = []
+    deadline_s = time.monotonic() + 30.0
     while not events or events[-1] != ev.MessageReceived(preview(23, size_px=512)):
-        began_s = time.perf_counter()
+        assert time.monotonic() < deadline_s
         events += client.poll(0.004)
-        seconds.append(time.perf_counter() - began_s)
-        assert len(seconds) < 5000
+        time.sleep(0.001)
     sender.join()
-    # The median: on a busy machine any single poll may be interrupted.
-    assert sorted(seconds)[len(seconds) // 2] < 0.02
-    assert len(seconds) > 3
+    # One that came together with a newer one was dropped; the order is kept.
+    steps = [event.message.step for event in events if isinstance(event, ev.MessageReceived)]
+    assert steps == sorted(set(steps))
 
 
 # ---------------------------------------------------------------- what goes out
