@@ -85,11 +85,13 @@ def test_panels_are_told_of_changes_and_of_nothing_else(make_runtime: MakeRuntim
     runtime.changed = lambda: seen.append(session.describe(runtime.state))
     runtime.dispatch(ev.StartAsked())
     until_phase(runtime, EnginePhase.READY)
+    told = list(seen)
     for _ in range(5):
         runtime.tick()
-    assert seen == [
+    assert seen == told
+    # On a busy machine hello and ready come within one tick, and only the second is told.
+    assert [line for line in told if line != "Engine is loading PyTorch"] == [
         "Starting the engine",
-        "Engine is loading PyTorch",
         "Engine ready on Fake device",
     ]
 
