@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 from . import folders, images, planes, points, pump, recovery
 from .errors import EditError
@@ -103,18 +104,20 @@ def _end(job: pump.Job, ending: Ending) -> None:
         finally:
             recovery.settle(plane)
     if problem:
-        folders.remove_empty(_folder_of(job.request))
+        _remove_folder(job.request)
     if problem and plane is not None:
         _give_up(plane, problem, failed=not isinstance(ending, Cancelled))
     endings[number] = problem
 
 
-def _folder_of(request: Request) -> Path:
-    """Where a request's images go: a folder that was made for it alone."""
-    if isinstance(request, Drag | RenderTrack):
-        return Path(request.frames.folder)
-    assert isinstance(request, Sample | RenderLatent)
-    return Path(request.image_path).parent
+def _remove_folder(request: Request) -> None:
+    """Remove the folder that was made for a request, but no images that were there before."""
+    if isinstance(request, Drag):
+        folders.remove_unfinished(Path(request.frames.folder), request.frames.stem)
+    elif isinstance(request, RenderTrack):
+        folders.remove_empty(Path(request.frames.folder))
+    elif isinstance(request, Sample | RenderLatent):
+        folders.remove_empty(Path(request.image_path).parent)
 
 
 def _give_up(plane: Any, problem: str, *, failed: bool) -> None:
@@ -167,14 +170,15 @@ def _finish_sample(plane: Any, request: Sample, result: dict[type, Any]) -> None
 
 def _finish_drag(plane: Any, request: Drag, result: dict[type, Any]) -> None:
     finished = result.get(DragFinished)
-    if finished is None or not finished.handles_px:
+    if finished is None:
         raise EditError("The engine ended the drag without a result; see its log")
     settings = plane.draggan
-    count = len(finished.handles_px)
+    count = finished.frame_count
+    paths_px = np.frombuffer(finished.handles_px, "<f4").reshape(count, -1, 2)
     first = request.frames.first_number
     _show_frames(plane, request.frames, count)
     images.remove_live(settings.uuid)
-    points.write_paths(plane, first, finished.handles_px)
+    points.write_paths(plane, first, paths_px)
     settings.latent = base64.b64encode(finished.latent).decode()
     settings.track = base64.b64encode(finished.track).decode()
     settings.status = (

@@ -51,6 +51,18 @@ def usable(folder: Path) -> bool:
     return True
 
 
+def remove_unfinished(folder: Path, stem: str) -> None:
+    """Remove the folder of a drag that has no result, with the frames that were written by then.
+
+    An engine that was killed could not do it itself. Whatever else is in the folder stays.
+    """
+    with contextlib.suppress(OSError):
+        for pattern in (f"{stem}_*.png", f".{stem}_*.part", "track.npz"):
+            for path in folder.glob(pattern):
+                path.unlink()
+    remove_empty(folder)
+
+
 def remove_empty(folder: Path) -> None:
     """Remove the folder of a result that never came; one with files in it stays."""
     with contextlib.suppress(OSError):

@@ -137,17 +137,16 @@ def send_home(plane: Any) -> None:
         pair.dragged, pair.slot = False, -1
 
 
-def write_paths(
-    plane: Any, first_frame: int, handles_px: Sequence[Sequence[tuple[float, float]]]
-) -> None:
+def write_paths(plane: Any, first_frame: int, paths_px: view.Points) -> None:
     """Take a drag's result: key the handles' paths, and remember where a Reset puts them.
 
     Args:
         plane: a GAN image whose drag has ended.
         first_frame: the scene frame of the first row.
-        handles_px: a row of points for each frame, in the order of the pairs that were dragged.
+        paths_px: `T x P x 2`, a row of points for each frame, in the order of the pairs that were
+            dragged.
     """
-    rows = np.asarray(handles_px, dtype=np.float64)
+    rows = np.asarray(paths_px, dtype=np.float64)
     frames = np.arange(first_frame, first_frame + len(rows))
     for pair in _dragged(plane, rows.shape[1]):
         path = _locations(plane, rows[:, pair.slot])

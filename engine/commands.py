@@ -63,9 +63,15 @@ def _drag(parsed: argparse.Namespace) -> None:
         result, targets, options, model_name=model.path.name, model_sha256=model.sha256
     )
     frames = list(render_frames(model.generator, track.latents()))
-    with FrameWriter(FrameNames(parsed.out, "drag")) as writer:
+    names = FrameNames(parsed.out, "drag")
+    with FrameWriter(names) as writer:
         for index, frame in enumerate(frames):
             writer.add(frame, index)
+    # A longer drag may have left its frames here: they would look like the end of this one.
+    number = names.first_number + len(frames)
+    while names.path(number).exists():
+        names.path(number).unlink()
+        number += 1
     track.save(parsed.out / "track.npz")
     before_after_sheet(track, frames, parsed.out / "contact_sheet.png")
     per_step = result.seconds / max(1, result.steps)

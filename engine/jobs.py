@@ -229,7 +229,8 @@ class _DragJob:
                 seconds=result.seconds,
                 latent=latent_bytes(result.latents[-1]),
                 track=track,
-                handles_px=tuple(_points(row) for row in result.handles_px),
+                frame_count=len(result.handles_px),
+                handles_px=result.handles_px.astype("<f4").tobytes(),
             )
         )
 

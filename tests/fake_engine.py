@@ -217,7 +217,8 @@ class FakeEngine:
                 seconds=time.monotonic() - started_s,
                 latent=latents[-1],
                 track=track.encode(),
-                handles_px=tuple(path),
+                frame_count=len(path),
+                handles_px=b"".join(struct.pack("<2f", *point) for row in path for point in row),
             )
         )
 

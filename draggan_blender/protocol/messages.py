@@ -328,7 +328,8 @@ class DragFinished(Event):
     """The result of a drag. ``status``: reached, stalled, step_limit or stopped.
 
     ``track`` holds the bytes of the ``track.npz``: the truth from which every frame can be
-    rendered again. ``handles_px`` has one row of points a frame of the sequence.
+    rendered again. ``handles_px``: ``frame_count x P x 2`` float32, little-endian, P points for
+    each frame of the sequence in the order of the request's pairs.
     """
 
     kind: ClassVar[str] = "drag_finished"
@@ -339,7 +340,12 @@ class DragFinished(Event):
     seconds: float
     latent: bytes
     track: bytes
-    handles_px: tuple[tuple[Point, ...], ...]
+    frame_count: int
+    handles_px: bytes
+
+    def __post_init__(self) -> None:
+        found, row = len(self.handles_px), 8 * self.frame_count
+        _require(row > 0 < found and found % row == 0, f"{found} bytes are no rows of points")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

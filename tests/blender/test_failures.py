@@ -44,10 +44,12 @@ class FailureTest(SceneCase):
         self.use_fake_engine("--fault", "crash_at_step=4")
         plane = self.new_plane()
         self.add_pair(plane)
+        plane.draggan.folder = str(self.folder / "results")
         edit = ours("edit")
         with self.assertRaisesRegex(ours("errors").EditError, "asked to crash"):
             edit.wait(edit.start_drag(bpy.context, plane), TIMEOUT_S)
         self.at_rest(plane)
+        self.assertEqual(list(Path(plane.draggan.folder).rglob("drag-*")), [])
         self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
         edit.start_drag(bpy.context, plane)
         pump = ours("pump")

@@ -54,7 +54,7 @@ def test_a_drag_from_off_to_done(make_runtime: MakeRuntime, tmp_path: Path) -> N
     (result,) = (message for message in scene.of(drag) if isinstance(message, m.DragFinished))
     numbers = sorted(path.name for path in (tmp_path / "frames").iterdir())
     assert numbers == [f"drag_{number:04d}.png" for number in range(12)]
-    assert len(result.handles_px) == 11
+    assert result.frame_count == 11
     assert runtime.state.model is not None
     runtime.dispatch(ev.StopAsked())
     until_phase(runtime, EnginePhase.OFF)

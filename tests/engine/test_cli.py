@@ -38,6 +38,12 @@ def test_a_drag_writes_frames_track_and_sheet(checkpoint: Path, tmp_path: Path, 
     frames = {f"drag_{number:04d}.png" for number in range(len(track) + 1)}
     assert names == frames | {"track.npz", "contact_sheet.png"}
     printed = capsys.readouterr().out
+    (out / "drag_notes.png").touch()
+    assert main(_drag_arguments(checkpoint, out, "--max-steps", "1")) == 0
+    assert {path.name for path in out.glob("drag_*")} == {
+        *(f"drag_{number:04d}.png" for number in range(len(Track.load(out / "track.npz")) + 1)),
+        "drag_notes.png",
+    }
     assert f"{len(track)} frames, track.npz and contact_sheet.png are in {out}" in printed
 
 

@@ -164,7 +164,7 @@ def test_a_drag_reports_every_step_and_then_its_result(
     result = _of(messages, DragFinished)[0]
     assert result.status in {"reached", "step_limit"}
     assert result.distance_px < steps[0].distance_px
-    assert len(result.handles_px) <= len(steps)
+    assert result.frame_count <= len(steps)
     assert isinstance(messages[-1], Done) and isinstance(messages[-2], DragFinished)
     fractions = [message.fraction for message in _of(messages, Progress)]
     assert fractions == sorted(fractions) and fractions[-1] == 1
@@ -175,7 +175,7 @@ def test_a_drag_writes_its_frames_the_hold_frame_and_the_track(
 ) -> None:
     folder, messages = finished
     result = _of(messages, DragFinished)[0]
-    rows = len(result.handles_px)
+    rows = result.frame_count
     expected = {f"drag_{number:04d}.png" for number in range(19, 20 + rows)} | {"track.npz"}
     assert {path.name for path in folder.iterdir()} == expected
     assert {Path(m.path).name for m in _of(messages, FrameWritten)} == expected - {"track.npz"}
@@ -197,7 +197,7 @@ def test_the_first_and_the_last_preview_equal_their_files(
         assert np.array_equal(np.round(pixels[::-1, :, :3] * 255), file)
         assert (pixels[..., 3] == 1).all()
     assert previews[0].step == 0
-    assert previews[-1].step == len(_of(messages, DragFinished)[0].handles_px) - 1
+    assert previews[-1].step == _of(messages, DragFinished)[0].frame_count - 1
 
 
 def test_a_track_gives_the_same_frames_again(
@@ -294,7 +294,7 @@ def test_stop_ends_a_drag_where_it_is_and_keeps_it(
     messages = shared.until_end(request.request_id, stop)
     result = _of(messages, DragFinished)[0]
     assert isinstance(messages[-1], Done) and result.status == "stopped"
-    assert len(result.handles_px) == len(_of(messages, Step))
+    assert result.frame_count == len(_of(messages, Step))
     assert (tmp_path / "track.npz").exists()
 
 

@@ -51,6 +51,9 @@ def make(cls: type[m.Message], source: random.Random) -> m.Message:
     if cls is m.Preview:
         values["width"], values["height"] = source.choice(((1, 1), (3, 2), (16, 16)))
         values["pixels"] = source.randbytes(values["width"] * values["height"] * 16)
+    if cls is m.DragFinished:
+        values["frame_count"] = source.choice((1, 3))
+        values["handles_px"] = source.randbytes(values["frame_count"] * 8 * source.choice((1, 5)))
     return cls(**values)
 
 

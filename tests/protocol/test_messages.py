@@ -13,6 +13,16 @@ from draggan_blender.protocol import messages as m
 
 FRAMES = m.FrameTarget(folder="f", stem="s", first_number=1)
 PAIR = m.Pair(handle_px=(1.0, 2.0), target_px=(3.0, 4.0))
+FINISHED = {
+    "request_id": 1,
+    "drag_id": 1,
+    "status": "reached",
+    "reason": "",
+    "distance_px": 0.0,
+    "seconds": 1.0,
+    "latent": b"",
+    "track": b"",
+}
 
 
 def test_every_class_with_a_kind_is_in_the_list_once() -> None:
@@ -96,6 +106,10 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
                 "pixels": b"\0" * 16,
             },
         ),
+        (m.DragFinished, {**FINISHED, "frame_count": 2, "handles_px": b"\0" * 24}),
+        (m.DragFinished, {**FINISHED, "frame_count": 0, "handles_px": b""}),
+        (m.DragFinished, {**FINISHED, "frame_count": 1, "handles_px": b""}),
+        (m.DragFinished, {**FINISHED, "frame_count": -1, "handles_px": b"\0" * 8}),
     ],
 )
 def test_a_message_refuses_what_it_cannot_mean(cls: type, values: dict[str, Any]) -> None:
