@@ -147,7 +147,7 @@ def stretch_w(generator: Generator, old: Tensor, new: Tensor) -> None:
 def variance_shares(generator: Generator) -> Tensor:
     """Share of each principal component in the variance of W: `w_dim` float32, descending."""
     w = generator.mapping(torch.randn(W_AVG_SAMPLES, generator.z_dim))[:, 0]
-    variances = torch.linalg.eigvalsh(torch.cov(w.t())).flip(0)
+    variances: Tensor = torch.linalg.eigvalsh(torch.cov(w.t())).flip(0)
     return variances / variances.sum()
 
 

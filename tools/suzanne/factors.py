@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 COARSE_FACTORS = ("yaw", "pitch", "ear_size", "muzzle_length")
 FINE_FACTORS = (
@@ -60,7 +61,7 @@ _LMS_TO_LINEAR_SRGB = np.array(
 )
 
 
-def sample_factors(seed: int, index: int) -> np.ndarray:
+def sample_factors(seed: int, index: int) -> NDArray[np.float64]:
     """The factors of picture `index` of the set `seed`: `F` float64, uniform in [-1, 1].
 
     Each picture has a generator of its own, so that a set can be rendered in any order, in pieces

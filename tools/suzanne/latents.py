@@ -46,13 +46,15 @@ def factor_directions(gains_by_factor: Mapping[str, float] = GAINS) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     rotation, _ = torch.linalg.qr(torch.randn(W_DIM, W_DIM, generator=generator).double())
     gains = torch.tensor([gains_by_factor[name] for name in factors.FACTORS]).double()
-    return (gains[:, None] * rotation[: len(gains)]).float()
+    directions: Tensor = (gains[:, None] * rotation[: len(gains)]).float()
+    return directions
 
 
 def complement_projection(directions: Tensor) -> Tensor:
     """Projection onto what no factor uses: `W_DIM x W_DIM` float32, symmetric."""
     unit = directions / directions.norm(dim=1, keepdim=True)
-    return torch.eye(directions.shape[1]) - unit.t() @ unit
+    projection: Tensor = torch.eye(directions.shape[1]) - unit.t() @ unit
+    return projection
 
 
 class LatentSampler:

@@ -18,6 +18,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 from mathutils import Vector
+from numpy.typing import NDArray
 
 from tools.suzanne import factors
 
@@ -39,12 +40,12 @@ _SUN_STRENGTH = 3.2
 _CAMERA_DISTANCE = 6.0
 
 
-def _smoothstep(low: float, high: float, value: np.ndarray) -> np.ndarray:
-    t = np.clip((value - low) / (high - low), 0.0, 1.0)
+def _smoothstep(low: float, high: float, value: NDArray[np.float64]) -> NDArray[np.float64]:
+    t: NDArray[np.float64] = np.clip((value - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
-def _islands(mesh: bpy.types.Mesh) -> np.ndarray:
+def _islands(mesh: bpy.types.Mesh) -> NDArray[np.int64]:
     """Number of the connected component of each vertex: `V` int."""
     label = np.arange(len(mesh.vertices))
     edges = np.array([edge.vertices[:] for edge in mesh.edges])
@@ -81,7 +82,7 @@ class SuzanneScene:
         self._camera = self._make_camera()
         self._set_renderer(samples)
 
-    def apply(self, values: np.ndarray) -> None:
+    def apply(self, values: NDArray[np.float64]) -> None:
         """Pose, shape, light and paint the scene by the factors `values`, `F` in [-1, 1]."""
         by_name = dict(zip(factors.FACTORS, map(float, values), strict=True))
         # Pitch about the head's own ear axis first, then yaw: the muzzle's height in the picture
@@ -105,7 +106,7 @@ class SuzanneScene:
         bpy.context.scene.render.filepath = str(path)
         bpy.ops.render.render(write_still=True)
 
-    def landmarks(self) -> tuple[np.ndarray, np.ndarray]:
+    def landmarks(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Where the landmarks are in the picture and whether the camera sees them.
 
         Returns `L x 2` float32, pixels (x, y) with the origin top-left, and `L` bool, both in the
