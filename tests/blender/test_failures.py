@@ -119,11 +119,14 @@ class OtherProcessTest(SceneCase):
     def start_other(self, *arguments: str) -> Any:
         """Another Blender that uses the same installed extension."""
         script = Path(__file__).with_name("other_blender.py")
+        temporary = self.folder / "temporary"
+        temporary.mkdir()
         return subprocess.Popen(
             support.blender_command(script, support.model, str(self.folder), *arguments),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env={**os.environ, "TMPDIR": str(temporary)},
         )
 
     def read_until(self, process: Any, word: str) -> str:
@@ -157,4 +160,7 @@ class OtherProcessTest(SceneCase):
         while support.is_running(engine_pid) and time.monotonic() - killed_s < 5.0:
             time.sleep(0.02)
         self.assertLess(time.monotonic() - killed_s, 2.0)
+        # A Blender that is killed leaves its own folder, and that is empty of ours.
+        left = [path.name for path in (self.folder / "temporary").rglob("*")]
+        self.assertEqual([name for name in left if not name.startswith("blender_")], [])
         other.stdout.close()

@@ -69,7 +69,3 @@ class RegistrationTest(unittest.TestCase):
         support.disable()
         self.assertFalse(support.is_running(pid))
         support.enable()
-
-    def test_each_registered_entry_is_ours_by_name(self) -> None:
-        for name in _traces()["classes"]:
-            self.assertRegex(name, r"^DRAGGAN_(OT|PT|UL|PG|preferences)")

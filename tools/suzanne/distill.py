@@ -37,6 +37,7 @@ from stylegan2.layers import GAIN, SLOPE, FullyConnectedLayer
 from stylegan2.mapping import normalize_second_moment
 from tools.suzanne import factors
 from tools.suzanne.latents import complement_projection, factor_directions
+from tools.suzanne.state import TrainingState
 from tools.suzanne.train import MAPPING_FEATURES, MAPPING_LAYERS, make_generator
 
 LENGTHS = {
@@ -190,8 +191,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     generator = make_generator(options.channel_base, options.channel_max)
-    state = torch.load(options.training / "training.pt", weights_only=True)  # our own file
-    generator.synthesis.load_state_dict(state["synthesis"])
+    generator.synthesis.load_state_dict(TrainingState.load(options.training).synthesis)
     directions = factor_directions(LENGTHS)
     stretch_w(generator, factor_directions(), directions)
     error = build_mapping(generator, directions)

@@ -17,7 +17,6 @@ import argparse
 import dataclasses
 import logging
 import math
-import os
 import time
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from torch import Tensor
 from stylegan2 import Generator, GeneratorConfig
 from tools.suzanne.dataset import Batch, Pictures, load_pictures
 from tools.suzanne.latents import COARSE_LATENTS, W_DIM, LatentSampler
+from tools.suzanne.state import FILE_NAME, TrainingState
 
 MAPPING_LAYERS = 3
 MAPPING_FEATURES = 128
@@ -128,27 +128,22 @@ class Trainer:
             self._generator.synthesis.parameters(), lr=self._learning_rate, betas=(0.9, 0.99)
         )
 
-    def resume(self, path: Path) -> None:
+    def resume(self, folder: Path) -> None:
         """Go on from `save`."""
-        state = torch.load(path, weights_only=True)  # our own file
-        self._generator.synthesis.load_state_dict(state["synthesis"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._stage_index = state["stage_index"]
-        self._seen = state["pictures_seen"]
+        state = TrainingState.load(folder)
+        self._generator.synthesis.load_state_dict(state.synthesis)
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": state.optimizer, "param_groups": groups})
+        self._stage_index, self._seen = state.stage_index, state.pictures_seen
 
-    def save(self, path: Path) -> None:
-        """Write the state, so that a reader never sees half of it."""
-        partial = path.with_suffix(".partial")
-        torch.save(
-            {
-                "synthesis": self._generator.synthesis.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
-                "stage_index": self._stage_index,
-                "pictures_seen": self._seen,
-            },
-            partial,
-        )
-        os.replace(partial, path)
+    def save(self, folder: Path) -> None:
+        """Write the state."""
+        TrainingState(
+            synthesis=self._generator.synthesis.state_dict(),
+            optimizer=self._optimizer.state_dict()["state"],
+            stage_index=self._stage_index,
+            pictures_seen=self._seen,
+        ).save(folder)
 
     def run(self, stages: list[Stage], train: Pictures, held_out: Pictures, folder: Path) -> None:
         """Train the stages that are left."""
@@ -161,7 +156,7 @@ class Trainer:
             self._seen = 0
             if self._stage_index < len(stages):
                 self._start_stage(stages[self._stage_index], stage.resolution)
-            self.save(folder / "training.pt")
+            self.save(folder)
 
     def _start_stage(self, stage: Stage, previous_resolution: int) -> None:
         """Let the new block begin with the picture of the one below, and repaint if need be.
@@ -189,7 +184,7 @@ class Trainer:
             self._seen += stage.batch_size
             now = time.monotonic()
             if now - last_save > SAVE_INTERVAL_S:
-                self.save(folder / "training.pt")
+                self.save(folder)
                 last_save = now
             if now - last_report > REPORT_INTERVAL_S:
                 count = self._seen - reported
@@ -256,8 +251,8 @@ def main() -> None:
         learning_rate=options.learning_rate,
         fast=not options.float32,
     )
-    if (options.out / "training.pt").exists():
-        trainer.resume(options.out / "training.pt")
+    if (options.out / FILE_NAME).exists():
+        trainer.resume(options.out)
     trainer.run(options.stages, train, held_out, options.out)
 
 
