@@ -19,7 +19,6 @@ from . import delivery, folders, images, planes, points, pump, recovery, shown
 from .errors import EditError
 from .protocol.messages import (
     Drag,
-    DragSettings,
     FrameTarget,
     Pair,
     RenderLatent,
@@ -27,6 +26,7 @@ from .protocol.messages import (
     Request,
     Sample,
 )
+from .protocol.settings import DragSettings
 
 BUILT_IN_MODEL = "suzanne"
 

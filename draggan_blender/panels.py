@@ -16,9 +16,12 @@ from .session import EnginePhase
 _DRAG_SETTINGS = (
     ("method", "latent_space", "num_layers"),
     ("max_steps", "patience", "tolerance_px"),
-    ("step_size", "step_length"),
-    ("r1", "r2", "feature_resolution"),
+    ("step_size", "feature_resolution"),
 )
+_METHOD_SETTINGS = {
+    "draggan": ("step_length", "r1", "r2"),
+    "freedrag": ("sub_motion_loss", "sub_motion_distance"),
+}
 #: The sidebar does not wrap text; this many characters fit into its usual width.
 _LINE_CHARACTERS = 28
 
@@ -179,7 +182,7 @@ class DRAGGAN_PT_settings(_ImagePanel, bpy.types.Panel):
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        for group in _DRAG_SETTINGS:
+        for group in (*_DRAG_SETTINGS, _METHOD_SETTINGS.get(settings.drag.method, ())):
             column = layout.column(align=True)
             for name in group:
                 column.prop(settings.drag, name)

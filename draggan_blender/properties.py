@@ -22,7 +22,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from .protocol.messages import DragSettings
+from .protocol.settings import DragSettings
 
 _USUAL = DragSettings()
 
@@ -97,7 +97,15 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
     method: EnumProperty(
         name="Method",
         description="How the handles are moved",
-        items=(("draggan", "DragGAN", "Motion supervision and point tracking as published"),),
+        items=(
+            ("draggan", "DragGAN", "Push what is at the handles, and track where it has gone"),
+            (
+                "freedrag",
+                "FreeDrag",
+                "Lead the handles along straight ways and keep to what was seen there: nothing is "
+                "tracked, so that nothing can be lost from sight",
+            ),
+        ),
         default=_USUAL.method,
     )
     latent_space: EnumProperty(
@@ -106,6 +114,12 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
         items=(
             ("w+", "W+", "One latent for each layer: the drag can do more"),
             ("w", "W", "One latent for all layers: the image stays more typical"),
+            (
+                "principal",
+                "Principal",
+                "One latent for each layer, along the directions in which the model's images "
+                "differ: nothing else can be reached",
+            ),
         ),
         default=_USUAL.latent_space,
     )
@@ -159,6 +173,66 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
         max=1.0,
         precision=5,
         step=0.01,
+    )
+    step_schedule: EnumProperty(
+        name="Schedule",
+        description="How the step size changes during the drag",
+        items=(
+            ("constant", "Constant", "The same from beginning to end"),
+            ("distance", "Distance", "Smaller near the targets"),
+        ),
+        default=_USUAL.step_schedule,
+    )
+    supervision_norm: EnumProperty(
+        name="Norm",
+        description="How differences of features are measured when handles are moved",
+        items=(
+            ("l1", "L1", "Mean absolute difference, as published"),
+            ("l2", "L2", "Root of the mean square"),
+        ),
+        default=_USUAL.supervision_norm,
+    )
+    tracking: EnumProperty(
+        name="Tracking",
+        description="What a handle is found again by",
+        items=(
+            ("initial", "Initial", "What was there at the start, as published"),
+            ("updated", "Updated", "A memory that follows slowly what was found"),
+        ),
+        default=_USUAL.tracking,
+    )
+    subpixel: BoolProperty(
+        name="Subpixel",
+        description="Find handles between whole pixels of the features",
+        default=_USUAL.subpixel,
+    )
+    mahalanobis_weight: FloatProperty(
+        name="Typicality",
+        description="How strongly the latent is held near its start, in standard deviations of "
+        "the model; for principal latents only",
+        default=_USUAL.mahalanobis_weight,
+        min=0.0,
+        soft_max=1.0,
+        max=10000.0,
+    )
+    sub_motion_loss: FloatProperty(
+        name="Expected Change",
+        description="How different what is at a handle may be from what was there before, for the "
+        "handle to be moved on",
+        default=_USUAL.sub_motion_loss,
+        min=0.01,
+        soft_min=0.1,
+        soft_max=0.5,
+        max=2.0,
+    )
+    sub_motion_distance: FloatProperty(
+        name="Longest Move",
+        description="How far a handle is moved at once, in pixels of features of 128 pixels",
+        default=_USUAL.sub_motion_distance,
+        min=0.1,
+        soft_min=1.0,
+        soft_max=6.0,
+        max=64.0,
     )
     mask_weight: FloatProperty(
         name="Mask Weight",

@@ -17,14 +17,22 @@ from pathlib import Path
 from .drag_options import DragOptions
 
 _OPTION_HELP = {
-    "method": "drag method",
-    "latent_space": "w+ (each layer by itself) or w (one change for all layers)",
+    "method": "draggan or freedrag",
+    "latent_space": "w+ (each layer by itself), w (one change for all layers) or principal "
+    "(along W's principal components)",
     "num_layers": "how many of the first layers may change",
     "feature_resolution": "feature block to read, 0 for the usual one",
     "r1": "radius of the supervised disc, feature pixels",
     "r2": "half-width of the tracking window, feature pixels",
     "step_length": "how far one step pushes, feature pixels",
     "step_size": "learning rate on the latent",
+    "step_schedule": "constant or distance (shorter steps near the targets)",
+    "supervision_norm": "l1 or l2",
+    "tracking": "initial or updated (the feature that a handle is found by)",
+    "subpixel": "find handles between feature pixels",
+    "mahalanobis_weight": "weight of the way from the start, principal latents only",
+    "sub_motion_loss": "freedrag: how different a search point's features may be from its template",
+    "sub_motion_distance": "freedrag: how far a search point moves at once, feature pixels of 128",
     "mask_weight": "weight of changes in the fixed area",
     "tolerance_px": "a handle this near to its target has arrived, image pixels",
     "max_steps": "give up after so many steps, 0 for no limit",
@@ -98,14 +106,23 @@ def _add_drag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     options = drag.add_argument_group("options of the drag")
     for item in fields(DragOptions):
         assert item.default is not MISSING
-        options.add_argument(
-            "--" + item.name.replace("_", "-"),
-            type=type(item.default),
-            default=item.default,
-            metavar=type(item.default).__name__.upper(),
-            help=_OPTION_HELP[item.name],
-        )
+        _add_option(options, item.name, item.default)
     drag.set_defaults(run=_guarded("drag"))
+
+
+def _add_option(options: argparse._ArgumentGroup, name: str, default: object) -> None:
+    """One field of `DragOptions`; a yes or no is said as `--name` or `--no-name`."""
+    flag = "--" + name.replace("_", "-")
+    help_text = _OPTION_HELP[name]
+    if isinstance(default, bool):
+        options.add_argument(
+            flag, action=argparse.BooleanOptionalAction, default=default, help=help_text
+        )
+        return
+    kind = type(default)
+    options.add_argument(
+        flag, type=kind, default=default, metavar=kind.__name__.upper(), help=help_text
+    )
 
 
 def _add_sample(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The drag loop: move handles to targets by optimising the latent of a generator.
+"""The drag loop: move handles to targets by changing the latent of a generator.
 
-Options in, result out, a callback for each step; no sockets, no files, no Blender.  One step is one
-forward and one backward pass, in the order of Pan et al., "Drag Your GAN": features of the latent,
-handles found on *these* features, loss at the handles just found, gradient, Adam.  (Tracking on the
-features of before the update, a common mistake, lags by a step and costs a second forward.)
+Options in, result out, a callback for each step; no sockets, no files, no Blender.  The loop lets a
+method (see ``methods``) look at its latent and move it, keeps the record, and says when it is over.
 
 Row 0 of every record is the start, unchanged.  Everything of a drag (references, optimiser moments)
 is made new for each drag.  On the CPU the result depends on nothing but the arguments and the
@@ -25,13 +23,12 @@ from torch import Tensor
 
 from stylegan2 import Generator
 
-from .adam import Adam
 from .arrays import ByteArray, FloatArray
 from .drag_options import DragOptions
 from .errors import RequestError
 from .feature_source import FeatureSource, FullMapSource, feature_block
 from .inputs import check_latent, check_mask, check_points
-from .methods import METHODS
+from .methods import METHODS, DragProblem, Look
 
 _PROGRESS = 0.01
 """Progress is what brings the mean distance down by more than this part of the tolerance."""
@@ -130,7 +127,7 @@ def drag(
 
 
 class _Loop:
-    """One drag in progress: the optimised offset, the method, and the record."""
+    """One drag in progress: the method and the record."""
 
     def __init__(
         self,
@@ -146,19 +143,22 @@ class _Loop:
         except ValueError as error:
             raise RequestError(f"feature_resolution: {error}") from None
         self._options = options
-        self._start = start
         self._targets_px = targets_px
-        self._layers = min(options.num_layers, generator.num_ws)
-        rows = 1 if options.latent_space == "w" else self._layers
-        self._offset = start.new_zeros(rows, start.shape[1]).requires_grad_()
-        self._adam = Adam(self._offset, options.step_size)
+        layers = min(options.num_layers, generator.num_ws)
         fixed = fixed if options.mask_weight else None
-        self._source: FeatureSource = FullMapSource(generator, block, start, fixed)
-        grid = self._source.grid
-        self._method = METHODS[options.method](options, grid)
-        self._handles = grid.to_feature(handles_px)
-        self._targets = grid.to_feature(targets_px)
-        self.record = _Record(start, self._layers)
+        source: FeatureSource = FullMapSource(generator, block, start, fixed)
+        self._grid = source.grid
+        problem = DragProblem(
+            generator=generator,
+            source=source,
+            start=start,
+            layers=layers,
+            handles=self._grid.to_feature(handles_px),
+            targets=self._grid.to_feature(targets_px),
+            options=options,
+        )
+        self._method = METHODS[options.method](problem)
+        self.record = _Record(start, layers)
 
     def run(
         self, on_step: Callable[[DragStep], None] | None, should_stop: Callable[[], bool] | None
@@ -166,46 +166,39 @@ class _Loop:
         """Step until a rule says to stop."""
         step = 0
         while True:
-            ws = self._latent()
-            loss, report = self._observe(ws, step == 0)
+            with torch.enable_grad():
+                look = self._method.look()
+            report = self._report(look)
             if not np.isfinite(report).all():
                 return DragStatus.STALLED, self._not_finite(step)
-            self.record.add(self._offset, report)
+            self.record.add(look.latent, report)
             if on_step is not None:
-                on_step(self.record.step(ws))
+                on_step(self.record.step(look.latent))
             ending = self._ending(step, should_stop)
             if ending is not None:
                 return ending
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._adam.step()
+            with torch.enable_grad():
+                self._method.update()
             step += 1
 
-    def _latent(self) -> Tensor:
-        changed = self._start[: self._layers] + self._offset
-        return torch.cat([changed, self._start[self._layers :]])
+    @torch.no_grad()
+    def _report(self, look: Look) -> FloatArray:
+        """All numbers of a look in a single transfer from the device.
 
-    @torch.enable_grad()
-    def _observe(self, ws: Tensor, is_first: bool) -> tuple[Tensor, FloatArray]:
-        """One look at a latent: the loss, and all numbers to report in a single transfer.
-
-        The report is loss, then each handle's x, y in image pixels and its distance to its target:
-        `1 + 3 P` float32.
+        Loss, whether it is settled (0 or 1), then each handle's x, y in image pixels, then each
+        one's distance to its target: `2 + 3 P` float32.
         """
-        view = self._source.observe(ws, self._handles, self._method.radius)
-        if is_first:
-            self._method.begin(view, self._handles)
-        self._handles, loss = self._method.look(view, self._handles, self._targets)
-        loss = loss + self._options.mask_weight * view.fixed_change()
-        handles_px = self._source.grid.to_image(self._handles)
+        handles_px = self._grid.to_image(look.handles)
         distances = (handles_px - self._targets_px).norm(dim=1)
-        report = torch.cat([loss.detach()[None], handles_px.flatten(), distances])
-        return loss, report.cpu().numpy()
+        numbers = torch.stack([look.loss, look.settled.to(look.loss)])
+        report: FloatArray = torch.cat([numbers, handles_px.flatten(), distances]).cpu().numpy()
+        return report
 
     def _ending(
         self, step: int, should_stop: Callable[[], bool] | None
     ) -> tuple[DragStatus, str] | None:
         options, record = self._options, self.record
-        if record.farthest_px[-1] <= options.tolerance_px:
+        if record.settled and record.farthest_px[-1] <= options.tolerance_px:
             distance = f"within {options.tolerance_px:g} px of its target"
             return DragStatus.REACHED, f"every handle is {distance} after {step} steps"
         if should_stop is not None and should_stop():
@@ -233,21 +226,23 @@ class _Record:
 
     start: Tensor
     num_layers: int
-    offsets: list[Tensor] = field(default_factory=list)
+    edited: list[Tensor] = field(default_factory=list)
     handles_px: list[FloatArray] = field(default_factory=list)
     farthest_px: list[float] = field(default_factory=list)
     mean_px: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    settled: bool = False
     progress_at: int = 0
     progress_px: float = math.inf
 
-    def add(self, offset: Tensor, report: FloatArray) -> None:
+    def add(self, latent: Tensor, report: FloatArray) -> None:
         """Append one row from the loop's report."""
-        count = (len(report) - 1) // 3
-        distances = report[1 + 2 * count :]
-        self.offsets.append(offset.detach().clone())
+        count = (len(report) - 2) // 3
+        positions, distances = report[2 : 2 + 2 * count], report[2 + 2 * count :]
+        self.edited.append(latent[: self.num_layers].clone())
         self.losses.append(float(report[0]))
-        self.handles_px.append(report[1 : 1 + 2 * count].reshape(count, 2))
+        self.settled = bool(report[1])
+        self.handles_px.append(positions.reshape(count, 2))
         self.farthest_px.append(float(distances.max()))
         self.mean_px.append(float(distances.mean()))
 
@@ -259,22 +254,22 @@ class _Record:
 
     @property
     def best_index(self) -> int:
-        """The row with the least mean distance."""
-        return int(np.argmin(self.mean_px))
+        """The row with the least mean distance, and of equally near ones the least loss."""
+        return int(np.lexsort((self.losses, self.mean_px))[0])
 
     def closest(self) -> str:
         """Half a sentence about the best row."""
         best = self.best_index
         return f"the closest was step {best}, {self.mean_px[best]:.2f} px off on average"
 
-    def step(self, ws: Tensor) -> DragStep:
+    def step(self, latent: Tensor) -> DragStep:
         """The last row, for the callback."""
         return DragStep(
             step=len(self.losses) - 1,
             loss=self.losses[-1],
             handles_px=self.handles_px[-1],
             distance_px=self.farthest_px[-1],
-            latent=ws.detach(),
+            latent=latent,
         )
 
     def result(self, status: DragStatus, reason: str, seconds: float) -> DragResult:
@@ -282,7 +277,7 @@ class _Record:
         keeps_all = status in (DragStatus.REACHED, DragStatus.STOPPED)
         rows = len(self.losses) if keeps_all else self.best_index + 1
         latents = self.start.cpu().numpy()[None].repeat(rows, axis=0)
-        latents[:, : self.num_layers] += torch.stack(self.offsets[:rows]).cpu().numpy()
+        latents[:, : self.num_layers] = torch.stack(self.edited[:rows]).cpu().numpy()
         return DragResult(
             status=status,
             reason=reason,

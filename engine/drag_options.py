@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 from .errors import RequestError
 
-METHOD_NAMES = ("draggan",)
+METHOD_NAMES = ("draggan", "freedrag")
 """Names of the methods in `methods.METHODS`; apart, so that reading options needs no torch."""
 
-LATENT_SPACES = ("w+", "w")
+LATENT_SPACES = ("w+", "w", "principal")
+SUPERVISION_NORMS = ("l1", "l2")
+TRACKINGS = ("initial", "updated")
+STEP_SCHEDULES = ("constant", "distance")
 _WIDEST = 64.0
 
 
@@ -25,11 +28,14 @@ class DragOptions:
 
     Lengths `r1`, `r2` and `step_length` are *feature pixels*: pixels of the feature block, 128 px
     wide in the usual models, so that they mean the same at every image size.  `tolerance_px` is
-    *image pixels*.
+    *image pixels*.  `r1`, `r2`, `step_length`, `supervision_norm`, `tracking` and `subpixel` belong
+    to the method ``draggan``; the ones that begin with `sub_motion` belong to ``freedrag``.
 
     Attributes:
         method: one of `METHOD_NAMES`.
-        latent_space: ``w+``: each layer's w changes by itself; ``w``: one change for all of them.
+        latent_space: ``w+``: each layer's w changes by itself; ``w``: one change for all of them;
+            ``principal``: as ``w+``, but along the principal components of W only, where one unit
+            is a standard deviation.
         num_layers: how many of the first w may change; those beyond the model's last are ignored.
             The later ones hold colour and texture and stay.
         feature_resolution: the block that is read, or 0 for the usual one: 128, or the last block
@@ -37,8 +43,23 @@ class DragOptions:
         r1: radius of the disc around a handle whose content is pushed.
         r2: half-width of the square in which a handle is searched for again.
         step_length: how far motion supervision pushes at once.
-        step_size: Adam's learning rate on the latent.
-        mask_weight: weight of the change in the fixed area; 0 ignores the mask.
+        step_size: Adam's learning rate, by which an entry of w changes (root mean square) in a
+            step; so it means the same in each latent space.
+        step_schedule: ``constant``, or ``distance``: shorter steps near the targets.
+        supervision_norm: of the features' differences in motion supervision, ``l1`` as published
+            or ``l2``.
+        tracking: what a handle is found by, the ``initial`` feature as published, or an
+            ``updated`` one that follows slowly.
+        subpixel: whether handles are found between whole feature pixels.
+        mahalanobis_weight: weight of the squared distance from the start in standard deviations of
+            W, mean over the layers; in the ``principal`` space only.
+        sub_motion_loss: how far off its template a search point may be set, in units of the
+            features' spread; the published 0.3 is for networks whose features have a spread of 1.
+            Different places of an image are about 0.5 apart: far above that, all look alike.
+        sub_motion_distance: how far it may be set at once, feature pixels of a map of 128; on
+            others the same part of the map.
+        mask_weight: weight of the change in the fixed area; 0 ignores the mask.  ``freedrag`` takes
+            half of it: 20 stands for the published 20 of the one and 10 of the other.
         tolerance_px: a handle this near to its target has arrived.
         max_steps: give up after so many steps; 0 for no limit.
         patience: give up after so many steps without progress; 0 for never.
@@ -55,6 +76,13 @@ class DragOptions:
     r2: float = 3.0
     step_length: float = 1.0
     step_size: float = 2e-3
+    step_schedule: str = "constant"
+    supervision_norm: str = "l1"
+    tracking: str = "initial"
+    subpixel: bool = True
+    mahalanobis_weight: float = 0.0
+    sub_motion_loss: float = 0.3
+    sub_motion_distance: float = 3.0
     mask_weight: float = 20.0
     tolerance_px: float = 1.0
     max_steps: int = 200
@@ -65,10 +93,17 @@ class DragOptions:
         for name, least, most in (
             ("r1", 0.0, _WIDEST),
             ("mask_weight", 0.0, 1e6),
+            ("mahalanobis_weight", 0.0, 1e6),
             ("tolerance_px", 0.0, math.inf),
         ):
             self._check(name, least, most, least_allowed=True)
-        for name, most in (("r2", _WIDEST), ("step_length", _WIDEST), ("step_size", 100.0)):
+        for name, most in (
+            ("r2", _WIDEST),
+            ("step_length", _WIDEST),
+            ("step_size", 100.0),
+            ("sub_motion_loss", 2.0),
+            ("sub_motion_distance", _WIDEST),
+        ):
             self._check(name, 0.0, most, least_allowed=False)
         for name, least in (("num_layers", 1), ("max_steps", 0), ("patience", 0)):
             value = getattr(self, name)
@@ -78,11 +113,19 @@ class DragOptions:
             raise RequestError(
                 "a drag needs a rule that ends it: max_steps and patience must not both be 0"
             )
+        if self.mahalanobis_weight and self.latent_space != "principal":
+            raise RequestError(
+                "mahalanobis_weight needs the latent_space principal, where distances are standard "
+                f"deviations, not {self.latent_space}; choose that or set the weight to 0"
+            )
 
     def _check_names(self) -> None:
         for name, value, known in (
             ("method", self.method, METHOD_NAMES),
             ("latent_space", self.latent_space, LATENT_SPACES),
+            ("step_schedule", self.step_schedule, STEP_SCHEDULES),
+            ("supervision_norm", self.supervision_norm, SUPERVISION_NORMS),
+            ("tracking", self.tracking, TRACKINGS),
         ):
             if value not in known:
                 raise RequestError(f"{name} must be one of {', '.join(known)}, not {value!r}")

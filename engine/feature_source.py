@@ -113,6 +113,22 @@ class FeatureView(Protocol):
         """
         ...
 
+    def fixed_difference(self) -> Tensor | None:
+        """The change of the features in the fixed area, for least squares; None if nothing is fixed.
+
+        A vector with gradient to the latent, whose sum of squares is the mean square of the change
+        over the fixed area and all channels.
+        """
+        ...
+
+    def spread(self) -> Tensor:
+        """How much the features differ over the whole map, a scalar.
+
+        The root of the mean square of what each channel is off its own mean: the unit in which
+        differences mean the same for every network.  It needs the whole map, so ask once.
+        """
+        ...
+
 
 class FeatureSource(Protocol):
     """Made once for each drag; gives a view of the features of any latent."""
@@ -201,6 +217,12 @@ class FullMapSource:
             return features.new_zeros(())
         return ((features - self._reference).abs() * self._fixed_weights).sum()
 
+    def difference_of(self, features: Tensor) -> Tensor | None:
+        """See `FeatureView.fixed_difference`."""
+        if self._reference is None:
+            return None
+        return ((features - self._reference) * self._fixed_weights.sqrt()).flatten()
+
 
 class FullMapView:
     """The view that `FullMapSource` gives: a map, and windows cut from it."""
@@ -220,6 +242,15 @@ class FullMapView:
     def fixed_change(self) -> Tensor:
         """Mean absolute change in the fixed area; see `FeatureView.fixed_change`."""
         return self._source.change_of(self._features)
+
+    def fixed_difference(self) -> Tensor | None:
+        """The change in the fixed area; see `FeatureView.fixed_difference`."""
+        return self._source.difference_of(self._features)
+
+    def spread(self) -> Tensor:
+        """How much the features differ over the map; see `FeatureView.spread`."""
+        centred = self._features - self._features.mean(dim=(1, 2), keepdim=True)
+        return centred.square().mean().sqrt()
 
 
 def cut_windows(features: Tensor, centres: Tensor, radius: int) -> Windows:

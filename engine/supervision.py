@@ -6,6 +6,9 @@ Pan et al., "Drag Your GAN", section 3.2:
 the features at `q + d` become those at `q` and not the reverse.  Two departures: the inner sums are
 means, which keeps the weight of the mask term independent of `r1` and of the channels; and `d_i` is
 no longer than what is left of the way, so that a handle does not overshoot.
+
+In place of the L1 norm there is the L2 norm, which pulls a place's channels together in proportion
+to how far they are off, and each place by the same amount.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ import torch
 from torch import Tensor
 
 from .feature_source import Windows
+
+_SQUARE_FLOOR = 1e-12
+"""Keeps the gradient of a root finite where nothing differs."""
 
 
 def disc_offsets(radius: float) -> Tensor:
@@ -44,7 +50,9 @@ def steps_to_targets(handles: Tensor, targets: Tensor, step_length: float) -> Te
     return steps
 
 
-def motion_supervision(windows: Windows, handles: Tensor, steps: Tensor, offsets: Tensor) -> Tensor:
+def motion_supervision(
+    windows: Windows, handles: Tensor, steps: Tensor, offsets: Tensor, norm: str = "l1"
+) -> Tensor:
     """The loss, a scalar with gradient to the windows' values.
 
     Args:
@@ -52,9 +60,16 @@ def motion_supervision(windows: Windows, handles: Tensor, steps: Tensor, offsets
         handles: `P x 2` feature positions, fractional.
         steps: `P x 2`, `d_i`.
         offsets: `Q x 2` from `disc_offsets`.
+        norm: of the difference at each place, over its channels: ``l1`` for the mean absolute,
+            ``l2`` for the root of the mean square.
     """
     here = (handles[:, None] + offsets).detach()
     there = here + steps[:, None].detach()
     content = windows.sample(here).detach()
+    difference = windows.sample(there) - content
+    if norm == "l2":
+        sizes = (difference.square().mean(dim=2) + _SQUARE_FLOOR).sqrt()
+    else:
+        sizes = difference.abs().mean(dim=2)
     # One mean for each handle, then their sum: a handle counts the same among one or among ten.
-    return (windows.sample(there) - content).abs().mean(dim=(1, 2)).sum()
+    return sizes.mean(dim=1).sum()

@@ -23,6 +23,9 @@ from .feature_source import FeatureGrid, Windows
 _FINER = ((1.0, 0.25), (0.2, 0.05))
 """Half-width and spacing, in feature pixels, of the searches around the best so far."""
 
+_RENEWAL = 0.1
+"""The part of an updated reference that each step takes from the features where it was found."""
+
 
 def square_offsets(half_width: float, spacing: float) -> Tensor:
     """Offsets `Q x 2` of a closed square grid around 0, the nearest first."""
@@ -34,19 +37,31 @@ def square_offsets(half_width: float, spacing: float) -> Tensor:
 
 
 class PointTracker:
-    """Follows handles by their initial features."""
+    """Follows handles by their initial features, or by an exponential average from these on."""
 
-    def __init__(self, references: Tensor, grid: FeatureGrid, r2: float) -> None:
+    def __init__(
+        self,
+        references: Tensor,
+        grid: FeatureGrid,
+        r2: float,
+        *,
+        subpixel: bool = True,
+        updated: bool = False,
+    ) -> None:
         """Remember what to look for.
 
         Args:
             references: `P x C` float32, each handle's feature at the start of the drag.
             r2: half-width of the search window, feature pixels, its edge included.
+            subpixel: whether to refine what the search with a pixel's spacing has found.
+            updated: whether the reference follows what has been found, `_RENEWAL` of it a step.
         """
         self._references = references.detach()[:, None]
         self._grid = grid
         self._r2 = r2
-        levels = [(r2, min(1.0, r2)), *(level for level in _FINER if level[0] <= r2)]
+        self._updated = updated
+        finer = _FINER if subpixel else ()
+        levels = [(r2, min(1.0, r2)), *(level for level in finer if level[0] <= r2)]
         self._levels = [square_offsets(*level).to(references.device) for level in levels]
 
     @torch.no_grad()
@@ -68,4 +83,6 @@ class PointTracker:
             costs = (windows.sample(candidates) - self._references).abs().sum(dim=2)
             best = costs.argmin(dim=1)
             found = candidates.gather(1, best[:, None, None].expand(-1, 1, 2))[:, 0]
+        if self._updated:
+            self._references = self._references.lerp(windows.sample(found[:, None]), _RENEWAL)
         return found

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .errors import LocalProtocolError
+from .settings import DragSettings
 
 PROTOCOL_VERSION = 1
 
@@ -121,28 +122,6 @@ class Pair:
     def __post_init__(self) -> None:
         for value in (*self.handle_px, *self.target_px):
             _require(math.isfinite(value), f"a point must be finite, not {value}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DragSettings:
-    """The wire's twin of ``engine.drag_options.DragOptions``, where each field is explained.
-
-    A test holds names and defaults of the two equal; ``feature_resolution`` 0 stands for
-    "the usual block".
-    """
-
-    method: str = "draggan"
-    latent_space: str = "w+"
-    num_layers: int = 6
-    feature_resolution: int = 0
-    r1: float = 3.0
-    r2: float = 3.0
-    step_length: float = 1.0
-    step_size: float = 2e-3
-    mask_weight: float = 20.0
-    tolerance_px: float = 1.0
-    max_steps: int = 200
-    patience: int = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,6 @@ from draggan_blender.protocol.messages import (
     Cancelled,
     Done,
     Drag,
-    DragSettings,
     Failed,
     FrameTarget,
     Hello,
@@ -30,6 +29,7 @@ from draggan_blender.protocol.messages import (
     Ready,
     Welcome,
 )
+from draggan_blender.protocol.settings import DragSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 START = str(ROOT / "engine" / "__main__.py")

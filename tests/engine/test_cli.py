@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from draggan_blender.protocol.messages import DragSettings
+from draggan_blender.protocol.settings import DragSettings
 from engine.cli import main
 from engine.track import Track
 from stylegan2 import load_generator, save_generator
@@ -53,6 +53,13 @@ def test_two_pairs_and_a_mask(checkpoint: Path, tmp_path: Path) -> None:
     arguments = _drag_arguments(checkpoint, tmp_path / "out", "--mask", str(mask))
     assert main([*arguments, "--pair", "20,20:22,22", "--max-steps", "1"]) == 0
     assert Track.load(tmp_path / "out" / "track.npz").targets_px.tolist() == [[17, 14], [22, 22]]
+
+
+def test_a_drag_by_another_method(checkpoint: Path, tmp_path: Path) -> None:
+    arguments = _drag_arguments(checkpoint, tmp_path / "out", "--method", "freedrag")
+    assert main([*arguments, "--no-subpixel", "--max-steps", "1"]) == 0
+    options = Track.load(tmp_path / "out" / "track.npz").options
+    assert options["method"] == "freedrag" and options["subpixel"] is False
 
 
 def test_every_option_of_a_drag_can_be_given() -> None:

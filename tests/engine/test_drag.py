@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from draggan_blender.protocol.messages import DragSettings
+from draggan_blender.protocol.settings import DragSettings
 from engine.drag import DragResult, DragStatus, DragStep, drag
 from engine.drag_options import METHOD_NAMES, DragOptions
 from engine.errors import RequestError
-from engine.methods import METHODS
+from engine.methods import METHODS, DragProblem, Look
 from stylegan2 import Generator
 
 from .synthetic import ShiftGenerator
@@ -22,8 +24,7 @@ QUICK = DragOptions(num_layers=2, step_size=0.01, max_steps=100, patience=30)
 
 
 def _options(**changes: object) -> DragOptions:
-    fields = {name: getattr(QUICK, name) for name in QUICK.__dataclass_fields__}
-    return DragOptions(**(fields | changes))
+    return replace(QUICK, **changes)
 
 
 def _shift_px(generator: ShiftGenerator, latent: np.ndarray) -> np.ndarray:
@@ -35,14 +36,27 @@ def _shift_drag(options: DragOptions = QUICK, **arguments: object) -> DragResult
     return drag(ShiftGenerator(), START, HANDLES, HANDLES + MOVE, options, **arguments)
 
 
-@pytest.mark.parametrize("latent_space", ["w", "w+"])
-def test_the_content_really_arrives_where_the_targets_are(latent_space: str) -> None:
-    result = _shift_drag(_options(latent_space=latent_space))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"latent_space": "w"},
+        {"latent_space": "w+"},
+        {"supervision_norm": "l2"},
+        {"tracking": "updated"},
+        {"step_schedule": "distance"},
+        {"method": "freedrag"},
+        {"method": "freedrag", "latent_space": "w"},
+    ],
+)
+def test_the_content_really_arrives_where_the_targets_are(changes: dict[str, str]) -> None:
+    result = _shift_drag(_options(**changes))
     assert result.status is DragStatus.REACHED
     moved = _shift_px(ShiftGenerator(), result.latents[-1])
     assert np.linalg.norm(moved - MOVE) < 1.2
     assert result.distances_px[-1] <= 1.0
-    assert np.allclose(result.handles_px[-1], HANDLES + moved, atol=0.2)
+    # FreeDrag does not track: its handles are where the content is meant to be.
+    accuracy_px = 1.0 if changes.get("method") == "freedrag" else 0.2
+    assert np.allclose(result.handles_px[-1], HANDLES + moved, atol=accuracy_px)
 
 
 def test_the_record_begins_with_the_unchanged_start() -> None:
@@ -55,18 +69,26 @@ def test_the_record_begins_with_the_unchanged_start() -> None:
     assert result.losses.shape == result.distances_px.shape == (rows,)
 
 
+def test_without_subpixel_tracking_handles_go_in_whole_feature_pixels() -> None:
+    result = _shift_drag(_options(subpixel=False, max_steps=20))
+    ways = (result.handles_px - HANDLES) / 2
+    assert np.abs(ways).max() >= 1
+    assert np.allclose(ways, ways.round(), atol=1e-4)
+
+
 def test_only_the_first_layers_change_each_by_itself_or_all_alike(generator, latent) -> None:
     handles, targets = np.array([[12.0, 14.0]]), np.array([[17.0, 14.0]])
-    for space, alike in (("w+", False), ("w", True)):
+    for space, alike in (("w+", False), ("w", True), ("principal", False)):
         options = DragOptions(latent_space=space, num_layers=3, max_steps=4, step_size=0.01)
         change = drag(generator, latent, handles, targets, options).latents[-1] - latent
         assert not change[3:].any() and np.abs(change[:3]).min(axis=1).all()
         assert np.allclose(change[0], change[1], atol=1e-6) == alike
 
 
-def test_one_forward_pass_a_step_and_one_more_for_the_end() -> None:
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_one_forward_pass_a_step_and_one_more_for_the_end(method: str) -> None:
     generator = ShiftGenerator()
-    options = _options(max_steps=7, tolerance_px=0.0, patience=0)
+    options = _options(method=method, max_steps=7, tolerance_px=0.0, patience=0)
     steps: list[DragStep] = []
     drag(generator, START, HANDLES, HANDLES + MOVE, options, on_step=steps.append)
     assert [step.step for step in steps] == list(range(8))
@@ -86,10 +108,11 @@ class _HostReads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_no_step_reads_a_single_number_from_the_device() -> None:
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_no_step_reads_a_single_number_from_the_device(method: str) -> None:
     mask = np.zeros((48, 32), dtype=np.uint8)
     counts = []
-    options = _options(max_steps=6, tolerance_px=0.0)
+    options = _options(method=method, max_steps=6, tolerance_px=0.0, step_schedule="distance")
     with _HostReads() as reads:
         _shift_drag(options, mask=mask, on_step=lambda _: counts.append(reads.count))
     assert len(counts) == 7 and counts[-1] == counts[0] > 0
@@ -106,27 +129,33 @@ def test_steps_say_what_the_result_then_holds() -> None:
         assert not step.latent.requires_grad
 
 
-def test_the_same_drag_gives_the_same_numbers(generator: Generator, latent: np.ndarray) -> None:
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_the_same_drag_gives_the_same_numbers(
+    generator: Generator, latent: np.ndarray, method: str
+) -> None:
     handles, targets = np.array([[12.0, 14.0], [12.5, 16]]), np.array([[17.0, 14.0], [9, 20.0]])
     mask = np.full((32, 32), 255, dtype=np.uint8)
     mask[:, 20:] = 0
     results = [
-        drag(generator, latent, handles, targets, DragOptions(max_steps=5), mask=mask)
-        for _ in range(2)
+        drag(generator, latent, handles, targets, options, mask=mask)
+        for options in [DragOptions(method=method, max_steps=7)] * 2
     ]
     assert np.array_equal(results[0].latents, results[1].latents)
     assert np.array_equal(results[0].losses, results[1].losses)
 
 
-def test_handles_that_are_there_already_need_no_step() -> None:
-    result = drag(ShiftGenerator(), START, HANDLES, HANDLES + 0.3, QUICK)
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_handles_that_are_there_already_need_no_step(method: str) -> None:
+    result = drag(ShiftGenerator(), START, HANDLES, HANDLES + 0.3, _options(method=method))
     assert result.status is DragStatus.REACHED and len(result.latents) == 1
 
 
-def test_a_handle_exactly_on_its_target_is_no_trouble_for_the_others() -> None:
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_a_handle_exactly_on_its_target_is_no_trouble_for_the_others(method: str) -> None:
     targets = HANDLES + MOVE
     targets[1] = HANDLES[1]
-    result = drag(ShiftGenerator(), START, HANDLES, targets, _options(max_steps=5))
+    options = _options(method=method, max_steps=5)
+    result = drag(ShiftGenerator(), START, HANDLES, targets, options)
     assert np.isfinite(result.latents).all() and len(result.latents) > 1
 
 
@@ -136,6 +165,52 @@ def test_the_step_limit_ends_it_at_the_best_step() -> None:
     assert "limit of 3 steps" in result.reason
     assert len(result.latents) == result.best_index + 1
     assert result.steps == 3
+
+
+class _Scripted:
+    """A method whose looks are told in advance: way still to go (px), loss, settled."""
+
+    def __init__(self, problem: DragProblem, looks: list[tuple[float, float, bool]]) -> None:
+        self._problem = problem
+        self._looks = iter(looks)
+
+    def look(self) -> Look:
+        way_px, loss, settled = next(self._looks)
+        left = torch.tensor([way_px / 2, 0.0])
+        return Look(
+            latent=self._problem.start + loss,
+            handles=self._problem.targets - left,
+            loss=torch.tensor(loss),
+            settled=torch.tensor(settled),
+        )
+
+    def update(self) -> None:
+        pass
+
+
+def _scripted_drag(
+    monkeypatch: pytest.MonkeyPatch, looks: list[tuple[float, float, bool]]
+) -> DragResult:
+    monkeypatch.setitem(METHODS, "draggan", lambda problem: _Scripted(problem, looks))
+    return _shift_drag(_options(max_steps=len(looks) - 1, patience=0))
+
+
+def test_handles_at_their_targets_are_not_enough_until_the_method_has_settled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = [(8.0, 1.0, True), (0.5, 3.0, False), (0.5, 2.0, False), (0.6, 0.1, True), (0, 0, True)]
+    result = _scripted_drag(monkeypatch, looks)
+    assert result.status is DragStatus.REACHED and result.steps == 3
+
+
+def test_of_equally_near_steps_the_one_of_the_least_loss_is_the_best(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = [(8.0, 0.1, True), (2.0, 3.0, True), (2.0, 1.0, True), (2.0, 2.0, True)]
+    result = _scripted_drag(monkeypatch, looks)
+    assert result.status is DragStatus.STEP_LIMIT
+    assert result.best_index == 2 and len(result.latents) == 3
+    assert np.allclose(result.latents[:, :2], np.array([0.1, 3, 1])[:, None, None])
 
 
 def test_a_drag_that_cannot_go_on_stalls_and_is_cut_at_its_best_step() -> None:
@@ -181,16 +256,14 @@ def test_numbers_that_overflow_end_it_with_the_best_so_far() -> None:
     assert np.isfinite(result.latents).all() and len(result.latents) <= 4
 
 
-def test_the_fixed_area_holds_the_content_back() -> None:
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_the_fixed_area_holds_the_content_back(method: str) -> None:
     mask = np.zeros((48, 32), dtype=np.uint8)  # everything is fixed
-    options = _options(max_steps=15, patience=0, tolerance_px=0.0)
+    options = _options(method=method, max_steps=15, patience=0, tolerance_px=0.0)
+    unweighted = replace(options, mask_weight=0.0)
     free, held, ignored = (
         np.abs(_shift_px(ShiftGenerator(), _shift_drag(o, mask=m).latents[-1])).max()
-        for o, m in (
-            (options, None),
-            (options, mask),
-            (_options(max_steps=15, patience=0, tolerance_px=0.0, mask_weight=0.0), mask),
-        )
+        for o, m in ((options, None), (options, mask), (unweighted, mask))
     )
     assert held < 0.3 * free
     assert ignored == pytest.approx(free)
@@ -252,6 +325,13 @@ def test_options_and_the_settings_of_the_wire_are_twins() -> None:
         ("r2", 0.0),
         ("step_length", float("nan")),
         ("step_size", 0.0),
+        ("step_schedule", "cosine"),
+        ("supervision_norm", "l3"),
+        ("tracking", "none"),
+        ("sub_motion_loss", 0.0),
+        ("sub_motion_distance", float("inf")),
+        ("mahalanobis_weight", -1.0),
+        ("mahalanobis_weight", 0.1),  # without the principal space
         ("mask_weight", float("inf")),
         ("tolerance_px", -1.0),
         ("max_steps", -1),
@@ -270,3 +350,26 @@ def test_every_method_that_can_be_named_exists() -> None:
 def test_a_drag_needs_a_rule_that_ends_it() -> None:
     with pytest.raises(RequestError, match="must not both be 0"):
         DragOptions(max_steps=0, patience=0)
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_along_principal_components_it_finds_its_way_and_typicality_holds_it_back(
+    generator: Generator, latent: np.ndarray, method: str
+) -> None:
+    handles, targets = np.array([[12.0, 14.0]]), np.array([[20.0, 14.0]])
+    options = DragOptions(
+        method=method, latent_space="principal", max_steps=12, step_size=0.02, tolerance_px=0.0
+    )
+    free, held = (
+        _last_latent(generator, latent, handles, targets, o) - latent
+        for o in (options, replace(options, mahalanobis_weight=100.0))
+    )
+    assert np.abs(free[:6]).min(axis=1).all() and not free[6:].any()
+    assert np.linalg.norm(held) < 0.5 * np.linalg.norm(free)
+
+
+def _last_latent(generator: Generator, latent: np.ndarray, *arguments: object) -> np.ndarray:
+    """The latent of the last step, whether or not it was the best."""
+    steps: list[DragStep] = []
+    drag(generator, latent, *arguments, on_step=steps.append)
+    return steps[-1].latent.numpy()

@@ -7,6 +7,7 @@ import torch
 from engine.feature_source import (
     FeatureGrid,
     FullMapSource,
+    FullMapView,
     cut_windows,
     feature_block,
 )
@@ -118,6 +119,15 @@ def test_without_a_fixed_area_nothing_counts_and_no_reference_is_computed() -> N
     assert generator.calls == 0
     moved = torch.ones(4, 8)
     assert source.observe(moved, torch.zeros(1, 2), 2).fixed_change().item() == 0
+
+
+def test_the_spread_is_of_the_places_and_not_of_the_channels() -> None:
+    features = torch.zeros(2, 4, 6)
+    features[0, :, ::2] = 3.0  # 1.5 off the mean everywhere
+    features[1] = 100.0
+    source = FullMapSource(ShiftGenerator(), 24, torch.zeros(4, 8))
+    spread = FullMapView(source, features, torch.zeros(1, 2), 1).spread()
+    assert spread.item() == pytest.approx((1.5**2 / 2) ** 0.5)
 
 
 def test_the_usual_block_is_128_px_or_the_last() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from engine.drag import drag
-from engine.drag_options import DragOptions
+from engine.drag_options import METHOD_NAMES, DragOptions
 from stylegan2 import Generator
 
 pytestmark = [
@@ -23,30 +23,44 @@ TARGETS = np.array([[25.0, 14.0], [5.0, 9.0]], dtype=np.float32)
 MASK = np.tile(np.array([0, 255], dtype=np.uint8).repeat(16), (32, 1))
 
 
-def _drag(generator: Generator, latent: np.ndarray, steps: int) -> np.ndarray:
-    options = DragOptions(max_steps=steps, patience=0, tolerance_px=0.0, step_size=0.01)
+def _drag(generator: Generator, latent: np.ndarray, method: str, steps: int) -> np.ndarray:
+    options = DragOptions(
+        method=method,
+        latent_space="principal",
+        step_schedule="distance",
+        max_steps=steps,
+        patience=0,
+        tolerance_px=0.0,
+        step_size=0.01,
+    )
     return drag(generator, latent, HANDLES, TARGETS, options, mask=MASK).handles_px
 
 
-def _waits(generator: Generator, latent: np.ndarray, steps: int) -> int:
+def _waits(generator: Generator, latent: np.ndarray, method: str, steps: int) -> int:
     """How often a drag of so many steps makes the CPU wait for the GPU."""
     torch.cuda.set_sync_debug_mode("warn")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            _drag(generator, latent, steps)
+            _drag(generator, latent, method, steps)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     return sum("synchronizing" in str(warning.message) for warning in caught)
 
 
-def test_a_step_waits_for_the_gpu_once(generator: Generator, latent: np.ndarray) -> None:
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_a_step_waits_for_the_gpu_once(
+    generator: Generator, latent: np.ndarray, method: str
+) -> None:
     on_gpu = copy.deepcopy(generator).to("cuda").freeze()
-    _drag(on_gpu, latent, 2)
-    assert _waits(on_gpu, latent, 12) - _waits(on_gpu, latent, 4) == 8
+    _drag(on_gpu, latent, method, 2)
+    assert _waits(on_gpu, latent, method, 12) - _waits(on_gpu, latent, method, 4) == 8
 
 
-def test_the_gpu_goes_the_way_of_the_cpu(generator: Generator, latent: np.ndarray) -> None:
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_the_gpu_goes_the_way_of_the_cpu(
+    generator: Generator, latent: np.ndarray, method: str
+) -> None:
     on_gpu = copy.deepcopy(generator).to("cuda").freeze()
-    expected = _drag(generator, latent, 3)
-    assert np.abs(_drag(on_gpu, latent, 3) - expected).max() < 0.1
+    expected = _drag(generator, latent, method, 3)
+    assert np.abs(_drag(on_gpu, latent, method, 3) - expected).max() < 0.1

@@ -16,7 +16,6 @@ from draggan_blender.protocol.messages import (
     Cancelled,
     Done,
     DragFinished,
-    DragSettings,
     Failed,
     FrameTarget,
     FrameWritten,
@@ -33,6 +32,7 @@ from draggan_blender.protocol.messages import (
     Step,
     Stop,
 )
+from draggan_blender.protocol.settings import DragSettings
 from engine.track import Track
 
 from .client import ENDLESS, EngineClient, drag_request

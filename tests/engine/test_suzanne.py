@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from engine.drag import DragStatus, drag
-from engine.drag_options import DragOptions
+from engine.drag_options import METHOD_NAMES, DragOptions
 from engine.models import model_path, sample_latent
 from engine.render import render_images
 from stylegan2 import load_generator
@@ -23,11 +23,14 @@ NOSE_PX = np.array([[32.0, 37.0]])
 """In the average image (truncation 0), where the head looks at us."""
 
 
+@pytest.mark.parametrize("method", METHOD_NAMES)
 @pytest.mark.parametrize("way_px", [(-8.0, 0.0), (8.0, 0.0)])
-def test_the_head_follows_its_nose_and_the_background_stays(way_px: tuple[float, float]) -> None:
+def test_the_head_follows_its_nose_and_the_background_stays(
+    way_px: tuple[float, float], method: str
+) -> None:
     generator = load_generator(model_path("suzanne"))
     latent = sample_latent(generator, 0, 0.0)
-    result = drag(generator, latent, NOSE_PX, NOSE_PX + way_px, DragOptions())
+    result = drag(generator, latent, NOSE_PX, NOSE_PX + way_px, DragOptions(method=method))
     assert result.status is DragStatus.REACHED, result.reason
     before, after = render_images(generator, torch.from_numpy(result.latents[[0, -1]])).astype(int)
     border = np.ones((64, 64), dtype=bool)

@@ -95,3 +95,28 @@ def test_a_search_window_below_a_pixel_works() -> None:
     tracker = _tracker(waves.map(SIZE, SIZE, torch.zeros(2)), handles, r2=0.5)
     found = _track(tracker, waves.map(SIZE, SIZE, torch.tensor([0.3, -0.2])), handles)
     assert (found - handles).tolist()[0] == pytest.approx([0.3, -0.2], abs=0.1)
+
+
+def test_without_refinement_a_handle_goes_by_whole_pixels() -> None:
+    waves = Waves()
+    handles = torch.tensor([[12.3, 20.6]])
+    features = waves.map(SIZE, SIZE, torch.zeros(2))
+    references = cut_windows(features, handles, 2).sample(handles[:, None])[:, 0]
+    tracker = PointTracker(references, GRID, 3.0, subpixel=False)
+    found = _track(tracker, waves.map(SIZE, SIZE, torch.tensor([1.7, -0.9])), handles)
+    assert (found - handles).tolist()[0] == pytest.approx([2.0, -1.0], abs=1e-5)
+
+
+@pytest.mark.parametrize(("updated", "expected_x"), [(True, 12.0), (False, 14.0)])
+def test_an_updated_reference_follows_what_changes_slowly(updated: bool, expected_x: float) -> None:
+    handles = torch.tensor([[12.0, 20.0]])
+    old, new = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    features = torch.zeros(2, SIZE, SIZE)
+    tracker = PointTracker(old[None], GRID, 3.0, subpixel=False, updated=updated)
+    # What is at the handle turns bit by bit into something else; then its old look comes up again,
+    # two pixels to the right.
+    for share in torch.linspace(0, 1, 60):
+        features[:, 20, 12] = torch.lerp(old, new, share)
+        _track(tracker, features, handles)
+    features[:, 20, 14] = old
+    assert _track(tracker, features, handles).tolist() == [[expected_x, 20.0]]

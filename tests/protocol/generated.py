@@ -29,6 +29,8 @@ def _value(name: str, hint: Any, source: random.Random) -> Any:
         return source.choice(_PARTICULAR[name])
     if hint is int:
         return source.choice((*_INTS, source.randrange(-1000, 1000)))
+    if hint is bool:
+        return source.choice((False, True))
     if hint is float:
         return source.choice((*_FLOATS, source.uniform(-1e6, 1e6)))
     if hint is str:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pan et al., "Drag Your GAN": track on the new features, then supervise motion there.
+
+A step is one forward and one backward pass, in the order of the paper: features of the latent,
+handles found on *these* features, loss at the handles just found, gradient, Adam.  (Tracking on the
+features of before the update, a common mistake, lags by a step and costs a second forward.)
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..supervision import disc_offsets, motion_supervision, steps_to_targets
+from ..tracking import PointTracker
+from .base import DragProblem, Look
+from .descent import Descent
+
+
+class DragGan:
+    """One drag by motion supervision and point tracking."""
+
+    def __init__(self, problem: DragProblem) -> None:
+        options = problem.options
+        self._problem = problem
+        self._descent = Descent(problem)
+        self._offsets = disc_offsets(options.r1).to(problem.start.device)
+        # The search window, and from its edge the disc and the step; one more to interpolate.
+        self._radius = math.ceil(options.r2 + options.r1 + options.step_length) + 1
+        self._handles = problem.handles
+        self._tracker: PointTracker | None = None
+        self._loss: Tensor | None = None
+
+    def look(self) -> Look:
+        """Find the handles in the features of the latent; see `DragMethod.look`."""
+        problem, options = self._problem, self._problem.options
+        latent = self._descent.latent()
+        view = problem.source.observe(latent, self._handles, self._radius)
+        windows = view.windows
+        if self._tracker is None:
+            self._tracker = PointTracker(
+                windows.sample(self._handles[:, None])[:, 0],
+                problem.source.grid,
+                options.r2,
+                subpixel=options.subpixel,
+                updated=options.tracking == "updated",
+            )
+        self._handles = self._tracker.track(windows, self._handles)
+        steps = steps_to_targets(self._handles, problem.targets, options.step_length)
+        loss = motion_supervision(
+            windows, self._handles, steps, self._offsets, options.supervision_norm
+        )
+        self._loss = loss + self._descent.restraint(view)
+        return Look(
+            latent=latent.detach(),
+            handles=self._handles,
+            loss=self._loss.detach(),
+            settled=torch.ones((), dtype=torch.bool, device=latent.device),
+        )
+
+    def update(self) -> None:
+        """Descend the loss of the last look."""
+        assert self._loss is not None, "look comes before update"
+        self._descent.step(self._loss, self._handles)
+        self._loss = None
