@@ -182,7 +182,7 @@ def _finish_drag(plane: Any, request: Drag, result: dict[type, Any]) -> None:
     settings.latent = base64.b64encode(finished.latent).decode()
     settings.track = base64.b64encode(finished.track).decode()
     settings.status = (
-        f"{_STATUS.get(finished.status, finished.status)}: {count - 1} steps, "
+        f"{_STATUS.get(finished.status, finished.status)}: {finished.steps} steps, "
         f"{finished.distance_px:.1f} px left, {finished.seconds:.1f} s"
     )
     # Where the result is to be seen. An animation that is being rendered counts its frames with

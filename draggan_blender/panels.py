@@ -16,11 +16,12 @@ from .session import EnginePhase
 _DRAG_SETTINGS = (
     ("method", "latent_space", "num_layers"),
     ("max_steps", "patience", "tolerance_px"),
-    ("step_size", "feature_resolution"),
+    ("feature_resolution",),
 )
 _METHOD_SETTINGS = {
-    "draggan": ("step_length", "r1", "r2"),
-    "freedrag": ("sub_motion_loss", "sub_motion_distance"),
+    "draggan": ("step_size", "step_length", "r1", "r2"),
+    "freedrag": ("step_size", "sub_motion_loss", "sub_motion_distance"),
+    "linearised": ("linear_reach", "r1", "r2"),
 }
 #: The sidebar does not wrap text; this many characters fit into its usual width.
 _LINE_CHARACTERS = 28

@@ -105,6 +105,12 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
                 "Lead the handles along straight ways and keep to what was seen there: nothing is "
                 "tracked, so that nothing can be lost from sight",
             ),
+            (
+                "linearised",
+                "Least Squares",
+                "A few large steps, each the smallest change of the image that moves the handles "
+                "as wanted: fast, and what need not change hardly does",
+            ),
         ),
         default=_USUAL.method,
     )
@@ -119,6 +125,12 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
                 "Principal",
                 "One latent for each layer, along the directions in which the model's images "
                 "differ: nothing else can be reached",
+            ),
+            (
+                "principal-w",
+                "Principal W",
+                "One latent for all layers, along the directions in which the model's images "
+                "differ: the image stays most typical",
             ),
         ),
         default=_USUAL.latent_space,
@@ -231,6 +243,16 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
         default=_USUAL.sub_motion_distance,
         min=0.1,
         soft_min=1.0,
+        soft_max=6.0,
+        max=64.0,
+    )
+    linear_reach: FloatProperty(
+        name="Reach",
+        description="How far a handle may go in one step, in pixels of features of 128 pixels: "
+        "farther is faster and less sure",
+        default=_USUAL.linear_reach,
+        min=0.1,
+        soft_min=0.5,
         soft_max=6.0,
         max=64.0,
     )

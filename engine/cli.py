@@ -17,9 +17,9 @@ from pathlib import Path
 from .drag_options import DragOptions
 
 _OPTION_HELP = {
-    "method": "draggan or freedrag",
-    "latent_space": "w+ (each layer by itself), w (one change for all layers) or principal "
-    "(along W's principal components)",
+    "method": "draggan, freedrag or linearised (least-squares steps)",
+    "latent_space": "w+ (each layer by itself), w (one change for all layers), principal or "
+    "principal-w (the same along W's principal components)",
     "num_layers": "how many of the first layers may change",
     "feature_resolution": "feature block to read, 0 for the usual one",
     "r1": "radius of the supervised disc, feature pixels",
@@ -33,6 +33,7 @@ _OPTION_HELP = {
     "mahalanobis_weight": "weight of the way from the start, principal latents only",
     "sub_motion_loss": "freedrag: how different a search point's features may be from its template",
     "sub_motion_distance": "freedrag: how far a search point moves at once, feature pixels of 128",
+    "linear_reach": "linearised: how far a step may move a handle, feature pixels of 128",
     "mask_weight": "weight of changes in the fixed area",
     "tolerance_px": "a handle this near to its target has arrived, image pixels",
     "max_steps": "give up after so many steps, 0 for no limit",
@@ -86,8 +87,8 @@ def _add_drag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     drag = commands.add_parser(
         "drag",
         help="drag points and write the frames",
-        description="Drag points of the image of a seed. Writes drag_0001.png and so on, one for "
-        "each step, track.npz, and contact_sheet.png into the output folder.",
+        description="Drag points of the image of a seed. Writes drag_0001.png and so on, from the "
+        "first image to the last, track.npz, and contact_sheet.png into the output folder.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     _add_image(drag)

@@ -19,6 +19,7 @@ from .device import describe_device, open_device
 from .drag import DragStatus, DragStep, drag
 from .drag_options import DragOptions
 from .errors import RequestError
+from .even_rows import even_rows
 from .frame_writer import FrameNames, FrameWriter, write_png
 from .inputs import check_latent
 from .models import LoadedModel, ModelCache, model_path, sample_latent
@@ -59,6 +60,7 @@ def _drag(parsed: argparse.Namespace) -> None:
     result = drag(
         model.generator, latent, handles, targets, options, mask=mask, on_step=_print_step
     )
+    result = even_rows(result, model.generator.img_shape[2])
     track = Track.from_drag(
         result, targets, options, model_name=model.path.name, model_sha256=model.sha256
     )

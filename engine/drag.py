@@ -185,12 +185,13 @@ class _Loop:
     def _report(self, look: Look) -> FloatArray:
         """All numbers of a look in a single transfer from the device.
 
-        Loss, whether it is settled (0 or 1), then each handle's x, y in image pixels, then each
-        one's distance to its target: `2 + 3 P` float32.
+        Loss, whether it is settled and exhausted (0 or 1), then each handle's x, y in image pixels,
+        then each one's distance to its target: `3 + 3 P` float32.
         """
         handles_px = self._grid.to_image(look.handles)
         distances = (handles_px - self._targets_px).norm(dim=1)
-        numbers = torch.stack([look.loss, look.settled.to(look.loss)])
+        states = (state.to(look.loss) for state in (look.settled, look.exhausted))
+        numbers = torch.stack([look.loss, *states])
         report: FloatArray = torch.cat([numbers, handles_px.flatten(), distances]).cpu().numpy()
         return report
 
@@ -206,6 +207,9 @@ class _Loop:
         if options.max_steps and step >= options.max_steps:
             text = f"the limit of {options.max_steps} steps was met; {record.closest()}"
             return DragStatus.STEP_LIMIT, text
+        if record.exhausted:
+            text = f"further steps bring the handles no nearer; {record.closest()}"
+            return DragStatus.STALLED, text
         if options.patience and record.steps_without(_PROGRESS * options.tolerance_px) >= (
             options.patience
         ):
@@ -217,7 +221,7 @@ class _Loop:
         if not self.record.losses:
             raise RequestError("the model gives values that are not finite for this latent")
         text = f"the numbers overflowed at step {step}; {self.record.closest()}"
-        return f"{text}; try a smaller step size than {self._options.step_size:g}"
+        return f"{text}; try a smaller step size or reach"
 
 
 @dataclass
@@ -232,16 +236,17 @@ class _Record:
     mean_px: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     settled: bool = False
+    exhausted: bool = False
     progress_at: int = 0
     progress_px: float = math.inf
 
     def add(self, latent: Tensor, report: FloatArray) -> None:
         """Append one row from the loop's report."""
-        count = (len(report) - 2) // 3
-        positions, distances = report[2 : 2 + 2 * count], report[2 + 2 * count :]
+        count = len(report) // 3 - 1
+        positions, distances = np.split(report[3:], [2 * count])
         self.edited.append(latent[: self.num_layers].clone())
         self.losses.append(float(report[0]))
-        self.settled = bool(report[1])
+        self.settled, self.exhausted = bool(report[1]), bool(report[2])
         self.handles_px.append(positions.reshape(count, 2))
         self.farthest_px.append(float(distances.max()))
         self.mean_px.append(float(distances.mean()))

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from .errors import RequestError
 
-METHOD_NAMES = ("draggan", "freedrag")
+METHOD_NAMES = ("draggan", "freedrag", "linearised")
 """Names of the methods in `methods.METHODS`; apart, so that reading options needs no torch."""
 
-LATENT_SPACES = ("w+", "w", "principal")
+LATENT_SPACES = ("w+", "w", "principal", "principal-w")
 SUPERVISION_NORMS = ("l1", "l2")
 TRACKINGS = ("initial", "updated")
 STEP_SCHEDULES = ("constant", "distance")
@@ -28,14 +28,16 @@ class DragOptions:
 
     Lengths `r1`, `r2` and `step_length` are *feature pixels*: pixels of the feature block, 128 px
     wide in the usual models, so that they mean the same at every image size.  `tolerance_px` is
-    *image pixels*.  `r1`, `r2`, `step_length`, `supervision_norm`, `tracking` and `subpixel` belong
-    to the method ``draggan``; the ones that begin with `sub_motion` belong to ``freedrag``.
+    *image pixels*.  `r1`, `r2`, `tracking` and `subpixel` belong to the methods ``draggan`` and
+    ``linearised``, and `step_size` and `step_schedule` to ``draggan`` and ``freedrag``;
+    `step_length` and `supervision_norm` to ``draggan`` alone, the ones that begin with `sub_motion`
+    to ``freedrag``, `linear_reach` to ``linearised``.
 
     Attributes:
         method: one of `METHOD_NAMES`.
         latent_space: ``w+``: each layer's w changes by itself; ``w``: one change for all of them;
             ``principal``: as ``w+``, but along the principal components of W only, where one unit
-            is a standard deviation.
+            is a standard deviation; ``principal-w``: so too, but one change for all layers.
         num_layers: how many of the first w may change; those beyond the model's last are ignored.
             The later ones hold colour and texture and stay.
         feature_resolution: the block that is read, or 0 for the usual one: 128, or the last block
@@ -52,12 +54,14 @@ class DragOptions:
             ``updated`` one that follows slowly.
         subpixel: whether handles are found between whole feature pixels.
         mahalanobis_weight: weight of the squared distance from the start in standard deviations of
-            W, mean over the layers; in the ``principal`` space only.
+            W, mean over the layers; in the principal spaces only.
         sub_motion_loss: how far off its template a search point may be set, in units of the
             features' spread; the published 0.3 is for networks whose features have a spread of 1.
             Different places of an image are about 0.5 apart: far above that, all look alike.
         sub_motion_distance: how far it may be set at once, feature pixels of a map of 128; on
             others the same part of the map.
+        linear_reach: how far a handle may go in one least-squares step, feature pixels of a map of
+            128; on others the same part of the map.
         mask_weight: weight of the change in the fixed area; 0 ignores the mask.  ``freedrag`` takes
             half of it: 20 stands for the published 20 of the one and 10 of the other.
         tolerance_px: a handle this near to its target has arrived.
@@ -83,6 +87,7 @@ class DragOptions:
     mahalanobis_weight: float = 0.0
     sub_motion_loss: float = 0.3
     sub_motion_distance: float = 3.0
+    linear_reach: float = 3.0
     mask_weight: float = 20.0
     tolerance_px: float = 1.0
     max_steps: int = 200
@@ -103,6 +108,7 @@ class DragOptions:
             ("step_size", 100.0),
             ("sub_motion_loss", 2.0),
             ("sub_motion_distance", _WIDEST),
+            ("linear_reach", _WIDEST),
         ):
             self._check(name, 0.0, most, least_allowed=False)
         for name, least in (("num_layers", 1), ("max_steps", 0), ("patience", 0)):
@@ -113,10 +119,10 @@ class DragOptions:
             raise RequestError(
                 "a drag needs a rule that ends it: max_steps and patience must not both be 0"
             )
-        if self.mahalanobis_weight and self.latent_space != "principal":
+        if self.mahalanobis_weight and not self.latent_space.startswith("principal"):
             raise RequestError(
-                "mahalanobis_weight needs the latent_space principal, where distances are standard "
-                f"deviations, not {self.latent_space}; choose that or set the weight to 0"
+                "mahalanobis_weight needs a principal latent_space, where distances are standard "
+                f"deviations, not {self.latent_space}; choose one or set the weight to 0"
             )
 
     def _check_names(self) -> None:

@@ -114,10 +114,10 @@ class FeatureView(Protocol):
         ...
 
     def fixed_difference(self) -> Tensor | None:
-        """The change of the features in the fixed area, for least squares; None if nothing is fixed.
+        """The change of the features in the fixed area, as a vector; None if nothing is fixed.
 
-        A vector with gradient to the latent, whose sum of squares is the mean square of the change
-        over the fixed area and all channels.
+        With gradient to the latent; its sum of squares is the mean square of the change over the
+        fixed area and all channels.
         """
         ...
 

@@ -37,6 +37,7 @@ from .arrays import ByteArray, FloatArray
 from .drag import DragResult, DragStep, drag
 from .drag_options import DragOptions
 from .errors import RequestError
+from .even_rows import even_rows
 from .frame_writer import FrameNames, FrameWriter, write_png
 from .inputs import check_latent
 from .job_queue import Job
@@ -156,8 +157,8 @@ class _DragJob:
             should_stop=self._job.stopped.is_set,
         )
         check_cancelled(self._job)
-        last = len(result.latents) - 1
-        self._preview(check_latent(model.generator, result.latents[last]), last)
+        self._preview(check_latent(model.generator, result.latents[-1]), len(result.latents) - 1)
+        result = even_rows(result, model.generator.img_shape[2])
         write_frames(result.latents, request.frames, model, self._job, self._emit, self._fraction)
         track = Track.from_drag(
             result,
@@ -225,6 +226,7 @@ class _DragJob:
                 drag_id=request.drag_id,
                 status=result.status.value,
                 reason=result.reason,
+                steps=result.steps,
                 distance_px=float(result.distances_px[-1]),
                 seconds=result.seconds,
                 latent=latent_bytes(result.latents[-1]),

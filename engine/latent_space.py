@@ -7,6 +7,7 @@ A method that descends a loss moves `coordinates`; which numbers these are, is d
 - ``w``: one change for all layers.
 - ``principal``: the change of each layer's w in standard deviations along the principal components
   of W, `w_l = w0_l + sum_j c_lj sigma_j u_j`.  What no random image has, cannot be reached.
+- ``principal-w``: the same, but one change for all layers.
 
 In each of them coordinates of zero are the start itself, to the bit.
 """
@@ -58,13 +59,17 @@ class LatentSpace:
 
     def latent(self) -> Tensor:
         """The latent now, `num_ws x w_dim`, with gradient to the coordinates."""
-        change = self._coordinates if self._basis is None else self._coordinates @ self._basis
+        change = self.change_of_w(self._coordinates)
         return torch.cat([self._start[: self._layers] + change, self._start[self._layers :]])
+
+    def change_of_w(self, change: Tensor) -> Tensor:
+        """What a change of the coordinates, `rows x K`, does to each w: `rows x w_dim`."""
+        return change if self._basis is None else change @ self._basis
 
     def mahalanobis(self) -> Tensor:
         """Squared Mahalanobis distance of a layer's w from where it began, mean over the layers.
 
-        A scalar with gradient to the coordinates; true in the ``principal`` space only, where the
+        A scalar with gradient to the coordinates; true in the principal spaces only, where the
         coordinates are whitened.
         """
         return self._coordinates.square().sum(dim=1).mean()
@@ -77,7 +82,5 @@ def latent_space(name: str, generator: Generator, start: Tensor, layers: int) ->
         start: `num_ws x w_dim` float32 on the generator's device.
         layers: how many of its first rows may change, at most `num_ws`.
     """
-    if name == "principal":
-        components = principal_components(generator)
-        return LatentSpace(start, layers, layers, components.scaled())
-    return LatentSpace(start, layers, 1 if name == "w" else layers)
+    basis = principal_components(generator).scaled() if name.startswith("principal") else None
+    return LatentSpace(start, layers, 1 if name in ("w", "principal-w") else layers, basis)

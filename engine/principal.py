@@ -48,6 +48,10 @@ class PrincipalComponents:
         """`K x w_dim`: each direction as long as one standard deviation."""
         return self.directions * self.sigmas[:, None]
 
+    def spread(self) -> Tensor:
+        """How far an entry of w is from the average's, root mean square: a scalar."""
+        return (self.sigmas.square().sum() / self.directions.shape[1]).sqrt()
+
 
 _KNOWN: weakref.WeakKeyDictionary[Generator, PrincipalComponents] = weakref.WeakKeyDictionary()
 

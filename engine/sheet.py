@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A contact sheet of a drag: before, some steps in between, after, with handles and targets drawn.
+"""A contact sheet of a drag: before, some frames in between, after, with handles and targets drawn.
 
 Handles are filled red discs, targets blue rings, and a line joins each pair.  In the first picture
 the handle is where it began, in the last where tracking found it in the end.
@@ -63,7 +63,7 @@ def before_after_sheet(
 
 
 def _picture(track: Track, frame: ByteArray, row: int) -> Image.Image:
-    """One enlarged frame with its points and the number of its step."""
+    """One enlarged frame with its points and its number, as in the files' names."""
     image = Image.fromarray(frame)
     longest = max(image.size)
     if longest < _LEAST_SIDE:
@@ -84,6 +84,6 @@ def _picture(track: Track, frame: ByteArray, row: int) -> Image.Image:
         draw.ellipse(ring, outline=TARGET_COLOUR, width=max(2, round(radius / 2)))
         disc = (hx - radius, hy - radius, hx + radius, hy + radius)
         draw.ellipse(disc, fill=HANDLE_COLOUR, outline=_OUTLINE)
-    text = f"step {track.numbers[row]}"
+    text = f"frame {row + 1}"
     draw.text((8, 5), text, fill=_OUTLINE, stroke_width=2, stroke_fill=0, font_size=_TEXT_SIZE)
     return image

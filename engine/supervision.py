@@ -33,13 +33,13 @@ def disc_offsets(radius: float) -> Tensor:
     return offsets[offsets.square().sum(1) <= radius * radius]
 
 
-def steps_to_targets(handles: Tensor, targets: Tensor, step_length: float) -> Tensor:
+def steps_to_targets(handles: Tensor, targets: Tensor, step_length: float | Tensor) -> Tensor:
     """`d_i`: towards the target, as long as `step_length` or as the rest of the way.
 
     Args:
         handles: `P x 2` feature positions.
         targets: `P x 2` feature positions.
-        step_length: feature pixels.
+        step_length: feature pixels, a number or a scalar.
 
     Returns:
         `P x 2`; zero where a handle is on its target.

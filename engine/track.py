@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The track: the solved result of a drag, from which every frame can be rendered again.
 
-One row for each step (later: each scene frame).  A file is a `.npz` of plain arrays.  The layers
+One row for each frame of a sequence.  A file is a `.npz` of plain arrays.  The layers
 of the latent that no row changes are stored once.  A track travels: it comes back from a .blend or
 from another machine, so that reading trusts nothing.
 """
@@ -61,7 +61,7 @@ class Track:
     Attributes:
         start: `num_ws x w_dim` float32, the latent that the drag began with.
         edited: `T x L x w_dim` float32, the first L layers of each row's latent.
-        numbers: `T` int64, each row's step, rising.
+        numbers: `T` int64, each row's frame counted from the drag's first, rising.
         handles_px: `T x P x 2` float32, image pixels.
         targets_px: `P x 2` float32, image pixels.
         losses: `T` float32.
@@ -94,7 +94,7 @@ class Track:
         model_name: str,
         model_sha256: str,
     ) -> Track:
-        """The track of a finished drag, one row for each of its steps."""
+        """The track of a finished drag, its rows numbered from 0."""
         return cls(
             start=result.latents[0],
             edited=result.latents[:, : result.num_layers],

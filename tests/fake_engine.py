@@ -213,6 +213,7 @@ class FakeEngine:
                 drag_id=request.drag_id,
                 status="stopped" if stopped else "reached",
                 reason="stopped by the person" if stopped else "every handle is at its target",
+                steps=len(path) - 1,
                 distance_px=distance_px,
                 seconds=time.monotonic() - started_s,
                 latent=latents[-1],

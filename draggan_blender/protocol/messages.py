@@ -306,6 +306,8 @@ class FrameWritten(Event):
 class DragFinished(Event):
     """The result of a drag. ``status``: reached, stalled, step_limit or stopped.
 
+    A sequence may have more frames than ``steps`` were made, so that it goes evenly, and fewer,
+    where the last steps came no nearer.
     ``track`` holds the bytes of the ``track.npz``: the truth from which every frame can be
     rendered again. ``handles_px``: ``frame_count x P x 2`` float32, little-endian, P points for
     each frame of the sequence in the order of the request's pairs.
@@ -315,6 +317,7 @@ class DragFinished(Event):
     drag_id: int
     status: str
     reason: str
+    steps: int
     distance_px: float
     seconds: float
     latent: bytes

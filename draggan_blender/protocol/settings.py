@@ -32,6 +32,7 @@ class DragSettings:
     mahalanobis_weight: float = 0.0
     sub_motion_loss: float = 0.3
     sub_motion_distance: float = 3.0
+    linear_reach: float = 3.0
     mask_weight: float = 20.0
     tolerance_px: float = 1.0
     max_steps: int = 200

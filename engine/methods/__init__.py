@@ -13,11 +13,13 @@ from collections.abc import Callable
 from .base import DragMethod, DragProblem, Look
 from .draggan import DragGan
 from .freedrag import FreeDrag
+from .linearised import Linearised
 
 __all__ = ["METHODS", "DragMethod", "DragProblem", "Look"]
 
 METHODS: dict[str, Callable[[DragProblem], DragMethod]] = {
     "draggan": DragGan,
     "freedrag": FreeDrag,
+    "linearised": Linearised,
 }
 """Every method, by the names in `drag_options.METHOD_NAMES`."""

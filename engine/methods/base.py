@@ -4,7 +4,7 @@
 The loop alternates: `look`, then, unless a rule ends the drag there, `update`.  Nothing else is
 said about how a method finds its way.  One that descends a scalar loss takes a ``descent.Descent``;
 one that needs the derivative of each handle's position takes a ``latent_space.LatentSpace`` and
-differentiates the windows of its looks with `torch.autograd.grad`.
+``displacement.motion_jacobian``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from torch import Tensor
 from stylegan2 import Generator
 
 from ..drag_options import DragOptions
-from ..feature_source import FeatureSource
+from ..feature_source import FeatureSource, Windows
+from ..tracking import PointTracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +52,14 @@ class Look:
         loss: a scalar without gradient, for the person and to tell equally near steps apart.
         settled: a scalar bool, whether the features are what the method wants of them at these
             handles.  A drag whose handles are at their targets goes on until they are.
+        exhausted: a scalar bool, whether the method can do no better: the drag ends.
     """
 
     latent: Tensor
     handles: Tensor
     loss: Tensor
     settled: Tensor
+    exhausted: Tensor
 
 
 class DragMethod(Protocol):
@@ -73,3 +76,19 @@ class DragMethod(Protocol):
     def update(self) -> None:
         """Move the latent, by what the last look has shown."""
         ...
+
+
+def track_from(problem: DragProblem, windows: Windows) -> PointTracker:
+    """A tracker of what is at the handles at the start of a drag, as its options want it.
+
+    Args:
+        windows: of the start, around the handles.
+    """
+    options = problem.options
+    return PointTracker(
+        windows.sample(problem.handles[:, None])[:, 0],
+        problem.source.grid,
+        options.r2,
+        subpixel=options.subpixel,
+        updated=options.tracking == "updated",
+    )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..supervision import disc_offsets, motion_supervision, steps_to_targets
 from ..tracking import PointTracker
-from .base import DragProblem, Look
+from .base import DragProblem, Look, track_from
 from .descent import Descent
 
 
@@ -40,24 +40,20 @@ class DragGan:
         view = problem.source.observe(latent, self._handles, self._radius)
         windows = view.windows
         if self._tracker is None:
-            self._tracker = PointTracker(
-                windows.sample(self._handles[:, None])[:, 0],
-                problem.source.grid,
-                options.r2,
-                subpixel=options.subpixel,
-                updated=options.tracking == "updated",
-            )
+            self._tracker = track_from(problem, windows)
         self._handles = self._tracker.track(windows, self._handles)
         steps = steps_to_targets(self._handles, problem.targets, options.step_length)
         loss = motion_supervision(
             windows, self._handles, steps, self._offsets, options.supervision_norm
         )
         self._loss = loss + self._descent.restraint(view)
+        settled = torch.ones((), dtype=torch.bool, device=latent.device)
         return Look(
             latent=latent.detach(),
             handles=self._handles,
             loss=self._loss.detach(),
-            settled=torch.ones((), dtype=torch.bool, device=latent.device),
+            settled=settled,
+            exhausted=~settled,
         )
 
     def update(self) -> None:

@@ -84,6 +84,7 @@ class FreeDrag:
             handles=self._handles,
             loss=self._loss.detach(),
             settled=self._settled,
+            exhausted=torch.zeros_like(self._settled),
         )
 
     def update(self) -> None:

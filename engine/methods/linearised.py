@@ -2,51 +2,58 @@
 """Steps by least squares: the smallest change of the latent that moves each handle as wanted.
 
 Motion supervision descends a loss, whose gradient says which way to go and not how far.  Here the
-displacement of the content at each handle is linearised as a function of the latent, `J`, and the
-step is the least one, in the metric of the latent space, that moves every handle by its way `d`:
+motion of the content at each handle is linearised as a function of the latent (``displacement``),
+and a step is the least one, in the metric of the latent space, that moves every handle by its way:
+Gauss and Newton's method with Levenberg's damping.  A drag then takes some steps instead of some
+dozen, and what need not change hardly does.
 
-    dc = J^T (J J^T + mu I)^-1 d
+A linearisation holds near where it was made.  How far a step may go is therefore limited, in
+feature pixels for the handles and in the spread of W for the latent; both limits grow while steps
+bring the handles nearer and are cut when one does not.  When next to nothing is left of them the
+method says that it is exhausted.
 
-`J` comes from Lucas and Kanade's least squares (1981), on features in place of grey values: where
-the content of a disc moves by a small `u`, its features change by `-grad F u`, so that
-
-    u = -(sum grad F^T grad F)^-1 sum grad F^T (F_w' - F_w)
-
-Two backward passes for each handle differentiate `u` with respect to the latent.  A drag then takes
-some steps instead of some dozen, and what need not change hardly does.  The rest is Gauss and
-Newton's method with the usual guards: a limited way for each step, and a damping that grows when a
-step has led away from the targets and shrinks again when steps do what they promise.
+Handles are found again by tracking, around where the step should have brought them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ..feature_source import FeatureView, Windows
+from ..feature_source import USUAL_FEATURE_RESOLUTION, FeatureView
 from ..latent_space import latent_space
+from ..principal import principal_components
 from ..supervision import disc_offsets, steps_to_targets
 from ..tracking import PointTracker
-from .base import DragProblem, Look
+from .base import DragProblem, Look, track_from
+from .displacement import motion_jacobian
+from .least_squares import NormalEquations, conjugate_gradients
 
-_FLATNESS = 1e-3
-"""Added to a disc's structure tensor, as a share of its trace: where an edge or nothing at all is
-to be seen, the motion that cannot be seen counts as none."""
 _DAMPING = 1e-2
-"""mu, as a share of the mean of the diagonal of `J J^T`."""
 _RETURN = 0.1
-"""The part of the change so far that each step takes back, as far as no handle needs it."""
+"""The part of the change so far that each step takes back, as far as no handle needs it: without,
+the small errors of all steps would add up to an image that has wandered off."""
+_IMPROVED = 0.98
+"""A step has brought the handles nearer if their mean square distance is below this part of the
+least so far."""
 _LIMIT_GROWTH = 1.5
 _LIMIT_CUT = 0.5
-_MASK_SHARE = 5.0
-"""Square feature pixels off its way that a handle is kept for a mean square change of the fixed area
-by the features' own spread, at a mask weight of 1."""
-_MASK_PASSES = 6
-_PROBE = 1e-3
-"""How far an entry of w is moved, root mean square, to see which way the fixed area changes."""
+_EXHAUSTED = 1 / 20
+"""The part of the reach at which it is not worth going on."""
+_LARGEST_CHANGE = 0.5
+"""How far a step of the full reach may move any layer's w, in units of W's spread: a handle on a
+flat place, which nothing moves, would ask for any change."""
+_HOLD = 5.0
+"""Square feature pixels off their ways that handles are kept, all together, for a mean square
+change of the fixed area by the features' own spread, or for one standard deviation away from the
+start, at weights of 1."""
+_MASK_PASSES = 3
+"""On the built-in model any number of them brings less than a hundredth more than three."""
+_PROBE = 3e-4
+"""How far w is moved, in units of its spread, to see what changes in the fixed area: further, and
+the kinks of the network's activations are seen; less far, and the rounding of its numbers is."""
 _MARGIN = 2
 """Feature pixels that the windows reach beyond the search and the disc: one for the gradient, one
 to interpolate."""
@@ -56,194 +63,117 @@ class Linearised:
     """One drag by least-squares steps."""
 
     def __init__(self, problem: DragProblem) -> None:
-        options = problem.options
-        device = problem.start.device
+        options, start = problem.options, problem.start
         self._problem = problem
-        self._space = latent_space(
-            options.latent_space, problem.generator, problem.start, problem.layers
-        )
-        self._offsets = disc_offsets(options.r1).to(device)
+        self._space = latent_space(options.latent_space, problem.generator, start, problem.layers)
+        self._spread_of_w = principal_components(problem.generator).spread()
+        self._offsets = disc_offsets(options.r1).to(start.device)
         self._radius = math.ceil(options.r2 + options.r1) + _MARGIN
-        self._handles = problem.handles
-        self._expected = problem.handles
-        self._limit = problem.start.new_tensor(options.step_length)
-        self._error = problem.start.new_tensor(math.inf)
+        share = max(problem.source.grid.feature_size) / USUAL_FEATURE_RESOLUTION
+        self._reach = options.linear_reach * share
+        self._limit = start.new_full((), self._reach)
+        self._least_error = start.new_full((), math.inf)
+        self._handles = self._expected = problem.handles
         self._tracker: PointTracker | None = None
         self._spread: Tensor | None = None
         self._view: FeatureView | None = None
 
     def look(self) -> Look:
         """Find the handles where the last step should have brought them; see `DragMethod.look`."""
-        problem, options = self._problem, self._problem.options
+        problem = self._problem
         latent = self._space.latent()
         view = problem.source.observe(latent, self._expected, self._radius)
         if self._tracker is None:
+            self._tracker = track_from(problem, view.windows)
             self._spread = view.spread().detach()
-            references = view.windows.sample(self._handles[:, None])[:, 0]
-            self._tracker = PointTracker(references, problem.source.grid, options.r2)
         self._handles = self._tracker.track(view.windows, self._expected)
         error = (problem.targets - self._handles).square().sum(dim=1).mean()
-        grown = (self._limit * _LIMIT_GROWTH).clamp(max=options.step_length)
-        self._limit = torch.where(error < self._error, grown, self._limit * _LIMIT_CUT)
-        self._error = error
+        self._judge(error)
         self._view = view
+        exhausted = self._limit < _EXHAUSTED * self._reach
         return Look(
             latent=latent.detach(),
             handles=self._handles,
             loss=error,
-            settled=torch.ones((), dtype=torch.bool, device=latent.device),
+            settled=torch.ones_like(exhausted),
+            exhausted=exhausted,
         )
+
+    def _judge(self, error: Tensor) -> None:
+        """Set the limit of the next step by what the last one has brought."""
+        grown = (self._limit * _LIMIT_GROWTH).clamp(max=self._reach)
+        improved = error < _IMPROVED * self._least_error
+        self._limit = torch.where(improved, grown, self._limit * _LIMIT_CUT)
+        self._least_error = torch.minimum(error, self._least_error)
 
     def update(self) -> None:
         """The least step that brings every handle nearer to its target."""
         assert self._view is not None, "look comes before update"
-        coordinates = self._space.coordinates
+        options, coordinates = self._problem.options, self._space.coordinates
         jacobian = motion_jacobian(self._view.windows, self._handles, self._offsets, coordinates)
         wanted = steps_to_targets(self._handles, self._problem.targets, self._limit).flatten()
         difference = self._view.fixed_difference()
         with torch.no_grad():
-            normal = NormalEquations(jacobian)
-            change = normal.least_change(wanted, coordinates.flatten())
+            normal = NormalEquations(
+                jacobian,
+                coordinates.flatten(),
+                damping=_DAMPING,
+                taken_back=_RETURN,
+                held=_HOLD * options.mahalanobis_weight / len(coordinates),
+            )
+            change = normal.least_change(wanted)
             if difference is not None:
-                change = self._held_back(normal, change, wanted, difference)
+                change = change + self._held_back(normal, change, difference)
+            change = self._shortened(change)
             moved = (jacobian @ change).reshape(-1, 2)
             self._expected = self._problem.source.grid.clamp(self._handles + moved)
             coordinates += change.reshape(coordinates.shape)
         self._view = None
 
-    def _held_back(
-        self, normal: NormalEquations, change: Tensor, wanted: Tensor, difference: Tensor
-    ) -> Tensor:
-        """Adds `weight |R + A dc|^2` to what is least: R the change in the fixed area, A its slope.
+    def _shortened(self, change: Tensor) -> Tensor:
+        """A change of the coordinates, `N`, or its part that no layer's w finds too large."""
+        ways = self._space.change_of_w(change.reshape(self._space.coordinates.shape))
+        largest = ways.square().mean(dim=1).max().sqrt()
+        allowed = _LARGEST_CHANGE * self._spread_of_w * self._limit / self._reach
+        return change * (allowed / largest.clamp(min=allowed))
 
-        Conjugate gradients, which begin at the step without a mask and need of `A` only its
-        products: one forward pass (a finite difference) and one backward pass each time.
+    def _held_back(self, normal: NormalEquations, change: Tensor, difference: Tensor) -> Tensor:
+        """What the fixed area adds to a change, `N`: `weight |R + A x|^2` is to be least as well.
+
+        R is its difference from the start so far, A the derivative of that.  Conjugate gradients
+        need of A only its products: each pass is a forward pass (a finite difference) and a
+        backward pass.
+
+        Args:
+            normal: the equations without the fixed area.
+            change: their solution.
+            difference: R, with gradient to the coordinates.
         """
         assert self._spread is not None
         coordinates = self._space.coordinates
-        weight = self._problem.options.mask_weight * _MASK_SHARE / self._spread.square()
-        base = coordinates.detach().clone()
-        origin = difference.detach()
-
-        def slope(direction: Tensor) -> Tensor:
-            size = _PROBE / (direction.norm() * self._space.unit + torch.finfo().tiny)
-            coordinates.copy_(base + (size * direction).reshape(base.shape))
-            view = self._problem.source.observe(
-                self._space.latent(), self._expected[:0], self._radius
-            )
-            there = view.fixed_difference()
-            coordinates.copy_(base)
-            assert there is not None
-            return (there - origin) / size
+        weight = self._problem.options.mask_weight * _HOLD / self._spread.square()
 
         def back(residue: Tensor) -> Tensor:
             (gradient,) = torch.autograd.grad(difference, coordinates, residue, retain_graph=True)
-            return gradient.flatten()
+            return weight * gradient.flatten()
 
         def apply(direction: Tensor) -> Tensor:
-            return normal.apply(direction) + weight * back(slope(direction))
+            return normal.apply(direction) + back(self._fixed_change(difference, direction))
 
-        residue = normal.towards(wanted) - normal.apply(change)
-        residue -= weight * back(origin + slope(change))
-        return change + conjugate_gradients(apply, normal.solve, residue, _MASK_PASSES)
+        # Without the fixed area nothing is left of the equations at their solution.
+        residue = -back(difference + self._fixed_change(difference, change))
+        return conjugate_gradients(apply, normal.solve, residue, _MASK_PASSES)
 
-
-class NormalEquations:
-    """`J^T J + mu I`, of few rows and many columns: products with it and with its inverse."""
-
-    def __init__(self, jacobian: Tensor) -> None:
-        """Take `J`, `M x N`; mu is `_DAMPING` of the mean of the diagonal of `J J^T`."""
-        self._jacobian = jacobian
-        gram = jacobian @ jacobian.T
-        diagonal = gram.diagonal()
-        self._damping = _DAMPING * diagonal.mean() + torch.finfo().tiny
-        self._damped = gram + torch.diag_embed(self._damping.expand_as(diagonal))
-
-    def towards(self, wanted: Tensor) -> Tensor:
-        """`J^T d`."""
-        return self._jacobian.T @ wanted
-
-    def apply(self, change: Tensor) -> Tensor:
-        """`(J^T J + mu I) x`."""
-        return self._jacobian.T @ (self._jacobian @ change) + self._damping * change
-
-    def solve(self, right: Tensor) -> Tensor:
-        """`(J^T J + mu I)^-1 b`, by Woodbury's identity."""
-        inner = torch.linalg.solve_ex(self._damped, self._jacobian @ right).result
-        return (right - self._jacobian.T @ inner) / self._damping
-
-    def least_change(self, wanted: Tensor, so_far: Tensor) -> Tensor:
-        """The smallest change of the coordinates, `N`, that makes the displacements `wanted`, `M`.
-
-        What has been changed `so_far` and turns out not to be needed is partly taken back: without,
-        the small errors of all steps would add up to an image that has wandered off.
-        """
-        needed = wanted + _RETURN * (self._jacobian @ so_far)
-        inner = torch.linalg.solve_ex(self._damped, needed).result
-        return self._jacobian.T @ inner - _RETURN * so_far
-
-
-def conjugate_gradients(
-    apply: Callable[[Tensor], Tensor],
-    precondition: Callable[[Tensor], Tensor],
-    residue: Tensor,
-    passes: int,
-) -> Tensor:
-    """The solution of `apply(x) = residue` after so many passes from zero, without a host read.
-
-    Hestenes and Stiefel (1952), preconditioned.
-    """
-    solution = torch.zeros_like(residue)
-    direction = preconditioned = precondition(residue)
-    energy = residue @ preconditioned
-    for _ in range(passes):
-        image = apply(direction)
-        step = energy / (direction @ image + torch.finfo().tiny)
-        solution = solution + step * direction
-        residue = residue - step * image
-        preconditioned = precondition(residue)
-        next_energy = residue @ preconditioned
-        direction = preconditioned + direction * (next_energy / (energy + torch.finfo().tiny))
-        energy = next_energy
-    return solution
-
-
-def motion_jacobian(
-    windows: Windows, handles: Tensor, offsets: Tensor, coordinates: Tensor
-) -> Tensor:
-    """How the content at each handle moves with the coordinates: `2 P x N` float32, x before y.
-
-    Args:
-        windows: with gradient to the coordinates.
-        handles: `P x 2` feature positions.
-        offsets: `Q x 2`, the disc whose content counts.
-        coordinates: a leaf of N numbers.
-    """
-    places = handles[:, None] + offsets
-    values = windows.sample(places)
-    solver = displacement_solver(windows, places)
-    # x and y of all handles, as a function of the features around them.
-    moved = -(solver @ values.flatten(1)[:, :, None]).flatten()
-    rows = [torch.autograd.grad(entry, coordinates, retain_graph=True)[0] for entry in moved]
-    return torch.stack(rows).flatten(1)
-
-
-@torch.no_grad()
-def displacement_solver(windows: Windows, places: Tensor) -> Tensor:
-    """`(sum grad F^T grad F)^-1 grad F^T` of each handle: `P x 2 x (Q C)`.
-
-    Args:
-        places: `P x Q x 2` feature positions.
-    """
-    right, down = places.new_tensor([0.5, 0.0]), places.new_tensor([0.0, 0.5])
-    slopes = torch.stack(
-        [
-            windows.sample(places + right) - windows.sample(places - right),
-            windows.sample(places + down) - windows.sample(places - down),
-        ],
-        dim=1,
-    ).flatten(2)  # P x 2 x QC
-    tensor = slopes @ slopes.transpose(1, 2)
-    floor = _FLATNESS * tensor.diagonal(dim1=1, dim2=2).sum(dim=1) + torch.finfo().tiny
-    tensor = tensor + floor[:, None, None] * torch.eye(2, device=tensor.device)
-    return torch.linalg.solve_ex(tensor, slopes).result
+    def _fixed_change(self, difference: Tensor, direction: Tensor) -> Tensor:
+        """`A x` for x of `N`: how the fixed area's difference changes along a direction."""
+        coordinates = self._space.coordinates
+        way = self._space.change_of_w(direction.reshape(coordinates.shape))
+        length = way.square().mean(dim=1).max().sqrt()
+        size = _PROBE * self._spread_of_w / (length + torch.finfo().tiny)
+        here = coordinates.clone()
+        coordinates += size * direction.reshape(coordinates.shape)
+        none = self._expected[:0]
+        there = self._problem.source.observe(self._space.latent(), none, 0).fixed_difference()
+        coordinates.copy_(here)
+        assert there is not None, "an area that is fixed stays fixed"
+        return (there - difference) / size

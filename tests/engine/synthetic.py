@@ -39,7 +39,8 @@ class ShiftGenerator(nn.Module):
     img_shape = (3, 48, 32)
     resolutions = (24,)
     num_ws = 4
-    w_dim = 8
+    w_dim = z_dim = 8
+    c_dim = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,6 +48,10 @@ class ShiftGenerator(nn.Module):
         self.config = SimpleNamespace(block_shape=lambda resolution: (24, 16))
         self.waves = Waves()
         self.calls = 0
+
+    def mapping(self, z: Tensor, label: Tensor | None) -> Tensor:
+        """`N x 4 x 8`: the random images lie some feature pixels apart."""
+        return (0.1 * z)[:, None].repeat(1, self.num_ws, 1)
 
     def shift_of(self, ws: Tensor) -> Tensor:
         """How far (x, y) feature pixels a latent `num_ws x w_dim` moves everything."""

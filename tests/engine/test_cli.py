@@ -40,6 +40,8 @@ def test_a_drag_writes_frames_track_and_sheet(checkpoint: Path, tmp_path: Path, 
     printed = capsys.readouterr().out
     (out / "drag_notes.png").touch()
     assert main(_drag_arguments(checkpoint, out, "--max-steps", "1")) == 0
+    handles_px = track.handles_px[:, 0]
+    assert np.linalg.norm(np.diff(handles_px, axis=0), axis=1).max() <= 32 / 256 + 1e-5
     assert {path.name for path in out.glob("drag_*")} == {
         *(f"drag_{number:04d}.png" for number in range(len(Track.load(out / "track.npz")) + 1)),
         "drag_notes.png",

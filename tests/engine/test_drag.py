@@ -46,6 +46,9 @@ def _shift_drag(options: DragOptions = QUICK, **arguments: object) -> DragResult
         {"step_schedule": "distance"},
         {"method": "freedrag"},
         {"method": "freedrag", "latent_space": "w"},
+        {"method": "linearised", "latent_space": "w+"},
+        {"method": "linearised", "latent_space": "principal"},
+        {"method": "linearised", "tracking": "updated"},
     ],
 )
 def test_the_content_really_arrives_where_the_targets_are(changes: dict[str, str]) -> None:
@@ -78,7 +81,7 @@ def test_without_subpixel_tracking_handles_go_in_whole_feature_pixels() -> None:
 
 def test_only_the_first_layers_change_each_by_itself_or_all_alike(generator, latent) -> None:
     handles, targets = np.array([[12.0, 14.0]]), np.array([[17.0, 14.0]])
-    for space, alike in (("w+", False), ("w", True), ("principal", False)):
+    for space, alike in (("w+", False), ("w", True), ("principal", False), ("principal-w", True)):
         options = DragOptions(latent_space=space, num_layers=3, max_steps=4, step_size=0.01)
         change = drag(generator, latent, handles, targets, options).latents[-1] - latent
         assert not change[3:].any() and np.abs(change[:3]).min(axis=1).all()
@@ -168,7 +171,7 @@ def test_the_step_limit_ends_it_at_the_best_step() -> None:
 
 
 class _Scripted:
-    """A method whose looks are told in advance: way still to go (px), loss, settled."""
+    """Looks told in advance: way still to go (px), loss (below 0: it is exhausted), settled."""
 
     def __init__(self, problem: DragProblem, looks: list[tuple[float, float, bool]]) -> None:
         self._problem = problem
@@ -182,6 +185,7 @@ class _Scripted:
             handles=self._problem.targets - left,
             loss=torch.tensor(loss),
             settled=torch.tensor(settled),
+            exhausted=torch.tensor(loss < 0),
         )
 
     def update(self) -> None:
@@ -211,6 +215,23 @@ def test_of_equally_near_steps_the_one_of_the_least_loss_is_the_best(
     assert result.status is DragStatus.STEP_LIMIT
     assert result.best_index == 2 and len(result.latents) == 3
     assert np.allclose(result.latents[:, :2], np.array([0.1, 3, 1])[:, None, None])
+
+
+def test_a_method_that_is_exhausted_ends_it_at_the_best_step_whatever_the_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = [(8.0, 1.0, True), (2.0, 2.0, True), (5.0, -1.0, True), (0.0, 0.0, True)]
+    result = _scripted_drag(monkeypatch, looks)
+    assert result.status is DragStatus.STALLED and result.steps == 2
+    assert "no nearer; the closest was step 1" in result.reason
+    assert len(result.latents) == 2
+
+
+def test_a_method_that_is_exhausted_at_the_targets_has_reached_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = _scripted_drag(monkeypatch, [(8.0, 1.0, True), (0.5, -1.0, True), (0, 0, True)])
+    assert result.status is DragStatus.REACHED and result.steps == 1
 
 
 def test_a_drag_that_cannot_go_on_stalls_and_is_cut_at_its_best_step() -> None:
@@ -330,8 +351,9 @@ def test_options_and_the_settings_of_the_wire_are_twins() -> None:
         ("tracking", "none"),
         ("sub_motion_loss", 0.0),
         ("sub_motion_distance", float("inf")),
+        ("linear_reach", 0.0),
         ("mahalanobis_weight", -1.0),
-        ("mahalanobis_weight", 0.1),  # without the principal space
+        ("mahalanobis_weight", 0.1),  # without a principal space
         ("mask_weight", float("inf")),
         ("tolerance_px", -1.0),
         ("max_steps", -1),

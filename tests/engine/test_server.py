@@ -164,7 +164,7 @@ def test_a_drag_reports_every_step_and_then_its_result(
     result = _of(messages, DragFinished)[0]
     assert result.status in {"reached", "step_limit"}
     assert result.distance_px < steps[0].distance_px
-    assert result.frame_count <= len(steps)
+    assert result.steps == len(steps) - 1
     assert isinstance(messages[-1], Done) and isinstance(messages[-2], DragFinished)
     fractions = [message.fraction for message in _of(messages, Progress)]
     assert fractions == sorted(fractions) and fractions[-1] == 1
@@ -191,13 +191,30 @@ def test_the_first_and_the_last_preview_equal_their_files(
 ) -> None:
     folder, messages = finished
     previews = _of(messages, Preview)
-    for preview in (previews[0], previews[-1]):
+    rows = _of(messages, DragFinished)[0].frame_count
+    for preview, row in ((previews[0], 0), (previews[-1], rows - 1)):
         pixels = np.frombuffer(preview.pixels, dtype="<f4").reshape(32, 32, 4)
-        file = _pixels(folder / f"drag_{20 + preview.step:04d}.png")
+        file = _pixels(folder / f"drag_{20 + row:04d}.png")
         assert np.array_equal(np.round(pixels[::-1, :, :3] * 255), file)
         assert (pixels[..., 3] == 1).all()
     assert previews[0].step == 0
-    assert previews[-1].step == _of(messages, DragFinished)[0].frame_count - 1
+    assert previews[-1].step <= _of(messages, Step)[-1].step
+
+
+def test_a_drag_of_a_few_large_steps_is_an_even_sequence(
+    shared: EngineClient, checkpoint: Path, latent: np.ndarray, tmp_path: Path
+) -> None:
+    settings = DragSettings(method="linearised", linear_reach=8.0, tolerance_px=0.5)
+    request = drag_request(shared.new_id(), checkpoint, latent, tmp_path, settings)
+    shared.send(request)
+    messages = shared.until_end(request.request_id)
+    result = _of(messages, DragFinished)[0]
+    handles_px = np.frombuffer(result.handles_px, dtype="<f4").reshape(-1, 2)
+    assert len(handles_px) == result.frame_count == len(list(tmp_path.glob("*.png"))) - 1
+    # 32 px wide, so that an eighth of a pixel is a 256th of it.
+    assert np.linalg.norm(np.diff(handles_px, axis=0), axis=1).max() <= 1 / 8 + 1e-5
+    assert np.array_equal(Track.from_bytes(result.track).handles_px[:, 0], handles_px)
+    assert result.frame_count > 2 * result.steps > 0
 
 
 def test_a_track_gives_the_same_frames_again(
@@ -294,7 +311,7 @@ def test_stop_ends_a_drag_where_it_is_and_keeps_it(
     messages = shared.until_end(request.request_id, stop)
     result = _of(messages, DragFinished)[0]
     assert isinstance(messages[-1], Done) and result.status == "stopped"
-    assert result.frame_count == len(_of(messages, Step))
+    assert result.steps == len(_of(messages, Step)) - 1
     assert (tmp_path / "track.npz").exists()
 
 

@@ -12,43 +12,93 @@ import pytest
 import torch
 
 from engine.drag import DragStatus, drag
-from engine.drag_options import METHOD_NAMES, DragOptions
+from engine.drag_options import DragOptions
 from engine.models import model_path, sample_latent
 from engine.render import render_images
 from stylegan2 import load_generator
 
 from .client import ROOT
 
-NOSE_PX = np.array([[32.0, 37.0]])
-"""In the average image (truncation 0), where the head looks at us."""
+NOSE = np.array([[0.5, 0.578]])
+"""In the average image (truncation 0), where the head looks at us; of its width and height."""
 
 
-@pytest.mark.parametrize("method", METHOD_NAMES)
-@pytest.mark.parametrize("way_px", [(-8.0, 0.0), (8.0, 0.0)])
+@pytest.mark.parametrize(
+    ("method", "space"),
+    [
+        ("draggan", "w+"),
+        ("freedrag", "w+"),
+        ("linearised", "w+"),
+        ("linearised", "w"),
+        ("linearised", "principal"),
+        ("linearised", "principal-w"),
+    ],
+)
+@pytest.mark.parametrize("way", [-0.125, 0.125])
 def test_the_head_follows_its_nose_and_the_background_stays(
-    way_px: tuple[float, float], method: str
+    way: float, method: str, space: str
 ) -> None:
     generator = load_generator(model_path("suzanne"))
+    _, _, size = generator.img_shape
     latent = sample_latent(generator, 0, 0.0)
-    result = drag(generator, latent, NOSE_PX, NOSE_PX + way_px, DragOptions(method=method))
+    options = DragOptions(method=method, latent_space=space)
+    nose_px, way_px = NOSE * size, np.array([way * size, 0.0])
+    result = drag(generator, latent, nose_px, nose_px + way_px, options)
     assert result.status is DragStatus.REACHED, result.reason
     before, after = render_images(generator, torch.from_numpy(result.latents[[0, -1]])).astype(int)
-    border = np.ones((64, 64), dtype=bool)
-    border[3:-3, 3:-3] = False
+    edge = round(size * 0.05)
+    border = np.ones((size, size), dtype=bool)
+    border[edge:-edge, edge:-edge] = False
     assert np.abs(after - before)[border].mean() < 3
-    found = NOSE_PX[0] + _way_of_nose(before, after)
-    assert np.linalg.norm(found - (NOSE_PX[0] + way_px)) <= 3
+    assert np.linalg.norm(_way_of_nose(before, after) - way_px) <= 0.05 * size
 
 
 def _way_of_nose(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """How far (x, y) the nose has gone, by comparing pictures: whole pixels, no features."""
-    nose = before[33:41, 27:37]
+    size = len(before)
+    (x, y), (width, height) = (NOSE[0] * size).round().astype(int), (size // 13, size // 16)
+
+    def piece(image: np.ndarray, right: int, down: int) -> np.ndarray:
+        rows = slice(y + down - height, y + down + height)
+        return image[rows, x + right - width : x + right + width]
+
     costs = {
-        (x, y): np.abs(after[33 + y : 41 + y, 27 + x : 37 + x] - nose).mean()
-        for x in range(-14, 15)
-        for y in range(-10, 11)
+        (right, down): np.abs(piece(after, right, down) - piece(before, 0, 0)).mean()
+        for right in range(-(size // 4), size // 4 + 1)
+        for down in range(-(size // 6), size // 6 + 1)
     }
     return np.array(min(costs, key=lambda way: costs[way]))
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_handle_on_the_plain_background_ends_soon_and_the_image_stays(seed: int) -> None:
+    generator = load_generator(model_path("suzanne"))
+    _, _, size = generator.img_shape
+    corner_px = np.array([[0.05, 0.05]]) * size
+    latent = sample_latent(generator, seed, 0.7)
+    options = DragOptions(method="linearised")
+    result = drag(generator, latent, corner_px, corner_px + 0.14 * size, options)
+    assert result.status is DragStatus.STALLED and "no nearer" in result.reason
+    assert result.steps <= 8
+    before, after = render_images(generator, torch.from_numpy(result.latents[[0, -1]])).astype(int)
+    assert np.abs(after - before).mean() < 12
+
+
+def test_least_squares_keep_the_fixed_area_as_it_is() -> None:
+    generator = load_generator(model_path("suzanne"))
+    _, _, size = generator.img_shape
+    chin_px = np.array([[0.5, 0.7]]) * size
+    mask = np.zeros((size, size), dtype=np.uint8)
+    mask[size // 2 :] = 255
+    latent = sample_latent(generator, 1, 0.7)
+    changes = []
+    for weight in (0.0, 20.0):
+        options = DragOptions(method="linearised", mask_weight=weight)
+        result = drag(generator, latent, chin_px, chin_px + 0.05 * size, options, mask=mask)
+        assert result.status is DragStatus.REACHED, result.reason
+        ends = render_images(generator, torch.from_numpy(result.latents[[0, -1]])).astype(int)
+        changes.append(np.abs(ends[1] - ends[0])[: size // 2].mean())
+    assert changes[1] < 0.3 * changes[0]
 
 
 def test_the_benchmark_measures_it() -> None:
@@ -61,5 +111,6 @@ def test_the_benchmark_measures_it() -> None:
     )
     assert done.returncode == 0, done.stderr
     row = json.loads(done.stdout)
-    assert row["image_px"] == row["feature_px"] == 64
+    size = load_generator(model_path("suzanne")).img_shape[2]
+    assert row["image_px"] == size and row["feature_px"] == min(size, 128)
     assert 0 < row["step_s"] < 60 and row["device"] == "cpu"

@@ -18,6 +18,7 @@ FINISHED = {
     "drag_id": 1,
     "status": "reached",
     "reason": "",
+    "steps": 3,
     "distance_px": 0.0,
     "seconds": 1.0,
     "latent": b"",
