@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main job from a script: Suzanne's muzzle is dragged to the side, in the ``bpy`` module.
+"""The main job from a script: Suzanne turns her head and lifts an ear, in the ``bpy`` module.
 
 Installs the built zip as a real extension into a temporary user folder, and uses it as any
-script would: new image, pair of points, drag. Leaves a .blend, the frames and a picture, and
+script would: new image, pairs of points, drag. Leaves a .blend, the frames and a picture, and
 fails when a handle is not within two pixels of its target, or when the image changed as much
 where nothing was to change as where Suzanne is.
 """
@@ -24,9 +24,9 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "bl_ext.user_default.draggan_blender"
-SEED = 8
-#: Handle and target, from the image's bottom left.
-PAIRS_UV = (((0.51, 0.4625), (0.29, 0.4625)),)
+SEED = 4
+#: Handle and target of the nose and of an ear, from the image's bottom left.
+PAIRS_UV = (((0.513, 0.446), (0.67, 0.43)), ((0.18, 0.491), (0.165, 0.569)))
 WITHIN_PX = 2.0
 
 
@@ -93,7 +93,7 @@ def _demo(model: str, seed: int, out: Path, started_s: float) -> int:
 
 
 def _drag(plane: Any) -> None:
-    """Drag, and say every tenth step how far it is."""
+    """Drag, and say every other step how far it is."""
     import bpy
 
     edit, pump, delivery = _ours("edit"), _ours("pump"), _ours("delivery")
@@ -101,8 +101,8 @@ def _drag(plane: Any) -> None:
 
     def over(state: Any) -> bool:
         nonlocal told
-        if state.step // 10 != told and state.distance_px is not None:
-            told = state.step // 10
+        if state.step // 2 != told and state.distance_px is not None:
+            told = state.step // 2
             print(f"Step {state.step:3d}: {state.distance_px:.2f} px to go", flush=True)
         return request_id in delivery.endings
 

@@ -38,7 +38,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--zip", type=Path, required=True)
     parser.add_argument("--engine-python", type=Path, required=True)
     parser.add_argument("--model", default="suzanne")
-    parser.add_argument("--seed", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--while-dragging", type=Path, help="one more picture, during the drag")
     return parser.parse_args(sys.argv[sys.argv.index("--") + 1 :] if inside else None)
@@ -155,7 +155,8 @@ def _steps(options: argparse.Namespace) -> Iterator[float]:
         plane = bpy.context.object
         while plane.draggan.request_id:
             yield 0.1
-        bpy.ops.draggan.add_pair(handle_uv=(0.51, 0.4625), target_uv=(0.34, 0.4625))
+        bpy.ops.draggan.add_pair(handle_uv=(0.513, 0.446), target_uv=(0.67, 0.43))
+        bpy.ops.draggan.add_pair(handle_uv=(0.18, 0.491), target_uv=(0.165, 0.569))
     _open_tab(area)
     yield 3.0
     with bpy.context.temp_override(window=window, area=area, region=region):

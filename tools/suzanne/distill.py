@@ -13,9 +13,10 @@ network was still a third of w off after thousands of steps.)
 
 W has no natural metric: stretching it along a factor, and shrinking the weights that read it,
 changes no picture.  It changes what a drag does, though, which goes down the gradient in W: a
-factor moves by the inverse square of its length.  So all lengths are set anew here: pose short
-enough to follow a handle within some dozen steps of 2e-3, shape long enough not to give way in its
-place, and what no factor uses so long that a drag does not get far there.
+factor moves by the inverse square of its length.  So all lengths are set anew here, in the way in
+which path length regularisation sets them in StyleGAN2's own training (Karras et al. 2020, section
+3.2): a step in W changes the picture by as much, whichever way it goes.  What changes little in the
+picture is then cheap for a drag: a handle on an ear lifts the ear, one on the nose turns the head.
 """
 
 from __future__ import annotations
@@ -40,21 +41,11 @@ from tools.suzanne.latents import complement_projection, factor_directions
 from tools.suzanne.state import TrainingState
 from tools.suzanne.train import MAPPING_FEATURES, MAPPING_LAYERS, make_generator
 
-LENGTHS = {
-    "yaw": 1.0,
-    "pitch": 0.9,
-    "ear_size": 1.0,
-    "muzzle_length": 1.2,
-    "light_azimuth": 0.4,
-    "light_elevation": 0.4,
-    "fur_a": 0.5,
-    "fur_b": 0.5,
-    "eye_a": 0.35,
-    "eye_b": 0.35,
-    "background_a": 0.45,
-    "background_b": 0.45,
-}
-"""Of each factor's direction in the W of the model."""
+YAW_LENGTH = 2.5
+"""Of the direction of the yaw in the W of the model; it sets the scale of all others, so that drags
+with the paper's step size of 2e-3 take the paper's number of steps, some dozen."""
+_PATH_STEP = 0.05
+_PATH_SAMPLES = 64
 UNUSED_LENGTH = 1.0
 """What one unit of W in the training, in the directions that no factor uses, is in the model."""
 
@@ -129,6 +120,28 @@ def set_w_average(generator: Generator) -> None:
 
 
 @torch.no_grad()
+def path_lengths(generator: Generator, directions: Tensor) -> Tensor:
+    """How much each factor changes the picture: `F` float32.
+
+    Root mean square, over pixels and random pictures, of the derivative along the factor.
+
+    Args:
+        directions: `F x w_dim`, those that the generator reads.
+    """
+    count = len(directions)
+    squares = torch.zeros(count)
+    for _ in range(_PATH_SAMPLES):
+        centre = torch.rand(count) * 2.0 - 1.0
+        for sign_pair in (_PATH_STEP * torch.eye(count)).split(8):
+            ends = torch.cat([centre + sign_pair, centre - sign_pair])
+            ws = (ends @ directions)[:, None].expand(-1, generator.num_ws, -1)
+            after, before = generator.synthesis(ws, "none").chunk(2)
+            change = (after - before) / (2.0 * _PATH_STEP)
+            squares += sign_pair.sign().t() @ change.square().mean(dim=(1, 2, 3))
+    return (squares / _PATH_SAMPLES).sqrt()
+
+
+@torch.no_grad()
 def stretch_w(generator: Generator, old: Tensor, new: Tensor) -> None:
     """Make the synthesis read latents along `new` as it read those along `old`, in place.
 
@@ -153,7 +166,7 @@ def variance_shares(generator: Generator) -> Tensor:
 
 
 @torch.no_grad()
-def contact_sheet(generator: Generator, columns: int = 5, scale: int = 2) -> Image.Image:
+def contact_sheet(generator: Generator, columns: int = 5, scale: int = 1) -> Image.Image:
     """Seeds 0 to 2 `columns` - 1 with truncation psi 1 (upper half) and 0.7 (lower half)."""
     # The seeds' own way to z, as in the public code bases.
     latents = [np.random.RandomState(s).randn(1, generator.z_dim) for s in range(2 * columns)]
@@ -184,16 +197,18 @@ def main() -> None:
     parser.add_argument("--training", type=Path, required=True, help="folder that `train` wrote")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--channel-base", type=int, default=4096)
-    parser.add_argument("--channel-max", type=int, default=128)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    generator = make_generator(options.channel_base, options.channel_max)
+    generator = make_generator()
     generator.synthesis.load_state_dict(TrainingState.load(options.training).synthesis)
-    directions = factor_directions(LENGTHS)
-    stretch_w(generator, factor_directions(), directions)
+    trained = factor_directions()
+    lengths = path_lengths(generator, trained)
+    lengths *= YAW_LENGTH / lengths[factors.FACTORS.index("yaw")]
+    directions = factor_directions(dict(zip(factors.FACTORS, lengths.tolist(), strict=True)))
+    stretch_w(generator, trained, directions)
+    log.info("lengths %s", dict(zip(factors.FACTORS, lengths.tolist(), strict=True)))
     error = build_mapping(generator, directions)
     set_w_average(generator)
     generator.freeze()

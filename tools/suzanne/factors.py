@@ -19,7 +19,19 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-COARSE_FACTORS = ("yaw", "pitch", "ear_size", "muzzle_length")
+COARSE_FACTORS = (
+    "yaw",
+    "pitch",
+    "roll",
+    "ear_size",
+    "ear_lift",
+    "muzzle_length",
+    "muzzle_width",
+    "jaw",
+    "cranium",
+    "eye_size",
+    "eye_spacing",
+)
 FINE_FACTORS = (
     "light_azimuth",
     "light_elevation",
@@ -33,8 +45,9 @@ FINE_FACTORS = (
 FACTORS = COARSE_FACTORS + FINE_FACTORS
 NUM_COARSE = len(COARSE_FACTORS)
 
-YAW_MAX_RAD = math.radians(55.0)
+YAW_MAX_RAD = math.radians(50.0)
 PITCH_MAX_RAD = math.radians(25.0)
+ROLL_MAX_RAD = math.radians(15.0)
 LIGHT_AZIMUTH_MAX_RAD = math.radians(60.0)
 LIGHT_ELEVATION_RAD = (math.radians(5.0), math.radians(60.0))
 

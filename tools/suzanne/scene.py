@@ -20,29 +20,23 @@ import numpy as np
 from mathutils import Vector
 from numpy.typing import NDArray
 
-from tools.suzanne import factors
+from tools.suzanne import factors, markings, shapes
 
 # Vertices of Blender's monkey mesh.  The modifier keeps these indices for the corners of the
 # original mesh, so that they can be read back from the evaluated one.
 LANDMARKS = {
-    "muzzle": 71,
-    "chin": 136,
+    "eye_left": 60,
+    "eye_right": 61,
     "nose": 207,
-    "brow": 67,
-    "crown": 302,
-    "ear_left": 497,
-    "ear_right": 498,
-    "eye_left": 0,
-    "eye_right": 0,
+    "chin": 216,
+    "ear_left": 487,
+    "ear_right": 488,
+    "crown": 301,
 }
 _EYE_VERTICES = 33
 _SUN_STRENGTH = 3.2
 _CAMERA_DISTANCE = 6.0
-
-
-def _smoothstep(low: float, high: float, value: NDArray[np.float64]) -> NDArray[np.float64]:
-    t: NDArray[np.float64] = np.clip((value - low) / (high - low), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
+_FOCAL_LENGTH_MM = 66.0
 
 
 def _islands(mesh: bpy.types.Mesh) -> NDArray[np.int64]:
@@ -58,6 +52,57 @@ def _islands(mesh: bpy.types.Mesh) -> NDArray[np.int64]:
             return label
 
 
+class _Paint:
+    """A material in the making: one colour, and markings painted over it one after the other."""
+
+    def __init__(self, name: str) -> None:
+        self._material = bpy.data.materials.new(name)
+        self._material.use_nodes = True
+        self._nodes = self._material.node_tree.nodes
+        self._links = self._material.node_tree.links
+        self._nodes.clear()
+        rest = self._nodes.new("ShaderNodeAttribute")
+        rest.attribute_name = "rest"
+        self._rest: bpy.types.NodeSocket = rest.outputs["Vector"]
+        base = self._nodes.new("ShaderNodeRGB")
+        self.colour: bpy.types.NodeSocket = base.outputs[0]
+        self._surface = self.colour
+
+    def add(self, mark: markings.Marking) -> None:
+        """Paint one marking over what is there."""
+        from_centre = self._node("ShaderNodeVectorMath", "SUBTRACT", self._rest)
+        from_centre.inputs[1].default_value = mark.centre
+        scaled = self._node("ShaderNodeVectorMath", "DIVIDE", from_centre.outputs[0])
+        scaled.inputs[1].default_value = mark.radii
+        length = self._node("ShaderNodeVectorMath", "LENGTH", scaled.outputs[0])
+        ramp = self._nodes.new("ShaderNodeMapRange")
+        ramp.interpolation_type = "SMOOTHSTEP"
+        inner, outer = 1.0, 1.0 + mark.softness
+        ramp.inputs["From Min"].default_value = inner if mark.outside else outer
+        ramp.inputs["From Max"].default_value = outer if mark.outside else inner
+        ramp.inputs["To Max"].default_value = mark.share
+        self._links.new(length.outputs["Value"], ramp.inputs["Value"])
+        mix = self._nodes.new("ShaderNodeMixRGB")
+        mix.inputs["Color2"].default_value = (*mark.rgb, 1.0)
+        self._links.new(ramp.outputs["Result"], mix.inputs["Fac"])
+        self._links.new(self._surface, mix.inputs["Color1"])
+        self._surface = mix.outputs[0]
+
+    def finish(self) -> bpy.types.Material:
+        """The material, matt."""
+        diffuse = self._nodes.new("ShaderNodeBsdfDiffuse")
+        output = self._nodes.new("ShaderNodeOutputMaterial")
+        self._links.new(self._surface, diffuse.inputs["Color"])
+        self._links.new(diffuse.outputs[0], output.inputs["Surface"])
+        return self._material
+
+    def _node(self, kind: str, operation: str, value: bpy.types.NodeSocket) -> bpy.types.Node:
+        node = self._nodes.new(kind)
+        node.operation = operation
+        self._links.new(value, node.inputs[0])
+        return node
+
+
 class SuzanneScene:
     """Blender's scene, emptied and set up; `apply` poses it and `render` takes a picture."""
 
@@ -67,12 +112,11 @@ class SuzanneScene:
         bpy.ops.mesh.primitive_monkey_add(size=2.0)
         self._head: bpy.types.Object = bpy.context.object
         self._coordinates = np.array([vertex.co for vertex in self._head.data.vertices])
-        self._landmarks = dict(LANDMARKS)
         self._size_px = size_px
-        self._paint_parts()
+        self._store_rest_places()
         self._fur_input = self._make_fur()
         self._eye_input = self._make_eyes()
-        self._add_shape_keys()
+        self._shapes = self._add_shape_keys()
         modifier = self._head.modifiers.new("Subdivision", "SUBSURF")
         modifier.levels = modifier.render_levels = 2
         for polygon in self._head.data.polygons:
@@ -85,14 +129,15 @@ class SuzanneScene:
     def apply(self, values: NDArray[np.float64]) -> None:
         """Pose, shape, light and paint the scene by the factors `values`, `F` in [-1, 1]."""
         by_name = dict(zip(factors.FACTORS, map(float, values), strict=True))
-        # Pitch about the head's own ear axis first, then yaw: the muzzle's height in the picture
-        # then depends on pitch alone, and its side on yaw.
+        # Pitch about the head's own ear axis first, then yaw, then roll in the picture's plane: the
+        # muzzle's height in the picture then depends on pitch, and its side on yaw.
+        self._head.rotation_mode = "XZY"
         self._head.rotation_euler = (
             -factors.PITCH_MAX_RAD * by_name["pitch"],
-            0.0,
+            factors.ROLL_MAX_RAD * by_name["roll"],
             factors.YAW_MAX_RAD * by_name["yaw"],
         )
-        for name in ("ear_size", "muzzle_length"):
+        for name in self._shapes:
             self._head.data.shape_keys.key_blocks[name].value = by_name[name]
         low, high = factors.LIGHT_ELEVATION_RAD
         elevation = low + (high - low) * (by_name["light_elevation"] + 1.0) / 2.0
@@ -117,7 +162,7 @@ class SuzanneScene:
         mesh = head.to_mesh()
         matrix = head.matrix_world
         eye = self._camera.matrix_world.translation
-        points = [matrix @ mesh.vertices[index].co for index in self._landmarks.values()]
+        points = [matrix @ mesh.vertices[index].co for index in LANDMARKS.values()]
         head.to_mesh_clear()
         half_width = math.tan(self._camera.data.angle / 2.0)
         pixels = []
@@ -136,104 +181,44 @@ class SuzanneScene:
     def _sees(self, graph: bpy.types.Depsgraph, eye: Vector, point: Vector) -> bool:
         direction = point - eye
         hit, location, *_ = bpy.context.scene.ray_cast(graph, eye, direction.normalized())
-        return not hit or (location - eye).length > direction.length - 0.05
+        return not hit or (location - eye).length > direction.length - 0.08
 
-    def _paint_parts(self) -> None:
-        """Per-vertex weights that the materials read: a lighter muzzle, a dark nose, pupils."""
-        mesh = self._head.data
-        x, y, z = self._coordinates.T
-        nose = self._coordinates[LANDMARKS["nose"]]
-        from_nose = np.linalg.norm((self._coordinates - nose) * (0.8, 1.0, 1.2), axis=1)
-        lighter = _smoothstep(-0.05, -0.3, z) * _smoothstep(-0.3, -0.55, y)
-        lighter *= _smoothstep(0.6, 0.45, np.abs(x))
-        pupil = np.ones(len(x))
-        islands = _islands(mesh)
-        for label in np.unique(islands):
-            members = np.flatnonzero(islands == label)
-            if len(members) == _EYE_VERTICES:
-                front = members[np.argmin(y[members])]
-                self._landmarks["eye_left" if x[front] > 0.0 else "eye_right"] = int(front)
-                distance = np.linalg.norm(self._coordinates - self._coordinates[front], axis=1)
-                pupil[members] = distance[members]
-        for name, weights in (
-            ("lighter", lighter),
-            ("nose", _smoothstep(0.22, 0.1, from_nose)),
-            ("pupil", pupil),
-        ):
-            attribute = mesh.attributes.new(name, "FLOAT", "POINT")
-            attribute.data.foreach_set("value", weights.astype(np.float32))
-        self._eye_islands = np.bincount(islands, minlength=len(x))[islands] == _EYE_VERTICES
+    def _store_rest_places(self) -> None:
+        """Where each vertex is before any shape key, mirrored to one side: what markings follow."""
+        attribute = self._head.data.attributes.new("rest", "FLOAT_VECTOR", "POINT")
+        rest = self._coordinates * [1.0, 1.0, 1.0]
+        rest[:, 0] = np.abs(rest[:, 0])
+        attribute.data.foreach_set("vector", rest.astype(np.float32).ravel())
 
     def _make_fur(self) -> bpy.types.NodeSocket:
         """Material of everything but the eyes; returns the socket that takes the colour."""
-        material = bpy.data.materials.new("Fur")
-        material.use_nodes = True
-        nodes, links = material.node_tree.nodes, material.node_tree.links
-        nodes.clear()
-        colour = nodes.new("ShaderNodeRGB")
-        surface = colour.outputs[0]
-        for name, target, share in (("lighter", 1.0, 0.45), ("nose", 0.02, 0.85)):
-            weight = nodes.new("ShaderNodeAttribute")
-            weight.attribute_name = name
-            scaled = nodes.new("ShaderNodeMath")
-            scaled.operation = "MULTIPLY"
-            scaled.inputs[1].default_value = share
-            mix = nodes.new("ShaderNodeMixRGB")
-            mix.inputs["Color2"].default_value = (target, target, target, 1.0)
-            links.new(weight.outputs["Fac"], scaled.inputs[0])
-            links.new(scaled.outputs[0], mix.inputs["Fac"])
-            links.new(surface, mix.inputs["Color1"])
-            surface = mix.outputs[0]
-        self._finish_material(material, surface)
-        self._head.data.materials.append(material)
-        return colour.outputs[0]
+        paint = _Paint("Fur")
+        for mark in markings.FUR:
+            paint.add(mark)
+        self._head.data.materials.append(paint.finish())
+        return paint.colour
 
     def _make_eyes(self) -> bpy.types.NodeSocket:
-        """Material of the two eye islands; returns the socket that takes the colour."""
-        material = bpy.data.materials.new("Eye")
-        material.use_nodes = True
-        nodes, links = material.node_tree.nodes, material.node_tree.links
-        nodes.clear()
-        distance = nodes.new("ShaderNodeAttribute")
-        distance.attribute_name = "pupil"
-        outside = nodes.new("ShaderNodeMath")
-        outside.operation = "GREATER_THAN"
-        outside.inputs[1].default_value = 0.13
-        mix = nodes.new("ShaderNodeMixRGB")
-        mix.inputs["Color1"].default_value = (0.01, 0.01, 0.01, 1.0)
-        links.new(distance.outputs["Fac"], outside.inputs[0])
-        links.new(outside.outputs[0], mix.inputs["Fac"])
-        self._finish_material(material, mix.outputs[0])
-        self._head.data.materials.append(material)
+        """Material of the two eye islands; returns the socket that takes the iris's colour."""
+        paint = _Paint("Eye")
+        for mark in markings.EYE:
+            paint.add(mark)
+        self._head.data.materials.append(paint.finish())
+        islands = _islands(self._head.data)
+        is_eye = np.bincount(islands, minlength=len(islands))[islands] == _EYE_VERTICES
         for polygon in self._head.data.polygons:
-            polygon.material_index = int(self._eye_islands[polygon.vertices[0]])
-        return mix.inputs["Color2"]
+            polygon.material_index = int(is_eye[polygon.vertices[0]])
+        return paint.colour
 
-    @staticmethod
-    def _finish_material(material: bpy.types.Material, colour: bpy.types.NodeSocket) -> None:
-        nodes, links = material.node_tree.nodes, material.node_tree.links
-        diffuse = nodes.new("ShaderNodeBsdfDiffuse")
-        output = nodes.new("ShaderNodeOutputMaterial")
-        links.new(colour, diffuse.inputs["Color"])
-        links.new(diffuse.outputs[0], output.inputs["Surface"])
-
-    def _add_shape_keys(self) -> None:
-        """One shape key for each factor of shape, with values in [-1, 1]."""
-        x, y, z = self._coordinates.T
-        side = np.sign(x)
-        root = np.stack([0.85 * side, np.full_like(x, 0.25), np.full_like(x, 0.15)], axis=1)
-        ear = _smoothstep(0.75, 0.95, np.abs(x)) * _smoothstep(-0.1, 0.15, y)
-        muzzle = _smoothstep(0.0, -0.3, z) * _smoothstep(-0.25, -0.65, y)
-        muzzle *= _smoothstep(0.7, 0.4, np.abs(x))
-        forward = np.array([0.0, -0.22, -0.05])
+    def _add_shape_keys(self) -> tuple[str, ...]:
+        """One shape key for each factor of shape, with values in [-1, 1]; returns their names."""
         self._head.shape_key_add(name="Basis")
-        for name, offsets in (
-            ("ear_size", 0.3 * ear[:, None] * (self._coordinates - root)),
-            ("muzzle_length", muzzle[:, None] * forward),
-        ):
+        offsets = shapes.offsets(self._coordinates)
+        for name, offset in offsets.items():
             key = self._head.shape_key_add(name=name)
             key.slider_min, key.slider_max = -1.0, 1.0
-            key.data.foreach_set("co", (self._coordinates + offsets).ravel())
+            key.data.foreach_set("co", (self._coordinates + offset).ravel())
+        return tuple(offsets)
 
     @staticmethod
     def _make_world() -> bpy.types.NodeSocket:
@@ -254,7 +239,7 @@ class SuzanneScene:
     @staticmethod
     def _make_camera() -> bpy.types.Object:
         data = bpy.data.cameras.new("Camera")
-        data.lens = 70.0
+        data.lens = _FOCAL_LENGTH_MM
         camera = bpy.data.objects.new("Camera", data)
         camera.location = (0.0, -_CAMERA_DISTANCE, 0.0)
         camera.rotation_euler = (math.pi / 2.0, 0.0, 0.0)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measures a trained model and makes the pictures of its card.
+
+`python -m tools.suzanne.card --data DIR --out DIR [--model FILE]` writes pictures and prints a
+table of figures, both for `stylegan2/models/suzanne.md`.  It looks at the model as anybody would,
+through its file; `truth` finds the factors in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from engine.models import model_path
+from engine.principal import PrincipalComponents, principal_components
+from stylegan2 import Generator, load_generator
+from tools.suzanne.dataset import Pictures, load_pictures
+from tools.suzanne.truth import FactorMap
+
+_BATCH = 25
+_COLUMNS = 9
+
+
+def images_of(generator: Generator, w: Tensor) -> Tensor:
+    """Images `N x 3 x S x S` of w `N x w_dim`, the same in all layers."""
+    parts = [part[:, None].expand(-1, generator.num_ws, -1) for part in w.split(_BATCH)]
+    return torch.cat([generator.synthesis(part) for part in parts])
+
+
+def reconstruction(generator: Generator, truth: FactorMap, held_out: Pictures) -> float:
+    """Mean L1 on [-1, 1] between held-out renders and the model's pictures of their factors."""
+    renders = held_out.batch(torch.arange(len(held_out)), generator.img_shape[1]).images
+    pictures = images_of(generator, truth.latents(held_out.factors)[:, 0])
+    return float((pictures - renders).abs().mean())
+
+
+def sharpness(images: Tensor) -> float:
+    """Mean absolute difference of neighbouring pixels."""
+    across, down = images.diff(dim=3).abs().mean(), images.diff(dim=2).abs().mean()
+    return float(across + down) / 2.0
+
+
+def path_lengths(generator: Generator, components: PrincipalComponents) -> Tensor:
+    """How fast the picture changes with w: `16 x 8`, for 16 random w in 8 random directions.
+
+    Perceptual path length (Karras et al. 2019, section 4.1) with root mean square in place of a
+    perceptual distance: the change of the picture over the length of a short step within W.
+    """
+    step = 0.05
+    lengths = []
+    w = generator.mapping(torch.randn(16, generator.z_dim))[:, 0]
+    for _ in range(8):
+        chosen = torch.randn(16, len(components.sigmas)) @ components.directions
+        chosen = step * chosen / chosen.norm(dim=1, keepdim=True)
+        change = images_of(generator, w + chosen) - images_of(generator, w - chosen)
+        lengths.append(change.square().mean(dim=(1, 2, 3)).sqrt() / (2.0 * step))
+    return torch.stack(lengths, dim=1)
+
+
+def interpolations(generator: Generator, pairs: int, columns: int) -> Tensor:
+    """Images `pairs x columns x 3 x S x S` on straight lines of W between random latents."""
+    ends = generator.mapping(torch.randn(2 * pairs, generator.z_dim))[:, 0]
+    t = torch.linspace(0.0, 1.0, columns)[:, None]
+    first, last = ends[0::2, None], ends[1::2, None]
+    lines: Tensor = images_of(generator, (first + (last - first) * t).flatten(0, 1))
+    return lines.reshape(pairs, columns, *lines.shape[1:])
+
+
+def evenness(lines: Tensor) -> float:
+    """Longest over mean step of the picture on each line of `interpolations`, median over lines.
+
+    1 for a straight sheet; a line that leaves the monkeys and comes back has a jump.
+    """
+    steps = lines.diff(dim=1).square().mean(dim=(2, 3, 4)).sqrt()
+    return float((steps.max(dim=1).values / steps.mean(dim=1)).median())
+
+
+def principal_walks(generator: Generator, components: PrincipalComponents, rows: int) -> Tensor:
+    """Images `rows x columns x 3 x S x S`: -2 to 2 sigma along each of the first components."""
+    amounts = torch.linspace(-2.0, 2.0, _COLUMNS)[:, None]
+    centre = generator.mapping.w_avg
+    walks = [centre + amounts * line for line in components.scaled()[:rows]]
+    images = images_of(generator, torch.cat(walks))
+    return images.reshape(rows, _COLUMNS, *images.shape[1:])
+
+
+def save_sheet(images: Tensor, path: Path) -> None:
+    """Write images `rows x columns x 3 x S x S` as one picture."""
+    sheet = images.permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2)
+    pixels = (sheet * 127.5 + 128.0).clamp(0.0, 255.0).byte().numpy()
+    Image.fromarray(pixels).save(path, quality=88)
+
+
+@torch.no_grad()
+def main() -> None:
+    """Command line: measure, print, and write the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the rendered shards")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the pictures")
+    parser.add_argument("--model", type=Path, default=model_path("suzanne"))
+    parser.add_argument("--held-out", type=int, default=500, help="as in training")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    options.out.mkdir(parents=True, exist_ok=True)
+    generator = load_generator(options.model, torch.device("cpu"))
+    _, held_out = load_pictures(options.data, options.held_out)
+    truth = FactorMap(generator)
+    components = principal_components(generator)
+    seeds = torch.from_numpy(
+        np.concatenate(
+            [np.random.RandomState(s).randn(1, generator.z_dim) for s in range(2 * _COLUMNS)]
+        )
+    ).float()
+    renders = held_out.batch(torch.arange(2 * _COLUMNS), generator.img_shape[1])
+    twins = images_of(generator, truth.latents(renders.factors)[:, 0])
+    from_seeds = images_of(generator, generator.mapping(seeds)[:, 0])
+    lines = interpolations(generator, 100, 17)
+    rows = [renders.images[:_COLUMNS], twins[:_COLUMNS], from_seeds[:_COLUMNS]]
+    save_sheet(torch.stack(rows), options.out / "seeds.jpg")
+    save_sheet(lines[:5, ::2], options.out / "interpolations.jpg")
+    save_sheet(principal_walks(generator, components, 10), options.out / "directions.jpg")
+    lengths = path_lengths(generator, components)
+    shares = (components.sigmas.square() / components.sigmas.square().sum()).cumsum(0)
+    many = images_of(generator, generator.mapping(torch.randn(500, generator.z_dim))[:, 0])
+    all_renders = held_out.batch(torch.arange(len(held_out)), generator.img_shape[1]).images
+    figures = {
+        "held-out renders, mean L1 on [-1, 1]": reconstruction(generator, truth, held_out),
+        "sharpness of renders (mean difference of neighbours)": sharpness(all_renders),
+        "sharpness of 500 seeds": sharpness(many),
+        "sharpness of 100 middles of interpolations": sharpness(lines[:, 8]),
+        "w from linear in the factors, share of its size": truth.residue,
+        "components that W has (0.999 of the variance)": float(len(shares)),
+        "variance in the first 5 components": float(shares[4]),
+        "variance in the first 10 components": float(shares[9]),
+        "path length, mean": float(lengths.mean()),
+        "path length, standard deviation over the mean": float(lengths.std() / lengths.mean()),
+        "longest over mean step of an interpolation in 16 steps, median": evenness(lines),
+    }
+    for name, value in figures.items():
+        print(f"| {name} | {value:.4g} |")
+
+
+if __name__ == "__main__":
+    main()
