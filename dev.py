@@ -158,8 +158,8 @@ def command_build(_options: argparse.Namespace) -> None:
 
 
 def command_bench(options: argparse.Namespace) -> None:
-    """Time drag steps on this machine; every further argument goes to the benchmark."""
-    run(set_up(), ROOT / "tools" / "bench.py", *options.rest)
+    """Time drag steps (`step`, the default) or measure how well we drag (`drag`)."""
+    run(set_up(), "-m", "tools.bench", *options.rest)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -167,9 +167,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(required=True, metavar="demo|test|check|build|bench")
 
-    def add(name: str, function: object) -> argparse.ArgumentParser:
+    def add(name: str, function: object, add_help: bool = True) -> argparse.ArgumentParser:
         text = (function.__doc__ or "").strip()
-        command = commands.add_parser(name, help=text, description=text)
+        command = commands.add_parser(name, help=text, description=text, add_help=add_help)
         command.set_defaults(command=function)
         return command
 
@@ -180,7 +180,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     test.epilog = "Further arguments go to pytest."
     add("check", command_check).add_argument("--fix", action="store_true", help="write the changes")
     add("build", command_build)
-    add("bench", command_bench)
+    add("bench", command_bench, add_help=False)  # --help, too, is passed on
     options, rest = parser.parse_known_args(argv)
     options.rest = rest
     if rest and options.command not in (command_test, command_bench):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long a drag step takes, and how much memory it needs, on this machine.
+"""`step`: how long a drag step takes, and how much memory it needs, on this machine.
 
 Each row is measured in a process of its own, so that one row's memory does not count for the next;
 this file starts itself again for that.  Times are medians over the steps of one drag of two points,
 after two steps that warm up; memory is the whole process's peak, Python and torch included.
 
-    python dev.py bench [--quick] [--json FILE] [--threads N] [--device NAME]
+    python dev.py bench step [--quick] [--json FILE] [--threads N] [--device NAME]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ROWS = ("suzanne", "256", "1024")
 """The built-in model; and full-size networks (channel base 32768, 512 numbers a w) of random
 weights, whose speed is that of trained ones."""
@@ -125,7 +125,7 @@ def measure_apart(name: str, arguments: argparse.Namespace) -> Measurement:
         subprocess.CalledProcessError: it failed; what it said is on standard error.
     """
     steps = 3 if arguments.quick else 20
-    command = [sys.executable, "-m", "tools.bench", "--row", name, "--steps", str(steps)]
+    command = [sys.executable, "-m", "tools.bench", "step", "--row", name, "--steps", str(steps)]
     command += ["--threads", str(arguments.threads), "--device", arguments.device]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     return Measurement(**json.loads(done.stdout))
@@ -143,16 +143,20 @@ def table(rows: list[Measurement]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Measure and print; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="dev.py bench", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="dev.py bench [step]",
+        description=__doc__.splitlines()[0],
+        epilog="How well we drag: dev.py bench drag --help",
+    )
     parser.add_argument("--quick", action="store_true", help="3 steps a row instead of 20")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for torch's choice")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if arguments.row:
         row = measure(arguments.row, arguments.steps, arguments.device, arguments.threads)
         print(json.dumps(asdict(row)))
@@ -172,7 +176,3 @@ def main() -> int:
 def _is_there(name: str) -> bool:
     """Whether the built-in model is in this checkout (it is trained, not written)."""
     return (ROOT / "stylegan2" / "models" / f"{name}.safetensors").is_file()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making the drags: processes of one thread each, which share the pairs among them.
+
+All rows of one pair and setting follow each other in one process, so that their seconds compare
+even if the machine does something else at times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from engine.arrays import ByteArray, FloatArray
+from engine.device import open_device
+from engine.render import render_images
+from stylegan2 import Generator, load_generator
+from tools.suzanne.truth import FactorMap
+
+from .landmarks import Detector
+from .measures import Judged, LatentStatistics, measure_drag, measure_return
+from .pairs import Pair, Task, task_of
+from .results import Drag, Result, encode_latent
+from .rows import Outcome, Row
+
+
+@dataclass(frozen=True)
+class Job:
+    """All drags of one pair in one setting that are still to be made.
+
+    Attributes:
+        drags: what each row's result will be called, in the rows' order.
+    """
+
+    pair: Pair
+    setting: str
+    rows: tuple[Row, ...]
+    drags: tuple[Drag, ...]
+    max_steps: int
+
+
+class Bench:
+    """The model, the detector and the statistics of W, in one process."""
+
+    def __init__(self, generator: Generator, detector: Detector) -> None:
+        """Get ready to drag.
+
+        Raises:
+            ValueError: the generator is not a Suzanne, of which it is known what should be seen.
+        """
+        self._generator = generator
+        self._detector = detector
+        self._statistics = LatentStatistics.of(generator)
+        self._truth = FactorMap(generator)
+
+    def run(self, job: Job) -> list[Result]:
+        """Make the drags of a job."""
+        task = task_of(job.pair, job.setting)
+        results = []
+        for row, drag in zip(job.rows, job.drags, strict=True):
+            outcome = self._drag(row, job.pair, task, job.max_steps)
+            measures = self._measure(outcome, job.pair, task)
+            results.append(Result(drag, encode_latent(outcome.latent), measures))
+        return results
+
+    def _drag(self, row: Row, pair: Pair, task: Task, max_steps: int) -> Outcome:
+        """Drag there; and back, from where the points were to be, if the task returns."""
+        generator, start = self._generator, pair.latents[0]
+        handles, targets = task.handles_px, task.targets_px
+        there = row.run(generator, start, handles, targets, task.mask, max_steps)
+        if not task.returns:
+            return there
+        back = row.run(generator, there.latent, targets, handles, task.mask, max_steps)
+        return Outcome(
+            back.latent,
+            there.reached and back.reached,
+            there.steps + back.steps,
+            there.seconds + back.seconds,
+        )
+
+    def _measure(self, outcome: Outcome, pair: Pair, task: Task) -> dict[str, float]:
+        after = self.judge(outcome.latent)
+        result, start = torch.from_numpy(outcome.latent), torch.from_numpy(pair.latents[0])
+        twin = self.judge(self._truth.twin(result, start).numpy())
+        measure = measure_return if task.returns else measure_drag
+        return {
+            **measure(task, pair, after, twin),
+            "reached": float(outcome.reached),
+            "steps": float(outcome.steps),
+            "seconds": outcome.seconds,
+            "mahalanobis": self._statistics.distance(outcome.latent),
+            "mahalanobis_start": self._statistics.distance(pair.latents[0]),
+        }
+
+    def judge(self, latent: FloatArray) -> Judged:
+        """Render a latent `num_ws x w_dim` and look at it."""
+        image = self.render(latent)
+        return Judged(image, self._detector.detect(image[None]))
+
+    def render(self, latent: FloatArray) -> ByteArray:
+        """`H x W x 3` uint8 of a latent `num_ws x w_dim`."""
+        image: ByteArray = render_images(self._generator, torch.from_numpy(latent[None]))[0]
+        return image
+
+
+_bench: Bench | None = None
+"""Of this process, if it is a worker."""
+
+
+def _start_worker(model: Path, detector: Path, threads: int) -> None:
+    global _bench
+    device = open_device("cpu", threads)
+    _bench = Bench(load_generator(model, device), Detector.load(detector))
+
+
+def _run_in_worker(job: Job) -> list[Result]:
+    assert _bench is not None  # the executor has called `_start_worker`
+    return _bench.run(job)
+
+
+def run_jobs(
+    jobs: Sequence[Job], model: Path, detector: Path, *, workers: int, threads: int
+) -> Iterator[list[Result]]:
+    """Make all drags in `workers` processes; yields each job's results as they come."""
+    if not jobs:
+        return
+    # Spawned, not forked: a fork of a process in which torch has run threads may hang.
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)),
+        mp_context=get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(model, detector, threads),
+    ) as executor:
+        futures = [executor.submit(_run_in_worker, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the results of single drags to the lines of a table: one for each setting and row."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .results import Result
+from .rows import REFERENCE
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the tables.
+
+    Attributes:
+        heading: at its head.
+        meaning: one line for the reader.
+        measure: the name in `Result.measures`.
+        how: `mean`, `median`, or `share` for a mean in per cent.
+        digits: after the point.
+        settings: the settings that have it, by their first letters; all if empty.
+    """
+
+    heading: str
+    meaning: str
+    measure: str
+    how: str = "mean"
+    digits: int = 2
+    settings: tuple[str, ...] = ()
+
+    def value(self, results: Sequence[Result]) -> float | None:
+        """The figure of some drags; None if there is none."""
+        values = [r.measures[self.measure] for r in results if self.measure in r.measures]
+        if not values:
+            return None
+        if self.how == "median":
+            return statistics.median(values)
+        mean = statistics.fmean(values)
+        return 100.0 * mean if self.how == "share" else mean
+
+    def text(self, results: Sequence[Result]) -> str:
+        """The figure as it is printed."""
+        value = self.value(results)
+        return "-" if value is None else f"{value:.{self.digits}f}"
+
+
+COLUMNS = (
+    Column(
+        "MD",
+        "mean distance of the dragged landmarks from their targets (there and back: from where "
+        "they began), by the detector, px at 128; mean over the drags",
+        "md",
+    ),
+    Column("MD med", "the same, median over the drags", "md", "median"),
+    Column(
+        "reached %", "drags that reached their targets as the method says", "reached", "share", 0
+    ),
+    Column(
+        "arrived %",
+        "drags of which the detector finds every landmark within 2 px of its target",
+        "arrived",
+        "share",
+        0,
+    ),
+    Column("steps", "changes of the latent, median", "steps", "median", 0),
+    Column("s", "seconds of the drag alone, mean", "seconds"),
+    Column("s med", "the same, median", "seconds", "median"),
+    Column(
+        "outside",
+        "change outside the mask, mean absolute difference, 0 to 255",
+        "outside",
+        settings=("mask",),
+    ),
+    Column(
+        "change",
+        "of the whole image after there and back, mean absolute difference, 0 to 255",
+        "change",
+        settings=("back",),
+    ),
+    Column(
+        "colours",
+        "error of six colour factors (each from -1 to 1), root mean square: the detector's on the "
+        "result minus those on its twin, the image of the same pose and shape in A's colours",
+        "colours",
+        digits=3,
+    ),
+    Column("fur", "the same, fur alone", "fur", digits=3),
+    Column("eye", "the same, eyes alone", "eye", digits=3),
+    Column("backgr.", "the same, background alone", "background", digits=3),
+    Column(
+        "strange",
+        "difference of the result from its twin, mean absolute, 0 to 255: how far it is from what "
+        "the model makes of any pose and shape",
+        "strange",
+    ),
+    Column(
+        "border",
+        "change of the image's border (background only), mean absolute difference, 0 to 255",
+        "border",
+        settings=("1", "3", "7"),
+    ),
+    Column(
+        "Mahal.",
+        "Mahalanobis distance of the first six latents from the mean of W, root mean square over "
+        "the latents",
+        "mahalanobis",
+        digits=1,
+    ),
+    Column("(start)", "the same before the drag", "mahalanobis_start", digits=1),
+    Column(
+        "unsure",
+        "error that the detector expects of itself, mean over all landmarks, px at 128: how little "
+        "the image still looks like a render",
+        "uncertainty",
+    ),
+)
+
+
+def columns_of(setting: str) -> list[Column]:
+    """The columns that a setting has."""
+    return [c for c in COLUMNS if not c.settings or setting.startswith(c.settings)]
+
+
+def table_of(setting: str, results: Mapping[str, Sequence[Result]]) -> list[list[str]]:
+    """A setting's table: the heading, then a line for each row that has results.
+
+    Args:
+        results: of each row, by its name.
+    """
+    columns = columns_of(setting)
+    lines = [["row", *(column.heading for column in columns)]]
+    for name, drags in results.items():
+        if drags:
+            lines.append([name, *(column.text(drags) for column in columns)])
+    return lines
+
+
+def against_reference(results: Mapping[str, Sequence[Result]], name: str) -> str | None:
+    """Half a sentence: how a row compares with the reference; None without both."""
+    ours, reference = results.get(name), results.get(REFERENCE)
+    if not ours or not reference:
+        return None
+
+    def ratio(measure: str) -> str:
+        before = statistics.fmean(r.measures[measure] for r in reference)
+        after = statistics.fmean(r.measures[measure] for r in ours)
+        return "-" if before == 0.0 else f"{after / before:.2f}"
+
+    return (
+        f"`{name}` over `{REFERENCE}`: MD {ratio('md')}, seconds {ratio('seconds')}, "
+        f"colours {ratio('colours')}"
+    )
+
+
+def as_text(lines: list[list[str]]) -> str:
+    """A table for the terminal, right-aligned but for the first column."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if number == 0 else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def as_markdown(lines: list[list[str]]) -> str:
+    """The same table in Markdown."""
+    head, *rest = ["| " + " | ".join(line) + " |" for line in lines]
+    rule = "|---|" + "---:|" * (len(lines[0]) - 1)
+    return "\n".join([head, rule, *rest])
