@@ -19,9 +19,9 @@ _DRAG_SETTINGS = (
     ("feature_resolution",),
 )
 _METHOD_SETTINGS = {
-    "draggan": ("step_size", "step_length", "r1", "r2"),
+    "draggan": ("step_size", "step_length", "r1", "r2", "tracking_radius"),
     "freedrag": ("step_size", "sub_motion_loss", "sub_motion_distance"),
-    "linearised": ("linear_reach", "r1", "r2"),
+    "linearised": ("linear_reach", "r1", "r2", "tracking_radius"),
 }
 #: The sidebar does not wrap text; this many characters fit into its usual width.
 _LINE_CHARACTERS = 28

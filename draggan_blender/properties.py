@@ -123,14 +123,8 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
             (
                 "principal",
                 "Principal",
-                "One latent for each layer, along the directions in which the model's images "
-                "differ: nothing else can be reached",
-            ),
-            (
-                "principal-w",
-                "Principal W",
-                "One latent for all layers, along the directions in which the model's images "
-                "differ: the image stays most typical",
+                "All layers nearly alike, along the directions in which the model's images differ: "
+                "the image stays most typical",
             ),
         ),
         default=_USUAL.latent_space,
@@ -160,12 +154,21 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
         max=64.0,
     )
     r2: FloatProperty(
-        name="Tracking Radius",
+        name="Search Radius",
         description="How far around a handle it is looked for after each step, in pixels of the "
         "features",
         default=_USUAL.r2,
         min=0.5,
         soft_max=24.0,
+        max=64.0,
+    )
+    tracking_radius: FloatProperty(
+        name="Tracking Radius",
+        description="What lies this near to a handle is what it is found again by, in pixels of "
+        "the features",
+        default=_USUAL.tracking_radius,
+        min=0.0,
+        soft_max=8.0,
         max=64.0,
     )
     step_length: FloatProperty(
@@ -185,47 +188,6 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
         max=1.0,
         precision=5,
         step=0.01,
-    )
-    step_schedule: EnumProperty(
-        name="Schedule",
-        description="How the step size changes during the drag",
-        items=(
-            ("constant", "Constant", "The same from beginning to end"),
-            ("distance", "Distance", "Smaller near the targets"),
-        ),
-        default=_USUAL.step_schedule,
-    )
-    supervision_norm: EnumProperty(
-        name="Norm",
-        description="How differences of features are measured when handles are moved",
-        items=(
-            ("l1", "L1", "Mean absolute difference, as published"),
-            ("l2", "L2", "Root of the mean square"),
-        ),
-        default=_USUAL.supervision_norm,
-    )
-    tracking: EnumProperty(
-        name="Tracking",
-        description="What a handle is found again by",
-        items=(
-            ("initial", "Initial", "What was there at the start, as published"),
-            ("updated", "Updated", "A memory that follows slowly what was found"),
-        ),
-        default=_USUAL.tracking,
-    )
-    subpixel: BoolProperty(
-        name="Subpixel",
-        description="Find handles between whole pixels of the features",
-        default=_USUAL.subpixel,
-    )
-    mahalanobis_weight: FloatProperty(
-        name="Typicality",
-        description="How strongly the latent is held near its start, in standard deviations of "
-        "the model; for principal latents only",
-        default=_USUAL.mahalanobis_weight,
-        min=0.0,
-        soft_max=1.0,
-        max=10000.0,
     )
     sub_motion_loss: FloatProperty(
         name="Expected Change",

@@ -35,12 +35,8 @@ class Adam:
         self._steps = 0
 
     @torch.no_grad()
-    def step(self, scale: Tensor | float = 1.0) -> None:
-        """One update along the parameter's gradient, which is cleared.
-
-        Args:
-            scale: what this one step is multiplied with; a scalar that may stay on the device.
-        """
+    def step(self) -> None:
+        """One update along the parameter's gradient, which is cleared."""
         gradient = self._parameter.grad
         assert gradient is not None, "backward comes before step"
         self._steps += 1
@@ -49,5 +45,5 @@ class Adam:
         self._square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
         spread = (self._square / (1 - second**self._steps)).sqrt_().add_(self._epsilon)
         rate = self._step_size / (1 - first**self._steps)
-        self._parameter.addcdiv_(self._mean * scale, spread, value=-rate)
+        self._parameter.addcdiv_(self._mean, spread, value=-rate)
         self._parameter.grad = None

@@ -18,19 +18,15 @@ from .drag_options import DragOptions
 
 _OPTION_HELP = {
     "method": "draggan, freedrag or linearised (least-squares steps)",
-    "latent_space": "w+ (each layer by itself), w (one change for all layers), principal or "
-    "principal-w (the same along W's principal components)",
+    "latent_space": "w+ (each layer by itself), w (one change for all layers) or principal "
+    "(all layers nearly alike, along W's principal components)",
     "num_layers": "how many of the first layers may change",
     "feature_resolution": "feature block to read, 0 for the usual one",
     "r1": "radius of the supervised disc, feature pixels",
     "r2": "half-width of the tracking window, feature pixels",
+    "tracking_radius": "radius of the disc whose features a handle is found by, feature pixels",
     "step_length": "how far one step pushes, feature pixels",
     "step_size": "learning rate on the latent",
-    "step_schedule": "constant or distance (shorter steps near the targets)",
-    "supervision_norm": "l1 or l2",
-    "tracking": "initial or updated (the feature that a handle is found by)",
-    "subpixel": "find handles between feature pixels",
-    "mahalanobis_weight": "weight of the way from the start, principal latents only",
     "sub_motion_loss": "freedrag: how different a search point's features may be from its template",
     "sub_motion_distance": "freedrag: how far a search point moves at once, feature pixels of 128",
     "linear_reach": "linearised: how far a step may move a handle, feature pixels of 128",

@@ -30,6 +30,10 @@ from .feature_source import FeatureSource, FullMapSource, feature_block
 from .inputs import check_latent, check_mask, check_points
 from .methods import METHODS, DragProblem, Look
 
+MANY_HANDLES = 5
+MANY_FACTOR = 2.0
+"""More handles than this have arrived `MANY_FACTOR` times as far from their targets as few have
+(Pan et al., "Drag Your GAN", section 4)."""
 _PROGRESS = 0.01
 """Progress is what brings the mean distance down by more than this part of the tolerance."""
 
@@ -66,8 +70,8 @@ class DragStep:
 class DragResult:
     """What a drag has reached; T rows, from the start to the step that the drag ends with.
 
-    A drag that reached nothing better ends at its best step: later rows are left out.  One that
-    the person stopped ends where it was.
+    A drag ends at its best step: later rows are left out.  One that the person stopped ends where
+    it was.
 
     Attributes:
         reason: one sentence for the person.
@@ -76,7 +80,7 @@ class DragResult:
         handles_px: `T x P x 2` float32.
         distances_px: `T` float32, the farthest handle's distance to its target.
         losses: `T` float32.
-        best_index: the row with the least mean distance.
+        best_index: the row with the least mean distance; of a drag that was not stopped the last.
         steps: how many steps were made, those whose rows are left out among them.
         seconds: of the whole loop.
     """
@@ -123,7 +127,7 @@ def drag(
     start = check_latent(generator, latent)
     loop = _Loop(generator, start, handles, targets, options, check_mask(generator, mask))
     status, reason = loop.run(on_step, should_stop)
-    return loop.record.result(status, reason, time.monotonic() - started)
+    return loop.result(status, reason, time.monotonic() - started)
 
 
 class _Loop:
@@ -143,6 +147,8 @@ class _Loop:
         except ValueError as error:
             raise RequestError(f"feature_resolution: {error}") from None
         self._options = options
+        many = len(handles_px) > MANY_HANDLES
+        self._tolerance_px = options.tolerance_px * (MANY_FACTOR if many else 1.0)
         self._targets_px = targets_px
         layers = min(options.num_layers, generator.num_ws)
         fixed = fixed if options.mask_weight else None
@@ -199,8 +205,8 @@ class _Loop:
         self, step: int, should_stop: Callable[[], bool] | None
     ) -> tuple[DragStatus, str] | None:
         options, record = self._options, self.record
-        if record.settled and record.farthest_px[-1] <= options.tolerance_px:
-            distance = f"within {options.tolerance_px:g} px of its target"
+        if record.settled and record.arrived_index(self._tolerance_px) is not None:
+            distance = f"within {self._tolerance_px:g} px of its target"
             return DragStatus.REACHED, f"every handle is {distance} after {step} steps"
         if should_stop is not None and should_stop():
             return DragStatus.STOPPED, f"stopped by request at step {step}"
@@ -210,12 +216,16 @@ class _Loop:
         if record.exhausted:
             text = f"further steps bring the handles no nearer; {record.closest()}"
             return DragStatus.STALLED, text
-        if options.patience and record.steps_without(_PROGRESS * options.tolerance_px) >= (
+        if options.patience and record.steps_without(_PROGRESS * self._tolerance_px) >= (
             options.patience
         ):
             text = f"no progress in the last {options.patience} steps; {record.closest()}"
             return DragStatus.STALLED, text
         return None
+
+    def result(self, status: DragStatus, reason: str, seconds: float) -> DragResult:
+        """What `drag` returns."""
+        return self.record.result(status, reason, seconds, self._tolerance_px)
 
     def _not_finite(self, step: int) -> str:
         if not self.record.losses:
@@ -262,6 +272,11 @@ class _Record:
         """The row with the least mean distance, and of equally near ones the least loss."""
         return int(np.lexsort((self.losses, self.mean_px))[0])
 
+    def arrived_index(self, tolerance_px: float) -> int | None:
+        """The best row of those whose handles are all within the tolerance; None without one."""
+        rows = [row for row, far in enumerate(self.farthest_px) if far <= tolerance_px]
+        return min(rows, key=lambda row: (self.mean_px[row], self.losses[row]), default=None)
+
     def closest(self) -> str:
         """Half a sentence about the best row."""
         best = self.best_index
@@ -277,10 +292,18 @@ class _Record:
             latent=latent,
         )
 
-    def result(self, status: DragStatus, reason: str, seconds: float) -> DragResult:
+    def result(
+        self, status: DragStatus, reason: str, seconds: float, tolerance_px: float
+    ) -> DragResult:
         """Everything up to the row that the drag ends with."""
-        keeps_all = status in (DragStatus.REACHED, DragStatus.STOPPED)
-        rows = len(self.losses) if keeps_all else self.best_index + 1
+        last = self.best_index
+        if status is DragStatus.STOPPED:
+            last = len(self.losses) - 1
+        elif status is DragStatus.REACHED:
+            arrived = self.arrived_index(tolerance_px)
+            assert arrived is not None, "reached means that a row has arrived"
+            last = arrived
+        rows = last + 1
         latents = self.start.cpu().numpy()[None].repeat(rows, axis=0)
         latents[:, : self.num_layers] = torch.stack(self.edited[:rows]).cpu().numpy()
         return DragResult(
@@ -291,7 +314,7 @@ class _Record:
             handles_px=np.stack(self.handles_px[:rows]),
             distances_px=np.array(self.farthest_px[:rows], dtype=np.float32),
             losses=np.array(self.losses[:rows], dtype=np.float32),
-            best_index=self.best_index,
+            best_index=self.best_index if status is DragStatus.STOPPED else last,
             steps=len(self.losses) - 1,
             seconds=seconds,
         )

@@ -15,10 +15,7 @@ from .errors import RequestError
 METHOD_NAMES = ("draggan", "freedrag", "linearised")
 """Names of the methods in `methods.METHODS`; apart, so that reading options needs no torch."""
 
-LATENT_SPACES = ("w+", "w", "principal", "principal-w")
-SUPERVISION_NORMS = ("l1", "l2")
-TRACKINGS = ("initial", "updated")
-STEP_SCHEDULES = ("constant", "distance")
+LATENT_SPACES = ("w+", "w", "principal")
 _WIDEST = 64.0
 
 
@@ -28,33 +25,27 @@ class DragOptions:
 
     Lengths `r1`, `r2` and `step_length` are *feature pixels*: pixels of the feature block, 128 px
     wide in the usual models, so that they mean the same at every image size.  `tolerance_px` is
-    *image pixels*.  `r1`, `r2`, `tracking` and `subpixel` belong to the methods ``draggan`` and
-    ``linearised``, and `step_size` and `step_schedule` to ``draggan`` and ``freedrag``;
-    `step_length` and `supervision_norm` to ``draggan`` alone, the ones that begin with `sub_motion`
-    to ``freedrag``, `linear_reach` to ``linearised``.
+    *image pixels*.  `r1`, `r2` and `tracking_radius` belong to the methods ``draggan`` and
+    ``linearised``, and `step_size` to ``draggan`` and ``freedrag``; `step_length` belongs to
+    ``draggan`` alone, what begins with `sub_motion` to ``freedrag``, `linear_reach` to
+    ``linearised``.
 
     Attributes:
         method: one of `METHOD_NAMES`.
         latent_space: ``w+``: each layer's w changes by itself; ``w``: one change for all of them;
-            ``principal``: as ``w+``, but along the principal components of W only, where one unit
-            is a standard deviation; ``principal-w``: so too, but one change for all layers.
+            ``principal``: along the principal components of W only, in standard deviations, the
+            layers nearly alike.
         num_layers: how many of the first w may change; those beyond the model's last are ignored.
             The later ones hold colour and texture and stay.
         feature_resolution: the block that is read, or 0 for the usual one: 128, or the last block
             of a smaller model.
         r1: radius of the disc around a handle whose content is pushed.
         r2: half-width of the square in which a handle is searched for again.
+        tracking_radius: radius of the disc whose features a handle is found by; 0 for the feature
+            at the handle alone, as published.
         step_length: how far motion supervision pushes at once.
         step_size: Adam's learning rate, by which an entry of w changes (root mean square) in a
             step; so it means the same in each latent space.
-        step_schedule: ``constant``, or ``distance``: shorter steps near the targets.
-        supervision_norm: of the features' differences in motion supervision, ``l1`` as published
-            or ``l2``.
-        tracking: what a handle is found by, the ``initial`` feature as published, or an
-            ``updated`` one that follows slowly.
-        subpixel: whether handles are found between whole feature pixels.
-        mahalanobis_weight: weight of the squared distance from the start in standard deviations of
-            W, mean over the layers; in the principal spaces only.
         sub_motion_loss: how far off its template a search point may be set, in units of the
             features' spread; the published 0.3 is for networks whose features have a spread of 1.
             Different places of an image are about 0.5 apart: far above that, all look alike.
@@ -64,7 +55,8 @@ class DragOptions:
             128; on others the same part of the map.
         mask_weight: weight of the change in the fixed area; 0 ignores the mask.  ``freedrag`` takes
             half of it: 20 stands for the published 20 of the one and 10 of the other.
-        tolerance_px: a handle this near to its target has arrived.
+        tolerance_px: a handle this near to its target has arrived; twice as far of more than five
+            handles, as published.
         max_steps: give up after so many steps; 0 for no limit.
         patience: give up after so many steps without progress; 0 for never.
 
@@ -72,19 +64,15 @@ class DragOptions:
         RequestError: a value is out of range, or nothing would ever end the drag.
     """
 
-    method: str = "draggan"
-    latent_space: str = "w+"
+    method: str = "linearised"
+    latent_space: str = "principal"
     num_layers: int = 6
     feature_resolution: int = 0
     r1: float = 3.0
-    r2: float = 3.0
+    r2: float = 1.5
+    tracking_radius: float = 3.0
     step_length: float = 1.0
     step_size: float = 2e-3
-    step_schedule: str = "constant"
-    supervision_norm: str = "l1"
-    tracking: str = "initial"
-    subpixel: bool = True
-    mahalanobis_weight: float = 0.0
     sub_motion_loss: float = 0.3
     sub_motion_distance: float = 3.0
     linear_reach: float = 3.0
@@ -97,8 +85,8 @@ class DragOptions:
         self._check_names()
         for name, least, most in (
             ("r1", 0.0, _WIDEST),
+            ("tracking_radius", 0.0, _WIDEST),
             ("mask_weight", 0.0, 1e6),
-            ("mahalanobis_weight", 0.0, 1e6),
             ("tolerance_px", 0.0, math.inf),
         ):
             self._check(name, least, most, least_allowed=True)
@@ -119,19 +107,11 @@ class DragOptions:
             raise RequestError(
                 "a drag needs a rule that ends it: max_steps and patience must not both be 0"
             )
-        if self.mahalanobis_weight and not self.latent_space.startswith("principal"):
-            raise RequestError(
-                "mahalanobis_weight needs a principal latent_space, where distances are standard "
-                f"deviations, not {self.latent_space}; choose one or set the weight to 0"
-            )
 
     def _check_names(self) -> None:
         for name, value, known in (
             ("method", self.method, METHOD_NAMES),
             ("latent_space", self.latent_space, LATENT_SPACES),
-            ("step_schedule", self.step_schedule, STEP_SCHEDULES),
-            ("supervision_norm", self.supervision_norm, SUPERVISION_NORMS),
-            ("tracking", self.tracking, TRACKINGS),
         ):
             if value not in known:
                 raise RequestError(f"{name} must be one of {', '.join(known)}, not {value!r}")

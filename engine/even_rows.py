@@ -4,7 +4,8 @@
 A method that needs only a few large steps would give a sequence of a few jerks.  Rows are put
 between its steps, so that no handle goes further than a small part of the image from one to the
 next; what lies between two steps is taken to be straight, in the latent as in everything else.
-The steps themselves stay as they are.
+Steps that led away from the targets, and that the method took back, are left out; the others stay
+as they are.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ def even_rows(result: DragResult, image_width: int) -> DragResult:
         image_width: of the generator's images, pixels.
 
     Returns:
-        At least as many rows; each of the old ones is among them, to the bit.  The best one is the
-        same as before, and what is not a row (steps, seconds, status) too.
+        Rows without jumps; each of the old ones that came nearer than all before is among them, to
+        the bit, and the first and the last.  What is not a row (steps, seconds, status) is the same
+        as before.
     """
+    result = _without_detours(result)
     ways = np.linalg.norm(np.diff(result.handles_px, axis=0), axis=2).max(axis=1)
     counts = np.maximum(1, np.ceil(ways / (LONGEST_WAY * image_width))).astype(np.int64)
     steps = np.arange(len(counts))
@@ -50,4 +53,22 @@ def even_rows(result: DragResult, image_width: int) -> DragResult:
         distances_px=between(result.distances_px),
         losses=between(result.losses),
         best_index=int(firsts[result.best_index]),
+    )
+
+
+def _without_detours(result: DragResult) -> DragResult:
+    """The first row, the last, and those whose farthest handle is nearer than in all before."""
+    distances = result.distances_px
+    nearest = np.minimum.accumulate(distances)
+    kept = np.concatenate([[True], distances[1:] < nearest[:-1]])
+    kept[-1] = True
+    rows = np.flatnonzero(kept)
+    best = result.best_index if kept[result.best_index] else rows[distances[rows].argmin()]
+    return replace(
+        result,
+        latents=result.latents[rows],
+        handles_px=result.handles_px[rows],
+        distances_px=distances[rows],
+        losses=result.losses[rows],
+        best_index=int(np.searchsorted(rows, best)),
     )

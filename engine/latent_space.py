@@ -5,9 +5,10 @@ A method that descends a loss moves `coordinates`; which numbers these are, is d
 
 - ``w+``: the change of each layer's w by itself (Pan et al., "Drag Your GAN", section 3.2).
 - ``w``: one change for all layers.
-- ``principal``: the change of each layer's w in standard deviations along the principal components
-  of W, `w_l = w0_l + sum_j c_lj sigma_j u_j`.  What no random image has, cannot be reached.
-- ``principal-w``: the same, but one change for all layers.
+- ``principal``: standard deviations along the principal components of W, one change for all
+  layers and a smaller one for each, `w_l = w0_l + sum_j (c_0j + s c_lj) sigma_j u_j`.  What no
+  random image has, cannot be reached, and layers that need not disagree do not: images from a
+  single w are what the generator was trained to make.
 
 In each of them coordinates of zero are the start itself, to the bit.
 """
@@ -21,25 +22,28 @@ from stylegan2 import Generator
 
 from .principal import principal_components
 
+LOOSENESS = 0.3
+"""How far a layer's w goes its own way in the space ``principal``, as a share of the common way."""
+
 
 class LatentSpace:
     """The free coordinates of one drag, zero at its start."""
 
-    def __init__(self, start: Tensor, layers: int, rows: int, basis: Tensor | None = None) -> None:
+    def __init__(self, start: Tensor, mixing: Tensor, basis: Tensor | None = None) -> None:
         """Begin at the start.
 
         Args:
             start: `num_ws x w_dim` float32.
-            layers: how many of its first rows may change.
-            rows: `layers`, or 1 for one change that all of them share.
+            mixing: `L x rows`, how much each of the first L layers takes of each row of
+                coordinates.
             basis: `K x w_dim`, what one unit of each coordinate adds to a w, or None for the
                 entries of w themselves.
         """
         self._start = start
-        self._layers = layers
+        self._mixing = mixing
         self._basis = basis
         width = start.shape[1] if basis is None else len(basis)
-        self._coordinates = start.new_zeros(rows, width).requires_grad_()
+        self._coordinates = start.new_zeros(mixing.shape[1], width).requires_grad_()
         self._unit = 1.0
         if basis is not None:
             self._unit = float((basis.square().sum() / start.shape[1]).sqrt())
@@ -60,19 +64,12 @@ class LatentSpace:
     def latent(self) -> Tensor:
         """The latent now, `num_ws x w_dim`, with gradient to the coordinates."""
         change = self.change_of_w(self._coordinates)
-        return torch.cat([self._start[: self._layers] + change, self._start[self._layers :]])
+        layers = len(change)
+        return torch.cat([self._start[:layers] + change, self._start[layers:]])
 
     def change_of_w(self, change: Tensor) -> Tensor:
-        """What a change of the coordinates, `rows x K`, does to each w: `rows x w_dim`."""
-        return change if self._basis is None else change @ self._basis
-
-    def mahalanobis(self) -> Tensor:
-        """Squared Mahalanobis distance of a layer's w from where it began, mean over the layers.
-
-        A scalar with gradient to the coordinates; true in the principal spaces only, where the
-        coordinates are whitened.
-        """
-        return self._coordinates.square().sum(dim=1).mean()
+        """What a change of the coordinates, `rows x K`, does to each layer's w: `L x w_dim`."""
+        return self._mixing @ (change if self._basis is None else change @ self._basis)
 
 
 def latent_space(name: str, generator: Generator, start: Tensor, layers: int) -> LatentSpace:
@@ -82,5 +79,11 @@ def latent_space(name: str, generator: Generator, start: Tensor, layers: int) ->
         start: `num_ws x w_dim` float32 on the generator's device.
         layers: how many of its first rows may change, at most `num_ws`.
     """
-    basis = principal_components(generator).scaled() if name.startswith("principal") else None
-    return LatentSpace(start, layers, 1 if name in ("w", "principal-w") else layers, basis)
+    together = start.new_ones(layers, 1)
+    each = torch.eye(layers, device=start.device)
+    if name == "w+":
+        return LatentSpace(start, each)
+    if name == "w":
+        return LatentSpace(start, together)
+    basis = principal_components(generator).scaled()
+    return LatentSpace(start, torch.cat([together, LOOSENESS * each], dim=1), basis)

@@ -20,9 +20,6 @@ from torch import Tensor
 
 from .feature_source import Windows
 
-_SQUARE_FLOOR = 1e-12
-"""Keeps the gradient of a root finite where nothing differs."""
-
 
 def disc_offsets(radius: float) -> Tensor:
     """The whole-pixel offsets `Q x 2` of the closed disc of a radius >= 0; the centre is in it."""
@@ -50,9 +47,7 @@ def steps_to_targets(handles: Tensor, targets: Tensor, step_length: float | Tens
     return steps
 
 
-def motion_supervision(
-    windows: Windows, handles: Tensor, steps: Tensor, offsets: Tensor, norm: str = "l1"
-) -> Tensor:
+def motion_supervision(windows: Windows, handles: Tensor, steps: Tensor, offsets: Tensor) -> Tensor:
     """The loss, a scalar with gradient to the windows' values.
 
     Args:
@@ -60,16 +55,9 @@ def motion_supervision(
         handles: `P x 2` feature positions, fractional.
         steps: `P x 2`, `d_i`.
         offsets: `Q x 2` from `disc_offsets`.
-        norm: of the difference at each place, over its channels: ``l1`` for the mean absolute,
-            ``l2`` for the root of the mean square.
     """
     here = (handles[:, None] + offsets).detach()
     there = here + steps[:, None].detach()
     content = windows.sample(here).detach()
-    difference = windows.sample(there) - content
-    if norm == "l2":
-        sizes = (difference.square().mean(dim=2) + _SQUARE_FLOOR).sqrt()
-    else:
-        sizes = difference.abs().mean(dim=2)
     # One mean for each handle, then their sum: a handle counts the same among one or among ten.
-    return sizes.mean(dim=1).sum()
+    return (windows.sample(there) - content).abs().mean(dim=(1, 2)).sum()

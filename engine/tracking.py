@@ -23,9 +23,6 @@ from .feature_source import FeatureGrid, Windows
 _FINER = ((1.0, 0.25), (0.2, 0.05))
 """Half-width and spacing, in feature pixels, of the searches around the best so far."""
 
-_RENEWAL = 0.1
-"""The part of an updated reference that each step takes from the features where it was found."""
-
 
 def square_offsets(half_width: float, spacing: float) -> Tensor:
     """Offsets `Q x 2` of a closed square grid around 0, the nearest first."""
@@ -37,7 +34,11 @@ def square_offsets(half_width: float, spacing: float) -> Tensor:
 
 
 class PointTracker:
-    """Follows handles by their initial features, or by an exponential average from these on."""
+    """Follows handles by the features around them.
+
+    Attributes:
+        references: `P x Q x C` float32, what is looked for now.
+    """
 
     def __init__(
         self,
@@ -45,23 +46,24 @@ class PointTracker:
         grid: FeatureGrid,
         r2: float,
         *,
-        subpixel: bool = True,
-        updated: bool = False,
+        patch: Tensor | None = None,
+        renewal: float = 0.0,
     ) -> None:
         """Remember what to look for.
 
         Args:
-            references: `P x C` float32, each handle's feature at the start of the drag.
+            references: `P x Q x C` float32, the features at each handle at the start of the drag.
+            patch: `Q x 2`, at which offsets from the handle they are; None for the handle alone.
             r2: half-width of the search window, feature pixels, its edge included.
-            subpixel: whether to refine what the search with a pixel's spacing has found.
-            updated: whether the reference follows what has been found, `_RENEWAL` of it a step.
+            renewal: the part of the references that each step takes from where it has found them:
+                0 to look for the start's features, as published, 1 for those of the step before.
         """
-        self._references = references.detach()[:, None]
+        self.references = references.detach()
+        self._patch = references.new_zeros(1, 2) if patch is None else patch
         self._grid = grid
         self._r2 = r2
-        self._updated = updated
-        finer = _FINER if subpixel else ()
-        levels = [(r2, min(1.0, r2)), *(level for level in finer if level[0] <= r2)]
+        self._renewal = renewal
+        levels = [(r2, min(1.0, r2)), *(level for level in _FINER if level[0] <= r2)]
         self._levels = [square_offsets(*level).to(references.device) for level in levels]
 
     @torch.no_grad()
@@ -69,7 +71,7 @@ class PointTracker:
         """Find the handles again.
 
         Args:
-            windows: around `handles`, reaching `r2` beyond them.
+            windows: around `handles`, reaching `r2` and the patch beyond them.
             handles: `P x 2` feature positions where they were last.
 
         Returns:
@@ -80,9 +82,16 @@ class PointTracker:
         for offsets in self._levels:
             candidates = torch.clamp(found[:, None] + offsets, lowest, highest)
             candidates = self._grid.clamp(candidates)
-            costs = (windows.sample(candidates) - self._references).abs().sum(dim=2)
-            best = costs.argmin(dim=1)
+            best = self._costs(windows, candidates).argmin(dim=1)
             found = candidates.gather(1, best[:, None, None].expand(-1, 1, 2))[:, 0]
-        if self._updated:
-            self._references = self._references.lerp(windows.sample(found[:, None]), _RENEWAL)
+        if self._renewal:
+            here = windows.sample(found[:, None] + self._patch)
+            self.references = self.references.lerp(here, self._renewal)
         return found
+
+    def _costs(self, windows: Windows, candidates: Tensor) -> Tensor:
+        """How far the features at `P x K x 2` candidates are from the references: `P x K`."""
+        places = candidates[:, :, None] + self._patch
+        found = windows.sample(places.flatten(1, 2)).reshape(*places.shape[:3], -1)
+        costs: Tensor = (found - self.references[:, None]).abs().sum(dim=(2, 3))
+        return costs

@@ -17,19 +17,15 @@ class DragSettings:
     "the usual block".
     """
 
-    method: str = "draggan"
-    latent_space: str = "w+"
+    method: str = "linearised"
+    latent_space: str = "principal"
     num_layers: int = 6
     feature_resolution: int = 0
     r1: float = 3.0
-    r2: float = 3.0
+    r2: float = 1.5
+    tracking_radius: float = 3.0
     step_length: float = 1.0
     step_size: float = 2e-3
-    step_schedule: str = "constant"
-    supervision_norm: str = "l1"
-    tracking: str = "initial"
-    subpixel: bool = True
-    mahalanobis_weight: float = 0.0
     sub_motion_loss: float = 0.3
     sub_motion_distance: float = 3.0
     linear_reach: float = 3.0

@@ -18,6 +18,7 @@ from stylegan2 import Generator
 
 from ..drag_options import DragOptions
 from ..feature_source import FeatureSource, Windows
+from ..supervision import disc_offsets
 from ..tracking import PointTracker
 
 
@@ -78,17 +79,19 @@ class DragMethod(Protocol):
         ...
 
 
-def track_from(problem: DragProblem, windows: Windows) -> PointTracker:
+def track_from(problem: DragProblem, windows: Windows, renewal: float) -> PointTracker:
     """A tracker of what is at the handles at the start of a drag, as its options want it.
 
     Args:
         windows: of the start, around the handles.
+        renewal: see `PointTracker`.
     """
     options = problem.options
+    patch = disc_offsets(options.tracking_radius).to(problem.handles.device)
     return PointTracker(
-        windows.sample(problem.handles[:, None])[:, 0],
+        windows.sample(problem.handles[:, None] + patch),
         problem.source.grid,
         options.r2,
-        subpixel=options.subpixel,
-        updated=options.tracking == "updated",
+        patch=patch,
+        renewal=renewal,
     )

@@ -27,8 +27,9 @@ class DragGan:
         self._problem = problem
         self._descent = Descent(problem)
         self._offsets = disc_offsets(options.r1).to(problem.start.device)
-        # The search window, and from its edge the disc and the step; one more to interpolate.
-        self._radius = math.ceil(options.r2 + options.r1 + options.step_length) + 1
+        # The search window, and from its edge a disc and the step; one more to interpolate.
+        reach = max(options.r1 + options.step_length, options.tracking_radius)
+        self._radius = math.ceil(options.r2 + reach) + 1
         self._handles = problem.handles
         self._tracker: PointTracker | None = None
         self._loss: Tensor | None = None
@@ -40,12 +41,10 @@ class DragGan:
         view = problem.source.observe(latent, self._handles, self._radius)
         windows = view.windows
         if self._tracker is None:
-            self._tracker = track_from(problem, windows)
+            self._tracker = track_from(problem, windows, renewal=0.0)
         self._handles = self._tracker.track(windows, self._handles)
         steps = steps_to_targets(self._handles, problem.targets, options.step_length)
-        loss = motion_supervision(
-            windows, self._handles, steps, self._offsets, options.supervision_norm
-        )
+        loss = motion_supervision(windows, self._handles, steps, self._offsets)
         self._loss = loss + self._descent.restraint(view)
         settled = torch.ones((), dtype=torch.bool, device=latent.device)
         return Look(
@@ -59,5 +58,5 @@ class DragGan:
     def update(self) -> None:
         """Descend the loss of the last look."""
         assert self._loss is not None, "look comes before update"
-        self._descent.step(self._loss, self._handles)
+        self._descent.step(self._loss)
         self._loss = None

@@ -90,7 +90,7 @@ class FreeDrag:
     def update(self) -> None:
         """Bring the features at the search points nearer to the templates."""
         assert self._loss is not None, "look comes before update"
-        self._descent.step(self._loss, self._handles)
+        self._descent.step(self._loss)
         self._steps = self._steps + 1
         self._loss = None
 

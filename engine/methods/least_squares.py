@@ -16,15 +16,15 @@ _LEAST_DAMPING = 1e-8
 
 
 class NormalEquations:
-    """Those of `|J x - d|^2 + mu |x + r c|^2 + s |x + c|^2`, for the smallest x.
+    """Those of `|J x - d|^2 + mu |x + r c|^2`, for the smallest x.
 
     The change x should make the displacements d.  With a small damping `mu` it is the least one
-    that does; r of what `c` has changed so far is taken back as far as no displacement needs it;
-    and `s` holds all of it back.
+    that does, and r of what `c` has changed so far is taken back, as far as no displacement needs
+    it.
     """
 
     def __init__(
-        self, jacobian: Tensor, so_far: Tensor, *, damping: float, taken_back: float, held: float
+        self, jacobian: Tensor, so_far: Tensor, *, damping: float, taken_back: float
     ) -> None:
         """Take what does not depend on d.
 
@@ -33,23 +33,20 @@ class NormalEquations:
             so_far: `N`, c.
             damping: mu, as a share of the mean of the diagonal of `J J^T`.
             taken_back: r, 0 to 1.
-            held: s, in the square of the unit of d.
         """
         self._jacobian = jacobian
         gram = jacobian @ jacobian.T
         diagonal = gram.diagonal()
-        least = damping * diagonal.mean() + _LEAST_DAMPING
-        self._damping = least + held
+        self._damping = damping * diagonal.mean() + _LEAST_DAMPING
         self._damped = gram + torch.diag_embed(self._damping.expand_as(diagonal))
-        # Both terms in c are one: |x + back|^2, weighted with the sum of their weights.
-        self._back = (taken_back * least + held) / self._damping * so_far
+        self._back = taken_back * so_far
 
     def apply(self, change: Tensor) -> Tensor:
-        """`(J^T J + mu + s) x`, for x of `N`."""
+        """`(J^T J + mu) x`, for x of `N`."""
         return self._jacobian.T @ (self._jacobian @ change) + self._damping * change
 
     def solve(self, right: Tensor) -> Tensor:
-        """`(J^T J + mu + s)^-1 b` for b of `N`, by Woodbury's identity."""
+        """`(J^T J + mu)^-1 b` for b of `N`, by Woodbury's identity."""
         inner = _solve(self._damped, self._jacobian @ right)
         return (right - self._jacobian.T @ inner) / self._damping
 

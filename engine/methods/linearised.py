@@ -9,15 +9,18 @@ dozen, and what need not change hardly does.
 
 A linearisation holds near where it was made.  How far a step may go is therefore limited, in
 feature pixels for the handles and in the spread of W for the latent; both limits grow while steps
-bring the handles nearer and are cut when one does not.  When next to nothing is left of them the
-method says that it is exhausted.
+bring the handles nearer.  A step that does not is taken back, and tried again with the limits cut.
+When next to nothing is left of them the method says that it is exhausted.
 
-Handles are found again by tracking, around where the step should have brought them.
+Handles are found again by tracking, around where the step should have brought them, and by what was
+there after the step before: steps are few, so that little drifts, and in a few large steps a place
+changes its looks too much to be known by the first ones.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -35,20 +38,22 @@ _DAMPING = 1e-2
 _RETURN = 0.1
 """The part of the change so far that each step takes back, as far as no handle needs it: without,
 the small errors of all steps would add up to an image that has wandered off."""
-_IMPROVED = 0.98
-"""A step has brought the handles nearer if their mean square distance is below this part of the
-least so far."""
+_LEAST_GAIN = 0.05
+"""A step has brought the handles nearer if their root mean square distance is below the least so
+far by this part of the limit, or of that distance itself where it is shorter: of what the step
+could bring, so that a short step of a long way counts as well."""
 _LIMIT_GROWTH = 1.5
 _LIMIT_CUT = 0.5
+_WELL_WITHIN = 0.3
+"""The part of the tolerance within which a drag does not go on for the sake of accuracy."""
 _EXHAUSTED = 1 / 20
 """The part of the reach at which it is not worth going on."""
 _LARGEST_CHANGE = 0.5
 """How far a step of the full reach may move any layer's w, in units of W's spread: a handle on a
 flat place, which nothing moves, would ask for any change."""
-_HOLD = 5.0
+_HOLD = 1.25
 """Square feature pixels off their ways that handles are kept, all together, for a mean square
-change of the fixed area by the features' own spread, or for one standard deviation away from the
-start, at weights of 1."""
+change of the fixed area by the features' own spread, at a mask weight of 1."""
 _MASK_PASSES = 3
 """On the built-in model any number of them brings less than a hundredth more than three."""
 _PROBE = 3e-4
@@ -57,6 +62,40 @@ the kinks of the network's activations are seen; less far, and the rounding of i
 _MARGIN = 2
 """Feature pixels that the windows reach beyond the search and the disc: one for the gradient, one
 to interpolate."""
+
+
+@dataclass(frozen=True)
+class _Base:
+    """A latent that steps start from, and what is known there.
+
+    Attributes:
+        coordinates: `rows x K` float32.
+        handles: `P x 2` feature positions.
+        references: `P x Q x C` float32, the features that the handles are found by from there.
+        jacobian: `2 P x N` float32.
+        difference: of the fixed area from the start, if there is one.
+    """
+
+    coordinates: Tensor
+    handles: Tensor
+    references: Tensor
+    jacobian: Tensor
+    difference: Tensor | None
+
+    def unless(self, improved: Tensor, best: _Base | None) -> _Base:
+        """This one if it has improved, else the best so far; decided on the device."""
+        if best is None:
+            return self
+        difference = self.difference
+        if difference is not None and best.difference is not None:
+            difference = torch.where(improved, difference, best.difference)
+        return _Base(
+            torch.where(improved, self.coordinates, best.coordinates),
+            torch.where(improved, self.handles, best.handles),
+            torch.where(improved, self.references, best.references),
+            torch.where(improved, self.jacobian, best.jacobian),
+            difference,
+        )
 
 
 class Linearised:
@@ -68,15 +107,17 @@ class Linearised:
         self._space = latent_space(options.latent_space, problem.generator, start, problem.layers)
         self._spread_of_w = principal_components(problem.generator).spread()
         self._offsets = disc_offsets(options.r1).to(start.device)
-        self._radius = math.ceil(options.r2 + options.r1) + _MARGIN
+        self._radius = math.ceil(options.r2 + max(options.r1, options.tracking_radius)) + _MARGIN
         share = max(problem.source.grid.feature_size) / USUAL_FEATURE_RESOLUTION
         self._reach = options.linear_reach * share
         self._limit = start.new_full((), self._reach)
         self._least_error = start.new_full((), math.inf)
+        self._improved = torch.ones((), dtype=torch.bool, device=start.device)
         self._handles = self._expected = problem.handles
         self._tracker: PointTracker | None = None
         self._spread: Tensor | None = None
         self._view: FeatureView | None = None
+        self._best: _Base | None = None
 
     def look(self) -> Look:
         """Find the handles where the last step should have brought them; see `DragMethod.look`."""
@@ -84,50 +125,66 @@ class Linearised:
         latent = self._space.latent()
         view = problem.source.observe(latent, self._expected, self._radius)
         if self._tracker is None:
-            self._tracker = track_from(problem, view.windows)
+            self._tracker = track_from(problem, view.windows, renewal=1.0)
             self._spread = view.spread().detach()
         self._handles = self._tracker.track(view.windows, self._expected)
         error = (problem.targets - self._handles).square().sum(dim=1).mean()
         self._judge(error)
         self._view = view
-        exhausted = self._limit < _EXHAUSTED * self._reach
         return Look(
             latent=latent.detach(),
             handles=self._handles,
             loss=error,
-            settled=torch.ones_like(exhausted),
-            exhausted=exhausted,
+            settled=self._is_settled(),
+            exhausted=self._limit < _EXHAUSTED * self._reach,
         )
+
+    def _is_settled(self) -> Tensor:
+        """Whether another step is not worth it: well within the tolerance, or no longer nearing."""
+        problem = self._problem
+        to_image = problem.source.grid.to_image
+        ways_px = to_image(problem.targets) - to_image(self._handles)
+        is_near: Tensor = ways_px.norm(dim=1).max() <= _WELL_WITHIN * problem.options.tolerance_px
+        return is_near | ~self._improved
 
     def _judge(self, error: Tensor) -> None:
         """Set the limit of the next step by what the last one has brought."""
         grown = (self._limit * _LIMIT_GROWTH).clamp(max=self._reach)
-        improved = error < _IMPROVED * self._least_error
-        self._limit = torch.where(improved, grown, self._limit * _LIMIT_CUT)
+        least = self._least_error.sqrt()
+        self._improved = error.sqrt() < least - _LEAST_GAIN * torch.minimum(self._limit, least)
+        self._limit = torch.where(self._improved, grown, self._limit * _LIMIT_CUT)
         self._least_error = torch.minimum(error, self._least_error)
 
     def update(self) -> None:
-        """The least step that brings every handle nearer to its target."""
-        assert self._view is not None, "look comes before update"
-        options, coordinates = self._problem.options, self._space.coordinates
+        """The least step from the best latent so far that brings every handle nearer."""
+        assert self._view is not None and self._tracker is not None, "look comes before update"
+        coordinates = self._space.coordinates
         jacobian = motion_jacobian(self._view.windows, self._handles, self._offsets, coordinates)
-        wanted = steps_to_targets(self._handles, self._problem.targets, self._limit).flatten()
         difference = self._view.fixed_difference()
         with torch.no_grad():
-            normal = NormalEquations(
+            base = _Base(
+                coordinates.clone(),
+                self._handles,
+                self._tracker.references,
                 jacobian,
-                coordinates.flatten(),
+                None if difference is None else difference.detach(),
+            )
+            self._best = base = base.unless(self._improved, self._best)
+            self._tracker.references = base.references
+            wanted = steps_to_targets(base.handles, self._problem.targets, self._limit).flatten()
+            normal = NormalEquations(
+                base.jacobian,
+                base.coordinates.flatten(),
                 damping=_DAMPING,
                 taken_back=_RETURN,
-                held=_HOLD * options.mahalanobis_weight / len(coordinates),
             )
             change = normal.least_change(wanted)
             if difference is not None:
                 change = change + self._held_back(normal, change, difference)
             change = self._shortened(change)
-            moved = (jacobian @ change).reshape(-1, 2)
-            self._expected = self._problem.source.grid.clamp(self._handles + moved)
-            coordinates += change.reshape(coordinates.shape)
+            moved = (base.jacobian @ change).reshape(-1, 2)
+            self._expected = self._problem.source.grid.clamp(base.handles + moved)
+            coordinates.copy_(base.coordinates + change.reshape(coordinates.shape))
         self._view = None
 
     def _shortened(self, change: Tensor) -> Tensor:
@@ -140,7 +197,8 @@ class Linearised:
     def _held_back(self, normal: NormalEquations, change: Tensor, difference: Tensor) -> Tensor:
         """What the fixed area adds to a change, `N`: `weight |R + A x|^2` is to be least as well.
 
-        R is its difference from the start so far, A the derivative of that.  Conjugate gradients
+        R is its difference from the start so far, A the derivative of that, taken where the latent
+        is now, which after a step that is taken back is not quite the base.  Conjugate gradients
         need of A only its products: each pass is a forward pass (a finite difference) and a
         backward pass.
 
@@ -161,7 +219,8 @@ class Linearised:
             return normal.apply(direction) + back(self._fixed_change(difference, direction))
 
         # Without the fixed area nothing is left of the equations at their solution.
-        residue = -back(difference + self._fixed_change(difference, change))
+        assert self._best is not None and self._best.difference is not None
+        residue = -back(self._best.difference + self._fixed_change(difference, change))
         return conjugate_gradients(apply, normal.solve, residue, _MASK_PASSES)
 
     def _fixed_change(self, difference: Tensor, direction: Tensor) -> Tensor:

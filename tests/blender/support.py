@@ -141,6 +141,8 @@ def make_endless(plane: Any) -> None:
     drag = plane.draggan.drag
     drag.max_steps = drag.patience = 100000
     drag.tolerance_px = 0.05
+    # Least squares would see that it can do no better.
+    drag.method = "draggan"
 
 
 def is_module() -> bool:

@@ -35,7 +35,9 @@ ROOT = Path(__file__).resolve().parents[2]
 START = str(ROOT / "engine" / "__main__.py")
 TIMEOUT_S = 60.0
 
-ENDLESS = DragSettings(max_steps=3000, patience=0, tolerance_px=0.0, step_size=1e-6)
+ENDLESS = DragSettings(
+    method="draggan", max_steps=3000, patience=0, tolerance_px=0.0, step_size=1e-6
+)
 """A drag that goes on for seconds unless it is told to end."""
 
 
@@ -156,6 +158,6 @@ def drag_request(
         drag_id=5,
         latent=latent.astype("<f4").tobytes(),
         pairs=(Pair(handle_px=(12.5, 14.0), target_px=(17.0, 14.0)),),
-        settings=settings or DragSettings(max_steps=12, step_size=0.02),
+        settings=settings or DragSettings(method="draggan", max_steps=12, step_size=0.02),
         frames=FrameTarget(folder=str(folder), stem="drag", first_number=20),
     )

@@ -6,10 +6,24 @@ A real generator cannot tell where a point has gone; this one can, because it is
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from engine.drag import DragResult, drag
+from engine.drag_options import DragOptions
+
+START = np.zeros((4, 8), dtype=np.float32)
+HANDLES = np.array([[10.0, 20.0], [20.0, 30.0]], dtype=np.float32)
+MOVE = np.array([6.0, -5.0], dtype=np.float32)
+"""A drag of `ShiftGenerator`, in image pixels: the same way for both handles."""
+
+QUICK = DragOptions(
+    method="draggan", latent_space="w+", num_layers=2, step_size=0.01, max_steps=100, patience=30
+)
 
 
 class Waves:
@@ -61,3 +75,13 @@ class ShiftGenerator(nn.Module):
         """`1 x C x 24 x 16`."""
         self.calls += 1
         return self.waves.map(24, 16, self.shift_of(ws[0]))[None]
+
+
+def quick_options(**changes: object) -> DragOptions:
+    """`QUICK` with some changes."""
+    return replace(QUICK, **changes)
+
+
+def shift_drag(options: DragOptions = QUICK, **arguments: object) -> DragResult:
+    """Drag `HANDLES` by `MOVE`."""
+    return drag(ShiftGenerator(), START, HANDLES, HANDLES + MOVE, options, **arguments)

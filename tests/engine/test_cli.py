@@ -30,10 +30,10 @@ def _drag_arguments(checkpoint: Path, out: Path, *more: str) -> list[str]:
 
 def test_a_drag_writes_frames_track_and_sheet(checkpoint: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "out"
-    code = main(_drag_arguments(checkpoint, out, "--max-steps", "6", "--step-size", "0.02"))
+    code = main(_drag_arguments(checkpoint, out, "--max-steps", "6", "--linear-reach", "8"))
     assert code == 0
     track = Track.load(out / "track.npz")
-    assert track.options["max_steps"] == 6 and track.options["step_size"] == 0.02
+    assert track.options["max_steps"] == 6 and track.options["linear_reach"] == 8.0
     names = {path.name for path in out.iterdir()}
     frames = {f"drag_{number:04d}.png" for number in range(len(track) + 1)}
     assert names == frames | {"track.npz", "contact_sheet.png"}
@@ -59,9 +59,9 @@ def test_two_pairs_and_a_mask(checkpoint: Path, tmp_path: Path) -> None:
 
 def test_a_drag_by_another_method(checkpoint: Path, tmp_path: Path) -> None:
     arguments = _drag_arguments(checkpoint, tmp_path / "out", "--method", "freedrag")
-    assert main([*arguments, "--no-subpixel", "--max-steps", "1"]) == 0
+    assert main([*arguments, "--latent-space", "w", "--max-steps", "1"]) == 0
     options = Track.load(tmp_path / "out" / "track.npz").options
-    assert options["method"] == "freedrag" and options["subpixel"] is False
+    assert options["method"] == "freedrag" and options["latent_space"] == "w"
 
 
 def test_every_option_of_a_drag_can_be_given() -> None:
@@ -198,7 +198,7 @@ def test_an_interrupted_drag_is_code_130_without_a_traceback(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     arguments = _drag_arguments(checkpoint, tmp_path / "out", "--max-steps", "0")
-    arguments += ["--patience", "1000000", "--tolerance-px", "0"]
+    arguments += ["--patience", "1000000", "--tolerance-px", "0", "--method", "draggan"]
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "engine", *arguments],
         stdout=subprocess.PIPE,

@@ -8,8 +8,12 @@ from engine.drag import DragResult, DragStatus
 from engine.even_rows import even_rows
 
 
-def _result(handles_px: list[list[list[float]]], best_index: int = 0) -> DragResult:
-    """A drag with these handles; everything else rises with the row."""
+def _result(
+    handles_px: list[list[list[float]]],
+    best_index: int = 0,
+    distances_px: list[float] | None = None,
+) -> DragResult:
+    """A drag with these handles, nearer with every row; everything else rises with the row."""
     rows = len(handles_px)
     rising = np.arange(rows, dtype=np.float32)
     source = np.random.RandomState(0)
@@ -19,7 +23,7 @@ def _result(handles_px: list[list[list[float]]], best_index: int = 0) -> DragRes
         latents=source.randn(rows, 4, 3).astype(np.float32),
         num_layers=2,
         handles_px=np.array(handles_px, dtype=np.float32),
-        distances_px=10 - rising,
+        distances_px=np.array(distances_px or 10 - rising, dtype=np.float32),
         losses=rising / 3,
         best_index=best_index,
         steps=7,
@@ -62,3 +66,31 @@ def test_what_is_no_row_is_kept() -> None:
     even = even_rows(_result([[[0, 0]], [[30, 0]]]), 64)
     assert (even.status, even.reason, even.steps, even.seconds) == ("stalled", "why", 7, 2.5)
     assert even.num_layers == 2
+
+
+def test_steps_that_led_away_are_left_out_with_the_ways_to_them_and_back() -> None:
+    handles = [[[0, 0]], [[1, 0]], [[9, 9]], [[7, 7]], [[1.5, 0]], [[8, 0]], [[2, 0]]]
+    result = _result(handles, best_index=6, distances_px=[5, 4, 8, 7, 3.5, 3.5, 3])
+    even = even_rows(result, 1000)  # 3.9 px: nothing need be put between
+    # Row 3 is nearer than the one before, but not than row 1; row 5 is as near as row 4.
+    kept = [0, 1, 4, 6]
+    assert np.array_equal(even.latents, result.latents[kept])
+    assert np.array_equal(even.handles_px, result.handles_px[kept])
+    assert even.distances_px.tolist() == [5, 4, 3.5, 3]
+    assert np.array_equal(even.losses, result.losses[kept])
+    assert even.best_index == 3 and even.steps == 7
+
+
+def test_the_last_row_stays_even_if_it_led_away_and_rows_lead_to_it() -> None:
+    result = _result([[[0, 0]], [[1, 0]], [[2, 0]]], best_index=1, distances_px=[5, 3, 4])
+    even = even_rows(result, 128)  # half a pixel
+    assert even.handles_px[:, 0, 0].tolist() == [0, 0.5, 1, 1.5, 2]
+    assert np.array_equal(even.latents[[0, 2, 4]], result.latents)
+    assert even.best_index == 2
+
+
+def test_a_best_row_that_is_left_out_leaves_the_nearest_as_the_best() -> None:
+    # The second row is the best on average, but its farthest handle is farther than before.
+    handles = [[[0, 0], [0, 0]], [[1, 0], [0, 0]], [[1, 0], [0, 1]]]
+    even = even_rows(_result(handles, best_index=1, distances_px=[3, 3.5, 2]), 1000)
+    assert even.distances_px.tolist() == [3, 2] and even.best_index == 1

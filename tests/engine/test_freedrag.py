@@ -23,7 +23,11 @@ SPREAD = math.sqrt((SIZE**2 - 1) / 12)
 """The standard deviation of 0 .. 31."""
 
 OPTIONS = DragOptions(
-    method="freedrag", sub_motion_loss=1 / SPREAD, sub_motion_distance=8.0, tolerance_px=0.5
+    method="freedrag",
+    latent_space="w+",
+    sub_motion_loss=1 / SPREAD,
+    sub_motion_distance=8.0,
+    tolerance_px=0.5,
 )
 
 

@@ -27,7 +27,6 @@ def _drag(generator: Generator, latent: np.ndarray, method: str, steps: int) -> 
     options = DragOptions(
         method=method,
         latent_space="principal",
-        step_schedule="distance",
         max_steps=steps,
         patience=0,
         tolerance_px=0.0,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from engine.drag_options import LATENT_SPACES
-from engine.latent_space import LatentSpace, latent_space
+from engine.latent_space import LOOSENESS, latent_space
 from engine.principal import principal_components
 from stylegan2 import Generator
 
@@ -21,14 +21,16 @@ def test_coordinates_of_zero_are_the_start_to_the_bit(generator: Generator, name
     assert torch.equal(latent_space(name, generator, start, 4).latent(), start)
 
 
-@pytest.mark.parametrize("name", LATENT_SPACES)
-def test_a_unit_is_how_far_an_entry_of_w_moves(generator: Generator, name: str) -> None:
+@pytest.mark.parametrize(("name", "common_rows"), [("w+", 4), ("w", 1), ("principal", 1)])
+def test_a_unit_is_how_far_an_entry_of_w_moves(
+    generator: Generator, name: str, common_rows: int
+) -> None:
     start = _start(generator)
     space = latent_space(name, generator, start, 4)
     source = torch.Generator().manual_seed(9)
     with torch.no_grad():
         signs = torch.randint(0, 2, space.coordinates.shape, generator=source) * 2.0 - 1
-        space.coordinates.copy_(signs / space.unit)
+        space.coordinates[:common_rows] = signs[:common_rows] / space.unit
     moved = space.latent() - start
     assert moved[:4].square().mean().sqrt().item() == pytest.approx(1.0, rel=1e-4)
     assert not moved[4:].any()
@@ -40,17 +42,31 @@ def test_principal_coordinates_are_standard_deviations_along_the_components(
     start = _start(generator)
     components = principal_components(generator)
     space = latent_space("principal", generator, start, 3)
+    assert space.coordinates.shape == (1 + 3, len(components.sigmas))
     with torch.no_grad():
-        space.coordinates[1, 2] = 0.5
+        space.coordinates[0, 2] = 0.5  # of all layers
+        space.coordinates[1 + 1, 4] = 2.0  # of the second one alone
     change = space.latent() - start
-    expected = 0.5 * components.sigmas[2] * components.directions[2]
-    assert torch.allclose(change[1], expected, atol=1e-6)
-    assert not change[[0, 2, 3]].any()
+    together = 0.5 * components.sigmas[2] * components.directions[2]
+    alone = LOOSENESS * 2.0 * components.sigmas[4] * components.directions[4]
+    assert torch.allclose(
+        change[:3], torch.stack([together, together + alone, together]), atol=1e-6
+    )
+    assert not change[3:].any()
 
 
-def test_the_mahalanobis_distance_by_hand() -> None:
-    space = LatentSpace(torch.zeros(4, 3), 2, 2, torch.tensor([[1.0, 0, 0], [0, 5.0, 0]]))
-    with torch.no_grad():
-        space.coordinates.copy_(torch.tensor([[3.0, 0.0], [1.0, 2.0]]))
-    assert space.mahalanobis().item() == pytest.approx((9 + 1 + 4) / 2)
-    assert space.latent()[0].tolist() == [3, 0, 0] and space.latent()[1].tolist() == [1, 10, 0]
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("w+", 1.0), ("w", 0.0), ("principal", LOOSENESS**2 / (1 + LOOSENESS**2))],
+)
+def test_how_far_a_layer_that_is_pulled_goes_its_own_way(
+    generator: Generator, name: str, expected: float
+) -> None:
+    start = _start(generator)
+    space = latent_space(name, generator, start, 4)
+    way = principal_components(generator).scaled()[0]
+    (pull,) = torch.autograd.grad((space.latent()[1] * way).sum(), space.coordinates)
+    change = space.change_of_w(pull)
+    assert change[1].any()
+    own = (change[1] - change[0]).norm() / change[1].norm()
+    assert own.item() == pytest.approx(expected, abs=1e-4)

@@ -59,25 +59,3 @@ def test_a_step_of_zero_pulls_at_nothing() -> None:
     loss.backward()
     assert loss.item() == 0
     assert features.grad.abs().max().item() == 0
-
-
-def test_the_l2_norm_weighs_the_channels_by_how_far_they_are_off() -> None:
-    features = torch.zeros(2, 9, 9)
-    features[:, :, 5:] = torch.tensor([3.0, 4.0])[:, None, None]
-    features.requires_grad_()
-    handle = torch.tensor([[4.0, 4.0]])
-    loss = motion_supervision(
-        cut_windows(features, handle, 3), handle, torch.tensor([[1.0, 0.0]]), disc_offsets(0), "l2"
-    )
-    loss.backward()
-    assert loss.item() == pytest.approx((25 / 2) ** 0.5)
-    gradient = features.grad[:, 4, 5]
-    assert (gradient[1] / gradient[0]).item() == pytest.approx(4 / 3)
-
-
-def test_the_l2_norm_of_nothing_has_a_finite_gradient() -> None:
-    features = torch.ones(4, 9, 9, requires_grad=True)
-    handle = torch.tensor([[4.0, 4.0]])
-    windows = cut_windows(features, handle, 4)
-    motion_supervision(windows, handle, torch.ones(1, 2), disc_offsets(2), "l2").backward()
-    assert features.grad.abs().max().item() == 0

@@ -15,30 +15,33 @@ from engine.drag import DragStatus, drag
 from engine.drag_options import DragOptions
 from engine.models import model_path, sample_latent
 from engine.render import render_images
-from stylegan2 import load_generator
+from stylegan2 import Generator, load_generator
 
 from .client import ROOT
 
-NOSE = np.array([[0.5, 0.578]])
+NOSE = np.array([[0.499, 0.595]])
 """In the average image (truncation 0), where the head looks at us; of its width and height."""
 
 
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return load_generator(model_path("suzanne"))
+
+
 @pytest.mark.parametrize(
-    ("method", "space"),
+    ("method", "space", "way"),
     [
-        ("draggan", "w+"),
-        ("freedrag", "w+"),
-        ("linearised", "w+"),
-        ("linearised", "w"),
-        ("linearised", "principal"),
-        ("linearised", "principal-w"),
+        ("linearised", "principal", -0.125),
+        ("linearised", "principal", 0.125),
+        ("linearised", "w+", -0.125),
+        ("linearised", "w", 0.125),
+        ("draggan", "w+", 0.08),
+        ("freedrag", "w+", -0.08),
     ],
 )
-@pytest.mark.parametrize("way", [-0.125, 0.125])
 def test_the_head_follows_its_nose_and_the_background_stays(
-    way: float, method: str, space: str
+    generator: Generator, method: str, space: str, way: float
 ) -> None:
-    generator = load_generator(model_path("suzanne"))
     _, _, size = generator.img_shape
     latent = sample_latent(generator, 0, 0.0)
     options = DragOptions(method=method, latent_space=space)
@@ -49,8 +52,8 @@ def test_the_head_follows_its_nose_and_the_background_stays(
     edge = round(size * 0.05)
     border = np.ones((size, size), dtype=bool)
     border[edge:-edge, edge:-edge] = False
-    assert np.abs(after - before)[border].mean() < 3
-    assert np.linalg.norm(_way_of_nose(before, after) - way_px) <= 0.05 * size
+    assert np.abs(after - before)[border].mean() < 1
+    assert np.linalg.norm(_way_of_nose(before, after) - way_px) <= 0.025 * size
 
 
 def _way_of_nose(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -71,21 +74,20 @@ def _way_of_nose(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", [0, 2])
-def test_a_handle_on_the_plain_background_ends_soon_and_the_image_stays(seed: int) -> None:
-    generator = load_generator(model_path("suzanne"))
+def test_a_handle_on_the_plain_background_ends_soon_and_the_image_stays(
+    generator: Generator, seed: int
+) -> None:
     _, _, size = generator.img_shape
     corner_px = np.array([[0.05, 0.05]]) * size
     latent = sample_latent(generator, seed, 0.7)
-    options = DragOptions(method="linearised")
-    result = drag(generator, latent, corner_px, corner_px + 0.14 * size, options)
+    result = drag(generator, latent, corner_px, corner_px + 0.14 * size, DragOptions())
     assert result.status is DragStatus.STALLED and "no nearer" in result.reason
     assert result.steps <= 8
     before, after = render_images(generator, torch.from_numpy(result.latents[[0, -1]])).astype(int)
-    assert np.abs(after - before).mean() < 12
+    assert np.abs(after - before).mean() < 15
 
 
-def test_least_squares_keep_the_fixed_area_as_it_is() -> None:
-    generator = load_generator(model_path("suzanne"))
+def test_least_squares_keep_the_fixed_area_as_it_is(generator: Generator) -> None:
     _, _, size = generator.img_shape
     chin_px = np.array([[0.5, 0.7]]) * size
     mask = np.zeros((size, size), dtype=np.uint8)
@@ -93,12 +95,12 @@ def test_least_squares_keep_the_fixed_area_as_it_is() -> None:
     latent = sample_latent(generator, 1, 0.7)
     changes = []
     for weight in (0.0, 20.0):
-        options = DragOptions(method="linearised", mask_weight=weight)
+        options = DragOptions(mask_weight=weight)
         result = drag(generator, latent, chin_px, chin_px + 0.05 * size, options, mask=mask)
         assert result.status is DragStatus.REACHED, result.reason
         ends = render_images(generator, torch.from_numpy(result.latents[[0, -1]])).astype(int)
         changes.append(np.abs(ends[1] - ends[0])[: size // 2].mean())
-    assert changes[1] < 0.3 * changes[0]
+    assert changes[1] < 0.2 * changes[0]
 
 
 def test_the_benchmark_measures_it() -> None:

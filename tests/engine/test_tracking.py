@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from engine.feature_source import FeatureGrid, cut_windows
+from engine.supervision import disc_offsets
 from engine.tracking import PointTracker, square_offsets
 
 from .synthetic import Waves
@@ -13,13 +14,16 @@ SIZE = 40
 GRID = FeatureGrid((SIZE, SIZE), (SIZE, SIZE))
 
 
-def _tracker(features: torch.Tensor, handles: torch.Tensor, r2: float = 3.0) -> PointTracker:
-    references = cut_windows(features, handles, 2).sample(handles[:, None])[:, 0]
-    return PointTracker(references, GRID, r2)
+def _tracker(
+    features: torch.Tensor, handles: torch.Tensor, r2: float = 3.0, radius: float = 0.0
+) -> PointTracker:
+    patch = disc_offsets(radius)
+    references = cut_windows(features, handles, 6).sample(handles[:, None] + patch)
+    return PointTracker(references, GRID, r2, patch=patch)
 
 
 def _track(tracker: PointTracker, features: torch.Tensor, handles: torch.Tensor) -> torch.Tensor:
-    return tracker.track(cut_windows(features, handles, 6), handles)
+    return tracker.track(cut_windows(features, handles, 9), handles)
 
 
 def test_the_search_square_is_closed_and_begins_at_its_centre() -> None:
@@ -40,14 +44,15 @@ def test_with_unchanged_features_a_handle_stays_where_it_is(fraction: float) -> 
     assert torch.equal(found, handles)
 
 
+@pytest.mark.parametrize("radius", [0.0, 3.0])
 @pytest.mark.parametrize("fraction", [0.0, 0.3, 0.5])
 @pytest.mark.parametrize("shift", [(0.37, -0.81), (-1.5, 0.5), (2.62, 2.1), (0.05, 0.0)])
 def test_translated_features_are_followed_below_a_tenth_of_a_pixel(
-    fraction: float, shift: tuple[float, float]
+    fraction: float, shift: tuple[float, float], radius: float
 ) -> None:
     waves = Waves()
     handles = torch.tensor([[12.0, 20.0], [25.0, 9.0], [18.0, 30.0]]) + fraction
-    tracker = _tracker(waves.map(SIZE, SIZE, torch.zeros(2)), handles)
+    tracker = _tracker(waves.map(SIZE, SIZE, torch.zeros(2)), handles, radius=radius)
     moved = waves.map(SIZE, SIZE, torch.tensor(shift))
     found = _track(tracker, moved, handles)
     assert (found - handles - torch.tensor(shift)).abs().max().item() < 0.1
@@ -80,10 +85,11 @@ def test_a_handle_on_a_flat_place_does_not_wander() -> None:
     assert torch.equal(_track(_tracker(flat, handles), flat, handles), handles)
 
 
-def test_a_handle_near_the_border_stays_on_the_map() -> None:
+@pytest.mark.parametrize("radius", [0.0, 3.0])
+def test_a_handle_near_the_border_stays_on_the_map(radius: float) -> None:
     waves = Waves()
     handles = torch.tensor([[0.4, 38.0]])
-    tracker = _tracker(waves.map(SIZE, SIZE, torch.zeros(2)), handles)
+    tracker = _tracker(waves.map(SIZE, SIZE, torch.zeros(2)), handles, radius=radius)
     found = _track(tracker, waves.map(SIZE, SIZE, torch.tensor([-2.5, 3.0])), handles)
     assert -0.5 <= found[0, 0].item() <= SIZE - 0.5
     assert -0.5 <= found[0, 1].item() <= SIZE - 0.5
@@ -97,22 +103,24 @@ def test_a_search_window_below_a_pixel_works() -> None:
     assert (found - handles).tolist()[0] == pytest.approx([0.3, -0.2], abs=0.1)
 
 
-def test_without_refinement_a_handle_goes_by_whole_pixels() -> None:
-    waves = Waves()
-    handles = torch.tensor([[12.3, 20.6]])
-    features = waves.map(SIZE, SIZE, torch.zeros(2))
-    references = cut_windows(features, handles, 2).sample(handles[:, None])[:, 0]
-    tracker = PointTracker(references, GRID, 3.0, subpixel=False)
-    found = _track(tracker, waves.map(SIZE, SIZE, torch.tensor([1.7, -0.9])), handles)
-    assert (found - handles).tolist()[0] == pytest.approx([2.0, -1.0], abs=1e-5)
+def test_of_places_that_look_alike_the_one_with_the_same_surroundings_is_found() -> None:
+    handles = torch.tensor([[12.0, 20.0]])
+    features = torch.zeros(2, SIZE, SIZE)
+    features[0, 20, 12] = features[1, 22, 12] = 1
+    moved = torch.zeros(2, SIZE, SIZE)
+    moved[0, 20, 13] = 1  # near, with nothing beside it
+    moved[0, 20, 15] = moved[1, 22, 15] = 1  # what the handle was on
+    for radius, expected_x in ((0.0, 13.0), (2.0, 15.0)):
+        found = _track(_tracker(features, handles, radius=radius), moved, handles)
+        assert found.tolist() == [[expected_x, 20.0]]
 
 
-@pytest.mark.parametrize(("updated", "expected_x"), [(True, 12.0), (False, 14.0)])
-def test_an_updated_reference_follows_what_changes_slowly(updated: bool, expected_x: float) -> None:
+@pytest.mark.parametrize(("renewal", "expected_x"), [(0.0, 14.0), (1.0, 12.0)])
+def test_renewed_references_follow_what_changes_slowly(renewal: float, expected_x: float) -> None:
     handles = torch.tensor([[12.0, 20.0]])
     old, new = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     features = torch.zeros(2, SIZE, SIZE)
-    tracker = PointTracker(old[None], GRID, 3.0, subpixel=False, updated=updated)
+    tracker = PointTracker(old[None, None], GRID, 3.0, renewal=renewal)
     # What is at the handle turns bit by bit into something else; then its old look comes up again,
     # two pixels to the right.
     for share in torch.linspace(0, 1, 60):
@@ -120,3 +128,18 @@ def test_an_updated_reference_follows_what_changes_slowly(updated: bool, expecte
         _track(tracker, features, handles)
     features[:, 20, 14] = old
     assert _track(tracker, features, handles).tolist() == [[expected_x, 20.0]]
+
+
+def test_a_reference_is_renewed_with_what_was_found_and_not_with_what_the_handle_was_on() -> None:
+    waves = Waves()
+    handles = torch.tensor([[12.0, 20.0]])
+    patch = disc_offsets(2.0)
+    features = waves.map(SIZE, SIZE, torch.zeros(2))
+    references = cut_windows(features, handles, 6).sample(handles[:, None] + patch)
+    tracker = PointTracker(references, GRID, 3.0, patch=patch, renewal=1.0)
+    shift = torch.tensor([2.25, -1.5])
+    moved = waves.map(SIZE, SIZE, shift)
+    found = _track(tracker, moved, handles)
+    # Seen twice, the same image says the same, wherever the search begins.
+    assert torch.allclose(_track(tracker, moved, handles + 0.5), found, atol=0.06)
+    assert (found - handles - shift).abs().max().item() < 0.1
