@@ -108,14 +108,9 @@ def _add_drag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _add_option(options: argparse._ArgumentGroup, name: str, default: object) -> None:
-    """One field of `DragOptions`; a yes or no is said as `--name` or `--no-name`."""
+    """One field of `DragOptions`: text or a number."""
     flag = "--" + name.replace("_", "-")
     help_text = _OPTION_HELP[name]
-    if isinstance(default, bool):
-        options.add_argument(
-            flag, action=argparse.BooleanOptionalAction, default=default, help=help_text
-        )
-        return
     kind = type(default)
     options.add_argument(
         flag, type=kind, default=default, metavar=kind.__name__.upper(), help=help_text

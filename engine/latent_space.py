@@ -55,7 +55,7 @@ class LatentSpace:
 
     @property
     def unit(self) -> float:
-        """How far an entry of w moves, root mean square, if every coordinate moves by one.
+        """How far an entry of w moves, root mean square, if each entry of one row moves by one.
 
         A step size divided by this means the same in each space.
         """

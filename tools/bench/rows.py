@@ -23,7 +23,7 @@ from stylegan2 import Generator
 from .reference import ReferenceOptions, drag_literally
 from .sources import fingerprint
 
-Value = int | float | str | bool
+Value = int | float | str
 
 _HERE = __name__.rpartition(".")[0]
 
@@ -153,10 +153,6 @@ def _typed(option: str, value: str) -> Value:
     """A value in the type of the option's default."""
     defaults = {item.name: item.default for item in dataclasses.fields(DragOptions)}
     default = defaults.get(option)
-    if isinstance(default, bool):
-        if value not in ("true", "false"):
-            raise ValueError(f"{option} must be true or false, not {value!r}")
-        return value == "true"
     if isinstance(default, int | float):
         return type(default)(value)
     return value
