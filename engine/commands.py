@@ -75,7 +75,7 @@ def _drag(parsed: argparse.Namespace) -> None:
         names.path(number).unlink()
         number += 1
     track.save(parsed.out / "track.npz")
-    before_after_sheet(track, frames, parsed.out / "contact_sheet.png")
+    before_after_sheet(track, frames, parsed.out / "contact_sheet.png", names.first_number)
     per_step = result.seconds / max(1, result.steps)
     verdict = "" if result.status is DragStatus.REACHED else "not reached: "
     print(f"{verdict}{result.reason} ({result.seconds:.1f} s, {per_step:.3f} s a step)")

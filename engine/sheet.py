@@ -35,13 +35,14 @@ def sheet_rows(track: Track, count: int = 5) -> list[int]:
 
 
 def before_after_sheet(
-    track: Track, frames: Sequence[ByteArray], path: Path, count: int = 5
+    track: Track, frames: Sequence[ByteArray], path: Path, first_number: int, count: int = 5
 ) -> None:
     """Draw the contact sheet of a track and write it as a PNG.
 
     Args:
         frames: one `H x W x 3` uint8 for each row of the track.
         path: the file to write.
+        first_number: of the first frame, as in the files' names.
         count: how many pictures at most.
 
     Raises:
@@ -50,7 +51,9 @@ def before_after_sheet(
     """
     if len(frames) != len(track):
         raise ValueError(f"a track of {len(track)} rows needs as many frames, not {len(frames)}")
-    pictures = [_picture(track, frames[row], row) for row in sheet_rows(track, count)]
+    pictures = [
+        _picture(track, frames[row], row, first_number + row) for row in sheet_rows(track, count)
+    ]
     width, height = pictures[0].size
     sheet = Image.new(
         "RGB", (len(pictures) * (width + _GAP) + _GAP, height + 2 * _GAP), _BACKGROUND
@@ -62,8 +65,8 @@ def before_after_sheet(
     write_bytes_atomically(path, encoded.getvalue())
 
 
-def _picture(track: Track, frame: ByteArray, row: int) -> Image.Image:
-    """One enlarged frame with its points and its number, as in the files' names."""
+def _picture(track: Track, frame: ByteArray, row: int, number: int) -> Image.Image:
+    """One enlarged frame with its points and its number."""
     image = Image.fromarray(frame)
     longest = max(image.size)
     if longest < _LEAST_SIDE:
@@ -84,6 +87,6 @@ def _picture(track: Track, frame: ByteArray, row: int) -> Image.Image:
         draw.ellipse(ring, outline=TARGET_COLOUR, width=max(2, round(radius / 2)))
         disc = (hx - radius, hy - radius, hx + radius, hy + radius)
         draw.ellipse(disc, fill=HANDLE_COLOUR, outline=_OUTLINE)
-    text = f"frame {row + 1}"
+    text = f"frame {number}"
     draw.text((8, 5), text, fill=_OUTLINE, stroke_width=2, stroke_fill=0, font_size=_TEXT_SIZE)
     return image

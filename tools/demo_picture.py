@@ -23,7 +23,7 @@ def main(folder: Path, picture: Path) -> None:
     # The first file is the hold before the sequence.
     files = sorted(folder.glob("*.png"))[1:]
     frames = [np.asarray(Image.open(path).convert("RGB")) for path in files]
-    before_after_sheet(track, frames, picture)
+    before_after_sheet(track, frames, picture, int(files[0].stem.rpartition("_")[2]))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stylegan2 import Generator, GeneratorConfig
+from stylegan2 import Generator
+from tests.tiny_generator import tiny_generator
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -16,9 +17,5 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def generator() -> Generator:
-    """32 px, at most 16 channels, z and w of 16."""
-    torch.manual_seed(7)
-    config = GeneratorConfig.standard(
-        32, channel_base=512, channel_max=16, z_dim=16, w_dim=16, mapping_layers=2
-    )
-    return Generator(config).freeze()
+    """See `tiny_generator`."""
+    return tiny_generator()

@@ -49,8 +49,7 @@ def pair() -> Pair:
     images = np.zeros((2, SIZE, SIZE, 3), dtype=np.uint8)
     images[1] = 255
     points = np.full((2, len(LANDMARKS), 2), 20.0, dtype=np.float32)
-    colours = np.zeros(6, dtype=np.float32)
-    return Pair(0, (1, 2), np.zeros((2, 8, 4), dtype=np.float32), images, points, colours)
+    return Pair(0, (1, 2), np.zeros((2, 8, 4), dtype=np.float32), images, points)
 
 
 def test_distances_are_in_pixels_of_an_image_of_128(pair: Pair) -> None:

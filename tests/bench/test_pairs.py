@@ -84,8 +84,8 @@ def test_an_image_counts_only_if_all_landmarks_are_seen_sure_and_inside() -> Non
 def pair_with(places: np.ndarray, index: int = 0) -> Pair:
     points = np.repeat(places[:, None], COUNT, axis=1).astype(np.float32)
     images = np.zeros((2, 64, 64, 3), dtype=np.uint8)
-    latents, colours = np.zeros((2, 8, 4), dtype=np.float32), np.zeros(6, dtype=np.float32)
-    return Pair(index, (0, 1), latents, images, points, colours)
+    latents = np.zeros((2, 8, 4), dtype=np.float32)
+    return Pair(index, (0, 1), latents, images, points)
 
 
 def test_a_masked_drag_goes_a_fixed_way_towards_the_other_image() -> None:

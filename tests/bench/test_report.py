@@ -77,10 +77,10 @@ def test_tables_line_up() -> None:
 
 @pytest.fixture
 def pair() -> Pair:
-    latents, colours = np.zeros((2, 8, 4), dtype=np.float32), np.zeros(6, dtype=np.float32)
+    latents = np.zeros((2, 8, 4), dtype=np.float32)
     images = np.zeros((2, 64, 64, 3), dtype=np.uint8)
     points = np.full((2, len(LANDMARKS), 2), 32.0, dtype=np.float32)
-    return Pair(0, (200_004, 200_005), latents, images, points, colours)
+    return Pair(0, (200_004, 200_005), latents, images, points)
 
 
 def test_the_document_has_every_setting_row_and_column(pair: Pair) -> None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from engine.models import sample_latent
-from stylegan2 import Generator, GeneratorConfig, save_generator
+from stylegan2 import Generator, save_generator
+from tests.tiny_generator import tiny_generator
 
 
 @pytest.fixture(autouse=True)
@@ -20,12 +21,8 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def generator() -> Generator:
-    """32 px, at most 16 channels, z and w of 16."""
-    torch.manual_seed(7)
-    config = GeneratorConfig.standard(
-        32, channel_base=512, channel_max=16, z_dim=16, w_dim=16, mapping_layers=2
-    )
-    return Generator(config).freeze()
+    """See `tiny_generator`."""
+    return tiny_generator()
 
 
 @pytest.fixture(scope="session")

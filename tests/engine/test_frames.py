@@ -160,7 +160,7 @@ def test_a_sheet_shows_handles_and_targets_where_they_are(
 ) -> None:
     frames = list(render_frames(generator, track.latents()))
     path = tmp_path / "sheet.png"
-    before_after_sheet(track, frames, path, count=2)
+    before_after_sheet(track, frames, path, 1, count=2)
     sheet = _pixels(path)
     assert sheet.shape == (256 + 16, 2 * 256 + 24, 3)
     first, last = sheet[8:264, 8:264], sheet[8:264, 272:528]
@@ -176,4 +176,4 @@ def test_a_sheet_shows_handles_and_targets_where_they_are(
 
 def test_a_sheet_wants_a_frame_for_every_row(track: Track, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="as many frames"):
-        before_after_sheet(track, [_image(0)] * 99, tmp_path / "sheet.png")
+        before_after_sheet(track, [_image(0)] * 99, tmp_path / "sheet.png", 1)

@@ -64,7 +64,6 @@ class Pair:
         latents: `2 x num_ws x w_dim` float32, of A and of B.
         images: `2 x H x W x 3` uint8.
         points_px: `2 x L x 2` float32, image pixels, where the detector sees the landmarks.
-        colours: `6` float32, of image A.
     """
 
     index: int
@@ -72,7 +71,6 @@ class Pair:
     latents: FloatArray
     images: ByteArray
     points_px: FloatArray
-    colours: FloatArray
 
 
 @dataclass(frozen=True)
@@ -124,10 +122,8 @@ def _all_pairs(generator: Generator, detector: Detector, first_seed: int) -> Ite
         for a in range(0, _AT_ONCE, 2):
             both = slice(a, a + 2)
             if fit[both].all():
-                points, colours = found.points_px[both], found.colours[a]
-                yield Pair(
-                    number, (seeds[a], seeds[a + 1]), latents[both], images[both], points, colours
-                )
+                points = found.points_px[both]
+                yield Pair(number, (seeds[a], seeds[a + 1]), latents[both], images[both], points)
                 number += 1
 
 

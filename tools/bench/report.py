@@ -164,7 +164,8 @@ def _conditions(model_sha256: str) -> str:
 | machine | {cpu_name()}, {os.cpu_count()} cores, {platform.system()} |
 | versions | Python {platform.python_version()}, PyTorch {torch.__version__} |
 | model | `suzanne.safetensors`, SHA-256 {model_sha256[:16]}… |
-| a drag | one CPU thread, float32; seconds are those of a machine that also did other work |
+| a drag | one CPU thread, float32; seconds are those of a machine that also did other work, and \
+a row that was measured again alone, after a change, has them from a later run than the others |
 
 `python3 dev.py bench drag --row 'mine:step_size=0.01'` measures another setting of the engine on
 the pairs for choosing, and `--help` says the rest."""

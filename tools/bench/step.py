@@ -2,8 +2,10 @@
 """`step`: how long a drag step takes, and how much memory it needs, on this machine.
 
 Each row is measured in a process of its own, so that one row's memory does not count for the next;
-this file starts itself again for that.  Times are medians over the steps of one drag of two points,
-after two steps that warm up; memory is the whole process's peak, Python and torch included.
+this file starts itself again for that.  The step is one of motion supervision, a forward and a
+backward pass; a step of least squares has two backward passes for each point.  Times are medians
+over the steps of one drag of two points, after two steps that warm up; memory is the whole
+process's peak, Python and torch included.
 
     python dev.py bench step [--quick] [--json FILE] [--threads N] [--device NAME]
 """
@@ -70,7 +72,14 @@ def measure(name: str, steps: int, device_name: str, threads: int) -> Measuremen
     height, width = generator.img_shape[1:]
     handles = np.array([[0.35, 0.4], [0.6, 0.65]]) * [width, height]
     # Targets that are not reached within the steps: every step does the whole work.
-    options = DragOptions(max_steps=steps + _WARM_UP, patience=0, tolerance_px=0.0, step_size=1e-4)
+    options = DragOptions(
+        method="draggan",
+        latent_space="w+",
+        max_steps=steps + _WARM_UP,
+        patience=0,
+        tolerance_px=0.0,
+        step_size=1e-4,
+    )
     times: list[float] = []
     started = time.perf_counter()
     drag(

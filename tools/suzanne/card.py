@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from engine.models import model_path
+from engine.models import model_path, sample_latent
 from engine.principal import PrincipalComponents, principal_components
 from stylegan2 import Generator, load_generator
 from tools.suzanne.dataset import Pictures, load_pictures
@@ -113,17 +113,12 @@ def main() -> None:
     _, held_out = load_pictures(options.data, options.held_out)
     truth = FactorMap(generator)
     components = principal_components(generator)
-    seeds = torch.from_numpy(
-        np.concatenate(
-            [np.random.RandomState(s).randn(1, generator.z_dim) for s in range(2 * _COLUMNS)]
-        )
-    ).float()
-    renders = held_out.batch(torch.arange(2 * _COLUMNS), generator.img_shape[1])
+    renders = held_out.batch(torch.arange(_COLUMNS), generator.img_shape[1])
     twins = images_of(generator, truth.latents(renders.factors)[:, 0])
-    from_seeds = images_of(generator, generator.mapping(seeds)[:, 0])
+    seeds = np.stack([sample_latent(generator, seed, 1.0)[0] for seed in range(_COLUMNS)])
+    from_seeds = images_of(generator, torch.from_numpy(seeds))
     lines = interpolations(generator, 100, 17)
-    rows = [renders.images[:_COLUMNS], twins[:_COLUMNS], from_seeds[:_COLUMNS]]
-    save_sheet(torch.stack(rows), options.out / "seeds.jpg")
+    save_sheet(torch.stack([renders.images, twins, from_seeds]), options.out / "seeds.jpg")
     save_sheet(lines[:5, ::2], options.out / "interpolations.jpg")
     save_sheet(principal_walks(generator, components, 10), options.out / "directions.jpg")
     lengths = path_lengths(generator, components)

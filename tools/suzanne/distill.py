@@ -132,12 +132,12 @@ def path_lengths(generator: Generator, directions: Tensor) -> Tensor:
     squares = torch.zeros(count)
     for _ in range(_PATH_SAMPLES):
         centre = torch.rand(count) * 2.0 - 1.0
-        for sign_pair in (_PATH_STEP * torch.eye(count)).split(8):
-            ends = torch.cat([centre + sign_pair, centre - sign_pair])
+        for offsets in (_PATH_STEP * torch.eye(count)).split(8):
+            ends = torch.cat([centre + offsets, centre - offsets])
             ws = (ends @ directions)[:, None].expand(-1, generator.num_ws, -1)
             after, before = generator.synthesis(ws, "none").chunk(2)
             change = (after - before) / (2.0 * _PATH_STEP)
-            squares += sign_pair.sign().t() @ change.square().mean(dim=(1, 2, 3))
+            squares += offsets.sign().t() @ change.square().mean(dim=(1, 2, 3))
     return (squares / _PATH_SAMPLES).sqrt()
 
 

@@ -186,7 +186,7 @@ class SuzanneScene:
     def _store_rest_places(self) -> None:
         """Where each vertex is before any shape key, mirrored to one side: what markings follow."""
         attribute = self._head.data.attributes.new("rest", "FLOAT_VECTOR", "POINT")
-        rest = self._coordinates * [1.0, 1.0, 1.0]
+        rest = self._coordinates.copy()
         rest[:, 0] = np.abs(rest[:, 0])
         attribute.data.foreach_set("vector", rest.astype(np.float32).ravel())
 

@@ -52,7 +52,7 @@ class Stage:
     @property
     def batch_size(self) -> int:
         """Pictures a step; small pictures are cheap, and many of them steady the pose."""
-        return {4: 32, 8: 32, 16: 32, 32: 16, 64: 16}.get(self.resolution, 8)
+        return 32 if self.resolution <= 16 else 16 if self.resolution <= 64 else 8
 
 
 def parse_stage(text: str) -> Stage:
