@@ -24,12 +24,15 @@ from functools import cache
 from typing import Any
 
 from .errors import LocalProtocolError, RemoteProtocolError
-from .messages import ALL_MESSAGES, Message
+from .messages import MESSAGES, Message
+from .timeline import TIMELINE_MESSAGES
 
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
 #: What a peer may send before its token is proven: a hello is about 150 bytes.
 MAX_UNPROVEN_BYTES = 1024
+
+ALL_MESSAGES = (*MESSAGES, *TIMELINE_MESSAGES)
 
 _PREFIX = struct.Struct(">II")
 _CLASSES = {message.kind: message for message in ALL_MESSAGES}

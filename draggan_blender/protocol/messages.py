@@ -15,7 +15,7 @@ Rules that hold for all of them:
 In order: the connection itself, parts of requests, requests, events, endings.
 
 ``PROTOCOL_VERSION`` rises with every change of a message or of what one means:
-1: first version.
+1: first version. 2: edits on the timeline; parts of a track can be rendered.
 """
 
 from __future__ import annotations
@@ -28,14 +28,19 @@ from typing import ClassVar
 from .errors import LocalProtocolError
 from .settings import DragSettings
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 Point = tuple[float, float]
 
 _FILE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
-def _require(condition: bool, text: str) -> None:
+def require(condition: bool, text: str) -> None:
+    """Hold a message to what its class promises.
+
+    Raises:
+        LocalProtocolError: it does not hold; ``text`` says what.
+    """
     if not condition:
         raise LocalProtocolError(text)
 
@@ -54,7 +59,7 @@ class Request(Message):
     request_id: int
 
     def __post_init__(self) -> None:
-        _require(self.request_id > 0, f"request_id must be positive, not {self.request_id}")
+        require(self.request_id > 0, f"request_id must be positive, not {self.request_id}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +126,7 @@ class Pair:
 
     def __post_init__(self) -> None:
         for value in (*self.handle_px, *self.target_px):
-            _require(math.isfinite(value), f"a point must be finite, not {value}")
+            require(math.isfinite(value), f"a point must be finite, not {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +142,9 @@ class FrameTarget:
     first_number: int
 
     def __post_init__(self) -> None:
-        _require(bool(_FILE_STEM.fullmatch(self.stem)), f"not a plain file name: {self.stem!r}")
-        _require(self.first_number >= 1, f"first_number must be 1 or more: {self.first_number}")
-        _require(bool(self.folder), "the folder of a sequence must not be empty")
+        require(bool(_FILE_STEM.fullmatch(self.stem)), f"not a plain file name: {self.stem!r}")
+        require(self.first_number >= 1, f"first_number must be 1 or more: {self.first_number}")
+        require(bool(self.folder), "the folder of a sequence must not be empty")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +177,7 @@ class Sample(ModelRequest):
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)
-        _require(0 <= self.seed < 2**32, f"a seed is in 0 to 4294967295, not {self.seed}")
+        require(0 <= self.seed < 2**32, f"a seed is in 0 to 4294967295, not {self.seed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,16 +199,28 @@ class Drag(ModelRequest):
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)
-        _require(bool(self.pairs), "a drag needs at least one pair of points")
+        require(bool(self.pairs), "a drag needs at least one pair of points")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderTrack(ModelRequest):
-    """Render every frame of a track (the bytes of a ``track.npz``) again, without solving."""
+    """Render frames of a track (the bytes of a ``track.npz``) again, without solving.
+
+    ``frames.first_number`` is that of the track's row 0. ``row_count`` rows from ``first_row`` on
+    are rendered, all the rest where it is 0; with ``skip_existing`` those that have no file yet.
+    """
 
     kind: ClassVar[str] = "render_track"
     track: bytes
     frames: FrameTarget
+    first_row: int = 0
+    row_count: int = 0
+    skip_existing: bool = False
+
+    def __post_init__(self) -> None:
+        Request.__post_init__(self)
+        inside = self.first_row >= 0 and self.row_count >= 0
+        require(inside, f"no rows are {self.first_row} + {self.row_count}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,10 +304,10 @@ class Preview(Event):
     pixels: bytes
 
     def __post_init__(self) -> None:
-        _require(self.width > 0 and self.height > 0, "a preview has a width and a height")
+        require(self.width > 0 and self.height > 0, "a preview has a width and a height")
         expected = self.width * self.height * 16
         found = len(self.pixels)
-        _require(found == expected, f"a preview of {expected} bytes expected, {found} found")
+        require(found == expected, f"a preview of {expected} bytes expected, {found} found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,7 +344,7 @@ class DragFinished(Event):
 
     def __post_init__(self) -> None:
         found, row = len(self.handles_px), 8 * self.frame_count
-        _require(row > 0 < found and found % row == 0, f"{found} bytes are no rows of points")
+        require(row > 0 < found and found % row == 0, f"{found} bytes are no rows of points")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,7 +373,7 @@ class Cancelled(Ending):
     kind: ClassVar[str] = "cancelled"
 
 
-ALL_MESSAGES: tuple[type[Message], ...] = (
+MESSAGES: tuple[type[Message], ...] = (
     Hello,
     Welcome,
     Ready,

@@ -9,6 +9,9 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from draggan_blender.protocol import messages as m
+from draggan_blender.protocol import timeline
+from draggan_blender.protocol.codec import ALL_MESSAGES
+from draggan_blender.protocol.settings import DragSettings
 
 _INTS = (0, 1, -1, 2**31, 2**63, -(2**70))
 _FLOATS = (0.0, -0.0, 0.1, -1.5e300, 5e-324, 1 / 3, 1e22)
@@ -21,7 +24,12 @@ _PARTICULAR: dict[str, tuple[Any, ...]] = {
     "stem": ("a", "Suzanne_drag-2", "9" * 64),
     "first_number": (1, 2, 10**6),
     "folder": ("/tmp", "C:\\Users\\Ä b", "x"),
+    "latents": (b"\0\0\x80?", b"1234" * 100),
+    "first_row": (0, 1, 10**6),
+    "row_count": (0, 1, 10**6),
+    "smoothing": (0.0, 0.5, 1e3),
 }
+_NEVER_EMPTY = ("pairs", "handles_px")
 
 
 def _value(name: str, hint: Any, source: random.Random) -> Any:
@@ -41,7 +49,7 @@ def _value(name: str, hint: Any, source: random.Random) -> Any:
         return make(typing.cast("type[m.Message]", hint), source)
     inner = typing.get_args(hint)
     if inner[-1] is Ellipsis:
-        count = source.choice((1, 2, 5) if name == "pairs" else (0, 1, 5))
+        count = source.choice((1, 2, 5) if name in _NEVER_EMPTY else (0, 1, 5))
         inner = (inner[0],) * count
     return tuple(_value("", part, source) for part in inner)
 
@@ -53,13 +61,29 @@ def make(cls: type[m.Message], source: random.Random) -> m.Message:
     if cls is m.Preview:
         values["width"], values["height"] = source.choice(((1, 1), (3, 2), (16, 16)))
         values["pixels"] = source.randbytes(values["width"] * values["height"] * 16)
-    if cls is m.DragFinished:
+    if cls is timeline.Edit:
+        _sample_timeline(values, source)
+    if cls in (m.DragFinished, timeline.BakeFinished):
         values["frame_count"] = source.choice((1, 3))
         values["handles_px"] = source.randbytes(values["frame_count"] * 8 * source.choice((1, 5)))
     return cls(**values)
 
 
+def _sample_timeline(values: dict[str, Any], source: random.Random) -> None:
+    """Give an edit as many targets and truncations as it has frames, and spans in order."""
+    first, count = values["first_number"], source.choice((1, 2, 48))
+    values["targets_px"] = source.randbytes(8 * len(values["handles_px"]) * count)
+    values["truncation_psi"] = source.choice(((), tuple(source.random() for _ in range(count))))
+    values["settings"] = tuple(
+        timeline.SettingsFrom(number=first + 3 * index, settings=make(DragSettings, source))
+        for index in range(source.choice((1, 2)))
+    )
+    values["mask_spans"] = tuple(
+        timeline.MaskFrom(number=first + index, index=index) for index in range(2)
+    )
+
+
 def one_of_each(seed: int) -> list[m.Message]:
     """A valid message of every class."""
     source = random.Random(seed)
-    return [make(cls, source) for cls in m.ALL_MESSAGES]
+    return [make(cls, source) for cls in ALL_MESSAGES]
