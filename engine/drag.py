@@ -105,6 +105,9 @@ def drag(
     options: DragOptions,
     *,
     mask: ByteArray | None = None,
+    origin: FloatArray | None = None,
+    least_steps: int = 0,
+    enough_px: float = 0.0,
     on_step: Callable[[DragStep], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> DragResult:
@@ -116,6 +119,12 @@ def drag(
         handles_px: `P x 2` float, image pixels, inside the image.
         targets_px: the same, one for each handle.
         mask: `H x W` uint8 of the image's size, 255 = may change, 0 = stays; None for no limits.
+        origin: the latent, as `latent`, of the image before a row of drags that this one goes on
+            with: the fixed area stays as it is there, and a method that takes back what no handle
+            needs goes back there.  None for the latent itself.
+        least_steps: so many are made, even if the handles are at their targets.
+        enough_px: a method that could bring the handles nearer than the tolerance need not, once
+            all are this near to their targets, image pixels.
         on_step: called with every step; what it raises ends the drag and is passed on.
         should_stop: asked once a step; True ends the drag where it is.
 
@@ -125,9 +134,20 @@ def drag(
     started = time.monotonic()
     handles, targets = check_points(generator, handles_px, targets_px)
     start = check_latent(generator, latent)
-    loop = _Loop(generator, start, handles, targets, options, check_mask(generator, mask))
+    before = start if origin is None else check_latent(generator, origin)
+    fixed = check_mask(generator, mask)
+    loop = _Loop(
+        *(generator, start, before, handles, targets, options, fixed),
+        least_steps=least_steps,
+        enough_px=enough_px,
+    )
     status, reason = loop.run(on_step, should_stop)
     return loop.result(status, reason, time.monotonic() - started)
+
+
+def tolerance_of(options: DragOptions, handles: int) -> float:
+    """How near to its target each of so many handles has arrived, image pixels."""
+    return options.tolerance_px * (MANY_FACTOR if handles > MANY_HANDLES else 1.0)
 
 
 class _Loop:
@@ -137,22 +157,26 @@ class _Loop:
         self,
         generator: Generator,
         start: Tensor,
+        origin: Tensor,
         handles_px: Tensor,
         targets_px: Tensor,
         options: DragOptions,
         fixed: Tensor | None,
+        *,
+        least_steps: int,
+        enough_px: float,
     ) -> None:
         try:
             block = feature_block(generator, options.feature_resolution)
         except ValueError as error:
             raise RequestError(f"feature_resolution: {error}") from None
         self._options = options
-        many = len(handles_px) > MANY_HANDLES
-        self._tolerance_px = options.tolerance_px * (MANY_FACTOR if many else 1.0)
+        self._least_steps = least_steps
+        self._tolerance_px = tolerance_of(options, len(handles_px))
         self._targets_px = targets_px
         layers = min(options.num_layers, generator.num_ws)
         fixed = fixed if options.mask_weight else None
-        source: FeatureSource = FullMapSource(generator, block, start, fixed)
+        source: FeatureSource = FullMapSource(generator, block, origin, fixed)
         self._grid = source.grid
         problem = DragProblem(
             generator=generator,
@@ -162,6 +186,8 @@ class _Loop:
             handles=self._grid.to_feature(handles_px),
             targets=self._grid.to_feature(targets_px),
             options=options,
+            origin=origin,
+            enough_px=enough_px,
         )
         self._method = METHODS[options.method](problem)
         self.record = _Record(start, layers)
@@ -183,8 +209,10 @@ class _Loop:
             ending = self._ending(step, should_stop)
             if ending is not None:
                 return ending
-            with torch.enable_grad():
-                self._method.update()
+            # Exhausted, and yet no ending: the method has gone back to the start.
+            if not self.record.exhausted:
+                with torch.enable_grad():
+                    self._method.update()
             step += 1
 
     @torch.no_grad()
@@ -205,15 +233,17 @@ class _Loop:
         self, step: int, should_stop: Callable[[], bool] | None
     ) -> tuple[DragStatus, str] | None:
         options, record = self._options, self.record
-        if record.settled and record.arrived_index(self._tolerance_px) is not None:
+        at_limit = bool(options.max_steps) and step >= options.max_steps
+        may_end = step >= self._least_steps and (record.settled or at_limit)
+        if may_end and record.arrived_index(self._tolerance_px) is not None:
             distance = f"within {self._tolerance_px:g} px of its target"
             return DragStatus.REACHED, f"every handle is {distance} after {step} steps"
         if should_stop is not None and should_stop():
             return DragStatus.STOPPED, f"stopped by request at step {step}"
-        if options.max_steps and step >= options.max_steps:
+        if at_limit:
             text = f"the limit of {options.max_steps} steps was met; {record.closest()}"
             return DragStatus.STEP_LIMIT, text
-        if record.exhausted:
+        if record.exhausted and not self._method.begin_anew():
             text = f"further steps bring the handles no nearer; {record.closest()}"
             return DragStatus.STALLED, text
         if options.patience and record.steps_without(_PROGRESS * self._tolerance_px) >= (

@@ -10,7 +10,9 @@ A method that descends a loss moves `coordinates`; which numbers these are, is d
   random image has, cannot be reached, and layers that need not disagree do not: images from a
   single w are what the generator was trained to make.
 
-In each of them coordinates of zero are the start itself, to the bit.
+In each of them coordinates of zero are the start itself, to the bit.  A drag that goes on from
+where another has ended also has an *origin*, the latent of the image before all of them; how far it
+has come from there is said in the same coordinates.
 """
 
 from __future__ import annotations
@@ -29,15 +31,22 @@ LOOSENESS = 0.3
 class LatentSpace:
     """The free coordinates of one drag, zero at its start."""
 
-    def __init__(self, start: Tensor, mixing: Tensor, basis: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        start: Tensor,
+        mixing: Tensor,
+        basis: Tensor | None = None,
+        origin: Tensor | None = None,
+    ) -> None:
         """Begin at the start.
 
         Args:
             start: `num_ws x w_dim` float32.
             mixing: `L x rows`, how much each of the first L layers takes of each row of
                 coordinates.
-            basis: `K x w_dim`, what one unit of each coordinate adds to a w, or None for the
-                entries of w themselves.
+            basis: `K x w_dim`, what one unit of each coordinate adds to a w, orthogonal to what the
+                others add, or None for the entries of w themselves.
+            origin: `num_ws x w_dim` float32, see `from_origin`; None for the start.
         """
         self._start = start
         self._mixing = mixing
@@ -47,11 +56,22 @@ class LatentSpace:
         self._unit = 1.0
         if basis is not None:
             self._unit = float((basis.square().sum() / start.shape[1]).sqrt())
+        self._before = torch.zeros_like(self._coordinates, requires_grad=False)
+        if origin is not None:
+            self._before = self._least_coordinates(start - origin)
 
     @property
     def coordinates(self) -> Tensor:
         """The leaf to optimise, `rows x K` float32; changed in place."""
         return self._coordinates
+
+    def from_origin(self, coordinates: Tensor) -> Tensor:
+        """Coordinates `rows x K`, which are counted from the start, counted from the origin.
+
+        Of all coordinates that stand for the way from the origin to the start, the least count;
+        what of it no coordinates stand for, is left out.
+        """
+        return self._before + coordinates
 
     @property
     def unit(self) -> float:
@@ -71,19 +91,35 @@ class LatentSpace:
         """What a change of the coordinates, `rows x K`, does to each layer's w: `L x w_dim`."""
         return self._mixing @ (change if self._basis is None else change @ self._basis)
 
+    def _least_coordinates(self, change: Tensor) -> Tensor:
+        """The least coordinates that come nearest to a change of the latent, `num_ws x w_dim`."""
+        # A matrix of a few numbers, which not every device can decompose.
+        mixing = torch.linalg.pinv(self._mixing.cpu()).to(change)
+        rows: Tensor = mixing @ change[: len(self._mixing)]
+        if self._basis is not None:
+            rows = rows @ self._basis.T / self._basis.square().sum(dim=1)
+        return rows
 
-def latent_space(name: str, generator: Generator, start: Tensor, layers: int) -> LatentSpace:
+
+def latent_space(
+    name: str,
+    generator: Generator,
+    start: Tensor,
+    layers: int,
+    origin: Tensor | None = None,
+) -> LatentSpace:
     """The space of a name of `drag_options.LATENT_SPACES`.
 
     Args:
         start: `num_ws x w_dim` float32 on the generator's device.
         layers: how many of its first rows may change, at most `num_ws`.
+        origin: as the start, see `LatentSpace`.
     """
     together = start.new_ones(layers, 1)
     each = torch.eye(layers, device=start.device)
     if name == "w+":
-        return LatentSpace(start, each)
+        return LatentSpace(start, each, origin=origin)
     if name == "w":
-        return LatentSpace(start, together)
+        return LatentSpace(start, together, origin=origin)
     basis = principal_components(generator).scaled()
-    return LatentSpace(start, torch.cat([together, LOOSENESS * each], dim=1), basis)
+    return LatentSpace(start, torch.cat([together, LOOSENESS * each], dim=1), basis, origin)

@@ -48,6 +48,8 @@ class PointTracker:
         *,
         patch: Tensor | None = None,
         renewal: float = 0.0,
+        memory: float = 0.0,
+        inertia: float = 0.0,
     ) -> None:
         """Remember what to look for.
 
@@ -57,12 +59,19 @@ class PointTracker:
             r2: half-width of the search window, feature pixels, its edge included.
             renewal: the part of the references that each step takes from where it has found them:
                 0 to look for the start's features, as published, 1 for those of the step before.
+            memory: the weight of the start's features beside the renewed ones.
+            inertia: by which part a place at `r2` from where the handle is expected must match
+                better than that place itself; less in between, with the square of the distance.
+                0 lets the best match win, as published.
         """
         self.references = references.detach()
         self._patch = references.new_zeros(1, 2) if patch is None else patch
         self._grid = grid
         self._r2 = r2
+        self._first = self.references
         self._renewal = renewal
+        self._memory = memory
+        self._inertia = inertia
         levels = [(r2, min(1.0, r2)), *(level for level in _FINER if level[0] <= r2)]
         self._levels = [square_offsets(*level).to(references.device) for level in levels]
 
@@ -72,7 +81,8 @@ class PointTracker:
 
         Args:
             windows: around `handles`, reaching `r2` and the patch beyond them.
-            handles: `P x 2` feature positions where they were last.
+            handles: `P x 2` feature positions where they are expected: where they were last, or
+                where a step should have brought them.
 
         Returns:
             `P x 2` feature positions, on the map and within `r2` in x and in y of `handles`.
@@ -82,7 +92,8 @@ class PointTracker:
         for offsets in self._levels:
             candidates = torch.clamp(found[:, None] + offsets, lowest, highest)
             candidates = self._grid.clamp(candidates)
-            best = self._costs(windows, candidates).argmin(dim=1)
+            ways = (candidates - handles[:, None]).square().sum(dim=2) / self._r2**2
+            best = (self._costs(windows, candidates) * (1 + self._inertia * ways)).argmin(dim=1)
             found = candidates.gather(1, best[:, None, None].expand(-1, 1, 2))[:, 0]
         if self._renewal:
             here = windows.sample(found[:, None] + self._patch)
@@ -94,4 +105,6 @@ class PointTracker:
         places = candidates[:, :, None] + self._patch
         found = windows.sample(places.flatten(1, 2)).reshape(*places.shape[:3], -1)
         costs: Tensor = (found - self.references[:, None]).abs().sum(dim=(2, 3))
+        if self._memory:
+            costs = costs + self._memory * (found - self._first[:, None]).abs().sum(dim=(2, 3))
         return costs

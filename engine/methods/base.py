@@ -32,6 +32,9 @@ class DragProblem:
         layers: how many of its first rows may change.
         handles: `P x 2` feature positions at the start.
         targets: `P x 2` feature positions.
+        origin: the latent of the image before a row of drags that this one goes on with, as
+            `start`; None for the start.
+        enough_px: handles this near to their targets, image pixels, need not come nearer.
     """
 
     generator: Generator
@@ -41,6 +44,8 @@ class DragProblem:
     handles: Tensor
     targets: Tensor
     options: DragOptions
+    origin: Tensor | None = None
+    enough_px: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +83,21 @@ class DragMethod(Protocol):
         """Move the latent, by what the last look has shown."""
         ...
 
+    def begin_anew(self) -> bool:
+        """Go back to the start and try in another way, when this one is exhausted.
 
-def track_from(problem: DragProblem, windows: Windows, renewal: float) -> PointTracker:
+        Returns:
+            Whether there is another way; if so, `look` sees the start next.
+        """
+        ...
+
+
+def track_from(problem: DragProblem, windows: Windows, **how: float) -> PointTracker:
     """A tracker of what is at the handles at the start of a drag, as its options want it.
 
     Args:
         windows: of the start, around the handles.
-        renewal: see `PointTracker`.
+        how: renewal, memory and inertia of a `PointTracker`.
     """
     options = problem.options
     patch = disc_offsets(options.tracking_radius).to(problem.handles.device)
@@ -93,5 +106,5 @@ def track_from(problem: DragProblem, windows: Windows, renewal: float) -> PointT
         problem.source.grid,
         options.r2,
         patch=patch,
-        renewal=renewal,
+        **how,
     )

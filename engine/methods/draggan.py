@@ -41,7 +41,7 @@ class DragGan:
         view = problem.source.observe(latent, self._handles, self._radius)
         windows = view.windows
         if self._tracker is None:
-            self._tracker = track_from(problem, windows, renewal=0.0)
+            self._tracker = track_from(problem, windows)
         self._handles = self._tracker.track(windows, self._handles)
         steps = steps_to_targets(self._handles, problem.targets, options.step_length)
         loss = motion_supervision(windows, self._handles, steps, self._offsets)
@@ -54,6 +54,10 @@ class DragGan:
             settled=settled,
             exhausted=~settled,
         )
+
+    def begin_anew(self) -> bool:
+        """There is no other way; see `DragMethod.begin_anew`."""
+        return False
 
     def update(self) -> None:
         """Descend the loss of the last look."""

@@ -87,6 +87,10 @@ class FreeDrag:
             exhausted=torch.zeros_like(self._settled),
         )
 
+    def begin_anew(self) -> bool:
+        """There is no other way; see `DragMethod.begin_anew`."""
+        return False
+
     def update(self) -> None:
         """Bring the features at the search points nearer to the templates."""
         assert self._loss is not None, "look comes before update"

@@ -10,21 +10,23 @@ dozen, and what need not change hardly does.
 A linearisation holds near where it was made.  How far a step may go is therefore limited, in
 feature pixels for the handles and in the spread of W for the latent; both limits grow while steps
 bring the handles nearer.  A step that does not is taken back, and tried again with the limits cut.
-When next to nothing is left of them the method says that it is exhausted.
+When next to nothing is left of them the method is exhausted: most often a handle's content was lost
+from sight.  It then begins anew, once, with wider discs to find the handles by.
 
 Handles are found again by tracking, around where the step should have brought them, and by what was
-there after the step before: steps are few, so that little drifts, and in a few large steps a place
-changes its looks too much to be known by the first ones.
+there after the step before as much as by what was there first: in a few large steps a place changes
+its looks too much to be known by the first ones alone.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ..drag_options import DragOptions
 from ..feature_source import USUAL_FEATURE_RESOLUTION, FeatureView
 from ..latent_space import latent_space
 from ..principal import principal_components
@@ -46,6 +48,11 @@ _LIMIT_GROWTH = 1.5
 _LIMIT_CUT = 0.5
 _WELL_WITHIN = 0.3
 """The part of the tolerance within which a drag does not go on for the sake of accuracy."""
+_MEMORY, _INERTIA = 1.0, 0.25
+"""Of the tracking: on an outline, or where a place has changed its looks, much is as like as the
+place itself, and the expected one is the best guess."""
+_WIDER = 5 / 3
+"""The tracking radius of a second attempt: what one size of disc loses, another often keeps."""
 _EXHAUSTED = 1 / 20
 """The part of the reach at which it is not worth going on."""
 _LARGEST_CHANGE = 0.5
@@ -98,26 +105,53 @@ class _Base:
         )
 
 
+def _radius_of(options: DragOptions) -> int:
+    """How far windows have to reach, feature pixels."""
+    return math.ceil(options.r2 + max(options.r1, options.tracking_radius)) + _MARGIN
+
+
 class Linearised:
     """One drag by least-squares steps."""
 
     def __init__(self, problem: DragProblem) -> None:
         options, start = problem.options, problem.start
         self._problem = problem
-        self._space = latent_space(options.latent_space, problem.generator, start, problem.layers)
+        self._space = latent_space(
+            options.latent_space, problem.generator, start, problem.layers, problem.origin
+        )
         self._spread_of_w = principal_components(problem.generator).spread()
         self._offsets = disc_offsets(options.r1).to(start.device)
-        self._radius = math.ceil(options.r2 + max(options.r1, options.tracking_radius)) + _MARGIN
+        self._radius = _radius_of(options)
         share = max(problem.source.grid.feature_size) / USUAL_FEATURE_RESOLUTION
         self._reach = options.linear_reach * share
+        self._is_second = False
+        self._spread: Tensor | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget all steps and stand at the start."""
+        start = self._problem.start
         self._limit = start.new_full((), self._reach)
         self._least_error = start.new_full((), math.inf)
         self._improved = torch.ones((), dtype=torch.bool, device=start.device)
-        self._handles = self._expected = problem.handles
+        self._handles = self._expected = self._problem.handles
         self._tracker: PointTracker | None = None
-        self._spread: Tensor | None = None
         self._view: FeatureView | None = None
         self._best: _Base | None = None
+
+    def begin_anew(self) -> bool:
+        """Try once more, with handles known by wider discs; see `DragMethod.begin_anew`."""
+        wider = _WIDER * self._problem.options.tracking_radius
+        if self._is_second or not wider:
+            return False
+        self._is_second = True
+        options = replace(self._problem.options, tracking_radius=wider)
+        self._problem = replace(self._problem, options=options)
+        self._radius = _radius_of(options)
+        with torch.no_grad():
+            self._space.coordinates.zero_()
+        self._begin()
+        return True
 
     def look(self) -> Look:
         """Find the handles where the last step should have brought them; see `DragMethod.look`."""
@@ -125,7 +159,9 @@ class Linearised:
         latent = self._space.latent()
         view = problem.source.observe(latent, self._expected, self._radius)
         if self._tracker is None:
-            self._tracker = track_from(problem, view.windows, renewal=1.0)
+            self._tracker = track_from(
+                problem, view.windows, renewal=1.0, memory=_MEMORY, inertia=_INERTIA
+            )
             self._spread = view.spread().detach()
         self._handles = self._tracker.track(view.windows, self._expected)
         error = (problem.targets - self._handles).square().sum(dim=1).mean()
@@ -144,7 +180,8 @@ class Linearised:
         problem = self._problem
         to_image = problem.source.grid.to_image
         ways_px = to_image(problem.targets) - to_image(self._handles)
-        is_near: Tensor = ways_px.norm(dim=1).max() <= _WELL_WITHIN * problem.options.tolerance_px
+        near_px = max(_WELL_WITHIN * problem.options.tolerance_px, problem.enough_px)
+        is_near: Tensor = ways_px.norm(dim=1).max() <= near_px
         return is_near | ~self._improved
 
     def _judge(self, error: Tensor) -> None:
@@ -174,7 +211,7 @@ class Linearised:
             wanted = steps_to_targets(base.handles, self._problem.targets, self._limit).flatten()
             normal = NormalEquations(
                 base.jacobian,
-                base.coordinates.flatten(),
+                self._space.from_origin(base.coordinates).flatten(),
                 damping=_DAMPING,
                 taken_back=_RETURN,
             )

@@ -223,3 +223,42 @@ def test_what_does_not_fit_is_refused(change: dict, part: str) -> None:
     with pytest.raises(RequestError) as caught:
         drag(ShiftGenerator(), options=QUICK, **arguments)
     assert part in str(caught.value)
+
+
+def test_handles_that_have_arrived_are_moved_if_a_step_is_wanted() -> None:
+    near = HANDLES + np.float32([0.2, 0.0])
+    options = quick_options(method="linearised")
+    none = drag(ShiftGenerator(), START, HANDLES, near, options)
+    one = drag(ShiftGenerator(), START, HANDLES, near, options, least_steps=1)
+    assert (none.steps, one.steps) == (0, 1)
+    assert one.status is DragStatus.REACHED
+    assert one.distances_px[-1] < none.distances_px[-1]
+
+
+def test_what_no_handle_needs_goes_back_to_the_origin() -> None:
+    astray = START.copy()
+    astray[:2, 5] = 0.5  # moves nothing
+    options = quick_options(method="linearised", latent_space="w+")
+    ends = [
+        drag(ShiftGenerator(), astray, HANDLES, HANDLES + MOVE, options, origin=origin).latents[-1]
+        for origin in (None, START)
+    ]
+    assert np.allclose(ends[0][:2, 5], 0.5)
+    assert (np.abs(ends[1][:2, 5]) < 0.5).all()
+
+
+def test_the_fixed_area_is_held_to_the_origin() -> None:
+    mask = np.full((48, 32), 255, dtype=np.uint8)
+    mask[24:] = 0
+    moved = START.copy()
+    moved[0, 0] = 0.1  # 2 px to the right
+    options = quick_options(method="linearised", mask_weight=50.0)
+    goal = HANDLES + np.float32([3.0, 0.0])
+    ways = []
+    for origin in (None, START):
+        result = drag(
+            ShiftGenerator(), moved, HANDLES, goal, options, mask=mask, origin=origin, least_steps=1
+        )
+        ways.append(_shift_px(ShiftGenerator(), result.latents[-1])[0] - 2.0)
+    # Held to where it was before it came here, the image goes less far away from there.
+    assert 0 <= ways[1] < 0.7 * ways[0]

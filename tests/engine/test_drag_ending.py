@@ -34,8 +34,10 @@ Way = float | tuple[float, ...]
 class _Scripted:
     """Looks told in advance: way to go (px, one for all or each), loss (< 0: exhausted), settled.
 
-    The latent is the start, and the loss added to it.
+    The latent is the start, and the loss added to it.  `others` are the ways to begin anew.
     """
+
+    others = 0
 
     def __init__(self, problem: DragProblem, looks: list[tuple[Way, float, bool]]) -> None:
         self._problem = problem
@@ -55,6 +57,10 @@ class _Scripted:
 
     def update(self) -> None:
         pass
+
+    def begin_anew(self) -> bool:
+        self.others -= 1
+        return self.others >= 0
 
 
 def _scripted_drag(
@@ -124,6 +130,13 @@ def test_more_than_five_handles_have_arrived_twice_as_far_from_their_targets(
         assert "within 2 px" in result.reason
 
 
+def test_at_the_step_limit_handles_that_are_there_have_arrived_settled_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = _scripted_drag(monkeypatch, [(8.0, 1.0, True), (0.8, 1.0, False)])
+    assert result.status is DragStatus.REACHED and result.steps == 1
+
+
 def test_of_equally_near_steps_the_one_of_the_least_loss_is_the_best(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -132,6 +145,16 @@ def test_of_equally_near_steps_the_one_of_the_least_loss_is_the_best(
     assert result.status is DragStatus.STEP_LIMIT
     assert result.best_index == 2 and len(result.latents) == 3
     assert np.allclose(result.latents[:, :2], np.array([0.1, 3, 1])[:, None, None])
+
+
+def test_a_method_that_knows_another_way_goes_on_when_it_is_exhausted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_Scripted, "others", 1)
+    looks = [(8.0, 1.0, True), (5.0, -1.0, True), (8.0, 1.0, True), (2.0, 2.0, True)]
+    result = _scripted_drag(monkeypatch, [*looks, (3.0, -1.0, True), (0.0, 0.0, True)])
+    assert result.status is DragStatus.STALLED and "no nearer" in result.reason
+    assert result.steps == 4 and result.best_index == 3
 
 
 def test_a_method_that_is_exhausted_ends_it_at_the_best_step_whatever_the_patience(

