@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: `python -m engine serve|drag|sample|info|convert`.
+"""The command line: `python -m engine serve|drag|bake|render|sample|info|convert`.
 
 Exit codes: 0 done, 1 could not be done (a sentence on standard error says why), 2 wrong arguments,
-130 interrupted.  Torch is imported by the commands that need it, when they run.
+4 done for some of the frames only (likewise), 130 interrupted.  Torch is imported by the commands
+that need it, when they run.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
@@ -57,11 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m engine",
         description="Drag points of a StyleGAN2 image from where they are to where they should be.",
-        epilog="Exit codes: 0 done, 1 could not be done, 2 wrong arguments, 130 interrupted.",
+        epilog="Exit codes: 0 done, 1 could not be done, 2 wrong arguments, 4 partly done, "
+        "130 interrupted.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_drag(commands)
+    _add_bake(commands)
+    _add_render(commands)
     _add_sample(commands)
     _add_info(commands)
     _add_convert(commands)
@@ -115,6 +120,56 @@ def _add_option(options: argparse._ArgumentGroup, name: str, default: object) ->
     options.add_argument(
         flag, type=kind, default=default, metavar=kind.__name__.upper(), help=help_text
     )
+
+
+def _add_bake(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    bake = commands.add_parser(
+        "bake",
+        help="solve an edit that lives on the timeline, and write its frames",
+        description="Solve an edit file frame by frame, then render the frames. The output folder "
+        "gets edit.draggan, track.npz and stem_0001.png and so on; while solving, solve.journal. "
+        "Whatever ends it, the same with --resume goes on where it was. The frames can be rendered "
+        "by many workers at once, each with --only frames and its part of them.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    bake.add_argument("edit", type=Path, help="an edit file")
+    bake.add_argument("--only", choices=("solve", "frames"), help="one of the two phases")
+    bake.add_argument(
+        "--earlier", type=Path, help="folder of an earlier bake, to take over what has not changed"
+    )
+    _add_frames(bake)
+    bake.set_defaults(run=_guarded("bake"))
+
+
+def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    render = commands.add_parser(
+        "render",
+        help="render frames of a track again",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    render.add_argument("track", type=Path, help="a track.npz")
+    render.add_argument(
+        "--first-number", type=int, help="number of the track's first frame; its own if not given"
+    )
+    _add_frames(render)
+    render.set_defaults(run=_guarded("render"))
+
+
+def _add_frames(parser: argparse.ArgumentParser) -> None:
+    """What `bake` and `render` have in common."""
+    parser.add_argument(
+        "--model", default="suzanne", help="a checkpoint file, or the built-in model"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--stem", default="bake", type=_stem, help="how the frames' names begin")
+    parser.add_argument(
+        "--frames", type=_frames, metavar="A-B", help="a part of the frames, by their numbers"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what is in the folder already and still right"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    _add_device(parser)
 
 
 def _add_sample(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -174,6 +229,24 @@ def _pair(text: str) -> Pair:
             f"{text!r} is not a pair; expected handle and target like 30,40:44,40"
         ) from None
     return (handle_x, handle_y), (target_x, target_y)
+
+
+def _frames(text: str) -> tuple[int, int]:
+    """`a-b`, or one number, as the first and the last frame."""
+    found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
+    begin, end = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+    if end < begin:
+        raise argparse.ArgumentTypeError(f"{text!r} is no range of frames; expected 12-48")
+    return begin, end
+
+
+def _stem(text: str) -> str:
+    """The beginning of the frames' names: no folders, nothing hidden."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no plain name; expected letters, digits, - and _"
+        )
+    return text
 
 
 def _serve(parsed: argparse.Namespace) -> int:

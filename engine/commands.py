@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -15,43 +14,57 @@ from PIL import Image, UnidentifiedImageError
 from stylegan2 import convert_checkpoint, inspect_checkpoint
 
 from .arrays import ByteArray
+from .bake_commands import bake, render
 from .device import describe_device, open_device
 from .drag import DragStatus, DragStep, drag
 from .drag_options import DragOptions
 from .errors import RequestError
 from .even_rows import even_rows
 from .frame_writer import FrameNames, FrameWriter, write_png
-from .inputs import check_latent
 from .models import LoadedModel, ModelCache, model_path, sample_latent
-from .render import render_frames, render_images
+from .output import Output
+from .render import render_image
 from .sheet import before_after_sheet
 from .track import Track
 from .worker import failure
 
+FAILED, PARTLY_DONE = 1, 4
+"""Exit codes."""
+
 
 def run(name: str, parsed: argparse.Namespace) -> int:
-    """Run a command; returns 0, or 1 after saying what is wrong."""
+    """Run a command; returns 0, or another exit code after saying what is wrong."""
+    output = Output(as_json=getattr(parsed, "json", False))
     try:
-        _COMMANDS[name](parsed)
+        _COMMANDS[name](parsed, output)
     except Exception as error:  # the root of the process
         cause, sentence = failure(error)
         if cause == "internal":
             raise
-        print(f"error: {sentence}", file=sys.stderr)
-        return 1
+        code = PARTLY_DONE if output.done_count else FAILED
+        output.failed(sentence, code)
+        return code
     return 0
 
 
-def _load(parsed: argparse.Namespace) -> LoadedModel:
+def _load(parsed: argparse.Namespace, output: Output) -> LoadedModel:
     device = open_device(parsed.device, parsed.threads)
     model, _ = ModelCache(device).get(parsed.model)
-    print(f"{model.path.name} on {describe_device(device)}")
+    output.note(f"{model.path.name} on {describe_device(device)}")
     return model
 
 
-def _drag(parsed: argparse.Namespace) -> None:
+def _bake(parsed: argparse.Namespace, output: Output) -> None:
+    bake(parsed, _load(parsed, output), output)
+
+
+def _render(parsed: argparse.Namespace, output: Output) -> None:
+    render(parsed, _load(parsed, output), output)
+
+
+def _drag(parsed: argparse.Namespace, output: Output) -> None:
     options = DragOptions(**{item.name: getattr(parsed, item.name) for item in fields(DragOptions)})
-    model = _load(parsed)
+    model = _load(parsed, output)
     latent = sample_latent(model.generator, parsed.seed, parsed.psi)
     mask = None if parsed.mask is None else _read_mask(parsed.mask)
     handles, targets = (
@@ -64,7 +77,7 @@ def _drag(parsed: argparse.Namespace) -> None:
     track = Track.from_drag(
         result, targets, options, model_name=model.path.name, model_sha256=model.sha256
     )
-    frames = list(render_frames(model.generator, track.latents()))
+    frames = [render_image(model.generator, track.latent(row)) for row in range(len(track))]
     names = FrameNames(parsed.out, "drag")
     with FrameWriter(names) as writer:
         for index, frame in enumerate(frames):
@@ -78,8 +91,8 @@ def _drag(parsed: argparse.Namespace) -> None:
     before_after_sheet(track, frames, parsed.out / "contact_sheet.png", names.first_number)
     per_step = result.seconds / max(1, result.steps)
     verdict = "" if result.status is DragStatus.REACHED else "not reached: "
-    print(f"{verdict}{result.reason} ({result.seconds:.1f} s, {per_step:.3f} s a step)")
-    print(f"{len(track)} frames, track.npz and contact_sheet.png are in {parsed.out}")
+    output.note(f"{verdict}{result.reason} ({result.seconds:.1f} s, {per_step:.3f} s a step)")
+    output.note(f"{len(track)} frames, track.npz and contact_sheet.png are in {parsed.out}")
 
 
 def _print_step(step: DragStep) -> None:
@@ -95,15 +108,14 @@ def _read_mask(path: Path) -> ByteArray:
         raise RequestError(f"the mask {path} is not an image file") from None
 
 
-def _sample(parsed: argparse.Namespace) -> None:
-    model = _load(parsed)
+def _sample(parsed: argparse.Namespace, output: Output) -> None:
+    model = _load(parsed, output)
     latent = sample_latent(model.generator, parsed.seed, parsed.psi)
-    rows = check_latent(model.generator, latent)[None]
-    write_png(parsed.out, render_images(model.generator, rows)[0])
-    print(f"the image of seed {parsed.seed} is {parsed.out}")
+    write_png(parsed.out, render_image(model.generator, latent))
+    output.note(f"the image of seed {parsed.seed} is {parsed.out}")
 
 
-def _info(parsed: argparse.Namespace) -> None:
+def _info(parsed: argparse.Namespace, output: Output) -> None:
     info = inspect_checkpoint(model_path(parsed.model))
     config = info.config
     channels, height, width = config.img_shape
@@ -127,15 +139,17 @@ def _info(parsed: argparse.Namespace) -> None:
         if value != "":
             # Some of it is the file's own text, which must not steer the terminal.
             shown = "".join(c if c.isprintable() else "?" for c in str(value))
-            print(f"{label:10} {shown}")
+            output.note(f"{label:10} {shown}")
 
 
-def _convert(parsed: argparse.Namespace) -> None:
+def _convert(parsed: argparse.Namespace, output: Output) -> None:
     convert_checkpoint(parsed.source, parsed.destination)
-    print(f"{parsed.destination} holds the generator of {parsed.source.name}")
+    output.note(f"{parsed.destination} holds the generator of {parsed.source.name}")
 
 
-_COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Output], None]] = {
+    "bake": _bake,
+    "render": _render,
     "drag": _drag,
     "sample": _sample,
     "info": _info,

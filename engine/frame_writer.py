@@ -11,6 +11,7 @@ import contextlib
 import io
 import os
 import queue
+import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,11 +29,14 @@ _CAPACITY = 16
 def write_bytes_atomically(path: Path, data: bytes) -> None:
     """Write a file that nobody ever sees half written; its folder is made if need be.
 
+    Any number of processes, on any number of machines, may write the same file at once: one of
+    them is the last.
+
     Raises:
         OSError: the folder or the file cannot be written; no temporary file is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = temporary_beside(path)
     try:
         temporary.write_bytes(data)
         os.replace(temporary, path)
@@ -41,6 +45,11 @@ def write_bytes_atomically(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
         error.filename, error.filename2 = str(path), None  # the name that the caller knows
         raise
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name in the same folder that nobody else uses, here or on another machine."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
 
 
 def write_png(path: Path, image: ByteArray) -> None:
@@ -71,23 +80,34 @@ class FrameNames:
         """The file of a number."""
         return self.folder / f"{self.stem}_{number:04d}.png"
 
+    def paths_of_row(self, row: int) -> list[Path]:
+        """The files of a row; the first row has two."""
+        number = self.first_number + row
+        return [self.path(each) for each in ((number - 1, number) if row == 0 else (number,))]
+
 
 class FrameWriter:
     """Writes the frames of one sequence in the background.
 
     A context manager: leaving it waits for the last file, or, on an exception, gives up what is
-    not written yet and removes what is.
+    not written yet and removes what is, unless that is to be kept.
     """
 
     def __init__(
-        self, names: FrameNames, on_written: Callable[[int, Path], None] | None = None
+        self,
+        names: FrameNames,
+        on_written: Callable[[int, Path], None] | None = None,
+        *,
+        keep: bool = False,
     ) -> None:
         """Start the thread.
 
         Args:
             on_written: called from the writer's thread when a file stands, with its number.
+            keep: whether the files of a sequence that is given up stay.
         """
         self._names = names
+        self._keep = keep
         self._on_written = on_written
         self._queue: queue.Queue[tuple[int, ByteArray] | None] = queue.Queue(_CAPACITY)
         self._written: list[Path] = []
@@ -130,7 +150,7 @@ class FrameWriter:
             The files, in the order of writing.
 
         Raises:
-            OSError: a file could not be written; those before it are removed.
+            OSError: a file could not be written; those before it are removed, or kept.
         """
         self._queue.put(None)
         self._thread.join()
@@ -147,6 +167,8 @@ class FrameWriter:
         self._remove()
 
     def _remove(self) -> None:
+        if self._keep:
+            return
         for path in self._written:
             # The sequence is given up already; a file that resists does no harm.
             with contextlib.suppress(OSError):

@@ -12,7 +12,7 @@ import torch
 from stylegan2 import Generator, load_generator, sha256_of
 from stylegan2.models import builtin_model_path
 
-from .arrays import FloatArray
+from .arrays import ByteArray, FloatArray
 from .errors import RequestError
 from .inputs import device_of
 
@@ -49,6 +49,50 @@ class LoadedModel:
                 f"{self.path.name} is not the model that this image was made with: its SHA-256 "
                 f"begins with {self.sha256[:12]}, expected {sha256[:12]}; choose the right file"
             )
+
+    def latent(self, data: bytes) -> FloatArray:
+        """A latent `num_ws x w_dim` float32 from the bytes of the wire.
+
+        Raises:
+            RequestError: it has not the size that the model needs.
+        """
+        latents = self.latents(data)
+        if len(latents) != 1:
+            raise self._wrong_size(data)
+        latent: FloatArray = latents[0]
+        return latent
+
+    def latents(self, data: bytes) -> FloatArray:
+        """Any number of latents, `T x num_ws x w_dim` float32, likewise.
+
+        Raises:
+            RequestError: they have not the size that the model needs.
+        """
+        rows, columns = self.generator.num_ws, self.generator.w_dim
+        if not data or len(data) % (rows * columns * 4):
+            raise self._wrong_size(data)
+        return np.frombuffer(data, dtype="<f4").reshape(-1, rows, columns).astype(np.float32)
+
+    def _wrong_size(self, data: bytes) -> RequestError:
+        rows, columns = self.generator.num_ws, self.generator.w_dim
+        return RequestError(
+            f"the latent has {len(data)} bytes, but {self.path.name} needs "
+            f"{rows} x {columns} x 4; it belongs to another model"
+        )
+
+    def masks(self, data: bytes) -> tuple[ByteArray, ...]:
+        """Masks `H x W` uint8 of the image's size, one after the other, from the wire's bytes.
+
+        Raises:
+            RequestError: they have another size.
+        """
+        _, height, width = self.generator.img_shape
+        if len(data) % (height * width):
+            raise RequestError(
+                f"the mask has {len(data)} pixels, but the image of {self.path.name} has "
+                f"{width} x {height}; make the mask again"
+            )
+        return tuple(np.frombuffer(data, dtype=np.uint8).reshape(-1, height, width))
 
 
 class ModelCache:

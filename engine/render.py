@@ -4,6 +4,9 @@
 Two forms: `H x W x 3` uint8, top row first, for files; and float32 RGBA, bottom row first, the
 layout of Blender's images, for the live preview.  The second is made from the first, so that what
 is seen while dragging equals the file that is written afterwards.
+
+What goes into files is rendered one image at a time: sums of a batch come out in another order, so
+that an image would depend on those beside it, and a sequence on how it was divided among workers.
 """
 
 from __future__ import annotations
@@ -42,6 +45,20 @@ def render_images(generator: Generator, latents: Tensor) -> ByteArray:
     return result
 
 
+def render_image(generator: Generator, latent: FloatArray) -> ByteArray:
+    """Synthesise one image, the same to the bit whatever else is rendered.
+
+    Args:
+        latent: `num_ws x w_dim` float32.
+
+    Returns:
+        `H x W x 3` uint8, as `render_images`.
+    """
+    rows = torch.from_numpy(np.ascontiguousarray(latent[None]))
+    image: ByteArray = render_images(generator, rows.to(device_of(generator)))[0]
+    return image
+
+
 def preview_pixels(image: ByteArray) -> FloatArray:
     """An image in the layout of Blender's pixels.
 
@@ -58,7 +75,7 @@ def preview_pixels(image: ByteArray) -> FloatArray:
 
 
 def render_frames(generator: Generator, latents: FloatArray) -> Iterator[ByteArray]:
-    """Synthesise the frames of a track, in small batches.
+    """Synthesise many images, in small batches: for looking at, not for files.
 
     Args:
         latents: `T x num_ws x w_dim` float32.

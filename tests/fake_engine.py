@@ -3,7 +3,7 @@
 
 Run as a program in the real engine's place (:func:`tests.fake_root.make_fake_root`). What
 it shows is painted by :mod:`tests.fake_generator`.
-It misbehaves on request: :mod:`tests.fake_faults`.
+Bakes are in :mod:`tests.fake_bake`. It misbehaves on request: :mod:`tests.fake_faults`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode
 from draggan_blender.protocol import messages as m
+from draggan_blender.protocol import timeline as t
+from tests import fake_bake
 from tests.fake_faults import Faults, end, hang
 from tests.fake_generator import (
     NUM_WS,
@@ -60,8 +63,10 @@ class FakeEngine:
             m.LoadModel: lambda request: None,
             m.Sample: self.sample,
             m.Drag: self.drag,
-            m.RenderTrack: self.render_track,
+            m.RenderTrack: lambda request: fake_bake.render_track(self, request),
             m.RenderLatent: lambda request: self.render(request.latent, request.image_path),
+            t.Bake: lambda request: fake_bake.bake(self, request),
+            t.RenderLatents: lambda request: fake_bake.render_latents(self, request),
         }
 
     def send(self, message: m.Message) -> None:
@@ -157,30 +162,17 @@ class FakeEngine:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_png(Path(path), paint(latent))
 
-    def frame(self, request: m.Drag | m.RenderTrack, index: int, latent: bytes) -> list[Path]:
+    def frame(self, request: fake_bake.Sequenced, index: int, latent: bytes) -> list[Path]:
         """Frame ``index`` of a sequence; with the first one also the file before it."""
         target = request.frames
         numbers = [target.first_number + index]
         if index == 0:
             numbers.insert(0, target.first_number - 1)
-        paths = [Path(target.folder) / f"{target.stem}_{number:04d}.png" for number in numbers]
+        paths = [fake_bake.frame_path(target, number - target.first_number) for number in numbers]
         for number, path in zip(numbers, paths, strict=True):
             self.render(latent, str(path))
             self.send(m.FrameWritten(request_id=request.request_id, number=number, path=str(path)))
         return paths
-
-    def render_track(self, request: m.RenderTrack) -> None:
-        """The frames of a track that :meth:`drag` made."""
-        latents = json.loads(request.track)["latents"]
-        for index, latent in enumerate(latents):
-            self.listen(0.0)
-            if request.request_id in self.cancelled:
-                return
-            self.frame(request, index, bytes.fromhex(latent))
-            fraction = (index + 1) / len(latents)
-            self.send(
-                m.Progress(request_id=request.request_id, fraction=fraction, text="Rendering")
-            )
 
     def drag(self, request: m.Drag) -> None:
         """Handles to their targets in a straight line, the disc along with the first."""
@@ -206,7 +198,6 @@ class FakeEngine:
             if number in self.stopped:
                 break
         stopped = number in self.stopped
-        track = json.dumps({"latents": [latent.hex() for latent in latents]})
         self.send(
             m.DragFinished(
                 request_id=number,
@@ -217,7 +208,7 @@ class FakeEngine:
                 distance_px=distance_px,
                 seconds=time.monotonic() - started_s,
                 latent=latents[-1],
-                track=track.encode(),
+                track=fake_bake.track_of(latents, path),
                 frame_count=len(path),
                 handles_px=b"".join(struct.pack("<2f", *point) for row in path for point in row),
             )
@@ -233,8 +224,9 @@ class FakeEngine:
         distance_px: float,
     ) -> None:
         """The events of one step, and the faults that are due at it."""
-        self.misbehave(request, step)
         number = request.request_id
+        shown = preview(request, step, latent)
+        self.misbehave(shown, step)
         self.send(
             m.Step(
                 request_id=number,
@@ -246,32 +238,31 @@ class FakeEngine:
             )
         )
         self.send(m.Progress(request_id=number, fraction=step / steps, text="Dragging"))
-        self.send(preview(request, step, SIZE_PX, preview_pixels(paint(latent))))
+        self.send(shown)
 
-    def misbehave(self, request: m.Drag, step: int) -> None:
-        """The faults of a step."""
+    def misbehave(self, shown: m.Preview, step: int) -> None:
+        """The faults of a step of a drag, or of a frame of a bake."""
         if self.faults.at("crash_at_step", step):
             print("RuntimeError: the fake engine was asked to crash", file=sys.stderr)
             end(3)
         if self.faults.at("hang_at_step", step):
             hang()
         if self.faults.at("half_frame", step):
-            pixels = preview_pixels(paint(request.latent))
-            self.connection.sendall(encode(preview(request, step, SIZE_PX, pixels))[:1000])
+            self.connection.sendall(encode(shown)[:1000])
             end()
         for _ in range(int(self.faults.value("flood"))):
-            self.send(preview(request, step, 1024, bytes(16 << 20)))
+            self.send(replace(shown, width=1024, height=1024, pixels=bytes(16 << 20)))
 
 
-def preview(request: m.Drag, step: int, size_px: int, pixels: bytes) -> m.Preview:
+def preview(request: m.Drag, step: int, latent: bytes) -> m.Preview:
     """The preview of a step."""
     return m.Preview(
         request_id=request.request_id,
         drag_id=request.drag_id,
         step=step,
-        width=size_px,
-        height=size_px,
-        pixels=pixels,
+        width=SIZE_PX,
+        height=SIZE_PX,
+        pixels=preview_pixels(paint(latent)),
     )
 
 

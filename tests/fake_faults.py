@@ -14,9 +14,10 @@
 ``huge_header``      announces a header of 2 GB after the welcome
 ``startup_failed``   says that it cannot work at all
 ``end_after_hello``  ends right after the hello
-``crash_at_step=N``  dies at step N of a drag, with a last word in its log
-``hang_at_step=N``   stops doing or reading anything at step N
-``half_frame=N``     dies at step N in the middle of a message
+``crash_at_step=N``  dies at step N of a drag, or the Nth frame of a bake, with a last word in
+                     its log
+``hang_at_step=N``   stops doing or reading anything there
+``half_frame=N``     dies there in the middle of a message
 ``flood=N``          sends N previews of 1024 x 1024 (16 MB each) at every step
 ``fail``             every request but load_model ends as failed, and the log says so
 ``refuse_end``       ignores Shutdown, closed input, closed socket and SIGTERM

@@ -98,7 +98,7 @@ class Bake(ModelRequest):
     goes on where it was.
     ``earlier_folder``: of an earlier bake of this image, whose rows and files are taken over as
     far as nothing that they depend on has changed; empty for none.
-    ``write_frames``: False to solve only.
+    ``write_frames``: False to solve only. ``previews``: False where nobody looks.
 
     Events: :class:`.messages.Progress`, :class:`FrameSolved`, :class:`.messages.Preview` (its
     step is the frame's number), :class:`.messages.FrameWritten` and one :class:`BakeFinished`.
@@ -111,6 +111,7 @@ class Bake(ModelRequest):
     frames: FrameTarget
     earlier_folder: str = ""
     write_frames: bool = True
+    previews: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

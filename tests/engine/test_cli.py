@@ -159,7 +159,7 @@ def test_a_name_that_the_output_cannot_encode_is_no_trouble(
 
 
 def test_too_little_memory_is_a_sentence(checkpoint: Path, tmp_path: Path, capsys) -> None:
-    full = mock.patch("engine.commands.render_images", side_effect=MemoryError)
+    full = mock.patch("engine.commands.render_image", side_effect=MemoryError)
     with full:
         code = main(["sample", "--model", str(checkpoint), "--out", str(tmp_path / "x.png")])
     assert code == 1

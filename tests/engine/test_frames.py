@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from engine.drag import drag
 from engine.drag_options import DragOptions
 from engine.frame_writer import FrameNames, FrameWriter, write_png
 from engine.render import preview_pixels, render_frames, render_images
+from engine.sequence import write_sequence
 from engine.sheet import HANDLE_COLOUR, TARGET_COLOUR, before_after_sheet, sheet_rows
 from engine.track import Track
 from stylegan2 import Generator, GeneratorConfig
@@ -177,3 +179,65 @@ def test_a_sheet_shows_handles_and_targets_where_they_are(
 def test_a_sheet_wants_a_frame_for_every_row(track: Track, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="as many frames"):
         before_after_sheet(track, [_image(0)] * 99, tmp_path / "sheet.png", 1)
+
+
+def test_the_files_of_a_sequence_that_is_given_up_can_stay(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), FrameWriter(FrameNames(tmp_path, "a"), keep=True) as writer:
+        writer.add(_image(0), 0)
+        while not (tmp_path / "a_0001.png").exists():
+            time.sleep(0.001)
+        raise KeyError
+    assert {path.name for path in tmp_path.iterdir()} == {"a_0000.png", "a_0001.png"}
+
+
+def test_many_writers_of_one_file_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+
+    def write(value: int) -> None:
+        for _ in range(20):
+            write_png(path, _image(value))
+
+    threads = [threading.Thread(target=write, args=(value,)) for value in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
+    assert _pixels(path).min() == _pixels(path).max()
+
+
+def test_a_frame_does_not_depend_on_which_part_of_a_sequence_it_is_in(
+    generator: Generator, latent: np.ndarray, tmp_path: Path
+) -> None:
+    latents = latent + np.linspace(0, 1, 9, dtype=np.float32)[:, None, None]
+
+    def latent_of(row: int) -> np.ndarray:
+        return latents[row]
+
+    write_sequence(generator, latent_of, range(9), FrameNames(tmp_path / "whole", "a"))
+    for rows in (range(2), range(2, 7), range(7, 9)):
+        write_sequence(generator, latent_of, rows, FrameNames(tmp_path / "parts", "a"))
+    files = [{p.name: p.read_bytes() for p in d.iterdir()} for d in sorted(tmp_path.iterdir())]
+    assert files[0] == files[1] and len(files[0]) == 10
+
+
+def test_only_rows_without_a_file_are_rendered_if_that_is_wanted(
+    generator: Generator, latent: np.ndarray, tmp_path: Path
+) -> None:
+    names = FrameNames(tmp_path, "a")
+    asked: list[int] = []
+
+    def latent_of(row: int) -> np.ndarray:
+        asked.append(row)
+        return latent
+
+    write_sequence(generator, latent_of, range(4), names)
+    names.path(0).unlink()  # the file before the first repeats it
+    names.path(3).unlink()
+    asked.clear()
+    counts: list[int] = []
+    write_sequence(
+        generator, latent_of, range(4), names, skip_existing=True, on_rendered=counts.append
+    )
+    assert asked == [0, 2] and counts == [1, 2, 3, 4]
+    assert len(list(tmp_path.iterdir())) == 5

@@ -12,7 +12,8 @@ import pytest
 
 from engine.drag import DragResult, DragStatus
 from engine.drag_options import DragOptions
-from engine.track import Track, TrackError
+from engine.errors import RequestError
+from engine.track import BakedRows, Track, TrackError, rows_of_part
 
 ROWS, POINTS, LAYERS = 4, 2, 3
 
@@ -124,7 +125,7 @@ def _with_members(track: Track, **changes: object) -> bytes:
         ({"options": np.array("[1]")}, "options are not readable"),
         ({"options": np.array("{")}, "options are not readable"),
         ({"status": np.zeros(2)}, "status is float64"),
-        ({"format_version": np.array(2)}, "format version 2"),
+        ({"format_version": np.array(3)}, "format version 3"),
     ],
 )
 def test_a_member_that_does_not_fit_is_named(track: Track, changes: dict, part: str) -> None:
@@ -200,3 +201,81 @@ def test_rows_without_handles_are_possible(track: Track) -> None:
         targets_px=np.zeros((0, 2), np.float32),
     )
     assert len(Track.from_bytes(bare.to_bytes())) == ROWS
+
+
+def _baked(track: Track, **changes: object) -> Track:
+    values: dict = {
+        "keys": np.arange(ROWS * 32, dtype=np.uint8).reshape(ROWS, 32),
+        "steps": np.arange(ROWS),
+        "statuses": np.zeros(ROWS, np.uint8),
+        "solved": np.ones((ROWS, LAYERS, 8), np.float32),
+        "solved_handles_px": np.zeros((ROWS, POINTS, 2), np.float32),
+    }
+    return replace(track, baked=BakedRows(**{**values, **changes}), first_number=40)
+
+
+def test_the_track_of_a_bake_comes_back_as_it_was(track: Track) -> None:
+    baked = _baked(track)
+    again = Track.from_bytes(baked.to_bytes())
+    assert again.first_number == 40 and again.baked is not None
+    for item in fields(BakedRows):
+        assert np.array_equal(getattr(again.baked, item.name), getattr(baked.baked, item.name))
+    assert (again.solved_latents()[:, :LAYERS] == 1).all()
+    assert not again.solved_handles_px().any()
+    assert Track.from_bytes(track.to_bytes()).baked is None
+
+
+def test_what_was_not_smoothed_is_as_it_was_solved(track: Track) -> None:
+    none = {"solved": np.empty((0, LAYERS, 8)), "solved_handles_px": np.empty((0, POINTS, 2))}
+    again = Track.from_bytes(_baked(track, **none).to_bytes())
+    assert np.array_equal(again.solved_latents(), track.latents())
+    assert np.array_equal(again.solved_handles_px(), track.handles_px)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"keys": np.zeros((ROWS, 31), np.uint8)}, "keys has shape"),
+        ({"steps": np.zeros(ROWS + 1)}, "steps has shape"),
+        ({"statuses": np.full(ROWS, 200)}, "statuses are unknown"),
+        ({"solved": np.zeros((ROWS, LAYERS, 9))}, "solved has shape"),
+        ({"solved": np.full((ROWS, LAYERS, 8), np.inf)}, "solved holds values"),
+        ({"solved_handles_px": np.zeros((ROWS, 9, 2))}, "solved_handles_px has shape"),
+    ],
+)
+def test_rows_of_a_bake_that_do_not_fit_are_named(track: Track, changes: dict, part: str) -> None:
+    with pytest.raises(TrackError) as caught:
+        Track.from_bytes(_baked(track, **changes).to_bytes())
+    assert part in str(caught.value)
+
+
+def test_a_track_of_the_first_version_is_read(track: Track) -> None:
+    added = ("keys", "steps", "statuses", "solved", "solved_handles_px", "first_number")
+    old = _with_members(track, **dict.fromkeys(added), format_version=np.array(1))
+    again = Track.from_bytes(old)
+    assert np.array_equal(again.latents(), track.latents())
+    assert (again.first_number, again.baked) == (1, None)
+
+
+def test_latents_from_elsewhere_make_a_track(track: Track) -> None:
+    latents = track.latents()
+    made = Track.from_latents(latents, model_name="m", model_sha256="ab" * 32, first_number=7)
+    again = Track.from_bytes(made.to_bytes())
+    assert np.array_equal(again.latents(), latents)
+    assert all(np.array_equal(again.latent(row), latents[row]) for row in range(ROWS))
+    assert again.edited.shape[1] == LAYERS and len(again.targets_px) == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "rows"), [(0, 0, (0, 4)), (1, 2, (1, 3)), (3, 0, (3, 4))]
+)
+def test_a_part_of_a_track_has_its_rows(
+    track: Track, first: int, count: int, rows: tuple[int, int]
+) -> None:
+    assert rows_of_part(track, first, count) == range(*rows)
+
+
+@pytest.mark.parametrize(("first", "count"), [(4, 0), (3, 2), (9, 1)])
+def test_rows_that_there_are_not_are_refused(track: Track, first: int, count: int) -> None:
+    with pytest.raises(RequestError, match="it has rows 0 to 3"):
+        rows_of_part(track, first, count)

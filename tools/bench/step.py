@@ -68,7 +68,7 @@ def measure(name: str, steps: int, device_name: str, threads: int) -> Measuremen
     from engine.models import sample_latent
 
     device = open_device(device_name, threads)
-    generator = _generator(name, device)
+    generator = make_generator(name, device)
     height, width = generator.img_shape[1:]
     handles = np.array([[0.35, 0.4], [0.6, 0.65]]) * [width, height]
     # Targets that are not reached within the steps: every step does the whole work.
@@ -100,11 +100,12 @@ def measure(name: str, steps: int, device_name: str, threads: int) -> Measuremen
         steps=steps,
         step_s=statistics.median(durations[_WARM_UP:]),
         start_s=times[0] - started,
-        peak_mb=_peak_mb(),
+        peak_mb=peak_mb(),
     )
 
 
-def _generator(name: str, device: Any) -> Any:
+def make_generator(name: str, device: Any) -> Any:
+    """The generator of a row: a model by its name, or random weights by their resolution."""
     import torch
 
     from engine.models import model_path
@@ -116,7 +117,7 @@ def _generator(name: str, device: Any) -> Any:
     return Generator(GeneratorConfig.standard(int(name))).freeze().to(device)
 
 
-def _peak_mb() -> float | None:
+def peak_mb() -> float | None:
     """The largest resident memory of this process so far, in 10^6 bytes."""
     try:
         import resource

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the jobs share: cancelling, previews at a bearable rate, the files of a sequence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from draggan_blender.protocol.messages import (
+    FrameTarget,
+    FrameWritten,
+    Message,
+    Preview,
+    Progress,
+)
+
+from .arrays import FloatArray
+from .frame_writer import FrameNames
+from .job_queue import Job
+from .models import LoadedModel
+from .render import preview_pixels, render_images
+from .sequence import write_sequence
+
+_PREVIEW_INTERVAL_S = 1 / 15
+
+Emit = Callable[[Message], None]
+
+
+class JobCancelledError(Exception):
+    """The person has given the request up."""
+
+
+def check_cancelled(job: Job) -> None:
+    """Leave the job if it has been cancelled.
+
+    Raises:
+        JobCancelledError: it has.
+    """
+    if job.cancelled.is_set():
+        raise JobCancelledError
+
+
+def frame_names(target: FrameTarget) -> FrameNames:
+    """The files of a request's sequence."""
+    return FrameNames(Path(target.folder), target.stem, target.first_number)
+
+
+class Previews:
+    """Shows latents as previews of one request, not more often than there is time for."""
+
+    def __init__(self, request_id: int, drag_id: int, model: LoadedModel, emit: Emit) -> None:
+        self._request_id = request_id
+        self._drag_id = drag_id
+        self._model = model
+        self._emit = emit
+        self._due = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for another."""
+        return time.monotonic() >= self._due
+
+    def show(self, latent: torch.Tensor, step: int) -> None:
+        """Emit the image of a latent, `num_ws x w_dim` on the generator's device."""
+        started = time.monotonic()
+        pixels = preview_pixels(render_images(self._model.generator, latent[None])[0])
+        height, width, _ = pixels.shape
+        self._emit(
+            Preview(
+                request_id=self._request_id,
+                drag_id=self._drag_id,
+                step=step,
+                width=width,
+                height=height,
+                pixels=pixels.tobytes(),
+            )
+        )
+        # On a slow machine at most half of the time goes into being looked at.
+        now = time.monotonic()
+        self._due = now + max(_PREVIEW_INTERVAL_S, now - started)
+
+
+class SequenceJob:
+    """The part of a job that writes frames."""
+
+    def __init__(
+        self, target: FrameTarget, model: LoadedModel, job: Job, emit: Emit, fraction: float = 0.0
+    ) -> None:
+        """Get ready; `fraction` of the request's progress is done before."""
+        self._names = frame_names(target)
+        self._model = model
+        self._job = job
+        self._emit = emit
+        self._fraction = fraction
+
+    def write(
+        self,
+        latent_of: Callable[[int], FloatArray],
+        rows: range,
+        *,
+        skip_existing: bool = False,
+        keep: bool = False,
+    ) -> None:
+        """Render rows and write them, with their events; see `write_sequence`.
+
+        Raises:
+            JobCancelledError: the files written so far are removed, or kept.
+            OSError: a file cannot be written; likewise.
+        """
+        request_id = self._job.request.request_id
+
+        def on_written(number: int, path: Path) -> None:
+            self._emit(FrameWritten(request_id=request_id, number=number, path=str(path)))
+
+        def on_rendered(count: int) -> None:
+            check_cancelled(self._job)
+            done = self._fraction + (1 - self._fraction) * count / len(rows)
+            text = f"Writing frame {count} of {len(rows)}"
+            self._emit(Progress(request_id=request_id, fraction=done, text=text))
+
+        write_sequence(
+            self._model.generator,
+            latent_of,
+            rows,
+            self._names,
+            skip_existing=skip_existing,
+            keep=keep,
+            on_written=on_written,
+            on_rendered=on_rendered,
+        )

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small animated edits of the tiny generator, and how they are baked without a socket."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from draggan_blender.protocol import encode
+from draggan_blender.protocol.settings import DragSettings
+from draggan_blender.protocol.timeline import Edit, SettingsFrom
+from engine.bake import BakeReport
+from engine.bake_folder import BakeFolder
+from engine.bake_run import Baked, solve_into
+from engine.edit_file import animated_edit
+from engine.frame_writer import FrameNames
+from engine.models import LoadedModel
+from engine.sequence import write_sequence
+
+FIRST = 11
+HOME = (12.5, 14.0)
+QUICK = DragSettings(max_steps=6, tolerance_px=0.5)
+
+
+def moves(*ways_px: float) -> bytes:
+    """Targets of the handle at `HOME`, each frame so far to the right of it."""
+    return np.array([[(HOME[0] + way, HOME[1])] for way in ways_px], dtype="<f4").tobytes()
+
+
+def small_edit(latent: np.ndarray, /, **changes: object) -> Edit:
+    """Eight frames: a pixel and a half to the right, a hold of four, and half of the way back."""
+    edit = Edit(
+        model_name="tiny",
+        model_sha256="",
+        first_number=FIRST,
+        latent=latent.astype("<f4").tobytes(),
+        handles_px=(HOME,),
+        targets_px=moves(0.5, 1.0, 1.5, 1.5, 1.5, 1.5, 1.0, 0.75),
+        settings=(SettingsFrom(number=FIRST, settings=QUICK),),
+    )
+    return replace(edit, **changes)
+
+
+def folder_of(path: Path, stem: str = "bake") -> BakeFolder:
+    """A folder for the frames of `small_edit`."""
+    return BakeFolder(FrameNames(path, stem, FIRST))
+
+
+def bake(
+    model: LoadedModel,
+    edit: Edit,
+    path: Path,
+    *,
+    report: BakeReport | None = None,
+    frames: bool = True,
+    **options: object,
+) -> Baked:
+    """Solve an edit into a folder and write its frames, as the job does."""
+    folder = folder_of(path)
+    baked = solve_into(
+        folder,
+        animated_edit(edit, model),
+        encode(edit),
+        model,
+        report or BakeReport(),
+        **options,
+    )
+    if frames:
+        track = baked.track
+        rows = range(len(track))
+        write_sequence(model.generator, track.latent, rows, folder.names, skip_existing=True)
+    return baked
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    return {entry.name: entry.read_bytes() for entry in sorted(path.iterdir())}

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fake engine's bakes, tracks and sequences: the disc is painted where the handles are.
+
+A bake writes what the real one does: ``edit.draggan``, a journal while it runs, ``track.npz`` and
+the frames. A row depends on nothing but its frame's targets, so that what a bake takes over from an
+earlier one is a matter of counting.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from draggan_blender.protocol import Decoder
+from draggan_blender.protocol import messages as m
+from draggan_blender.protocol import timeline as t
+from tests.fake_generator import NUM_WS, SIZE_PX, W_DIM, moved, paint, preview_pixels
+
+if TYPE_CHECKING:
+    from tests.fake_engine import FakeEngine
+
+EDIT_FILE = "edit.draggan"
+TRACK_FILE = "track.npz"
+JOURNAL_FILE = "solve.journal"
+
+Row = tuple[m.Point, ...]
+Sequenced = m.Drag | m.RenderTrack | t.Bake | t.RenderLatents
+
+
+def frame_path(target: m.FrameTarget, row: int) -> Path:
+    """The file of a row."""
+    return Path(target.folder) / f"{target.stem}_{target.first_number + row:04d}.png"
+
+
+def track_of(latents: list[bytes], rows: list[Row]) -> bytes:
+    """A ``track.npz`` with the arrays that Blender's side reads."""
+    import numpy as np
+
+    edited = np.frombuffer(b"".join(latents), "<f4").reshape(len(latents), NUM_WS, W_DIM)
+    handles = np.array(rows, np.float32).reshape(len(latents), -1, 2)
+    buffer = io.BytesIO()
+    np.savez(buffer, start=edited[0], edited=edited, handles_px=handles)
+    return buffer.getvalue()
+
+
+def latents_of(track: bytes) -> list[bytes]:
+    """The latents of a :func:`track_of`."""
+    import numpy as np
+
+    with np.load(io.BytesIO(track), allow_pickle=False) as arrays:
+        return [row.tobytes() for row in arrays["edited"]]
+
+
+def edit_of(data: bytes) -> t.Edit:
+    """The edit in an encoded message."""
+    (edit,) = Decoder(trusted=True).feed(data)
+    assert isinstance(edit, t.Edit)
+    return edit
+
+
+def targets_of(edit: t.Edit) -> list[Row]:
+    """A row of targets for each frame."""
+    values = list(struct.iter_unpack("<2f", edit.targets_px))
+    count = len(edit.handles_px)
+    return [tuple(values[row : row + count]) for row in range(0, len(values), count)]
+
+
+def state_of(edit: t.Edit, row: Row) -> bytes:
+    """The latent whose handles are at these places."""
+    by_px = (row[0][0] - edit.handles_px[0][0], row[0][1] - edit.handles_px[0][1])
+    return moved(edit.latent, by_px)
+
+
+def _solved_before(edit: t.Edit, folder: str) -> int:
+    """How many of the first rows a folder has."""
+    path = Path(folder)
+    if not folder or not (path / EDIT_FILE).exists():
+        return 0
+    earlier = edit_of((path / EDIT_FILE).read_bytes())
+    same = (earlier.latent, earlier.handles_px) == (edit.latent, edit.handles_px)
+    if not same or earlier.refined_track != edit.refined_track:
+        return 0
+    journal, track = path / JOURNAL_FILE, path / TRACK_FILE
+    solved = len(journal.read_text().splitlines()) if journal.exists() else 0
+    if track.exists():
+        solved = len(latents_of(track.read_bytes()))
+    for index, rows in enumerate(zip(targets_of(earlier), targets_of(edit), strict=False)):
+        if rows[0] != rows[1] or index >= solved:
+            return index
+    return min(solved, edit.frame_count)
+
+
+def render_track(engine: FakeEngine, request: m.RenderTrack) -> None:
+    """The frames of a track, or those of them that are asked for."""
+    latents = latents_of(request.track)
+    stop = request.first_row + request.row_count if request.row_count else len(latents)
+    rows = [
+        row
+        for row in range(request.first_row, stop)
+        if not request.skip_existing or not frame_path(request.frames, row).exists()
+    ]
+    _write_frames(engine, request, latents, rows)
+
+
+def render_latents(engine: FakeEngine, request: t.RenderLatents) -> None:
+    """The frames of latents, and their track, in which no handle is."""
+    size = NUM_WS * W_DIM * 4
+    starts = range(0, len(request.latents), size)
+    latents = [request.latents[start : start + size] for start in starts]
+    _write_frames(engine, request, latents, list(range(len(latents))))
+    track = track_of(latents, [() for _ in latents])
+    made = t.TrackMade(request_id=request.request_id, track=track, frame_count=len(latents))
+    engine.send(made)
+
+
+def _write_frames(
+    engine: FakeEngine, request: Sequenced, latents: list[bytes], rows: list[int]
+) -> None:
+    """Some frames of a sequence, unless it is cancelled."""
+    for done, row in enumerate(rows):
+        engine.listen(0.0)
+        if request.request_id in engine.cancelled:
+            return
+        engine.frame(request, row, latents[row])
+        fraction = (done + 1) / len(rows)
+        engine.send(m.Progress(request_id=request.request_id, fraction=fraction, text="Rendering"))
+
+
+def bake(engine: FakeEngine, request: t.Bake) -> None:
+    """Every handle to its target at once, frame by frame."""
+    started_s = time.monotonic()
+    edit, number = edit_of(request.edit), request.request_id
+    folder = Path(request.frames.folder)
+    known = max(_solved_before(edit, place) for place in (str(folder), request.earlier_folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / EDIT_FILE).write_bytes(request.edit)
+    (folder / TRACK_FILE).unlink(missing_ok=True)
+    rows: list[Row] = []
+    steps = 0
+    with (folder / JOURNAL_FILE).open("w") as journal:
+        for index, row in enumerate(targets_of(edit)):
+            engine.listen(engine.step_s if index >= known else 0.0)
+            if number in engine.cancelled:
+                return
+            rows.append(row)
+            before = rows[-2] if index else edit.handles_px
+            made = int(row != before) if index >= known else 0
+            steps += made
+            shown = _preview(number, edit, index)
+            engine.misbehave(shown, index + 1)
+            journal.write(f"{index}\n")
+            journal.flush()
+            _tell(engine, request, edit, index, made)
+            if request.previews:
+                engine.send(shown)
+            if number in engine.stopped:
+                break
+    track = track_of([state_of(edit, row) for row in rows], rows)
+    (folder / TRACK_FILE).write_bytes(track)
+    (folder / JOURNAL_FILE).unlink()
+    engine.send(
+        t.BakeFinished(
+            request_id=number,
+            status="done" if len(rows) == edit.frame_count else "stopped",
+            reached_count=len(rows),
+            solved_count=max(len(rows) - known, 0),
+            steps=steps,
+            seconds=time.monotonic() - started_s,
+            track=track,
+            frame_count=len(rows),
+            handles_px=b"".join(struct.pack("<2f", *point) for row in rows for point in row),
+        )
+    )
+
+
+def _preview(number: int, edit: t.Edit, index: int) -> m.Preview:
+    """The preview of a frame."""
+    return m.Preview(
+        request_id=number,
+        drag_id=number,
+        step=edit.first_number + index,
+        width=SIZE_PX,
+        height=SIZE_PX,
+        pixels=preview_pixels(paint(state_of(edit, targets_of(edit)[index]))),
+    )
+
+
+def _tell(engine: FakeEngine, request: t.Bake, edit: t.Edit, index: int, made: int) -> None:
+    """The file and the events of one frame."""
+    number, total = request.request_id, edit.frame_count
+    if request.write_frames:
+        engine.frame(request, index, state_of(edit, targets_of(edit)[index]))
+    engine.send(
+        t.FrameSolved(
+            request_id=number, number=edit.first_number + index, steps=made, distance_px=0.0
+        )
+    )
+    text = f"Frame {index + 1} of {total}, {made} steps"
+    engine.send(m.Progress(request_id=number, fraction=(index + 1) / total, text=text))
