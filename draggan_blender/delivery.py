@@ -12,13 +12,14 @@ brings back image, latent, points and frame.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
-from . import folders, images, planes, points, pump, recovery
+from . import bake_delivery, folders, images, planes, points, pump, recovery, timing
 from .errors import EditError
 from .protocol.messages import (
     Cancelled,
@@ -37,6 +38,7 @@ from .protocol.messages import (
     Sampled,
     Step,
 )
+from .protocol.timeline import Bake, BakeFinished, RenderLatents, TrackMade
 
 #: Request id -> what went wrong, empty for nothing; of every request that has ended. A sentence
 #: each, so a long session costs some kilobytes.
@@ -44,6 +46,9 @@ endings: dict[int, str] = {}
 
 #: Request id -> the parts of the result that have come before its Done.
 _results: dict[int, dict[type, Any]] = {}
+
+#: Request id -> who takes its messages instead: of requests that leave the scene as it is.
+_takers: dict[int, Callable[[Message], None]] = {}
 
 _STATUS = {
     "reached": "Reached the targets",
@@ -56,6 +61,12 @@ _STATUS = {
 def deliver(job: pump.Job, message: Message) -> None:
     """Take in one message of a job."""
     number = job.request.request_id
+    taker = _takers.get(number)
+    if taker is not None:
+        if isinstance(message, Ending):
+            del _takers[number]
+        taker(message)
+        return
     if isinstance(message, Ending):
         _end(job, message)
         return
@@ -67,13 +78,19 @@ def deliver(job: pump.Job, message: Message) -> None:
         points.move_handles(plane, message.handles_px)
     elif isinstance(message, Preview):
         images.show_preview(plane, message.width, message.height, message.pixels)
-    elif isinstance(message, Sampled | DragFinished):
+    elif isinstance(message, Sampled | DragFinished | BakeFinished | TrackMade):
         _results.setdefault(number, {})[type(message)] = message
+
+
+def give_to(request_id: int, taker: Callable[[Message], None]) -> None:
+    """Have all messages of a request, its ending included, given to someone else."""
+    _takers[request_id] = taker
 
 
 def forget() -> None:
     """Forget every request: at unregistering."""
     endings.clear()
+    _takers.clear()
     _results.clear()
 
 
@@ -96,6 +113,8 @@ def _end(job: pump.Job, ending: Ending) -> None:
         problem = ending.message
     elif isinstance(ending, Cancelled) or plane is None:
         problem = f"{job.label} was cancelled"
+        if isinstance(job.request, Bake):
+            problem += "; Bake goes on where it was"
     elif isinstance(ending, Done):
         try:
             _finish(plane, job, result)
@@ -112,9 +131,9 @@ def _end(job: pump.Job, ending: Ending) -> None:
 
 def _remove_folder(request: Request) -> None:
     """Remove the folder that was made for a request, but no images that were there before."""
-    if isinstance(request, Drag):
+    if isinstance(request, Drag | RenderLatents):
         folders.remove_unfinished(Path(request.frames.folder), request.frames.stem)
-    elif isinstance(request, RenderTrack):
+    elif isinstance(request, RenderTrack | Bake):
         folders.remove_empty(Path(request.frames.folder))
     elif isinstance(request, Sample | RenderLatent):
         folders.remove_empty(Path(request.image_path).parent)
@@ -143,12 +162,18 @@ def _finish(plane: Any, job: pump.Job, result: dict[type, Any]) -> None:
     elif isinstance(request, Drag):
         _finish_drag(plane, request, result)
     elif isinstance(request, RenderTrack):
-        _show_frames(plane, request.frames, settings.sequence.frame_count)
+        sequence = settings.sequence
+        _show_frames(plane, request.frames, sequence.frame_count, sequence.kind)
         settings.status = "Rendered again"
+    elif isinstance(request, Bake):
+        bake_delivery.finish(plane, request, result.get(BakeFinished))
+    elif isinstance(request, RenderLatents):
+        _finish_latents(plane, request, result)
     elif isinstance(request, RenderLatent):
         images.show_still(plane, Path(request.image_path))
         settings.status = "Rendered again"
-    settings.request_id, settings.dragging = 0, False
+    settings.request_id = 0
+    settings.dragging = settings.baking = False
     _push_undo(job.label)
     _redraw()
 
@@ -160,12 +185,14 @@ def _finish_sample(plane: Any, request: Sample, result: dict[type, Any]) -> None
     settings = plane.draggan
     images.show_still(plane, Path(request.image_path))
     settings.latent = settings.sampled_latent = base64.b64encode(sampled.latent).decode()
+    settings.sampled_seed, settings.sampled_psi = request.seed, request.truncation_psi
     settings.track = ""
     points.clear_paths(plane)
     points.send_home(plane)
     # The engine tells it when it reads a model, not for each request that uses it.
     model = pump.state().model
     settings.model_sha256 = model.sha256 if model is not None else ""
+    settings.w_dim = model.w_dim if model is not None else 0
 
 
 def _finish_drag(plane: Any, request: Drag, result: dict[type, Any]) -> None:
@@ -187,12 +214,24 @@ def _finish_drag(plane: Any, request: Drag, result: dict[type, Any]) -> None:
     )
     # Where the result is to be seen. An animation that is being rendered counts its frames with
     # the scene's own, and would go on from there.
-    if not bpy.app.is_job_running("RENDER"):
+    if not bpy.app.is_job_running("RENDER") and not timing.is_retimed(plane):
         planes.scene_of(plane).frame_set(first + count - 1)
 
 
-def _show_frames(plane: Any, target: FrameTarget, count: int) -> None:
-    images.show_sequence(plane, Path(target.folder), target.stem, target.first_number, count)
+def _finish_latents(plane: Any, request: RenderLatents, result: dict[type, Any]) -> None:
+    """The sequence of latents that were not solved: nobody knows where the handles are in it."""
+    made = result.get(TrackMade)
+    if made is None:
+        raise EditError("The engine ended without a track of the images; see its log")
+    settings = plane.draggan
+    _show_frames(plane, request.frames, made.frame_count, "LATENTS")
+    points.clear_paths(plane)
+    settings.track = base64.b64encode(made.track).decode()
+    settings.status = f"Rendered {made.frame_count} frames"
+
+
+def _show_frames(plane: Any, target: FrameTarget, count: int, kind: str = "DRAG") -> None:
+    images.show_sequence(plane, Path(target.folder), target.stem, target.first_number, count, kind)
 
 
 def _push_undo(message: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy
 
-from . import delivery, folders, images, planes, points, pump, recovery, shown
+from . import delivery, folders, images, masks, planes, points, pump, recovery, shown
 from .errors import EditError
 from .protocol.messages import (
     Drag,
@@ -84,7 +84,7 @@ def new_image(
 def resample(plane: Any) -> int:
     """Ask for the image of the plane's seed and truncation; edits are lost. The request's id."""
     recovery.own(plane)
-    _refuse_if_busy(plane)
+    refuse_if_busy(plane)
     source = plane.draggan.source
     request = Sample(
         request_id=pump.new_request_id(),
@@ -93,7 +93,7 @@ def resample(plane: Any) -> int:
         truncation_psi=source.truncation_psi,
         image_path=str(folders.new_still(plane)),
     )
-    return _submit(plane, request, f"New image of {plane.name}")
+    return submit(plane, request, f"New image of {plane.name}")
 
 
 def start_drag(context: Any, plane: Any) -> int:
@@ -104,10 +104,10 @@ def start_drag(context: Any, plane: Any) -> int:
     """
     settings = plane.draggan
     recovery.own(plane)
-    _refuse_if_busy(plane)
-    _require_image(plane)
+    refuse_if_busy(plane)
+    require_image(plane)
     placed = points.read_pairs(context, plane)
-    mask = images.mask_of(plane)
+    mask = masks.at_frame(plane, planes.scene_of(plane).frame_current)
     number = pump.new_request_id()
     target = FrameTarget(
         folder=str(folders.new_drag(plane)),
@@ -125,9 +125,9 @@ def start_drag(context: Any, plane: Any) -> int:
         mask=mask,
         frames=target,
     )
-    points.begin(placed, plane)
+    points.begin([entry.pair for entry in placed], plane)
     settings.dragging = True
-    return _submit(plane, request, f"Drag {plane.name}")
+    return submit(plane, request, f"Drag {plane.name}")
 
 
 def stop_drag(plane: Any) -> None:
@@ -141,7 +141,7 @@ def reset(plane: Any) -> None:
     if settings.request_id:
         recovery.cancel(plane)
     recovery.own(plane)
-    _require_image(plane)
+    require_image(plane)
     settings.latent, settings.track = settings.sampled_latent, ""
     settings.status, settings.failed = "", False
     points.clear_paths(plane)
@@ -156,8 +156,8 @@ def render_again(plane: Any) -> int:
     """
     settings = plane.draggan
     recovery.own(plane)
-    _refuse_if_busy(plane)
-    _require_image(plane)
+    refuse_if_busy(plane)
+    require_image(plane)
     model = {
         "request_id": pump.new_request_id(),
         "model_path": model_path(settings.source),
@@ -177,7 +177,7 @@ def render_again(plane: Any) -> int:
     else:
         path = str(folders.new_still(plane))
         request = RenderLatent(latent=base64.b64decode(settings.latent), image_path=path, **model)
-    return _submit(plane, request, f"Render {plane.name}")
+    return submit(plane, request, f"Render {plane.name}")
 
 
 def wait(request_id: int, timeout_s: float = 3600.0) -> None:
@@ -199,7 +199,7 @@ def drag_settings(group: Any) -> DragSettings:
     return DragSettings(**{item.name: getattr(group, item.name) for item in fields(DragSettings)})
 
 
-def _submit(plane: Any, request: Request, label: str) -> int:
+def submit(plane: Any, request: Request, label: str) -> int:
     """Hand a request over.
 
     Raises:
@@ -215,11 +215,11 @@ def _submit(plane: Any, request: Request, label: str) -> int:
     return request.request_id
 
 
-def _refuse_if_busy(plane: Any) -> None:
+def refuse_if_busy(plane: Any) -> None:
     if plane.draggan.request_id:
         raise EditError(f"{plane.name} is being worked on; wait, or press Stop")
 
 
-def _require_image(plane: Any) -> None:
+def require_image(plane: Any) -> None:
     if not plane.draggan.latent:
         raise EditError(f"{plane.name} has no image yet; make a new one, or wait for it")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where results are written: a folder for each image, and in it a new one for each drag.
+"""Where results are written: a folder for each image, and in it a new one for each drag or edit.
 
 A drag never writes over the files of another: undo brings an older sequence back, and its files
-must still be there.
+must still be there. A bake goes on in the folder of the very same edit, and in no other.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import bpy
 
 from . import preferences
 from .errors import EditError
+
+#: In the folder of a bake: one encoded ``Edit`` message, which the engine puts there.
+EDIT_FILE = "edit.draggan"
 
 
 def stem_of(plane: Any) -> str:
@@ -31,6 +34,31 @@ def new_drag(plane: Any) -> Path:
         EditError: it cannot be made.
     """
     return _new(plane, "drag")
+
+
+def new_bake(plane: Any) -> Path:
+    """A new, empty folder for a bake.
+
+    Raises:
+        EditError: it cannot be made.
+    """
+    return _new(plane, "bake")
+
+
+def bakes_of(plane: Any) -> list[Path]:
+    """The folders of the plane's bakes that have their edit, the newest first.
+
+    Those from before the file was saved are in the cache.
+    """
+    name = _parent(plane).name
+    parents = {base / name for base in (_base(plane), preferences.cache_folder())}
+    found = [path.parent for parent in parents for path in parent.glob(f"bake-*/{EDIT_FILE}")]
+    return sorted(found, key=lambda folder: folder.name, reverse=True)
+
+
+def is_current(plane: Any, folder: Path) -> bool:
+    """Whether a new result of the plane would go beside this one."""
+    return folder.parent == _parent(plane)
 
 
 def new_still(plane: Any) -> Path:
@@ -82,8 +110,12 @@ def _base(plane: Any) -> Path:
     return base.absolute()
 
 
+def _parent(plane: Any) -> Path:
+    return _base(plane) / f"{stem_of(plane)}-{plane.draggan.uuid[:8]}"
+
+
 def _new(plane: Any, kind: str) -> Path:
-    parent = _base(plane) / f"{stem_of(plane)}-{plane.draggan.uuid[:8]}"
+    parent = _parent(plane)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         number = 1

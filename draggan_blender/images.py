@@ -12,13 +12,14 @@ transform.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
-from . import planes, view
+from . import planes, timing
 from .errors import EditError
 
 
@@ -27,17 +28,11 @@ def show_rest(plane: Any) -> None:
     settings, node = plane.draggan, planes.texture_node(plane)
     sequence = settings.sequence
     if sequence.image is None:
+        timing.forget_place(node)
         node.image = settings.still
         return
     node.image = sequence.image
-    user = node.image_user
-    # Blender shows file (frame - frame_start + 1, within 0 and frame_duration) + frame_offset,
-    # and the files are numbered by scene frame. Number 0 + offset is the hold before the start.
-    user.frame_start = sequence.first_frame
-    user.frame_offset = sequence.first_frame - 1
-    user.frame_duration = sequence.frame_count
-    user.use_cyclic = False
-    user.use_auto_refresh = True
+    timing.place(plane)
 
 
 def show_still(plane: Any, path: Path) -> None:
@@ -58,7 +53,9 @@ def show_still(plane: Any, path: Path) -> None:
     _remove_unused(before)
 
 
-def show_sequence(plane: Any, folder: Path, stem: str, first_frame: int, frame_count: int) -> None:
+def show_sequence(
+    plane: Any, folder: Path, stem: str, first_frame: int, frame_count: int, kind: str = "DRAG"
+) -> None:
     """Take a sequence as the plane's image, mapped onto the timeline by its files' numbers.
 
     Args:
@@ -67,33 +64,70 @@ def show_sequence(plane: Any, folder: Path, stem: str, first_frame: int, frame_c
         first_frame: the number of the first; one more, numbered ``first_frame - 1``, stands for
             all frames before.
         frame_count: how many frames the sequence has, the hold before it not counted.
+        kind: what it came from, as ``DRAGGAN_PG_sequence`` has it.
 
     Raises:
         EditError: the file cannot be read.
     """
     image = _load(folder / f"{stem}_{first_frame:04d}.png")
-    image.name = f"{plane.name} Drag"
+    image.name = f"{plane.name} {kind.title()}"
     image.source = "SEQUENCE"
     sequence = plane.draggan.sequence
     before, sequence.image = sequence.image, image
-    sequence.stem = stem
+    sequence.stem, sequence.kind = stem, kind
     sequence.first_frame, sequence.frame_count = first_frame, frame_count
     show_rest(plane)
     _remove_unused(before)
+    if kind != "BAKE":
+        _forget_covered(plane)
 
 
 def clear_sequence(plane: Any) -> None:
     """Forget the sequence; its files stay where they are."""
     sequence = plane.draggan.sequence
     before, sequence.image = sequence.image, None
+    sequence.kind = "DRAG"
     sequence.first_frame = sequence.frame_count = 0
     show_rest(plane)
     _remove_unused(before)
+    _forget_covered(plane)
+
+
+def cover(plane: Any) -> None:
+    """Remember the sequence and its track: a bake is about to be shown in its place."""
+    settings = plane.draggan
+    _copy(settings.sequence, settings.bake.under)
+    settings.bake.under_track = settings.track
+
+
+def uncover(plane: Any) -> None:
+    """Show the sequence again that the bake has covered."""
+    settings = plane.draggan
+    before = settings.sequence.image
+    _copy(settings.bake.under, settings.sequence)
+    show_rest(plane)
+    _remove_unused(before)
+    _forget_covered(plane)
 
 
 def sequence_folder(plane: Any) -> Path:
     """Where the files of the plane's sequence are, whether they exist or not."""
     return Path(bpy.path.abspath(plane.draggan.sequence.image.filepath)).parent
+
+
+def sequence_files(plane: Any, numbers: Iterable[int]) -> list[Path]:
+    """The files of the plane's sequence with these numbers, in their order.
+
+    Raises:
+        EditError: one is missing.
+    """
+    folder, stem = sequence_folder(plane), plane.draggan.sequence.stem
+    present = {path.name for path in folder.glob(f"{stem}_*.png")}
+    files = [folder / f"{stem}_{number:04d}.png" for number in numbers]
+    for path in files:
+        if path.name not in present:
+            raise EditError(f"The image {path} is missing; press Render Again, then repeat this")
+    return files
 
 
 def show_preview(plane: Any, width: int, height: int, pixels: bytes) -> None:
@@ -123,24 +157,6 @@ def remove_live(image_id: str) -> None:
         bpy.data.images.remove(live)
 
 
-def mask_of(plane: Any) -> bytes:
-    """The plane's mask as the engine takes it; empty when everything may change.
-
-    Raises:
-        EditError: the mask has no pixels.
-    """
-    mask = plane.draggan.mask
-    if mask is None:
-        return b""
-    width, height = mask.size
-    if not width or not height:
-        raise EditError(f"The mask {mask.name} has no pixels; reload its file or choose another")
-    pixels = np.empty(width * height * mask.channels, dtype=np.float32)
-    mask.pixels.foreach_get(pixels)
-    red = pixels.reshape(height, width, mask.channels)[:, :, 0]
-    return view.mask_bytes(red, *plane.draggan.size)
-
-
 def _load(path: Path) -> Any:
     try:
         image = bpy.data.images.load(str(path))
@@ -157,6 +173,17 @@ def _load(path: Path) -> Any:
         if same_drive and beside:
             image.filepath = bpy.path.relpath(os.fspath(path))
     return image
+
+
+def _copy(sequence: Any, into: Any) -> None:
+    for name in ("image", "kind", "stem", "first_frame", "frame_count"):
+        setattr(into, name, getattr(sequence, name))
+
+
+def _forget_covered(plane: Any) -> None:
+    bake = plane.draggan.bake
+    before, bake.under.image, bake.under_track = bake.under.image, None, ""
+    _remove_unused(before)
 
 
 def _live_name(image_id: str) -> str:

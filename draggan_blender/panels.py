@@ -35,7 +35,7 @@ class _Panel:
     layout: Any
 
 
-class _ImagePanel(_Panel):
+class ImagePanel(_Panel):
     """A panel that needs an active GAN image."""
 
     @classmethod
@@ -101,7 +101,7 @@ class DRAGGAN_PT_image(_Panel, bpy.types.Panel):
 
 
 class DRAGGAN_UL_pairs(bpy.types.UIList):
-    """A line for each pair: whether the drag takes it, its handle, its target."""
+    """A line for each pair: whether it is taken, its handle, its target, its influence."""
 
     bl_idname = "DRAGGAN_UL_pairs"
 
@@ -123,9 +123,10 @@ class DRAGGAN_UL_pairs(bpy.types.UIList):
                 row.label(text="deleted", icon="ERROR")
             else:
                 row.prop(point, "name", text="", emboss=False)
+        row.prop(item, "influence", text="")
 
 
-class DRAGGAN_PT_points(_ImagePanel, bpy.types.Panel):
+class DRAGGAN_PT_points(ImagePanel, bpy.types.Panel):
     """The pairs of points."""
 
     bl_idname = "DRAGGAN_PT_points"
@@ -143,7 +144,7 @@ class DRAGGAN_PT_points(_ImagePanel, bpy.types.Panel):
         buttons.operator("draggan.remove_pair", text="", icon="REMOVE")
 
 
-class DRAGGAN_PT_drag(_ImagePanel, bpy.types.Panel):
+class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
     """The drag: start, progress, result."""
 
     bl_idname = "DRAGGAN_PT_drag"
@@ -153,23 +154,21 @@ class DRAGGAN_PT_drag(_ImagePanel, bpy.types.Panel):
         """Called by Blender."""
         layout, state = self.layout, pump.state()
         settings = planes.require_active(context).draggan
-        if settings.request_id:
-            _draw_progress(layout, settings, state)
+        if settings.request_id and not settings.baking:
+            draw_progress(layout, settings, state)
             layout.operator("draggan.stop", icon="SNAP_FACE")
         else:
             column = layout.column()
             column.scale_y = 1.4
             column.operator("draggan.drag", icon="PLAY")
-        if settings.failed and settings.status == state.error:
-            _draw_text(layout, "It failed; see Engine", "ERROR")
-        elif settings.status and not settings.request_id:
-            _draw_text(layout, settings.status, "ERROR" if settings.failed else "INFO")
+        if settings.sequence.kind != "BAKE":
+            draw_status(layout, settings, state)
         row = layout.row(align=True)
         row.operator("draggan.reset", icon="LOOP_BACK")
         row.operator("draggan.render_again", icon="RENDER_ANIMATION")
 
 
-class DRAGGAN_PT_settings(_ImagePanel, bpy.types.Panel):
+class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
     """How the drag is solved, and where its images go."""
 
     bl_idname = "DRAGGAN_PT_settings"
@@ -201,7 +200,16 @@ def _engine_sentence(state: session.State) -> str:
     return session.describe(state)
 
 
-def _draw_progress(layout: Any, settings: Any, state: session.State) -> None:
+def draw_status(layout: Any, settings: Any, state: session.State) -> None:
+    """How the last request of a GAN image ended."""
+    if settings.failed and settings.status == state.error:
+        _draw_text(layout, "It failed; see Engine", "ERROR")
+    elif settings.status and not settings.request_id:
+        _draw_text(layout, settings.status, "ERROR" if settings.failed else "INFO")
+
+
+def draw_progress(layout: Any, settings: Any, state: session.State) -> None:
+    """How far the request of a GAN image is."""
     job = state.active
     if job is None or job.request.request_id != settings.request_id:
         layout.progress(factor=0.0, text="Waiting for the engine")

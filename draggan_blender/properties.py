@@ -22,7 +22,10 @@ from bpy.props import (
     StringProperty,
 )
 
+from .bake_properties import DRAGGAN_PG_bake, DRAGGAN_PG_sequence
 from .protocol.settings import DragSettings
+from .timeline_properties import CLASSES as TIMELINE_CLASSES
+from .timeline_properties import DRAGGAN_PG_timeline
 
 _USUAL = DragSettings()
 
@@ -69,7 +72,16 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
         name="Target", description="Marks where it is to go", type=bpy.types.Object
     )
     enabled: BoolProperty(
-        name="Enabled", description="Whether the next drag takes this pair", default=True
+        name="Enabled", description="Whether the next drag or bake takes this pair", default=True
+    )
+    influence: FloatProperty(
+        name="Influence",
+        description="How far the handle goes towards its target: 0 stays where it is in the image, "
+        "1 goes all the way; can be animated",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
     )
     slot: IntProperty(
         description="Which pair of the running or last drag this is; -1 for none",
@@ -87,6 +99,26 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
     home: FloatVectorProperty(
         description="Where the handle was before the first drag, in the plane's space",
         size=2,
+        options={"HIDDEN"},
+    )
+    has_base: BoolProperty(
+        description="Whether the handle moves along with a sequence, so that its place in the "
+        "image of the latent is remembered",
+        options={"HIDDEN"},
+    )
+    base: FloatVectorProperty(
+        description="Where the handle is in the image of the latent, in the plane's space",
+        size=2,
+        options={"HIDDEN"},
+    )
+    path_slot: IntProperty(
+        description="Which pair of the shown sequence's track this is; -1 for none",
+        default=-1,
+        options={"HIDDEN"},
+    )
+    under_slot: IntProperty(
+        description="The same of the sequence that the bake has covered; -1 for none",
+        default=-1,
         options={"HIDDEN"},
     )
 
@@ -252,15 +284,6 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
     )
 
 
-class DRAGGAN_PG_sequence(bpy.types.PropertyGroup):
-    """The result of the last drag on the timeline: files numbered by scene frame."""
-
-    image: PointerProperty(type=bpy.types.Image)
-    stem: StringProperty(description="What the files are named before their number")
-    first_frame: IntProperty(description="Scene frame of the first image")
-    frame_count: IntProperty(description="How many images there are; 0 for no sequence")
-
-
 class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     """A GAN image: on ``Object.draggan`` of its plane."""
 
@@ -268,13 +291,17 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     source: PointerProperty(type=DRAGGAN_PG_source)
     model_sha256: StringProperty(description="The file of the model that the latent belongs to")
     size: IntVectorProperty(description="Width and height of the generator's images", size=2)
+    w_dim: IntProperty(description="How many numbers each layer's latent has")
     latent: StringProperty(
-        description="num_ws x w_dim float32, little-endian, as base64: what the plane shows now"
+        description="num_ws x w_dim float32, little-endian, as base64: what the last drag has "
+        "reached, and what a bake starts from"
     )
     sampled_latent: StringProperty(
         description="The latent of the seed, to which Reset goes back; as base64"
     )
-    track: StringProperty(description="The track.npz of the last drag, as base64; empty for none")
+    sampled_seed: IntProperty(description="The seed of that latent", default=1)
+    sampled_psi: FloatProperty(description="The truncation of that latent", default=0.7)
+    track: StringProperty(description="The sequence's track.npz, as base64; empty for none")
     still: PointerProperty(
         description="The image of the seed; packed, so that it is never missing",
         type=bpy.types.Image,
@@ -288,6 +315,8 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
         type=bpy.types.Image,
     )
     drag: PointerProperty(type=DRAGGAN_PG_drag)
+    bake: PointerProperty(type=DRAGGAN_PG_bake)
+    timeline: PointerProperty(type=DRAGGAN_PG_timeline)
     folder: StringProperty(
         name="Folder",
         description="Where image sequences go; empty for a folder beside the saved file",
@@ -295,6 +324,10 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     )
     request_id: IntProperty(description="The request that is running for this image; 0 for none")
     dragging: BoolProperty(description="Whether the plane shows the live image of a drag")
+    baking: BoolProperty(description="Whether the plane shows the live image of a bake")
+    previewing: BoolProperty(
+        description="Whether the plane shows an image that was solved for the playhead"
+    )
     status: StringProperty(description="How the last request ended, for the panel")
     failed: BoolProperty(description="Whether the status is an error")
 
@@ -310,6 +343,8 @@ CLASSES = (
     DRAGGAN_PG_pair,
     DRAGGAN_PG_drag,
     DRAGGAN_PG_sequence,
+    DRAGGAN_PG_bake,
+    *TIMELINE_CLASSES,
     DRAGGAN_PG_image,
     DRAGGAN_PG_scene,
 )

@@ -16,26 +16,54 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import images, planes, points, pump
+from . import images, planes, points, pump, timing
 from .errors import EditError
 
-#: uuid -> (request id, dragging) of the planes that were settled for the time of a save.
-_parked: dict[str, tuple[int, bool]] = {}
+#: uuid -> (request id, dragging, baking) of the planes that were settled for the time of a save.
+_parked: dict[str, tuple[int, bool, bool]] = {}
+
+_PREVIEW = " preview"
+
+
+def _is_live(settings: Any) -> bool:
+    """Whether a plane may show its live image."""
+    return bool(settings.dragging or settings.baking or settings.previewing)
 
 
 def settle(plane: Any) -> None:
     """Bring a plane to rest: the image and the handles as before the drag that runs on it."""
     settings = plane.draggan
     settings.request_id = 0
-    if not settings.dragging:
+    if not _is_live(settings):
         return
-    settings.dragging = False
-    points.restore_handles(plane)
+    if settings.dragging:
+        points.restore_handles(plane)
+    settings.dragging = settings.baking = settings.previewing = False
     try:
         images.show_rest(plane)
     except EditError as error:
         settings.status, settings.failed = str(error), True
     images.remove_live(settings.uuid)
+
+
+def preview_id(plane: Any) -> str:
+    """The image id of jobs that solve the playhead's frame: they end apart from the plane's own."""
+    return f"{plane.draggan.uuid}{_PREVIEW}"
+
+
+def is_preview(image_id: str) -> bool:
+    """Whether this is a :func:`preview_id`."""
+    return image_id.endswith(_PREVIEW)
+
+
+def end_preview(plane: Any) -> None:
+    """Show again what the plane shows at rest, if it is an image that was solved for the playhead.
+
+    One that is being solved is given up.
+    """
+    pump.cancel_job(preview_id(plane))
+    if plane.draggan.previewing:
+        settle(plane)
 
 
 def cancel(plane: Any) -> None:
@@ -45,9 +73,14 @@ def cancel(plane: Any) -> None:
 
 
 def own(plane: Any) -> None:
-    """Make a duplicate an image of its own; one that was made during a drag comes to rest."""
+    """Make a duplicate an image of its own, and have the plane show what it shows at rest.
+
+    To be called first by whatever is going to change the image. A drag that runs goes on.
+    """
     if planes.own(plane):
         settle(plane)
+        timing.adopt(plane)
+    end_preview(plane)
 
 
 def release_duplicates(plane: Any | None, request_id: int) -> None:
@@ -59,8 +92,9 @@ def release_duplicates(plane: Any | None, request_id: int) -> None:
 
 def _before_undo(*_arguments: Any) -> None:
     for plane in planes.everywhere():
-        if plane.draggan.dragging:
+        if plane.draggan.dragging or plane.draggan.baking:
             cancel(plane)
+        end_preview(plane)
 
 
 def _after_undo(*_arguments: Any) -> None:
@@ -69,7 +103,7 @@ def _after_undo(*_arguments: Any) -> None:
     waiting = [*state.queue, *([state.active] if state.active is not None else [])]
     wanted = set()
     for plane in planes.everywhere():
-        if plane.draggan.dragging:
+        if _is_live(plane.draggan):
             settle(plane)
         wanted.add((plane.draggan.uuid, plane.draggan.request_id))
     open_ids = {job.request.request_id for job in waiting}
@@ -86,6 +120,7 @@ def _before_load(*_arguments: Any) -> None:
     for plane in planes.everywhere():
         if plane.draggan.request_id:
             cancel(plane)
+        end_preview(plane)
 
 
 def _after_load(*_arguments: Any) -> None:
@@ -94,19 +129,27 @@ def _after_load(*_arguments: Any) -> None:
         settle(plane)
 
 
+def _before_render(*_arguments: Any) -> None:
+    """A render shows what a machine without the engine would show."""
+    for plane in planes.everywhere():
+        end_preview(plane)
+
+
 def _before_save(*_arguments: Any) -> None:
     for plane in planes.everywhere():
         settings = plane.draggan
+        end_preview(plane)
         if settings.request_id:
-            _parked[settings.uuid] = (settings.request_id, settings.dragging)
+            _parked[settings.uuid] = (settings.request_id, settings.dragging, settings.baking)
             settle(plane)
 
 
 def _after_save(*_arguments: Any) -> None:
     """The next step and the next preview bring handles and live image back."""
     for plane in planes.everywhere():
-        if plane.draggan.uuid in _parked:
-            plane.draggan.request_id, plane.draggan.dragging = _parked[plane.draggan.uuid]
+        settings = plane.draggan
+        if settings.uuid in _parked:
+            settings.request_id, settings.dragging, settings.baking = _parked[settings.uuid]
     _parked.clear()
 
 
@@ -117,6 +160,7 @@ _HANDLERS = (
     ("redo_post", _after_undo),
     ("load_pre", _before_load),
     ("load_post", _after_load),
+    ("render_init", _before_render),
     ("save_pre", _before_save),
     ("save_post", _after_save),
     ("save_post_fail", _after_save),

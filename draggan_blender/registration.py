@@ -8,17 +8,36 @@ from __future__ import annotations
 
 import bpy
 
-from . import cli, delivery, operators, panels, preferences, properties, pump, recovery
+from . import (
+    bake_panel,
+    cli,
+    delivery,
+    farm_panel,
+    farm_properties,
+    keymaps,
+    operators,
+    panels,
+    preferences,
+    properties,
+    pump,
+    recovery,
+    scrubbing,
+    timeline_panels,
+)
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
     *properties.CLASSES,
+    *farm_properties.CLASSES,
     *operators.CLASSES,
     *panels.CLASSES,
+    *bake_panel.CLASSES,
+    *timeline_panels.CLASSES,
+    *farm_panel.CLASSES,
 )
 #: Each has ``register`` and ``unregister``. The pump comes first, so that it goes last but one:
 #: the jobs that it ends still find their planes, and the planes their properties.
-_MODULES = (properties, pump, delivery, recovery, cli)
+_MODULES = (properties, farm_properties, pump, delivery, recovery, scrubbing, keymaps, cli)
 
 
 def register() -> None:

@@ -38,6 +38,7 @@ from .protocol.messages import (
     Step,
     Stop,
 )
+from .protocol.timeline import Bake
 from .session_events import (
     ConnectionLost,
     Deliver,
@@ -220,7 +221,7 @@ def _end_jobs(state: State, image_id: str, *, keep_result: bool) -> Outcome:
     if state.active is None or state.discarding or state.active.image_id != image_id:
         return state, effects
     request = state.active.request
-    stops = keep_result and isinstance(request, Drag)
+    stops = keep_result and isinstance(request, Drag | Bake)
     asks = (Stop if stops else Cancel)(request_id=request.request_id)
     if isinstance(state.asked, Cancel) or state.asked == asks:
         return state, effects
@@ -266,8 +267,8 @@ def _job_message(state: State, message: Event) -> Outcome:
     job = state.active
     if job is None or message.request_id != job.request.request_id:
         return state, ()
-    drag_id = getattr(message, "drag_id", None)
-    if drag_id is not None and drag_id != getattr(job.request, "drag_id", None):
+    drag_id = getattr(job.request, "drag_id", None)
+    if drag_id is not None and getattr(message, "drag_id", drag_id) != drag_id:
         return state, ()
     told: tuple[Effect, ...] = () if state.discarding else (Deliver(job, message),)
     if isinstance(message, Ending):

@@ -3,6 +3,16 @@
 
 from __future__ import annotations
 
-from . import drag, engine, image, points
+from . import bake, drag, engine, export, farm, image, latents, points, retiming
 
-CLASSES = (*engine.CLASSES, *image.CLASSES, *points.CLASSES, *drag.CLASSES)
+CLASSES = (
+    *engine.CLASSES,
+    *image.CLASSES,
+    *points.CLASSES,
+    *drag.CLASSES,
+    *bake.CLASSES,
+    *retiming.CLASSES,
+    *latents.CLASSES,
+    *export.CLASSES,
+    *farm.CLASSES,
+)

@@ -34,7 +34,7 @@ class DRAGGAN_OT_drag(bpy.types.Operator):
 
 
 class DRAGGAN_OT_stop(bpy.types.Operator):
-    """End the drag here and keep what it has reached"""
+    """End the drag or bake here and keep what it has reached"""
 
     bl_idname = "draggan.stop"
     bl_label = "Stop"
@@ -51,7 +51,7 @@ class DRAGGAN_OT_stop(bpy.types.Operator):
         return True
 
     def execute(self, context: Any) -> Result:
-        """Ask the engine; the result comes as if the drag had ended by itself."""
+        """Ask the engine; the result comes as if it had ended by itself."""
         edit.stop_drag(planes.require_active(context))
         return {"FINISHED"}
 

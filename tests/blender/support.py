@@ -86,7 +86,7 @@ class SceneCase(unittest.TestCase):
         pump = ours("pump")
         pump.stop()
         self.assertTrue(pump.run_until(pump.is_off, 15.0), "the engine did not end")
-        pump.configure(ours("preferences").engine_settings)
+        pump.configure(lambda: ours("preferences").engine_settings())
         shutil.rmtree(self.folder)
 
     def use_fake_engine(self, *options: str) -> None:

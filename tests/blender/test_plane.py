@@ -92,7 +92,7 @@ class PlaneTest(SceneCase):
     def test_what_cannot_be_dragged_is_refused_with_a_sentence(self) -> None:
         error = ours("errors").EditError
         plane = self.create()
-        with self.assertRaisesRegex(error, "at least one enabled pair"):
+        with self.assertRaisesRegex(error, "At least one enabled pair"):
             self.placed(plane)
         pair = ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
         pair.target.location.x = 1.2
@@ -125,7 +125,7 @@ class PlaneTest(SceneCase):
         plane = self.create()
         points = ours("points")
         points.add_pair(plane, (0.5, 0.5), (0.6, 0.5))
-        points.begin(self.placed(plane), plane)
+        points.begin([entry.pair for entry in self.placed(plane)], plane)
         handle = plane.draggan.pairs[0].handle
         points.write_paths(plane, 5, [[(32.0, 32.0)], [(40.0, 16.0)], [(48.0, 32.0)]])
         for frame, expected in ((5, (0.0, 0.0)), (6, (0.25, 0.5)), (7, (0.5, 0.0)), (9, (0.5, 0))):

@@ -32,7 +32,8 @@ def _traces() -> dict[str, object]:
         "object": hasattr(bpy.types.Object, "draggan"),
         "scene": hasattr(bpy.types.Scene, "draggan"),
         "timer": bpy.app.timers.is_registered(support.ours("pump")._on_timer),
-        "commands": len(support.ours("cli")._commands),
+        "keys": len(support.ours("keymaps")._items),
+        "commands": len(support.ours("cli")._registered),
     }
 
 
@@ -40,7 +41,7 @@ class RegistrationTest(unittest.TestCase):
     def test_three_times_on_and_off_leaves_nothing(self) -> None:
         enabled = _traces()
         self.assertTrue(enabled["timer"])
-        self.assertEqual(len(enabled["handlers"]), 9)
+        self.assertEqual(len(enabled["handlers"]), 11)
         self.assertGreater(len(enabled["operators"]), 10)
         for _ in range(3):
             support.disable()
@@ -54,6 +55,7 @@ class RegistrationTest(unittest.TestCase):
                     "object": False,
                     "scene": False,
                     "timer": False,
+                    "keys": 0,
                     "commands": 0,
                 },
             )

@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from pathlib import Path
 
+from draggan_blender.protocol import encode
 from draggan_blender.protocol import messages as m
+from draggan_blender.protocol import timeline as t
+from draggan_blender.protocol.settings import DragSettings
 from draggan_blender.session import Job
 from tests.fake_generator import latent_of
 
@@ -35,3 +39,24 @@ def drag_job(folder: Path | str = "frames", image_id: str = "plane") -> Job:
         frames=m.FrameTarget(folder=str(folder), stem="drag", first_number=1),
     )
     return Job(request, image_id, "Drag Suzanne")
+
+
+def bake_job(folder: Path | str = "frames", image_id: str = "plane", frame_count: int = 4) -> Job:
+    """A job that bakes one point that goes a pixel to the right with each frame."""
+    targets = [value for index in range(frame_count) for value in (30.0 + index, 30.0)]
+    edit = t.Edit(
+        model_name="model",
+        model_sha256="",
+        first_number=1,
+        latent=latent_of(1, 0.7),
+        handles_px=((30.0, 30.0),),
+        targets_px=struct.pack(f"<{2 * frame_count}f", *targets),
+        settings=(t.SettingsFrom(number=1, settings=DragSettings()),),
+    )
+    request = t.Bake(
+        request_id=next(_ids),
+        model_path="model",
+        edit=encode(edit),
+        frames=m.FrameTarget(folder=str(folder), stem="bake", first_number=1),
+    )
+    return Job(request, image_id, "Bake Suzanne")

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
 from draggan_blender import session_events as ev
 from draggan_blender.protocol import messages as m
 from draggan_blender.session import EnginePhase, Job, State, describe, timeout_s, transition
-from tests.client.making import READY, drag_job, sample_job
+from tests.client.making import READY, bake_job, drag_job, sample_job
 
 OFF, STARTING, LOADING, READY_PHASE, STOPPING, FAILED = EnginePhase
 
@@ -214,8 +215,20 @@ def test_messages_of_another_request_or_drag_are_dropped() -> None:
     assert session.state.step == 0
 
 
-def test_stop_keeps_the_result_of_a_drag_and_cancel_does_not() -> None:
-    session, job = in_phase(READY_PHASE), drag_job()
+def test_the_previews_of_a_bake_are_its_own_by_their_request() -> None:
+    session, job = in_phase(READY_PHASE), bake_job()
+    session(ev.JobSubmitted(job))
+    number = job.request.request_id
+    for request_id, told in ((number, True), (number + 1, False)):
+        preview = m.Preview(
+            request_id=request_id, drag_id=0, step=3, width=1, height=1, pixels=bytes(16)
+        )
+        assert session.hears(preview) == ((ev.Deliver(job, preview),) if told else ())
+
+
+@pytest.mark.parametrize("make_job", [drag_job, bake_job])
+def test_stop_keeps_the_result_and_cancel_does_not(make_job: Callable[[], Job]) -> None:
+    session, job = in_phase(READY_PHASE), make_job()
     session(ev.JobSubmitted(job))
     number = job.request.request_id
     assert session(ev.JobStopAsked("other plane")) == ()

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plane follows the playhead over frames that are not baked.
+
+Handler and timer are called by hand, because neither runs without a window.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import rendering
+from baking import BakeCase
+from support import TIMEOUT_S, ours
+
+
+class ScrubbingCase(BakeCase):
+    """What happens in a window; handler and timer are called by hand, as neither runs under -b."""
+
+    def move(self, plane: Any, frame: int, rests: bool = True) -> None:
+        """What a frame change does in a window, up to the answer of the engine."""
+        scrubbing, pump, scene = ours("scrubbing"), ours("pump"), bpy.context.scene
+        scene.frame_set(frame)
+        scrubbing.playhead_moved(scene, bpy.context.evaluated_depsgraph_get())
+        if rests:
+            scrubbing.playhead_rests()
+            self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
+
+    def shown(self, plane: Any) -> np.ndarray:
+        """The pixels of the live image; none at rest."""
+        image = ours("planes").texture_node(plane).image
+        if image.source != "GENERATED":
+            return np.zeros(0)
+        pixels = np.empty(len(image.pixels), dtype=np.float32)
+        image.pixels.foreach_get(pixels)
+        return pixels
+
+    def centre_x(self, plane: Any) -> float:
+        """Where the fake engine's disc is in the live image, px."""
+        red = self.shown(plane).reshape(64, 64, 4)[:, :, 0]
+        return float((np.nonzero(red > 0.9)[1] + 0.5).mean())
+
+
+class ScrubbingTest(ScrubbingCase):
+    """The plane follows the playhead."""
+
+    def test_a_frame_that_is_not_baked_is_solved_when_the_playhead_rests(self) -> None:
+        plane = self.animated()
+        before = plane.draggan.latent, plane.draggan.pairs[0].handle.location.copy()
+        self.move(plane, 12, rests=False)
+        self.assertEqual(len(self.shown(plane)), 0)
+        self.move(plane, 12)
+        self.assertTrue(plane.draggan.previewing)
+        last = self.centre_x(plane)
+        self.move(plane, 6)
+        # The disc goes along with the handle: 32 px a unit.
+        self.assertAlmostEqual(last - self.centre_x(plane), 32 * 0.6 * 6 / 11, delta=1.0)
+        # What is known is shown at once, and nothing of the plane has changed.
+        seen = self.shown(plane)
+        self.move(plane, 12)
+        self.move(plane, 6, rests=False)
+        np.testing.assert_array_equal(self.shown(plane), seen)
+        self.assertEqual((plane.draggan.latent, plane.draggan.pairs[0].handle.location), before)
+        self.assertEqual((plane.draggan.request_id, plane.draggan.status), (0, ""))
+        self.assertEqual(list(self.folder.rglob("bake-*")), [])
+        plane.draggan.bake.follow = False
+        self.move(plane, 3)
+        self.assertEqual(len(self.shown(plane)), 0)
+
+    def test_baked_frames_show_the_bake_and_changed_ones_are_solved(self) -> None:
+        plane = self.animated()
+        self.bake(plane)
+        self.move(plane, 7)
+        self.assertEqual(len(self.shown(plane)), 0)
+        self.key_target(plane.draggan.pairs[0], {12: 0.1})
+        self.move(plane, 1)
+        self.assertEqual(len(self.shown(plane)), 0)
+        self.move(plane, 9)
+        self.assertGreater(len(self.shown(plane)), 0)
+        # A bake puts an end to it.
+        self.bake(plane)
+        self.assertFalse(plane.draggan.previewing)
+        self.move(plane, 9)
+        self.assertEqual(len(self.shown(plane)), 0)
+
+    def test_a_preview_is_in_no_file_no_undo_and_no_render(self) -> None:
+        plane = self.animated()
+        self.move(plane, 8)
+        self.assertTrue(plane.draggan.previewing)
+        bpy.ops.wm.save_as_mainfile(filepath=str(self.folder / "shot.blend"), copy=True)
+        self.assertFalse(plane.draggan.previewing)
+        self.assertEqual(ours("planes").texture_node(plane).image, plane.draggan.still)
+        self.move(plane, 8)
+        bpy.ops.ed.undo_push(message="Select")
+        bpy.ops.ed.undo()
+        plane = self.find_plane()
+        self.assertEqual(ours("planes").texture_node(plane).image, plane.draggan.still)
+        self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
+        self.move(plane, 8)
+        for handler in bpy.app.handlers.render_init:
+            handler(bpy.context.scene)
+        self.assertEqual(len(self.shown(plane)), 0)
+
+    def test_a_frame_change_gives_up_what_was_asked_for_the_frame_before(self) -> None:
+        plane = self.animated("--step-s", "0.3")
+        pump, scrubbing = ours("pump"), ours("scrubbing")
+        self.move(plane, 12, rests=False)
+        scrubbing.playhead_rests()
+        self.assertTrue(pump.run_until(lambda now: now.active is not None, TIMEOUT_S))
+        self.move(plane, 4, rests=False)
+        self.assertTrue(pump.state().ending_asked or pump.state().active is None)
+        self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
+        self.assertEqual(len(self.shown(plane)), 0)
+        # A bake that is asked for meanwhile does not wait for it.
+        self.move(plane, 12, rests=False)
+        scrubbing.playhead_rests()
+        self.bake(plane)
+        self.assertEqual(plane.draggan.sequence.kind, "BAKE")
+
+    def test_sampling_a_bake_asks_for_no_preview(self) -> None:
+        plane = self.animated()
+        scrubbing = ours("scrubbing")
+        heard = []
+        scrubbing._is_unwatched, kept = lambda: heard.append(kept()), scrubbing._is_unwatched
+        try:
+            self.edit_of(plane)
+        finally:
+            scrubbing._is_unwatched = kept
+        self.assertTrue(heard and all(heard))
+
+
+class RealScrubbingTest(ScrubbingCase):
+    """The same with the real engine."""
+
+    def render_latent(self, plane: Any, latent: bytes, path: Path) -> None:
+        """The image of any latent."""
+        pump, edit = ours("pump"), ours("edit")
+        request = ours("protocol.messages").RenderLatent(
+            request_id=pump.new_request_id(),
+            model_path=edit.model_path(plane.draggan.source),
+            latent=latent,
+            image_path=str(path),
+        )
+        job = pump.Job(request=request, image_id="", label="Render")
+        ours("delivery").give_to(request.request_id, lambda message: None)
+        pump.submit(job)
+        self.assertTrue(pump.wait_for_job(job, TIMEOUT_S))
+
+    def test_the_playhead_s_frame_is_solved_by_a_bake_of_one_frame(self) -> None:
+        plane = self.new_plane()
+        pair = ours("points").add_pair(plane, (0.32, 0.56), (0.32, 0.56))
+        x = pair.target.location.x
+        self.key_target(pair, {1: x, 12: x + 0.1})
+        still = np.empty(len(plane.draggan.still.pixels), dtype=np.float32)
+        plane.draggan.still.pixels.foreach_get(still)
+        self.move(plane, 12)
+        (known,) = ours("scrubbing")._memories[plane.draggan.uuid].solved
+        unit_px = plane.draggan.size[0] / 2
+        wanted_px = known.targets_px[0, 0]
+        self.assertAlmostEqual(wanted_px, (x + 0.1 + 1) * unit_px, delta=0.01)
+        self.assertLess(np.abs(known.handles_px - known.targets_px).max(), 1.5)
+        self.assertGreater(np.abs(self.shown(plane) - still).max(), 0.1)
+        # What is shown is the image of the latent that is kept, and not of a step before it.
+        path = self.folder / "known.png"
+        self.render_latent(plane, known.latent, path)
+        pixels = self.shown(plane).reshape(*plane.draggan.size, 4)[:, :, :3]
+        self.assertLessEqual(np.abs(pixels * 255 - rendering.read(path)).max(), 1.0)
+        self.move(plane, 7)
+        self.assertEqual(len(ours("scrubbing")._memories[plane.draggan.uuid].solved), 2)
