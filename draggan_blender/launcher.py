@@ -280,3 +280,38 @@ def spawn(
         process.stdin.write(line.encode())
         process.stdin.flush()
     return engine
+
+
+def run_command(python: Path, root: Path, arguments: list[str]) -> tuple[int, str]:
+    """Run one command of the engine's own command line to its end.
+
+    Returns:
+        Its exit code and what it said, errors included. Where the wait is interrupted it is ended.
+
+    Raises:
+        LaunchError: as :func:`spawn`.
+    """
+    _check(python, root)
+    try:
+        process = subprocess.Popen(
+            [str(python), "-I", "-u", str(root / "engine" / "__main__.py"), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=engine_environment(os.environ),
+            text=True,
+            errors="replace",
+            creationflags=_CREATE_NO_WINDOW if os.name == "nt" else 0,
+        )
+    except OSError as error:
+        raise LaunchError(
+            f"The engine could not be started with {python} ({error.strerror or error}); "
+            "choose a working Python in the extension's preferences."
+        ) from None
+    with process:
+        try:
+            text, _ = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, text.strip()

@@ -67,15 +67,18 @@ def get() -> Any | None:
     return addon.preferences if addon is not None else None
 
 
-def engine_settings() -> EngineSettings:
+def engine_settings(python: Path | None = None) -> EngineSettings:
     """What the engine is started with.
+
+    Args:
+        python: the Python that has PyTorch, in place of the one that is set.
 
     Raises:
         LaunchError: no Python is known that could run it.
     """
     stored = get()
     return EngineSettings(
-        python=_engine_python(stored),
+        python=python or _engine_python(stored),
         root=Path(__file__).resolve().parents[1],
         device=stored.device if stored is not None else "auto",
         log_folder=_user_folder() / "logs",

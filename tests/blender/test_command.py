@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``blender -b … -c draggan drag``: exit codes and what it prints. Needs a real Blender."""
+"""``blender -b … -c draggan``: Blender's own command line reaches our commands, with the engine.
+
+What the commands print, and every way in which they end, is tested in ``test_cli``.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import unittest
@@ -43,27 +47,38 @@ class CommandTest(SceneCase):
     def test_a_drag_writes_frames_prints_them_and_saves(self) -> None:
         saved, out = self.folder / "saved.blend", self.folder / "out"
         done = self.run_command(
-            "drag",
-            "--frame",
-            "7",
-            "--device",
-            "cpu",
-            "--out",
-            str(out),
-            "--save",
-            str(saved),
-            "--json",
+            *("drag", "--frame", "7", "--device", "cpu", "--out", str(out)),
+            *("--save", str(saved), "--json"),
         )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         files = [Path(path) for path in re.findall(r"^Saved: '(.*)'$", done.stdout, re.MULTILINE)]
-        summary = json.loads(
-            next(line for line in done.stdout.splitlines() if line.startswith("{"))
-        )
-        self.assertEqual(summary["first_frame"], 7)
-        self.assertEqual(len(files), summary["frame_count"] + 1)
+        told = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+        (result,) = told["results"]
+        self.assertEqual((told["exit_code"], result["first_frame"]), (0, 7))
+        self.assertEqual(len(files), result["frame_count"] + 1)
         self.assertTrue(all(path.is_file() and path.is_relative_to(out) for path in files))
         bpy.ops.wm.open_mainfile(filepath=str(saved))
         self.assertEqual(ours("images").sequence_folder(self.find_plane()), files[0].parent)
+
+    def test_a_bake_is_saved_and_shows_the_same_when_opened(self) -> None:
+        plane = self.find_plane()
+        bpy.context.scene.frame_end = 3
+        target = plane.draggan.pairs[0].target
+        for frame in (1, 3):
+            target.location.x += 0.02
+            target.keyframe_insert("location", index=0, frame=frame)
+        bpy.ops.wm.save_mainfile()
+        saved, out = self.folder / "saved.blend", self.folder / "out"
+        done = self.run_command(
+            "bake", "--frames", "2-4", "--out", str(out), "--save", str(saved), "--device", "cpu"
+        )
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        bpy.ops.wm.open_mainfile(filepath=str(saved))
+        sequence = self.find_plane().draggan.sequence
+        self.assertEqual(
+            (sequence.kind, sequence.first_frame, sequence.frame_count), ("BAKE", 2, 3)
+        )
+        self.assertTrue(ours("images").sequence_folder(self.find_plane()).is_relative_to(out))
 
     def test_exit_codes_tell_what_went_wrong(self) -> None:
         for code, arguments in (
@@ -72,16 +87,22 @@ class CommandTest(SceneCase):
             (2, ("drag", "--object", "Nobody")),
             (3, ("drag", "--engine", str(self.folder / "no-python"))),
             (1, ("drag", "--save", str(self.folder / "nowhere" / "saved.blend"))),
-            (0, ("drag", "--help")),
+            (0, ("bake", "--help")),
         ):
             done = self.run_command(*arguments)
             self.assertEqual(done.returncode, code, (arguments, done.stdout, done.stderr))
             self.assertNotIn("Traceback", done.stderr)
-        (self.find_plane()).draggan.pairs[0].enabled = False
-        bpy.ops.wm.save_mainfile()
-        done = self.run_command("drag")
+
+    def test_a_checkpoint_is_converted_by_the_engine(self) -> None:
+        golden = sorted((support.CHECKOUT / "tests" / "data" / "golden").glob("*.pkl"))
+        result = self.folder / "converted.safetensors"
+        done = self.run_command("convert", str(golden[0]), str(result), "--json")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertTrue(result.is_file())
+        shutil.copy(__file__, self.folder / "no-model.pkl")
+        done = self.run_command("convert", str(self.folder / "no-model.pkl"), str(result))
         self.assertEqual(done.returncode, 1)
-        self.assertIn("at least one enabled pair", done.stderr)
+        self.assertIn("no-model.pkl", done.stderr)
 
     @unittest.skipUnless(os.name == "posix", "signals are of POSIX")
     def test_a_terminated_command_ends_as_cancelled(self) -> None:

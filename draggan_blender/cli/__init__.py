@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``blender -b FILE.blend -c draggan COMMAND …``: bakes and drags for scripts and render farms.
+
+A file for each command: it adds its arguments, and does its work with the plain functions that
+the panel calls, too. There is no main loop under ``-c``; the pump runs in a plain loop until the
+engine is done. What farms read goes to standard output while the work goes on (:mod:`.running`);
+everything that went wrong is a sentence on standard error.
+
+Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 no engine, 4 partly done, 130 cancelled. After
+1, 4 and 130 the same command with ``--resume`` goes on where this one has ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+from typing import Any
+
+import bpy
+
+from .. import planes, preferences, pump, recovery
+from ..errors import EditError
+from . import bake, convert, drag, info, render
+from .running import CANCELLED, DONE, FAILED, WRONG_ARGUMENTS, Running, UsageError
+
+_COMMANDS = (bake, drag, render, info, convert)
+#: A farm ends a task with the second.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_CANCEL_TIMEOUT_S = 10.0
+
+_registered: list[Any] = []
+
+
+def run(arguments: list[str]) -> int:
+    """The command itself; answers with the exit code of Blender's process."""
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as leave:  # argparse has said why
+        return WRONG_ARGUMENTS if leave.code else DONE
+    running = Running(options)
+    # Blender installs handlers of its own, which no plain loop ever hears of.
+    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    try:
+        code = _run(options, running)
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        _end_engine(running)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if options.json:
+        print(json.dumps({"exit_code": code, **running.report()}), flush=True)
+    return code
+
+
+def _run(options: argparse.Namespace, running: Running) -> int:
+    try:
+        with running:
+            options.run(options, running)
+    except UsageError as error:
+        running.complain(str(error))
+        return WRONG_ARGUMENTS
+    except EditError as error:
+        running.complain(str(error))
+        return max(running.exit_code(), FAILED)
+    except KeyboardInterrupt:
+        running.complain("cancelled")
+        return CANCELLED
+    return running.exit_code()
+
+
+def _interrupt(_number: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _end_engine(running: Running) -> None:
+    """Give up what runs, let the engine bring it into order, and have it end."""
+    for plane in planes.everywhere():
+        if plane.draggan.request_id:
+            recovery.cancel(plane)
+    running.cancel()
+    pump.run_until(lambda now: now.active is None, _CANCEL_TIMEOUT_S)
+    pump.stop()
+    pump.run_until(pump.is_off, 10.0)
+    running.let_go()
+    pump.configure(preferences.engine_settings)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="blender -b FILE.blend -c draggan",
+        description="Bake, drag and render GAN images without a window.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 no engine, 4 partly done, "
+        "130 cancelled. With --resume the same command goes on where one has ended.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in _COMMANDS:
+        command.add(commands)
+    return parser
+
+
+def register() -> None:
+    """Offer the command."""
+    _registered.append(bpy.utils.register_cli_command("draggan", run))
+
+
+def unregister() -> None:
+    """Take it back."""
+    while _registered:
+        bpy.utils.unregister_cli_command(_registered.pop())

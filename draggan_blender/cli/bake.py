@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``bake``: solve animated edits, write their frames, or either by itself.
+
+Solving goes along time and leaves little: the edit as it was sampled, and its track. Frames are
+rendered from the track, each for itself. So a farm has one task solve (``--only solve``) and then
+any number of tasks render (``--only frames --frames A-B``), all with the same ``--out``. No task
+removes or overwrites what is another's: a frame is written under a name of the task's own and
+then renamed, and the same frame is the same file whoever writes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .. import bake_folder, bakes, edit, farm, folders, images, points, pump, sampling
+from ..errors import EditError
+from ..protocol.messages import FrameTarget
+from ..protocol.timeline import Bake, BakeFinished, Edit
+from . import frames as frame_ranges
+from .rows import render_rows
+from .running import Running, UsageError, add_common, add_model, add_save, model_of, named, save
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "bake",
+        help="solve animated edits and write their frames",
+        description="Solve the animated edits of GAN images over a range of frames and write one "
+        "image for each frame. Without --object: all GAN images whose edit is animated.",
+    )
+    parser.add_argument(
+        "--object", metavar="NAME", action="append", default=[], help="a GAN image; repeatable"
+    )
+    parser.add_argument(
+        "--frames",
+        metavar="A-B",
+        type=frame_ranges.parse,
+        help="with --only frames the frames to write, else the frames to solve, in place of each "
+        "image's own range",
+    )
+    parser.add_argument(
+        "--only",
+        choices=("solve", "frames"),
+        help="solve: no images, only the track; frames: only the images, from the track",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="where each image gets a folder of its own, the same for all tasks of a farm; "
+        "without it the folders are those that Bake in the panel uses",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what earlier runs have solved and written as far as it is still right",
+    )
+    add_model(parser)
+    add_save(parser)
+    add_common(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace, running: Running) -> None:
+    if options.only and options.save:
+        raise UsageError("--save needs the whole bake; leave --only out")
+    if options.only != "frames" and options.frames and len(options.frames) > 1:
+        raise UsageError("solving goes from frame to frame; give --frames as one range like 1-48")
+    work = {None: _bake, "solve": _solve, "frames": _write_frames}[options.only]
+    running.each(_chosen(options), lambda plane: work(plane, options, running))
+    if options.save:
+        save(options.save)
+
+
+def _chosen(options: argparse.Namespace) -> list[Any]:
+    """The named images; else those that are animated, or, for their frames, that are solved.
+
+    Raises:
+        EditError: there are none.
+        UsageError: there is none of a name.
+    """
+    found = named(options.object)
+    if options.object:
+        return found
+    if options.only == "frames":
+        chosen = [plane for plane in found if solved_folder(plane, options.out) is not None]
+        lacking = "none is solved; run it with --only solve first"
+    else:
+        chosen = [
+            plane
+            for plane in found
+            if any(pair.enabled for pair in plane.draggan.pairs) and sampling.is_animated(plane)
+        ]
+        lacking = "none has an animated edit; name one with --object to bake it all the same"
+    if not chosen:
+        names = ", ".join(plane.name for plane in found)
+        raise EditError(f"Of the GAN images {names} {lacking}")
+    return chosen
+
+
+def base_of(plane: Any, out: str | None) -> Path | None:
+    """Where farms' bakes of an image go: as ``--out`` says, else as the file was prepared."""
+    return Path(out).absolute() if out else farm.prepared_base(plane)
+
+
+def solved_folder(plane: Any, out: str | None) -> Path | None:
+    """The folder with the solved bake of an image: a farm's, else the newest of the panel's."""
+    base = base_of(plane, out)
+    if base is None:
+        return bake_folder.newest_solved(plane)
+    folder = bake_folder.folder_of(plane, base)
+    return folder if bake_folder.is_solved(folder) else None
+
+
+def _bake(plane: Any, options: argparse.Namespace, running: Running) -> dict[str, Any]:
+    """Solve and render; the result becomes scene, so that it can be saved."""
+    sampled, request = _request(plane, options, write_frames=True)
+    running.begin(sampled.first_number)
+    points.begin(points.enabled_pairs(plane), plane)
+    plane.draggan.baking = True
+    running.wait(edit.submit(plane, request, f"Bake {plane.name}"))
+    running.say_skipped(
+        request.frames, range(sampled.first_number, sampled.first_number + sampled.frame_count)
+    )
+    running.say(f"{plane.name}: {plane.draggan.status}")
+    return {
+        "status": plane.draggan.status,
+        "folder": str(images.sequence_folder(plane)),
+        "first_frame": plane.draggan.sequence.first_frame,
+        "frame_count": plane.draggan.sequence.frame_count,
+    }
+
+
+def _solve(plane: Any, options: argparse.Namespace, running: Running) -> dict[str, Any]:
+    sampled, request = _request(plane, options, write_frames=False)
+    running.begin(sampled.first_number, counts_solved=True)
+    finished = running.do(plane, request, f"Solve {plane.name}").get(BakeFinished)
+    if finished is None:
+        raise EditError(f"The engine ended the bake of {plane.name} without a result; see its log")
+    first = sampled.first_number
+    running.say_taken_over(range(first, first + finished.frame_count))
+    running.say(
+        f"{plane.name}: solved {finished.solved_count} of {finished.frame_count} frames in "
+        f"{finished.steps} steps, {finished.seconds:.1f} s; the track is in {request.frames.folder}"
+    )
+    return {
+        "status": finished.status,
+        "folder": request.frames.folder,
+        "first_frame": first,
+        "frame_count": finished.frame_count,
+        "solved_count": finished.solved_count,
+        "reached_count": finished.reached_count,
+        "steps": finished.steps,
+        "seconds": finished.seconds,
+    }
+
+
+def _write_frames(plane: Any, options: argparse.Namespace, running: Running) -> dict[str, Any]:
+    folder = solved_folder(plane, options.out)
+    if folder is None:
+        base = base_of(plane, options.out)
+        where = "beside the file" if base is None else f"in {bake_folder.folder_of(plane, base)}"
+        raise EditError(
+            f"There is no solved bake of {plane.name} {where}; run it with --only solve first"
+        )
+    track = bake_folder.read_track(folder)
+    frames = bake_folder.frames_of(track, folder)
+    return render_rows(
+        plane,
+        running,
+        model_path=model_of(plane, options, edit.model_path),
+        model_sha256=plane.draggan.model_sha256,
+        track=track,
+        frames=frames,
+        target=FrameTarget(
+            folder=str(folder), stem=folders.stem_of(plane), first_number=frames.start
+        ),
+        wanted=options.frames,
+        skip_existing=options.resume,
+    )
+
+
+def _request(plane: Any, options: argparse.Namespace, *, write_frames: bool) -> tuple[Edit, Bake]:
+    """The edit as it is now, and the request to bake it into the folder that was asked for."""
+    bakes.require_idle(plane)
+    span = options.frames[0] if options.frames else bakes.frames_of(plane)
+    sampled = bakes.make_edit(plane, span)
+    data = bakes.encoded(sampled)
+    folder, earlier = _folders(plane, options, sampled, data)
+    request = Bake(
+        request_id=pump.new_request_id(),
+        model_path=model_of(plane, options, edit.model_path),
+        model_sha256=plane.draggan.model_sha256,
+        edit=data,
+        frames=FrameTarget(
+            folder=str(folder), stem=folders.stem_of(plane), first_number=sampled.first_number
+        ),
+        earlier_folder="" if earlier is None else str(earlier),
+        write_frames=write_frames,
+        previews=False,
+    )
+    return sampled, request
+
+
+def _folders(
+    plane: Any, options: argparse.Namespace, sampled: Edit, data: bytes
+) -> tuple[Path, Path | None]:
+    """The folder to bake into, and one whose rows and files may be taken over."""
+    base = base_of(plane, options.out)
+    if base is None:
+        if options.resume:
+            return bakes.folders_for(plane, sampled, data)
+        return folders.new_bake(plane), None
+    folder = bake_folder.make_folder(plane, base)
+    if not options.resume:
+        bake_folder.forget_solved(folder)
+        return folder, None
+    found = bake_folder.newest_solved(plane)
+    return folder, found if found != folder else None

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``drag``: move the handles of a GAN image to their targets."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import edit, images, planes
+from .running import Running, UsageError, add_common, add_model, add_save, named, save
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "drag",
+        help="drag the pairs of a GAN image",
+        description="Move the handles of a GAN image to their targets as they are at one frame, "
+        "and write the sequence of images on the way there.",
+    )
+    parser.add_argument(
+        "--object", metavar="NAME", default="", help="which GAN image, if there are several"
+    )
+    parser.add_argument("--frame", type=int, help="the scene frame to start from")
+    parser.add_argument("--out", metavar="FOLDER", help="where the sequence's folder is made")
+    add_model(parser)
+    add_save(parser)
+    add_common(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace, running: Running) -> None:
+    found = named([options.object] if options.object else [])
+    if len(found) > 1:
+        names = ", ".join(plane.name for plane in found)
+        raise UsageError(f"name one with --object; the GAN images are: {names}")
+    running.each(found, lambda plane: _drag(plane, options, running))
+    if options.save and not running.exit_code():
+        save(options.save)
+
+
+def _drag(plane: Any, options: argparse.Namespace, running: Running) -> dict[str, Any]:
+    settings = plane.draggan
+    source, folder = settings.source, settings.folder
+    if options.out:
+        settings.folder = str(Path(options.out).absolute())
+    kind, path = source.kind, source.path
+    if options.model:
+        source.kind, source.path = "FILE", str(Path(options.model).absolute())
+    if options.frame is not None:
+        planes.scene_of(plane).frame_set(options.frame)
+    running.begin(max(planes.scene_of(plane).frame_current, 1))
+    try:
+        running.wait(edit.start_drag(bpy.context, plane))
+    finally:
+        # Where things are on this machine is not for the file that is saved.
+        source.kind, source.path, settings.folder = kind, path, folder
+    running.say(f"{plane.name}: {settings.status}")
+    return {
+        "status": settings.status,
+        "folder": str(images.sequence_folder(plane)),
+        "first_frame": settings.sequence.first_frame,
+        "frame_count": settings.sequence.frame_count,
+    }

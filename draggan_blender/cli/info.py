@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``info``: what GAN images a file has, and how far each of them is. Needs no engine."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .. import bake_folder, edit, farm, folders, images, sampling
+from ..errors import EditError
+from . import frames as frame_ranges
+from .bake import solved_folder
+from .running import Running, add_common, named
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "info",
+        help="say what GAN images the file has, and how far they are",
+        description="Say what GAN images the file has: model, points, and what is solved and "
+        "rendered of them. The engine is not needed.",
+    )
+    parser.add_argument(
+        "--object", metavar="NAME", action="append", default=[], help="a GAN image; repeatable"
+    )
+    parser.add_argument("--out", metavar="FOLDER", help="the --out of the bakes to look for")
+    add_common(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace, running: Running) -> None:
+    for plane in named(options.object):
+        told = _describe(plane, options.out)
+        running.succeed({"object": plane.name, **told}, "\n".join(_lines(plane.name, told)))
+
+
+def _describe(plane: Any, out: str | None) -> dict[str, Any]:
+    settings = plane.draggan
+    try:
+        model, problem = edit.model_path(settings.source), ""
+    except EditError as error:
+        model, problem = "", str(error)
+    return {
+        "model": model,
+        "model_found": bool(model) and Path(model).is_file(),
+        "model_sha256": settings.model_sha256,
+        "size_px": list(settings.size),
+        "has_image": bool(settings.latent),
+        "pairs": len(settings.pairs),
+        "enabled_pairs": sum(pair.enabled for pair in settings.pairs),
+        "animated": sampling.is_animated(plane),
+        "sequence": _sequence(plane),
+        "bake": _bake(plane, out),
+        "prepared_for_farm": farm.prepared_base(plane) is not None,
+        **({"error": problem} if problem else {}),
+    }
+
+
+def _sequence(plane: Any) -> dict[str, Any] | None:
+    sequence = plane.draggan.sequence
+    if sequence.image is None:
+        return None
+    folder = images.sequence_folder(plane)
+    span = range(sequence.first_frame, sequence.first_frame + sequence.frame_count)
+    return {
+        "kind": sequence.kind.lower(),
+        "folder": str(folder),
+        "first_frame": span.start,
+        "frame_count": len(span),
+        "missing": bake_folder.missing(folder, sequence.stem, span),
+        "has_track": bool(plane.draggan.track),
+    }
+
+
+def _bake(plane: Any, out: str | None) -> dict[str, Any] | None:
+    """The solved bake in a folder: of ``--out``, else the newest of the panel's."""
+    folder = solved_folder(plane, out)
+    if folder is None:
+        return None
+    span = bake_folder.frames_of(bake_folder.read_track(folder), folder)
+    stem = folders.stem_of(plane)
+    return {
+        "folder": str(folder),
+        "first_frame": span.start,
+        "frame_count": len(span),
+        "missing": bake_folder.missing(folder, stem, span),
+    }
+
+
+def _lines(name: str, told: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    width, height = told["size_px"]
+    found = "" if told["model_found"] else " (not found)"
+    animated = ", animated" if told["animated"] else ""
+    lines = [
+        f"{name}: {width} x {height} px" if told["has_image"] else f"{name}: no image yet",
+        f"  model     {told.get('error') or told['model']}{found}",
+        f"  points    {told['enabled_pairs']} of {told['pairs']} pairs enabled{animated}",
+    ]
+    for label in ("sequence", "bake"):
+        part = told[label]
+        if part is None:
+            lines.append(f"  {label:9} none")
+            continue
+        first, count = part["first_frame"], part["frame_count"]
+        words = frame_ranges.in_words(range(first, first + count)) if count else "none"
+        missing = f", {part['missing']} files missing" if part["missing"] else ""
+        lines.append(f"  {label:9} frames {words}{missing}, in {part['folder']}")
+    return lines

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rendering frames from a track: the part that ``bake --only frames`` and ``render`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import pump
+from ..errors import EditError
+from ..protocol.messages import FrameTarget, RenderTrack
+from . import frames as frame_ranges
+from .running import Running
+
+
+def render_rows(
+    plane: Any,
+    running: Running,
+    *,
+    model_path: str,
+    model_sha256: str,
+    track: bytes,
+    frames: range,
+    target: FrameTarget,
+    wanted: Sequence[range] | None,
+    skip_existing: bool,
+) -> dict[str, Any]:
+    """Write frames of a track, and answer with what the JSON says of them.
+
+    Args:
+        plane: the GAN image whose they are; it does not change.
+        running: prints what is done.
+        model_path, model_sha256: the generator; any file if the hash is empty.
+        track, frames: the bytes of a ``track.npz``, and what it has.
+        target: where the sequence is, and the number of the track's first row.
+        wanted: the frames, None for all.
+        skip_existing: whether frames that are there already are left alone.
+
+    Raises:
+        EditError: the track has not all of these frames, or they cannot be rendered.
+    """
+    first = target.first_number
+    spans = list(wanted or [frames])
+    for span in spans:
+        if span.start not in frames or span[-1] not in frames:
+            raise EditError(
+                f"Frames {frame_ranges.in_words(span)} were asked for, but the track of "
+                f"{plane.name} has {frame_ranges.in_words(frames)}; solve these frames first"
+            )
+    running.begin(first)
+    for span in spans:
+        request = RenderTrack(
+            request_id=pump.new_request_id(),
+            model_path=model_path,
+            model_sha256=model_sha256,
+            track=track,
+            frames=target,
+            first_row=span.start - first,
+            row_count=len(span),
+            skip_existing=skip_existing,
+        )
+        running.do(plane, request, f"Render {plane.name}")
+        running.say_skipped(target, span)
+    words = ",".join(frame_ranges.in_words(span) for span in spans)
+    running.say(f"{plane.name}: frames {words} are in {target.folder}")
+    return {
+        "status": "done",
+        "folder": target.folder,
+        "first_frame": spans[0].start,
+        "frame_count": sum(len(span) for span in spans),
+    }
