@@ -53,7 +53,7 @@ def add_pair(plane: Any, handle_uv: Sequence[float], target_uv: Sequence[float])
     pair.handle = _empty(plane, f"Handle {number:03d}", Marker.HANDLE)
     pair.target = _empty(plane, f"Target {number:03d}", Marker.TARGET)
     # By it the Graph Editor tells the pairs' influences apart.
-    pair.name = pair.handle.name
+    pair.name = f"Pair {number}"
     pair.handle.location[:2] = handle_local
     pair.target.location[:2] = target_local
     plane.draggan.active_pair = number - 1
