@@ -199,7 +199,7 @@ class _Solver:
             inputs.targets_px,
             inputs.options,
             mask=inputs.mask,
-            origin=inputs.base,
+            origin=None if np.array_equal(latent, inputs.base) else inputs.base,
             least_steps=1,
             enough_px=enough * tolerance_of(inputs.options, len(handles_px)),
             on_step=on_step,

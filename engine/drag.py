@@ -134,7 +134,7 @@ def drag(
     started = time.monotonic()
     handles, targets = check_points(generator, handles_px, targets_px)
     start = check_latent(generator, latent)
-    before = start if origin is None else check_latent(generator, origin)
+    before = None if origin is None else check_latent(generator, origin)
     fixed = check_mask(generator, mask)
     loop = _Loop(
         *(generator, start, before, handles, targets, options, fixed),
@@ -157,7 +157,7 @@ class _Loop:
         self,
         generator: Generator,
         start: Tensor,
-        origin: Tensor,
+        origin: Tensor | None,
         handles_px: Tensor,
         targets_px: Tensor,
         options: DragOptions,
@@ -176,7 +176,8 @@ class _Loop:
         self._targets_px = targets_px
         layers = min(options.num_layers, generator.num_ws)
         fixed = fixed if options.mask_weight else None
-        source: FeatureSource = FullMapSource(generator, block, origin, fixed)
+        reference = start if origin is None else origin
+        source: FeatureSource = FullMapSource(generator, block, reference, fixed)
         self._grid = source.grid
         problem = DragProblem(
             generator=generator,

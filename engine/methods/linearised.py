@@ -142,7 +142,8 @@ class Linearised:
     def begin_anew(self) -> bool:
         """Try once more, with handles known by wider discs; see `DragMethod.begin_anew`."""
         wider = _WIDER * self._problem.options.tracking_radius
-        if self._is_second or not wider:
+        # A drag that goes on from another stays near it, and does not look for another way.
+        if self._is_second or not wider or self._problem.origin is not None:
             return False
         self._is_second = True
         options = replace(self._problem.options, tracking_radius=wider)
