@@ -66,7 +66,9 @@ def _fixed() -> Tensor:
     return fixed
 
 
-def _method(options: DragOptions, fixed: Tensor | None) -> tuple[Linearised, LinearGenerator]:
+def _method(
+    options: DragOptions, fixed: Tensor | None, **problem_changes: object
+) -> tuple[Linearised, LinearGenerator]:
     generator = LinearGenerator()
     start = torch.zeros(3, 3)
     problem = DragProblem(
@@ -77,8 +79,21 @@ def _method(options: DragOptions, fixed: Tensor | None) -> tuple[Linearised, Lin
         handles=HANDLES,
         targets=TARGETS,
         options=options,
+        **problem_changes,
     )
     return Linearised(problem), generator
+
+
+def test_only_a_drag_that_goes_on_from_no_other_begins_anew() -> None:
+    assert _method(OPTIONS, None)[0].begin_anew()
+    assert not _method(OPTIONS, None, origin=torch.zeros(3, 3))[0].begin_anew()
+
+
+def test_it_settles_for_what_is_near_enough() -> None:
+    far_px = float((TARGETS - HANDLES).norm(dim=1).max())
+    for enough_px, settled in ((0.0, False), (far_px - 0.1, False), (far_px + 0.1, True)):
+        method, _ = _method(OPTIONS, None, enough_px=enough_px)
+        assert bool(method.look().settled) is settled
 
 
 def _jacobian(generator: LinearGenerator, coordinates: Tensor, handles: Tensor) -> np.ndarray:
