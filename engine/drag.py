@@ -233,6 +233,7 @@ class _Loop:
     def _ending(
         self, step: int, should_stop: Callable[[], bool] | None
     ) -> tuple[DragStatus, str] | None:
+        """How it ends here, if it does; a method that is exhausted may begin anew instead."""
         options, record = self._options, self.record
         at_limit = bool(options.max_steps) and step >= options.max_steps
         may_end = step >= self._least_steps and (record.settled or at_limit)

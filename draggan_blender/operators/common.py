@@ -36,6 +36,16 @@ def poll_idle(cls: Any, context: Any) -> bool:
     return True
 
 
+def poll_pairs(cls: Any, context: Any) -> bool:
+    """Whether an idle GAN image with an enabled pair is active."""
+    if not poll_idle(cls, context):
+        return False
+    if not any(pair.enabled for pair in planes.require_active(context).draggan.pairs):
+        cls.poll_message_set("Add a pair of points first, or enable one")
+        return False
+    return True
+
+
 def run(operator: Any, action: Callable[[], int | None]) -> Result:
     """Call a plain function and report its refusal.
 

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from .. import edit, planes
-from .common import Result, poll_idle, poll_plane, run
+from .common import Result, poll_pairs, poll_plane, run
 
 
 class DRAGGAN_OT_drag(bpy.types.Operator):
@@ -21,12 +21,7 @@ class DRAGGAN_OT_drag(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Whether there is an image and an enabled pair."""
-        if not poll_idle(cls, context):
-            return False
-        if not any(pair.enabled for pair in planes.require_active(context).draggan.pairs):
-            cls.poll_message_set("Add a pair of points first, or enable one")
-            return False
-        return True
+        return poll_pairs(cls, context)
 
     def execute(self, context: Any) -> Result:
         """Start it. Its one undo step is made when the result is there."""
