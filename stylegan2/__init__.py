@@ -21,6 +21,8 @@ from .errors import ModelError, ModelErrorKind
 from .generator import Generator
 from .layers import NoiseMode
 from .synthesis import SynthesisState
+from .window_plan import WindowPlan, plan_windows
+from .window_synthesis import WindowPass, WindowSynthesis
 
 __all__ = [
     "Generator",
@@ -30,9 +32,13 @@ __all__ = [
     "ModelInfo",
     "NoiseMode",
     "SynthesisState",
+    "WindowPass",
+    "WindowPlan",
+    "WindowSynthesis",
     "convert_checkpoint",
     "inspect_checkpoint",
     "load_generator",
+    "plan_windows",
     "save_generator",
     "sha256_of",
 ]

@@ -108,8 +108,17 @@ class SynthesisLayer(nn.Module):
             nn.init.normal_(self.noise_const)
 
     def freeze(self) -> None:
-        """Precompute what depends on the weight alone, for as long as it takes no gradient."""
+        """Precompute what depends on the weight alone, for as long as it takes no gradient.
+
+        On a CPU the weight itself is put into the order in memory that its convolution takes it in;
+        otherwise it would be put into that order anew for every image.
+        """
         self.energy = weight_energy(self.weight.detach())
+        if self.weight.device.type == "cpu":
+            is_doubling = self.up_taps is not None
+            used = self.weight.transpose(0, 1) if is_doubling else self.weight
+            used = used.detach().contiguous(memory_format=torch.channels_last)
+            self.weight.data = used.transpose(0, 1) if is_doubling else used
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self.energy = None  # it belongs to the weight that is being replaced
