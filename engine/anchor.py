@@ -22,8 +22,9 @@ from stylegan2 import Generator
 from .arrays import FloatArray
 from .drag_options import DragOptions
 from .errors import RequestError
-from .feature_source import FullMapSource, Windows, feature_block
+from .feature_source import Windows, feature_block
 from .inputs import check_latent
+from .source_choice import open_source
 from .supervision import disc_offsets
 from .tracking import PointTracker
 
@@ -57,7 +58,9 @@ class Anchor:
             raise RequestError(f"feature_resolution: {error}") from None
         self._generator = generator
         self._latent = check_latent(generator, latent)
-        self._source = FullMapSource(generator, block, self._latent)
+        self._source = open_source(
+            *(generator, block, self._latent), free=generator.num_ws, points=len(handles_px)
+        )
         self._r2 = options.r2
         self._radius = math.ceil(options.r2 + options.tracking_radius) + _MARGIN
         self._patch = disc_offsets(options.tracking_radius).to(self._latent.device)

@@ -26,9 +26,10 @@ from stylegan2 import Generator
 from .arrays import ByteArray, FloatArray
 from .drag_options import DragOptions
 from .errors import RequestError
-from .feature_source import FeatureSource, FullMapSource, feature_block
+from .feature_source import feature_block
 from .inputs import check_latent, check_mask, check_points
 from .methods import METHODS, DragProblem, Look
+from .source_choice import open_source
 
 MANY_HANDLES = 5
 MANY_FACTOR = 2.0
@@ -108,6 +109,7 @@ def drag(
     origin: FloatArray | None = None,
     least_steps: int = 0,
     enough_px: float = 0.0,
+    windows: bool | None = None,
     on_step: Callable[[DragStep], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> DragResult:
@@ -125,6 +127,9 @@ def drag(
         least_steps: so many are made, even if the handles are at their targets.
         enough_px: a method that could bring the handles nearer than the tolerance need not, once
             all are this near to their targets, image pixels.
+        windows: whether features are computed in windows around the handles alone, and a mask is
+            held by an earlier block's (see `window_source`), or whole maps, as published; None for
+            whichever is cheaper.
         on_step: called with every step; what it raises ends the drag and is passed on.
         should_stop: asked once a step; True ends the drag where it is.
 
@@ -140,6 +145,7 @@ def drag(
         *(generator, start, before, handles, targets, options, fixed),
         least_steps=least_steps,
         enough_px=enough_px,
+        windows=windows,
     )
     status, reason = loop.run(on_step, should_stop)
     return loop.result(status, reason, time.monotonic() - started)
@@ -165,6 +171,7 @@ class _Loop:
         *,
         least_steps: int,
         enough_px: float,
+        windows: bool | None,
     ) -> None:
         try:
             block = feature_block(generator, options.feature_resolution)
@@ -176,8 +183,14 @@ class _Loop:
         self._targets_px = targets_px
         layers = min(options.num_layers, generator.num_ws)
         fixed = fixed if options.mask_weight else None
-        reference = start if origin is None else origin
-        source: FeatureSource = FullMapSource(generator, block, reference, fixed)
+        source = open_source(
+            *(generator, block, start),
+            free=layers,
+            points=len(handles_px),
+            reference_ws=origin,
+            fixed=fixed,
+            windows=windows,
+        )
         self._grid = source.grid
         problem = DragProblem(
             generator=generator,

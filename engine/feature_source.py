@@ -2,8 +2,8 @@
 """Where the drag loop gets features from: windows around points, never a whole map.
 
 The loop reads the feature map only near its handles, so all that it asks for is a square window
-around each of them.  `FullMapSource` computes the map and cuts them out; a source that computes
-nothing but the windows gives the same numbers and can take its place without a change of the loop.
+around each of them.  `FullMapSource` computes the map and cuts them out; `WindowSource` computes
+nothing but the windows, and gives the same numbers.  The loop does not know which it has.
 
 Two spaces meet here.  *Image pixels*: `(x, y)`, origin top-left, pixel centres at half-integers.
 *Feature positions*: `(x, y)` in pixels of the feature map, where whole numbers are pixel centres,
@@ -54,13 +54,21 @@ class FeatureGrid:
         return torch.stack([x.clamp(-0.5, columns - 0.5), y.clamp(-0.5, rows - 0.5)], dim=-1)
 
 
+def grid_of(generator: Generator, resolution: int) -> FeatureGrid:
+    """The sizes of a generator's image and of the feature map of one of its blocks."""
+    _, height, width = generator.img_shape
+    rows, columns = generator.config.block_shape(resolution)
+    return FeatureGrid((width, height), (columns, rows))
+
+
 @dataclass(frozen=True)
 class Windows:
     """One square piece of the feature map for each of P points.
 
     Attributes:
-        values: `P x S x S x C` float32.  Beyond the map's border the border's values go on.
-        origins: `P x 2` float32, the feature position `(x, y)` of each window's first pixel.
+        values: `P x S x S x C` float32.
+        origins: `P x 2` float32, the feature position `(x, y)` of each window's first pixel.  Where
+            a window ends at the border of the map, samples beyond it are the border's.
     """
 
     values: Tensor
@@ -105,6 +113,18 @@ class FeatureView(Protocol):
         """The windows around the centres, with gradient to the latent."""
         ...
 
+    def pull_back_each(self, directions: Tensor) -> Tensor:
+        """How the windows depend on the latent, each by itself and along each of its directions.
+
+        Args:
+            directions: `R x P x S x S x C` float32, what the windows' values are multiplied with.
+
+        Returns:
+            `R x P x L x w_dim` float32, the derivatives of the sums of these products with respect
+            to the first L rows of the latent: all of those that vary.
+        """
+        ...
+
     def fixed_change(self) -> Tensor:
         """Mean absolute change of the features in the fixed area since the start, a scalar.
 
@@ -122,11 +142,15 @@ class FeatureView(Protocol):
         ...
 
     def spread(self) -> Tensor:
-        """How much the features differ over the whole map, a scalar.
+        """How much the features differ over the whole map, a scalar; see `spread_of`.
 
-        The root of the mean square of what each channel is off its own mean: the unit in which
-        differences mean the same for every network.  It needs the whole map, so ask once.
+        The unit in which differences mean the same for every network.  It needs the whole map, so
+        ask once.
         """
+        ...
+
+    def fixed_spread(self) -> Tensor:
+        """Likewise of the features that `fixed_difference` compares; ask only if it is not None."""
         ...
 
 
@@ -167,107 +191,33 @@ def feature_block(generator: Generator, wanted: int = 0) -> int:
     return wanted
 
 
-class FullMapSource:
-    """Cuts the windows out of the whole feature map."""
+def spread_of(features: Tensor) -> Tensor:
+    """The root of the mean square of what each channel of `C x H x W` is off its own mean."""
+    centred = features - features.mean(dim=(1, 2), keepdim=True)
+    return centred.square().mean().sqrt()
 
-    def __init__(
-        self,
-        generator: Generator,
-        resolution: int,
-        reference_ws: Tensor,
-        fixed: Tensor | None = None,
-    ) -> None:
-        """Prepare the reference for the mask.
+
+class FixedArea:
+    """What a mask holds: a block's features at the start, and how much each place counts."""
+
+    def __init__(self, reference: Tensor, fixed: Tensor) -> None:
+        """Remember the start.
 
         Args:
-            resolution: the feature block, as `feature_block` gives it.
-            reference_ws: `num_ws x w_dim`, the latent that the fixed area is held to.
-            fixed: `H x W` float32 in the image's size, 1 where nothing may change, or None.
-                Parts of 1 count as such parts of a pixel; where 1 is not reached anywhere, as in
-                a mask that is nearly white, the whole change counts that much less.
+            reference: `C x H x W` float32, the block's features.
+            fixed: `height x width` float32 in the image's size, 1 where nothing may change.  Parts
+                of 1 count as such parts of a pixel; where 1 is not reached anywhere, as in a mask
+                that is nearly white, the whole change counts that much less.
         """
-        self._generator = generator
-        self._resolution = resolution
-        _, height, width = generator.img_shape
-        rows, columns = generator.config.block_shape(resolution)
-        self._grid = FeatureGrid((width, height), (columns, rows))
-        self._reference: Tensor | None = None
-        if fixed is not None and bool(fixed.any()):
-            with torch.no_grad():
-                self._reference = self._features(reference_ws)
-            weights = torch.nn.functional.adaptive_avg_pool2d(fixed[None], (rows, columns))
-            self._fixed_weights = weights * (fixed.max() / (weights.sum() * len(self._reference)))
+        self._reference = reference
+        _, rows, columns = reference.shape
+        weights = torch.nn.functional.adaptive_avg_pool2d(fixed[None], (rows, columns))
+        self._weights = weights * (fixed.max() / (weights.sum() * len(reference)))
 
-    @property
-    def grid(self) -> FeatureGrid:
-        """The sizes of image and feature map."""
-        return self._grid
+    def change(self, features: Tensor) -> Tensor:
+        """Weighted mean of `|F - F0|` over the area and all channels, a scalar."""
+        return ((features - self._reference).abs() * self._weights).sum()
 
-    def _features(self, ws: Tensor) -> Tensor:
-        """The map `C x h x w` float32 of a latent `num_ws x w_dim`."""
-        return self._generator.features(ws[None], self._resolution)[0]
-
-    def observe(self, ws: Tensor, centres: Tensor, radius: int) -> FullMapView:
-        """Compute the map of `ws`; see `FeatureSource.observe`."""
-        return FullMapView(self, self._features(ws), centres, radius)
-
-    def change_of(self, features: Tensor) -> Tensor:
-        """Weighted mean of `|F - F0|` over the fixed area and all channels, a scalar."""
-        if self._reference is None:
-            return features.new_zeros(())
-        return ((features - self._reference).abs() * self._fixed_weights).sum()
-
-    def difference_of(self, features: Tensor) -> Tensor | None:
+    def difference(self, features: Tensor) -> Tensor:
         """See `FeatureView.fixed_difference`."""
-        if self._reference is None:
-            return None
-        return ((features - self._reference) * self._fixed_weights.sqrt()).flatten()
-
-
-class FullMapView:
-    """The view that `FullMapSource` gives: a map, and windows cut from it."""
-
-    def __init__(
-        self, source: FullMapSource, features: Tensor, centres: Tensor, radius: int
-    ) -> None:
-        self._source = source
-        self._features = features
-        self._windows = cut_windows(features, centres, radius)
-
-    @property
-    def windows(self) -> Windows:
-        """The windows around the centres, with gradient to the latent."""
-        return self._windows
-
-    def fixed_change(self) -> Tensor:
-        """Mean absolute change in the fixed area; see `FeatureView.fixed_change`."""
-        return self._source.change_of(self._features)
-
-    def fixed_difference(self) -> Tensor | None:
-        """The change in the fixed area; see `FeatureView.fixed_difference`."""
-        return self._source.difference_of(self._features)
-
-    def spread(self) -> Tensor:
-        """How much the features differ over the map; see `FeatureView.spread`."""
-        centred = self._features - self._features.mean(dim=(1, 2), keepdim=True)
-        return centred.square().mean().sqrt()
-
-
-def cut_windows(features: Tensor, centres: Tensor, radius: int) -> Windows:
-    """Copy a window around each centre out of a map, repeating the border beyond it.
-
-    Args:
-        features: `C x h x w` float32.
-        centres: `P x 2` feature positions.
-        radius: see `FeatureSource.observe`.
-    """
-    channels, rows, columns = features.shape
-    origins = (centres.detach() + 0.5).floor() - radius
-    steps = torch.arange(2 * radius + 1, device=features.device)
-    x = (origins[:, :1].long() + steps).clamp(0, columns - 1)
-    y = (origins[:, 1:].long() + steps).clamp(0, rows - 1)
-    index = y[:, :, None] * columns + x[:, None, :]
-    # On CPUs the generator's maps are channels last already: this is a view there.
-    pixels = features.permute(1, 2, 0).reshape(rows * columns, channels)
-    values = pixels.index_select(0, index.flatten())
-    return Windows(values.reshape(*index.shape, channels), origins)
+        return ((features - self._reference) * self._weights.sqrt()).flatten()

@@ -91,6 +91,22 @@ class LatentSpace:
         """What a change of the coordinates, `rows x K`, does to each layer's w: `L x w_dim`."""
         return self._mixing @ (change if self._basis is None else change @ self._basis)
 
+    def pull_back(self, of_latent: Tensor) -> Tensor:
+        """Derivatives with respect to the coordinates.
+
+        Args:
+            of_latent: `… x L' x w_dim`, with respect to the first rows of the latent; of more rows
+                than vary, the first count, and of fewer the others are zero.
+
+        Returns:
+            `… x rows K`, flat as `coordinates.flatten()`.
+        """
+        layers = min(of_latent.shape[-2], len(self._mixing))
+        rows = self._mixing[:layers].T @ of_latent[..., :layers, :]
+        if self._basis is not None:
+            rows = rows @ self._basis.T
+        return rows.flatten(-2)
+
     def _least_coordinates(self, change: Tensor) -> Tensor:
         """The least coordinates that come nearest to a change of the latent, `num_ws x w_dim`."""
         # A matrix of a few numbers, which not every device can decompose.

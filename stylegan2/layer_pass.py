@@ -71,7 +71,7 @@ class Place:
     def cut(self, features: Tensor) -> Tensor:
         """Copy the windows out of a map `1 x H x W x C`: `P x S x S x C`, zero outside."""
         rows = features.flatten(0, 2).index_select(0, self.pixels.flatten())
-        return self.mask(rows.reshape(*self.pixels.shape, -1))
+        return self.mask(rows.reshape(*self.pixels.shape, features.shape[-1]))
 
     def put_apart(self, windows: Tensor, shape: tuple[int, int]) -> Tensor:
         """The reverse of `cut`: each window into a map of its own, zero elsewhere.

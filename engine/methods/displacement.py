@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the content at handles moves when the latent changes: its derivative, by least squares.
+"""How the content at handles moves when the features change, by least squares.
 
 Lucas and Kanade, "An Iterative Image Registration Technique" (1981), on features in place of grey
 values: where the content of a disc moves by a small `u`, its features change by `-grad F u`, so
@@ -8,9 +8,8 @@ that the best `u` for the change from `F` to `F'` is
     u = -(sum grad F^T grad F)^-1 sum grad F^T (F' - F)
 
 with the sums over the disc and its channels.  `F'` depends on the latent, and everything else is
-held: differentiating `u` takes two backward passes for each handle, one for x and one for y.  (One
-pass for all of them, batched with `torch.func.vmap`, takes as long on a CPU: the convolutions are
-the work, and it has as many of them.)
+held: that makes `u` a sum of products of `F'` with known numbers, of which the windows' source
+knows the derivative.
 """
 
 from __future__ import annotations
@@ -25,27 +24,28 @@ _FLATNESS = 1e-3
 the motion along it, which cannot be seen, counts as none."""
 
 
-def motion_jacobian(
-    windows: Windows, handles: Tensor, offsets: Tensor, coordinates: Tensor
-) -> Tensor:
-    """How the content at each handle moves with the coordinates of a latent.
+def motion_directions(windows: Windows, handles: Tensor, offsets: Tensor) -> Tensor:
+    """What the windows' values are multiplied with to give the motion of what is at the handles.
 
     Args:
-        windows: around the handles, reaching `offsets` and a pixel beyond them; with gradient to
-            the coordinates.
+        windows: around the handles, reaching `offsets` and a pixel beyond them.
         handles: `P x 2` feature positions.
         offsets: `Q x 2`, the disc whose content counts.
-        coordinates: a leaf of N numbers.
 
     Returns:
-        `2 P x N` float32, feature pixels for each unit of a coordinate; a handle's x before its y.
+        `2 x P x S x S x C` float32: for the motion in x, then for that in y, feature pixels.
     """
     places = handles[:, None] + offsets
-    solver = displacement_solver(windows, places)
-    values = windows.sample(places).flatten(1)
-    moved = -(solver @ values[:, :, None]).flatten()
-    rows = [torch.autograd.grad(entry, coordinates, retain_graph=True)[0] for entry in moved]
-    return torch.stack(rows).flatten(1)
+    values = windows.values.detach().requires_grad_()
+    with torch.enable_grad():
+        samples = Windows(values, windows.origins).sample(places)
+    solver = displacement_solver(windows, places).reshape(len(handles), 2, *samples.shape[1:])
+    # Sampling is linear: its derivative is the way back from samples to values.
+    rows = [
+        torch.autograd.grad(samples, values, -solver[:, axis], retain_graph=True)[0]
+        for axis in (0, 1)
+    ]
+    return torch.stack(rows)
 
 
 @torch.no_grad()

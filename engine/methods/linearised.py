@@ -33,7 +33,7 @@ from ..principal import principal_components
 from ..supervision import disc_offsets, steps_to_targets
 from ..tracking import PointTracker
 from .base import DragProblem, Look, track_from
-from .displacement import motion_jacobian
+from .displacement import motion_directions
 from .least_squares import NormalEquations, conjugate_gradients
 
 _DAMPING = 1e-2
@@ -163,7 +163,6 @@ class Linearised:
             self._tracker = track_from(
                 problem, view.windows, renewal=1.0, memory=_MEMORY, inertia=_INERTIA
             )
-            self._spread = view.spread().detach()
         self._handles = self._tracker.track(view.windows, self._expected)
         error = (problem.targets - self._handles).square().sum(dim=1).mean()
         self._judge(error)
@@ -197,9 +196,9 @@ class Linearised:
         """The least step from the best latent so far that brings every handle nearer."""
         assert self._view is not None and self._tracker is not None, "look comes before update"
         coordinates = self._space.coordinates
-        jacobian = motion_jacobian(self._view.windows, self._handles, self._offsets, coordinates)
         difference = self._view.fixed_difference()
         with torch.no_grad():
+            jacobian = self._jacobian(self._view)
             base = _Base(
                 coordinates.clone(),
                 self._handles,
@@ -225,6 +224,17 @@ class Linearised:
             coordinates.copy_(base.coordinates + change.reshape(coordinates.shape))
         self._view = None
 
+    def _jacobian(self, view: FeatureView) -> Tensor:
+        """How the content at the handles moves with the coordinates.
+
+        Returns:
+            `2 P x N` float32, feature pixels for each unit of a coordinate; a handle's x before
+            its y.
+        """
+        directions = motion_directions(view.windows, self._handles, self._offsets)
+        rows = self._space.pull_back(view.pull_back_each(directions))
+        return rows.transpose(0, 1).flatten(0, 1)
+
     def _shortened(self, change: Tensor) -> Tensor:
         """A change of the coordinates, `N`, or its part that no layer's w finds too large."""
         ways = self._space.change_of_w(change.reshape(self._space.coordinates.shape))
@@ -245,7 +255,9 @@ class Linearised:
             change: their solution.
             difference: R, with gradient to the coordinates.
         """
-        assert self._spread is not None
+        assert self._view is not None
+        if self._spread is None:
+            self._spread = self._view.fixed_spread().detach()
         coordinates = self._space.coordinates
         weight = self._problem.options.mask_weight * _HOLD / self._spread.square()
 

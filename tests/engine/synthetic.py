@@ -7,7 +7,6 @@ A real generator cannot tell where a point has gone; this one can, because it is
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -15,6 +14,10 @@ from torch import Tensor, nn
 
 from engine.drag import DragResult, drag
 from engine.drag_options import DragOptions
+from engine.feature_source import Windows
+from engine.full_map_source import rows_by_autograd
+from engine.methods.displacement import motion_directions
+from stylegan2 import GeneratorConfig
 
 START = np.zeros((4, 8), dtype=np.float32)
 HANDLES = np.array([[10.0, 20.0], [20.0, 30.0]], dtype=np.float32)
@@ -51,7 +54,8 @@ class ShiftGenerator(nn.Module):
     """
 
     img_shape = (3, 48, 32)
-    resolutions = (24,)
+    config = GeneratorConfig(img_resolution=4, start_shape=(24, 16), channels=(24,))
+    resolutions = config.resolutions
     num_ws = 4
     w_dim = z_dim = 8
     c_dim = 0
@@ -59,7 +63,6 @@ class ShiftGenerator(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.anchor = nn.Parameter(torch.zeros(1), requires_grad=False)
-        self.config = SimpleNamespace(block_shape=lambda resolution: (24, 16))
         self.waves = Waves()
         self.calls = 0
 
@@ -85,3 +88,9 @@ def quick_options(**changes: object) -> DragOptions:
 def shift_drag(options: DragOptions = QUICK, **arguments: object) -> DragResult:
     """Drag `HANDLES` by `MOVE`."""
     return drag(ShiftGenerator(), START, HANDLES, HANDLES + MOVE, options, **arguments)
+
+
+def motion_jacobian(windows: Windows, handles: Tensor, offsets: Tensor, change: Tensor) -> Tensor:
+    """`2 P x N`: how the content at each handle moves with each number of a leaf, x before y."""
+    directions = motion_directions(windows, handles, offsets)
+    return rows_by_autograd(windows.values, change, directions).transpose(0, 1).flatten(0, 1)

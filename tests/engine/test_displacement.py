@@ -5,11 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.feature_source import cut_windows
-from engine.methods.displacement import motion_jacobian
+from engine.full_map_source import cut_windows
 from engine.supervision import disc_offsets
 
-from .synthetic import Waves
+from .synthetic import Waves, motion_jacobian
 
 SIZE = 40
 OFFSETS = disc_offsets(3.0)

@@ -4,15 +4,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.feature_source import (
-    FeatureGrid,
-    FullMapSource,
-    FullMapView,
-    cut_windows,
-    feature_block,
-)
+from engine.feature_source import FeatureGrid, feature_block, spread_of
+from engine.full_map_source import FullMapSource, cut_windows
 
 from .synthetic import ShiftGenerator
+
+BLOCK = 4
+"""The name of the only block of `ShiftGenerator`, 24 x 16 px."""
 
 
 def test_pixel_centres_of_the_image_become_indices_of_the_map() -> None:
@@ -84,7 +82,7 @@ def test_the_change_of_the_fixed_area_does_not_depend_on_how_large_it_is() -> No
     for columns in (32, 16):
         fixed = torch.zeros(48, 32)
         fixed[:, :columns] = 1
-        source = FullMapSource(generator, 24, start, fixed)
+        source = FullMapSource(generator, BLOCK, start, fixed)
         changes.append(source.observe(moved, torch.zeros(1, 2), 2).fixed_change().item())
     assert changes[0] == pytest.approx(changes[1], rel=0.2)
     assert changes[0] > 0.1
@@ -96,7 +94,7 @@ def test_a_mask_that_is_nearly_white_holds_nearly_nothing() -> None:
     moved[0, 0] = 0.1
     changes = []
     for strength in (1.0, 1 / 255):
-        source = FullMapSource(generator, 24, start, torch.full((48, 32), strength))
+        source = FullMapSource(generator, BLOCK, start, torch.full((48, 32), strength))
         changes.append(source.observe(moved, torch.zeros(1, 2), 2).fixed_change().item())
     assert changes[1] == pytest.approx(changes[0] / 255, rel=1e-4)
 
@@ -107,15 +105,15 @@ def test_only_the_fixed_area_counts_as_change() -> None:
     moved[0, 0] = 0.1
     fixed = torch.zeros(48, 32)
     fixed[:4, :6] = 1
-    view = FullMapSource(generator, 24, start, fixed).observe(moved, torch.zeros(1, 2), 2)
-    before, after = (generator.features(ws[None], 24)[0] for ws in (start, moved))
+    view = FullMapSource(generator, BLOCK, start, fixed).observe(moved, torch.zeros(1, 2), 2)
+    before, after = (generator.features(ws[None], BLOCK)[0] for ws in (start, moved))
     expected = (after - before)[:, :2, :3].abs().mean()
     assert view.fixed_change().item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_without_a_fixed_area_nothing_counts_and_no_reference_is_computed() -> None:
     generator = ShiftGenerator()
-    source = FullMapSource(generator, 24, torch.zeros(4, 8), torch.zeros(48, 32))
+    source = FullMapSource(generator, BLOCK, torch.zeros(4, 8), torch.zeros(48, 32))
     assert generator.calls == 0
     moved = torch.ones(4, 8)
     assert source.observe(moved, torch.zeros(1, 2), 2).fixed_change().item() == 0
@@ -125,9 +123,7 @@ def test_the_spread_is_of_the_places_and_not_of_the_channels() -> None:
     features = torch.zeros(2, 4, 6)
     features[0, :, ::2] = 3.0  # 1.5 off the mean everywhere
     features[1] = 100.0
-    source = FullMapSource(ShiftGenerator(), 24, torch.zeros(4, 8))
-    spread = FullMapView(source, features, torch.zeros(1, 2), 1).spread()
-    assert spread.item() == pytest.approx((1.5**2 / 2) ** 0.5)
+    assert spread_of(features).item() == pytest.approx((1.5**2 / 2) ** 0.5)
 
 
 def test_the_usual_block_is_128_px_or_the_last() -> None:

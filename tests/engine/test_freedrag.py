@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from engine.drag_options import DragOptions
-from engine.feature_source import FeatureGrid, FullMapView
+from engine.feature_source import FeatureGrid
+from engine.full_map_source import FullMapView, cut_windows
 from engine.methods import DragProblem, Look
 from engine.methods.freedrag import FreeDrag
 
@@ -42,9 +43,10 @@ class _RampSource:
 
     def observe(self, ws: Tensor, centres: Tensor, radius: int) -> FullMapView:
         ramp = torch.arange(SIZE, dtype=torch.float32) - self.moved_px + 0 * ws.sum()
-        return FullMapView(self, ramp.expand(1, SIZE, SIZE), centres, radius)
+        features = ramp.expand(1, SIZE, SIZE)
+        return FullMapView(features, ws, cut_windows(features, centres, radius), self)
 
-    def change_of(self, features: Tensor) -> Tensor:
+    def change(self, features: Tensor) -> Tensor:
         return features.new_tensor(self.fixed_change_now)
 
 

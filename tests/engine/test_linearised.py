@@ -13,13 +13,12 @@ from torch import Tensor, nn
 
 from engine.drag import DragResult, DragStatus, DragStep, drag
 from engine.drag_options import LATENT_SPACES, DragOptions
-from engine.feature_source import FullMapSource
+from engine.full_map_source import FullMapSource
 from engine.methods import DragProblem, linearised
-from engine.methods.displacement import motion_jacobian
 from engine.methods.linearised import Linearised
 from engine.supervision import disc_offsets
 
-from .synthetic import ShiftGenerator, Waves
+from .synthetic import ShiftGenerator, Waves, motion_jacobian
 
 SIZE = 32
 OPTIONS = DragOptions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.feature_source import cut_windows
+from engine.full_map_source import cut_windows
 from engine.supervision import disc_offsets, motion_supervision, steps_to_targets
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.feature_source import FeatureGrid, cut_windows
+from engine.feature_source import FeatureGrid
+from engine.full_map_source import cut_windows
 from engine.supervision import disc_offsets
 from engine.tracking import PointTracker, square_offsets
 
