@@ -12,10 +12,12 @@ from stylegan2 import Generator
 from tools.bench.reference import (
     ReferenceOptions,
     drag_literally,
+    image_and_features,
     motion_loss,
-    resized_features,
+    scaled_activations,
     track,
 )
+from tools.bench.weight_modulated import modulated_weights
 
 
 def single_pixels(size: int, *points: tuple[int, int]) -> torch.Tensor:
@@ -80,11 +82,38 @@ def test_the_mask_holds_what_it_fixes(generator: Generator) -> None:
     handles = np.array([[12.5, 14.5]], dtype=np.float32)
     mask = np.zeros((32, 32), dtype=np.uint8)
     mask[8:22, 6:22] = 255
-    before = resized_features(generator, torch.from_numpy(latent[None]))
+    _, before = image_and_features(generator, torch.from_numpy(latent[None]))
     changes = []
     for given in (None, mask):
         options = ReferenceOptions(step_size=0.02, max_steps=20, mask_weight=100.0)
         result = drag_literally(generator, latent, handles, handles + 4.0, options, mask=given)
-        after = resized_features(generator, torch.from_numpy(result.latent[None]))
+        _, after = image_and_features(generator, torch.from_numpy(result.latent[None]))
         changes.append(float((after - before).abs()[..., torch.from_numpy(mask == 0)].mean()))
     assert changes[1] < 0.5 * changes[0]
+
+
+def test_a_drag_with_modulated_weights_is_the_same_drag(generator: Generator) -> None:
+    latent = sample_latent(generator, 3, 0.7)
+    handles = np.array([[12.5, 14.5]], dtype=np.float32)
+    options = ReferenceOptions(max_steps=3)
+    ours, literal = (
+        drag_literally(
+            *(generator, latent, handles, handles + 4.0, options),
+            network=network,
+        )
+        for network in (scaled_activations, modulated_weights)
+    )
+    np.testing.assert_allclose(literal.latent, ours.latent, atol=1e-4)
+    np.testing.assert_array_equal(literal.handles_px, ours.handles_px)
+    assert not np.array_equal(ours.latent, latent)
+
+
+def test_a_drag_asks_after_each_step_whether_to_stop(generator: Generator) -> None:
+    latent = sample_latent(generator, 3, 0.7)
+    handles = np.array([[12.5, 14.5]], dtype=np.float32)
+    answers = iter([False, False, True])
+    result = drag_literally(
+        *(generator, latent, handles, handles + 8.0, ReferenceOptions()),
+        should_stop=lambda: next(answers),
+    )
+    assert (result.steps, result.reached) == (2, False)

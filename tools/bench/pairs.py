@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from engine.arrays import ByteArray, FloatArray
 from engine.models import sample_latent
@@ -197,10 +198,19 @@ def mask_around(
     Returns:
         `H x W` uint8, 255 or 0.
     """
+    distance = distance_to_way(start_px, end_px, shape)
+    mask: ByteArray = ((distance <= radius_px) * 255).to(torch.uint8).numpy()
+    return mask
+
+
+def distance_to_way(start_px: FloatArray, end_px: FloatArray, shape: tuple[int, int]) -> Tensor:
+    """How far each pixel's centre is from a segment; arguments as for `mask_around`.
+
+    Returns:
+        `H x W` float32, image pixels.
+    """
     y, x = torch.meshgrid(torch.arange(shape[0]) + 0.5, torch.arange(shape[1]) + 0.5, indexing="ij")
     way_x, way_y = (float(value) for value in end_px - start_px)
     from_x, from_y = x - float(start_px[0]), y - float(start_px[1])
     along = ((from_x * way_x + from_y * way_y) / (way_x**2 + way_y**2)).clamp(0.0, 1.0)
-    distance = torch.hypot(from_x - along * way_x, from_y - along * way_y)
-    mask: ByteArray = ((distance <= radius_px) * 255).to(torch.uint8).numpy()
-    return mask
+    return torch.hypot(from_x - along * way_x, from_y - along * way_y)

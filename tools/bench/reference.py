@@ -9,6 +9,8 @@ paper leaves something open, this is as in the authors' program: distances of fe
 tracking, losses are means over pixels and channels, a handle nearer than a pixel is not pushed, and
 the mask's term is a mean over all pixels.
 
+How the network is computed changes its speed, not its values, so that is a parameter: `Network`.
+
 Space: *whole pixels* are indices (x, y) into the image, so a position in image pixels, whose pixel
 centres are at half-integers, has the index `floor(position)`.
 """
@@ -16,6 +18,7 @@ centres are at half-integers, has the index `floor(position)`.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +30,10 @@ from engine.adam import Adam
 from engine.arrays import ByteArray, FloatArray
 from engine.feature_source import feature_block
 from stylegan2 import Generator
+
+Network = Callable[[Generator, Tensor], tuple[Tensor, Tensor]]
+"""Runs a generator to its last block, colours included: from ws `N x num_ws x w_dim` to the image
+`N x img_channels x H x W` and the features `N x C x h x w` of the block that a drag reads."""
 
 MANY_POINTS = 5
 """From more points than this on, the tolerance is `tolerance_many_px`."""
@@ -76,6 +83,13 @@ class ReferenceResult:
     seconds: float
 
 
+def scaled_activations(generator: Generator, ws: Tensor) -> tuple[Tensor, Tensor]:
+    """The `Network` as the rest of the project computes it."""
+    state = generator.synthesis_to(ws, generator.resolutions[-1])
+    features = state.features[generator.resolutions.index(feature_block(generator))]
+    return generator.rgb(state, ws), features
+
+
 def drag_literally(
     generator: Generator,
     latent: FloatArray,
@@ -84,34 +98,42 @@ def drag_literally(
     options: ReferenceOptions,
     *,
     mask: ByteArray | None = None,
+    network: Network = scaled_activations,
+    should_stop: Callable[[], bool] | None = None,
 ) -> ReferenceResult:
     """Drag points of an image as the paper says.
 
     Args:
+        generator: on the device to compute on.
         latent: `num_ws x w_dim` float32.
         handles_px: `P x 2` float, image pixels.
         targets_px: the same.
         mask: `H x W` uint8, 255 = may change; None for no limits.
+        network: how the generator is computed.
+        should_stop: asked whenever the handles have been found, first at the start; True ends the
+            drag where it is.
     """
     started = time.perf_counter()
-    start = torch.from_numpy(latent)
+    device = generator.synthesis.taps.device
+    start = torch.from_numpy(latent).to(device)
     handles = torch.from_numpy(np.floor(handles_px)).long()
     targets = torch.from_numpy(np.asarray(targets_px, dtype=np.float32)) - 0.5
     many = len(handles) > MANY_POINTS
     tolerance_px = options.tolerance_many_px if many else options.tolerance_px
     free = start[: options.num_layers].clone().requires_grad_()
     adam = Adam(free, options.step_size)
-    first = resized_features(generator, start[None]).detach()
+    with torch.no_grad():
+        _, first = image_and_features(generator, start[None], network)
     references = first[0, :, handles[:, 1], handles[:, 0]].t()
-    fixed = None if mask is None else 1.0 - torch.from_numpy(mask).float() / 255.0
+    fixed = None if mask is None else 1.0 - torch.from_numpy(mask).to(device).float() / 255.0
     step = 0
     while True:
         ws = torch.cat([free, start[options.num_layers :]])[None]
-        features = resized_features(generator, ws)
+        image, features = image_and_features(generator, ws, network)
         if step:
             handles = track(features.detach()[0], handles, references, options.r2)
         reached = bool(((targets - handles).norm(dim=1) <= tolerance_px).all())
-        if reached or step == options.max_steps:
+        if reached or step == options.max_steps or (should_stop is not None and should_stop()):
             break
         loss = motion_loss(features, handles, targets, options.r1)
         if fixed is not None:
@@ -119,8 +141,11 @@ def drag_literally(
         loss.backward()
         adam.step()
         step += 1
+        # The next step's maps are made when this one's are gone, as in the authors' program, which
+        # shows the image after each step and therefore holds it until here.
+        del image, features, loss
     return ReferenceResult(
-        latent=ws[0].detach().numpy(),
+        latent=ws[0].detach().cpu().numpy(),
         handles_px=handles.numpy().astype(np.float32) + 0.5,
         reached=reached,
         steps=step,
@@ -128,17 +153,18 @@ def drag_literally(
     )
 
 
-def resized_features(generator: Generator, ws: Tensor) -> Tensor:
-    """Run the whole network, colours included; the 128 px block's features at the image's size.
+def image_and_features(
+    generator: Generator, ws: Tensor, network: Network = scaled_activations
+) -> tuple[Tensor, Tensor]:
+    """Run the whole network; the 128 px block's features are resized to the image.
 
     Returns:
-        `1 x C x H x W` float32 with gradient to `ws`.  The last block's in a smaller model.
+        The image `1 x img_channels x H x W`, and the features `1 x C x H x W`; float32 with
+        gradient to `ws`.  Features are the last block's in a smaller model.
     """
-    state = generator.synthesis_to(ws, generator.resolutions[-1])
-    generator.rgb(state, ws)
-    features = state.features[generator.resolutions.index(feature_block(generator))]
+    image, features = network(generator, ws)
     size = generator.img_shape[1:]
-    return F.interpolate(features, size=size, mode="bilinear", align_corners=False)
+    return image, F.interpolate(features, size=size, mode="bilinear", align_corners=False)
 
 
 def track(features: Tensor, handles: Tensor, references: Tensor, r2: float) -> Tensor:
@@ -178,16 +204,19 @@ def motion_loss(features: Tensor, handles: Tensor, targets: Tensor, r1: float) -
         A scalar; zero if every handle is within a pixel of its target.
     """
     height, width = features.shape[2:]
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    size = torch.tensor([width - 1, height - 1])
-    loss = torch.zeros(())
+    device = features.device
+    rows, columns = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+    )
+    size = torch.tensor([width - 1, height - 1], device=device)
+    loss = torch.zeros((), device=device)
     for handle, target in zip(handles, targets, strict=True):
         way = target - handle
         if way.norm() <= 1.0:
             continue
         distance = ((columns - handle[0]) ** 2 + (rows - handle[1]) ** 2).sqrt()
         y, x = torch.nonzero(distance < r1, as_tuple=True)
-        there = torch.stack([x, y], dim=1) + way / way.norm()
+        there = torch.stack([x, y], dim=1) + (way / way.norm()).to(device)
         grid = (there / size * 2.0 - 1.0)[None, None]
         moved = F.grid_sample(features, grid, align_corners=True)[0, :, 0]
         loss = loss + F.l1_loss(moved, features[0, :, y, x].detach())

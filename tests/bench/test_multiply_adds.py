@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Counts of multiply-adds, against counts by hand and against what a network really does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from stylegan2 import Generator, GeneratorConfig
+from tools.bench import multiply_adds
+from tools.bench.weight_modulated import modulated_weights
+
+SMALL = GeneratorConfig(img_resolution=16, channels=(5, 3, 2), w_dim=4, num_layers=1)
+
+BLOCK_4 = 4 * 4 * 9 * 5 * 5
+BLOCK_8 = 4 * 4 * 9 * 5 * 3 + 8 * 8 * 9 * 3 * 3
+BLOCK_16 = 8 * 8 * 9 * 3 * 2 + 16 * 16 * 9 * 2 * 2
+COLOURS = 3 * (4 * 4 * 5 + 8 * 8 * 3 + 16 * 16 * 2)
+
+
+def test_a_small_network_is_counted_as_by_hand() -> None:
+    assert multiply_adds.of_features(SMALL, 4) == BLOCK_4
+    assert multiply_adds.of_features(SMALL, 16) == BLOCK_4 + BLOCK_8 + BLOCK_16
+    assert multiply_adds.of_colours(SMALL, 16) == COLOURS
+
+
+def test_the_way_back_begins_at_the_features_and_only_the_literal_one_has_weights() -> None:
+    below = BLOCK_4 + BLOCK_8
+    assert multiply_adds.of_full_step(SMALL, 8) == 2 * below
+    assert multiply_adds.of_literal_step(SMALL, 8) == 3 * below + BLOCK_16 + COLOURS
+
+
+def test_maps_need_not_be_square() -> None:
+    wide = GeneratorConfig(img_resolution=8, channels=(5, 3), start_shape=(4, 6))
+    assert multiply_adds.of_features(wide, 8) == (
+        4 * 6 * 9 * 5 * 5 + 4 * 6 * 9 * 5 * 3 + 8 * 12 * 9 * 3 * 3
+    )
+
+
+def test_the_network_does_what_was_counted() -> None:
+    generator = Generator(GeneratorConfig.standard(32, channel_base=512, channel_max=16)).freeze()
+    ws = torch.randn(1, generator.num_ws, 512)
+    counted = multiply_adds.of_features(generator.config, 32)
+    counted += multiply_adds.of_colours(generator.config, 32)
+    with FlopCounterMode(display=False) as counter:
+        modulated_weights(generator, ws)
+    convolutions = sum(
+        flops
+        for operation, flops in counter.get_flop_counts()["Global"].items()
+        if "convolution" in str(operation)
+    )
+    # The rest are the filters, of which each channel has its own.
+    assert counted == pytest.approx(convolutions / 2, rel=0.15)
+    assert counted < convolutions / 2
+
+
+@pytest.mark.parametrize(("side", "below"), [(15, 11), (11, 9), (10, 9), (9, 8), (1, 4)])
+def test_windows_shrink_on_the_way_down(side: int, below: int) -> None:
+    # By listing what is read: a pixel's neighbours, the filter's four rows, the kernel's three.
+    widest = 0
+    for first in (0, 1):
+        results = range(first - 1, first + side + 1)
+        rows = {o + step for o in results for step in (-1, 0, 1, 2)}
+        inputs = {(t - k) // 2 for t in rows for k in (0, 1, 2) if (t - k) % 2 == 0}
+        widest = max(widest, max(inputs) - min(inputs) + 1)
+    assert multiply_adds.side_below(side) == widest == below
+
+
+def test_windows_are_counted_as_by_hand_and_never_above_the_whole_map() -> None:
+    config = GeneratorConfig.standard(128)
+    # Windows of 15 px and below them 11, 9, 8 and 8, which is the whole map; their channels.
+    blocks = [(15, 11, 256, 512), (11, 9, 512, 512), (9, 8, 512, 512), (8, 8, 512, 512)]
+    windows = sum(9 * (below**2 * i * o + side**2 * o * o) for side, below, o, i in blocks)
+    by_hand = multiply_adds.of_features(config, 8) + 2 * windows
+    assert multiply_adds.of_windows(config, 128, 2, 15) == by_hand
+    assert multiply_adds.of_windowed_step(config, 128, 2, 15) == 2 * by_hand
+    # For eight points the map of 16 px is cheaper than eight windows of it.
+    windows = sum(9 * (below**2 * i * o + side**2 * o * o) for side, below, o, i in blocks[:3])
+    by_hand = multiply_adds.of_features(config, 16) + 8 * windows
+    assert multiply_adds.of_windows(config, 128, 8, 15) == by_hand
+    whole = multiply_adds.of_features(config, 128)
+    assert multiply_adds.of_windows(config, 128, 1000, 15) == whole
+    assert multiply_adds.of_windows(config, 128, 1, 999) == whole

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measures one case in one way, in this process.
+
+The step is that of motion supervision in W+, the first six latents free: a forward and a backward
+pass, and tracking.  Times are from one finding of the handles to the next, medians over the steps
+of one drag, after two steps that warm up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.arrays import ByteArray, FloatArray
+from engine.device import open_device
+from engine.drag import drag
+from engine.drag_options import DragOptions
+from engine.feature_source import feature_block
+from engine.models import sample_latent
+from stylegan2 import Generator
+
+from . import multiply_adds
+from .pairs import distance_to_way
+from .process import make_generator, peak_mb
+from .reference import ReferenceOptions, drag_literally
+from .step_rows import WAYS, Case, Measurement, Way
+from .weight_modulated import modulated_weights
+
+WARM_UP = 2
+LEAST_STEPS = 3
+ENOUGH_S = 10.0
+"""A row ends when it has been timed for so many seconds, but not before `LEAST_STEPS`."""
+FREE_SHARE = 0.2
+"""How much of the image a mask leaves free."""
+
+_HANDLES = (
+    *((0.35, 0.40), (0.60, 0.65), (0.20, 0.15), (0.75, 0.25)),
+    *((0.15, 0.75), (0.50, 0.10), (0.45, 0.85), (0.75, 0.85)),
+)
+_WAY = (0.2, 0.1)
+"""Handles, and from each its way to the target; parts of the image's width and height."""
+_SLOWLY = 1e-4
+"""Adam's step size: no handle arrives, so every step does the whole work."""
+_NO_LIMIT = 10_000
+MATRIX = 2048
+_PRODUCTS = 11
+
+
+@dataclass
+class Stopwatch:
+    """Notes when each step has been made, and says when these are enough.
+
+    Attributes:
+        most_steps: so many are timed at most.
+        marks: seconds of the clock at the start and after each step.
+        core_marks: the same of this process's threads, added up.
+    """
+
+    most_steps: int
+    marks: list[float] = field(default_factory=list)
+    core_marks: list[float] = field(default_factory=list)
+
+    def is_enough(self) -> bool:
+        """To be asked at the start of a drag and after each step: whether it may end here."""
+        self.marks.append(time.perf_counter())
+        self.core_marks.append(time.process_time())
+        timed = self.marks[WARM_UP:]
+        steps = len(timed) - 1
+        if steps < LEAST_STEPS:
+            return False
+        return steps >= self.most_steps or timed[-1] - timed[0] >= ENOUGH_S
+
+    @property
+    def steps(self) -> int:
+        """How many count."""
+        return max(len(self.marks) - 1 - WARM_UP, 0)
+
+    def median_s(self) -> tuple[float, float]:
+        """Seconds of a step that counts: of the clock, and of the threads added up.
+
+        Raises:
+            ValueError: the drag was over before one did.
+        """
+        if not self.steps:
+            raise ValueError(f"a drag of {len(self.marks) - 1} steps is too short to be timed")
+        return _median_gap(self.marks[WARM_UP:]), _median_gap(self.core_marks[WARM_UP:])
+
+
+def _median_gap(marks: list[float]) -> float:
+    return statistics.median(after - before for before, after in itertools.pairwise(marks))
+
+
+def measure(case: Case, way: str, most_steps: int, device_name: str, threads: int) -> Measurement:
+    """Time one drag in this process, set up as the engine is."""
+    device = open_device(device_name, threads)
+    generator = make_generator(case.model, device)
+    watch = Stopwatch(most_steps)
+    _drag(generator, case, WAYS[way], watch)
+    step_s, core_s = watch.median_s()
+    peak = peak_mb()  # the matrices below are not the drag's
+    return Measurement(
+        **asdict(case),
+        way=way,
+        image_px=generator.img_shape[1],
+        feature_px=feature_block(generator),
+        device=str(device),
+        threads=torch.get_num_threads(),
+        steps=watch.steps,
+        step_s=step_s,
+        core_s=core_s if device.type == "cpu" else None,
+        multiply_adds=count_of(generator, case, WAYS[way]),
+        flops=2 * MATRIX**3 / statistics.median(product_seconds(device)),
+        peak_mb=peak,
+    )
+
+
+def _drag(generator: Generator, case: Case, way: Way, watch: Stopwatch) -> None:
+    """Drag until the watch has enough, or the method cannot go on."""
+    latent = sample_latent(generator, 0, 0.7)
+    handles, targets = points_of(generator, case.points)
+    mask = mask_around_ways(generator, case.points) if case.mask else None
+    if way.is_literal:
+        settings = ReferenceOptions(
+            step_size=_SLOWLY, tolerance_px=0.0, tolerance_many_px=0.0, max_steps=_NO_LIMIT
+        )
+        drag_literally(
+            *(generator, latent, handles, targets, settings),
+            mask=mask,
+            network=modulated_weights,
+            should_stop=watch.is_enough,
+        )
+    else:
+        source: dict[str, Any] = {"windows": way.windows}  # what the engine computes
+        drag(
+            *(generator, latent, handles, targets, options_of(way)),
+            mask=mask,
+            should_stop=watch.is_enough,
+            **source,
+        )
+
+
+def options_of(way: Way) -> DragOptions:
+    """The engine's options, with targets that nothing is near enough to."""
+    if way.least_squares:
+        return DragOptions(max_steps=_NO_LIMIT, patience=0, tolerance_px=0.0)
+    return DragOptions(
+        method="draggan",
+        latent_space="w+",
+        step_size=_SLOWLY,
+        max_steps=_NO_LIMIT,
+        patience=0,
+        tolerance_px=0.0,
+    )
+
+
+def points_of(generator: Generator, count: int) -> tuple[FloatArray, FloatArray]:
+    """Handles and targets, spread over the image: `P x 2` float32, image pixels."""
+    size = np.array(generator.img_shape[:0:-1], np.float32)
+    handles = np.array(_HANDLES[:count], np.float32)
+    return handles * size, (handles + np.array(_WAY, np.float32)) * size
+
+
+def mask_around_ways(generator: Generator, count: int) -> ByteArray:
+    """Free is what is nearest to the ways from handles to targets: `H x W` uint8, 255 or 0."""
+    shape = generator.img_shape[1:]
+    ways = zip(*points_of(generator, count), strict=True)
+    distances = torch.stack([distance_to_way(*way, shape) for way in ways]).amin(0)
+    radius = distances.flatten().sort().values[int(FREE_SHARE * distances.numel())]
+    mask: ByteArray = ((distances < radius) * 255).to(torch.uint8).numpy()
+    return mask
+
+
+def count_of(generator: Generator, case: Case, way: Way) -> int | None:
+    """The multiply-adds of a step; None for one of least squares, whose passes vary."""
+    config, block = generator.config, feature_block(generator)
+    if way.least_squares:
+        return None
+    if way.is_literal:
+        return multiply_adds.of_literal_step(config, block)
+    if way.windows:
+        return multiply_adds.of_windowed_step(config, block, case.points, window_side())
+    return multiply_adds.of_full_step(config, block)
+
+
+def window_side() -> int:
+    """Pixels of a window that motion supervision reads, as `engine.methods.draggan` asks for it."""
+    options = DragOptions()
+    reach = max(options.r1 + options.step_length, options.tracking_radius)
+    return 2 * (math.ceil(options.r2 + reach) + 1) + 1
+
+
+def product_seconds(device: torch.device) -> list[float]:
+    """Seconds for each of some float32 products of `MATRIX x MATRIX`."""
+    a, b = torch.randn(2, MATRIX, MATRIX, device=device).unbind()
+    # A GPU's product is over when a number of it is here.  The first one warms up.
+    return [_seconds(lambda: (a @ b)[0, 0].item()) for _ in range(1 + _PRODUCTS)][1:]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
