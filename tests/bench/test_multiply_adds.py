@@ -55,30 +55,12 @@ def test_the_network_does_what_was_counted() -> None:
     assert counted < convolutions / 2
 
 
-@pytest.mark.parametrize(("side", "below"), [(15, 11), (11, 9), (10, 9), (9, 8), (1, 4)])
-def test_windows_shrink_on_the_way_down(side: int, below: int) -> None:
-    # By listing what is read: a pixel's neighbours, the filter's four rows, the kernel's three.
-    widest = 0
-    for first in (0, 1):
-        results = range(first - 1, first + side + 1)
-        rows = {o + step for o in results for step in (-1, 0, 1, 2)}
-        inputs = {(t - k) // 2 for t in rows for k in (0, 1, 2) if (t - k) % 2 == 0}
-        widest = max(widest, max(inputs) - min(inputs) + 1)
-    assert multiply_adds.side_below(side) == widest == below
-
-
-def test_windows_are_counted_as_by_hand_and_never_above_the_whole_map() -> None:
+def test_a_windowed_step_is_counted_forth_and_back_with_what_a_mask_holds() -> None:
     config = GeneratorConfig.standard(128)
-    # Windows of 15 px and below them 11, 9, 8 and 8, which is the whole map; their channels.
+    # Windows of 15 px and below them 11, 9, 8 and 8; their channels.
     blocks = [(15, 11, 256, 512), (11, 9, 512, 512), (9, 8, 512, 512), (8, 8, 512, 512)]
-    windows = sum(9 * (below**2 * i * o + side**2 * o * o) for side, below, o, i in blocks)
-    by_hand = multiply_adds.of_features(config, 8) + 2 * windows
-    assert multiply_adds.of_windows(config, 128, 2, 15) == by_hand
+    costs = [9 * (below**2 * i * o + side**2 * o * o) for side, below, o, i in blocks]
+    by_hand = multiply_adds.of_features(config, 8) + 2 * sum(costs)
     assert multiply_adds.of_windowed_step(config, 128, 2, 15) == 2 * by_hand
-    # For eight points the map of 16 px is cheaper than eight windows of it.
-    windows = sum(9 * (below**2 * i * o + side**2 * o * o) for side, below, o, i in blocks[:3])
-    by_hand = multiply_adds.of_features(config, 16) + 8 * windows
-    assert multiply_adds.of_windows(config, 128, 8, 15) == by_hand
-    whole = multiply_adds.of_features(config, 128)
-    assert multiply_adds.of_windows(config, 128, 1000, 15) == whole
-    assert multiply_adds.of_windows(config, 128, 1, 999) == whole
+    by_hand = multiply_adds.of_features(config, 32) + 2 * sum(costs[:2])
+    assert multiply_adds.of_windowed_step(config, 128, 2, 15, held=32) == 2 * by_hand

@@ -133,14 +133,17 @@ def test_the_plan_is_the_one_with_the_fewest_multiply_adds() -> None:
 
 
 def test_a_block_reads_as_much_of_the_one_below_as_the_definition_says() -> None:
-    for begin in range(20):
-        for side in range(1, 20):
-            # The second convolution reads a pixel around; the filter two before and two behind;
-            # and the upsampled pixel t comes from the inputs i with t - 2 i in 0, 1, 2.
-            first, last = begin - 1, begin + side
-            lowest, highest = -((3 - first) // 2), (last + 2) // 2
-            assert (begin - 3) // 2 <= lowest
-            assert (begin - 3) // 2 + side_below(side) > highest
+    for side in range(1, 20):
+        widest = 0
+        for first in range(20):
+            # By listing what is read: a pixel's neighbours, the filter's four rows, the kernel's
+            # three.
+            results = range(first - 1, first + side + 1)
+            rows = {o + step for o in results for step in (-1, 0, 1, 2)}
+            inputs = {(t - k) // 2 for t in rows for k in (0, 1, 2) if (t - k) % 2 == 0}
+            assert (first - 3) // 2 <= min(inputs)
+            widest = max(widest, max(inputs) - (first - 3) // 2 + 1)
+        assert side_below(side) == widest
 
 
 def test_multiply_adds_of_a_map_are_counted_as_its_convolutions_make_them() -> None:

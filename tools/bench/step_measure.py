@@ -14,7 +14,6 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from engine.drag import drag
 from engine.drag_options import DragOptions
 from engine.feature_source import feature_block
 from engine.models import sample_latent
+from engine.window_source import held_block
 from stylegan2 import Generator
 
 from . import multiply_adds
@@ -138,12 +138,11 @@ def _drag(generator: Generator, case: Case, way: Way, watch: Stopwatch) -> None:
             should_stop=watch.is_enough,
         )
     else:
-        source: dict[str, Any] = {"windows": way.windows}  # what the engine computes
         drag(
             *(generator, latent, handles, targets, options_of(way)),
             mask=mask,
             should_stop=watch.is_enough,
-            **source,
+            windows=way.windows,
         )
 
 
@@ -186,7 +185,8 @@ def count_of(generator: Generator, case: Case, way: Way) -> int | None:
     if way.is_literal:
         return multiply_adds.of_literal_step(config, block)
     if way.windows:
-        return multiply_adds.of_windowed_step(config, block, case.points, window_side())
+        held = held_block(generator, block, DragOptions().num_layers) if case.mask else 0
+        return multiply_adds.of_windowed_step(config, block, case.points, window_side(), held)
     return multiply_adds.of_full_step(config, block)
 
 
