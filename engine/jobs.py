@@ -33,6 +33,7 @@ from .inputs import check_latent
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
 from .job_queue import Job
 from .models import LoadedModel, ModelCache, sample_latent
+from .principal import principal_components
 from .render import render_image
 from .track import Track, rows_of_part
 
@@ -75,6 +76,12 @@ class JobRunner:
             BakeJob(request, model, job, self._emit).run()
         elif not isinstance(request, LoadModel):
             raise RequestError(f"this engine cannot do a {request.kind} request; update it")
+
+    def get_ready(self) -> None:
+        """Between two requests: compute once what the first drag would have to wait for."""
+        model = self._models.current
+        if model is not None:
+            principal_components(model.generator)
 
     def _model(self, request: ModelRequest) -> LoadedModel:
         if not self._models.holds(request.model_path):

@@ -103,6 +103,11 @@ class ModelCache:
         self._model: LoadedModel | None = None
         self._stamp: tuple[Path, int, int] | None = None
 
+    @property
+    def current(self) -> LoadedModel | None:
+        """The model in memory."""
+        return self._model
+
     def holds(self, name_or_path: str) -> bool:
         """Whether the model is in memory and its file is still the same."""
         stamp = _stamp(model_path(name_or_path))

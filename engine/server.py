@@ -43,6 +43,7 @@ from draggan_blender.protocol.messages import (
 from .job_queue import JobQueue
 from .outbox import Outbox
 from .parent import wait_for_end
+from .priority import give_way
 
 _LOG = logging.getLogger("engine.server")
 _MAX_LINE_BYTES = 4096
@@ -73,6 +74,7 @@ def serve(device: str, threads: int) -> int:
         The exit code if the start failed.  After that the process ends from within.
     """
     _log_to_stderr()
+    give_way()
     try:
         address = _read_address()
         connection = _connect(address)

@@ -49,6 +49,7 @@ class Worker:
         while True:
             job = self._jobs.take()
             self._emit(self._do(job))
+            self._runner.get_ready()
 
     def _do(self, job: Job) -> Ending:
         """Run a job and say how it ended."""

@@ -20,6 +20,8 @@ from draggan_blender.protocol.messages import (
     Progress,
     Step,
 )
+from draggan_blender.protocol.settings import DragSettings
+from engine import principal
 from engine.device import choose_device, use_threads
 from engine.errors import RequestError
 from engine.job_queue import Job, JobQueue
@@ -214,3 +216,16 @@ def test_cancel_and_stop_take_effect_before_another_step(
         runner.run(job)
         assert isinstance(messages[-1], DragFinished)
     assert max(m.step for m in messages if isinstance(m, Step)) <= 4
+
+
+def test_what_the_first_drag_would_wait_for_is_computed_before(
+    checkpoint: Path, latent: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = JobRunner(torch.device("cpu"), lambda message: None)
+    runner.get_ready()  # without a model there is nothing to do
+    runner.run(Job(LoadModel(request_id=1, model_path=str(checkpoint))))
+    runner.get_ready()
+    monkeypatch.setattr(principal, "decompose", None)
+    settings = DragSettings(max_steps=1)
+    assert settings.latent_space == "principal"
+    runner.run(Job(drag_request(2, checkpoint, latent, tmp_path, settings)))
