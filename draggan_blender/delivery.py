@@ -212,10 +212,15 @@ def _finish_drag(plane: Any, request: Drag, result: dict[type, Any]) -> None:
         f"{_STATUS.get(finished.status, finished.status)}: {finished.steps} steps, "
         f"{finished.distance_px:.1f} px left, {finished.seconds:.1f} s"
     )
-    # Where the result is to be seen. An animation that is being rendered counts its frames with
-    # the scene's own, and would go on from there.
+    _show_last_frame(plane, first + count - 1)
+
+
+def _show_last_frame(plane: Any, number: int) -> None:
+    """Go to where the result is to be seen."""
+    # An animation that is being rendered counts its frames with the scene's own, and would go on
+    # from there.
     if not bpy.app.is_job_running("RENDER") and not timing.is_retimed(plane):
-        planes.scene_of(plane).frame_set(first + count - 1)
+        planes.scene_of(plane).frame_set(number)
 
 
 def _finish_latents(plane: Any, request: RenderLatents, result: dict[type, Any]) -> None:
