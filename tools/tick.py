@@ -24,7 +24,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import reduce, wraps
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ EXTENSION = "bl_ext.user_default.draggan_blender"
 
 #: Module and name of what a tick consists of.
 PARTS = (
+    ("client", "Client.poll"),
     ("planes", "find"),
     ("points", "move_handles"),
     ("images", "show_preview"),
@@ -62,7 +63,8 @@ def steps(window: Any) -> Iterator[float]:
     """For ``tools/window.py``: the sidebar is open and the plane is in view."""
     area = window.area("VIEW_3D")
     # Without a graphics card the usual ways to draw take seconds.
-    area.spaces.active.shading.type, area.spaces.active.shading.color_type = "SOLID", "TEXTURE"
+    shading = area.spaces.active.shading
+    shading.type, shading.color_type = "SOLID", "TEXTURE"
     yield from window.show_tab(area)
     yield from _measure(window.module, window.options)
 
@@ -80,7 +82,8 @@ class _Watch:
         self._deliver = module("delivery").deliver
         module("pump").set_delivery(self._count)
         for name in PARTS:
-            self._time(module(name[0]), name)
+            *owners, function = name[1].split(".")
+            self._time(reduce(getattr, owners, module(name[0])), function, name)
 
     def drawn(self) -> None:
         """The 3D view was drawn."""
@@ -97,8 +100,8 @@ class _Watch:
         self.kinds[message.kind] += 1
         self._deliver(job, message)
 
-    def _time(self, owner: Any, name: tuple[str, str]) -> None:
-        inner, part = getattr(owner, name[1]), self.parts[name]
+    def _time(self, owner: Any, function: str, name: tuple[str, str]) -> None:
+        inner, part = getattr(owner, function), self.parts[name]
 
         @wraps(inner)
         def timed(*arguments: Any, **options: Any) -> Any:
@@ -108,7 +111,7 @@ class _Watch:
             finally:
                 part.add(time.perf_counter() - started_s)
 
-        setattr(owner, name[1], timed)
+        setattr(owner, function, timed)
 
 
 def _measure(module: Module, options: argparse.Namespace) -> Iterator[float]:
@@ -192,7 +195,8 @@ def _figures(stats: Any, watch: _Watch) -> list[str]:
             times = (part.median_s, part.p99_s, part.max_s)
             columns = " ".join(f"{1000 * seconds:8.2f}" for seconds in times)
             lines.append(f"  {name:28} {part.count:6} {columns}")
-    return [*lines, f"  the longest delivered: {', '.join(stats.longest) or 'nothing'}"]
+    delivered = (f"{count} {kind}" for kind, count in Counter(stats.longest).items())
+    return [*lines, f"  the longest delivered: {', '.join(delivered) or 'nothing'}"]
 
 
 # ---------------------------------------------------------------- without a window
