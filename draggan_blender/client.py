@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from .protocol import PROTOCOL_VERSION, Decoder, RemoteProtocolError, encode
-from .protocol.messages import Hello, Message, Preview, Welcome
+from .protocol.messages import Hello, Message, Preview, Progress, Step, Welcome
 from .session_events import ConnectionLost, MessageReceived, PeerProven, PeerRefused
 
 _log = logging.getLogger(__name__)
@@ -97,8 +97,8 @@ class Client:
         """Read and write what can be read and written at once.
 
         Stops after ``budget_s`` seconds at the first opportunity: one read, or the making of one
-        message, is never cut. Of several previews of a drag that came together only the last is
-        in the answer.
+        message, is never cut. Of several previews, steps or progresses of a request that came
+        together only the last is in the answer.
         """
         self._more_waiting = False
         if self._listener is not None:
@@ -106,8 +106,9 @@ class Client:
         events = self._poll_unproven() if self._peer is None else []
         if self._peer is not None and not self._lost:
             self._flush()
-            events += self._poll_peer(self._peer, time.monotonic() + budget_s)
-        return _last_previews(events)
+            # Not time.monotonic: Windows moves it on every 16 ms only.
+            events += self._poll_peer(self._peer, time.perf_counter() + budget_s)
+        return _latest(events)
 
     def send(self, message: Message) -> None:
         """Put a message into the outbox, and on its way as far as that goes at once.
@@ -227,7 +228,7 @@ class Client:
                 events += self._lose("was cut in the middle of a message")
             else:
                 events += self._lose("was closed")
-            if time.monotonic() >= deadline:
+            if time.perf_counter() >= deadline:
                 self._more_waiting = not self._lost
                 break
         return events
@@ -253,16 +254,22 @@ class Client:
                 self._outbox.popleft()
 
 
-def _last_previews(events: list[ClientEvent]) -> list[ClientEvent]:
-    """Without the previews that a later one of the same drag replaces; order is kept."""
+def _latest(events: list[ClientEvent]) -> list[ClientEvent]:
+    """Without what a later one of the same kind and request replaces; order is kept.
+
+    While Blender draws for long, many steps come together, and each costs as much to show.
+    """
     kept: list[ClientEvent] = []
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple[type, int, int]] = set()
     for event in reversed(events):
-        if isinstance(event, MessageReceived) and isinstance(event.message, Preview):
-            key = (event.message.request_id, event.message.drag_id)
-            if key in seen:
-                continue
-            seen.add(key)
+        if isinstance(event, MessageReceived):
+            message = event.message
+            if isinstance(message, Preview | Step | Progress):
+                drag_id = getattr(message, "drag_id", 0)
+                key = (type(message), message.request_id, drag_id)
+                if key in seen:
+                    continue
+                seen.add(key)
         kept.append(event)
     kept.reverse()
     return kept

@@ -12,7 +12,7 @@ brings back image, latent, points and frame.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ _results: dict[int, dict[type, Any]] = {}
 #: Request id -> who takes its messages instead: of requests that leave the scene as it is.
 _takers: dict[int, Callable[[Message], None]] = {}
 
+_IMAGE_EDITORS = frozenset({"VIEW_3D", "IMAGE_EDITOR"})
+
 _STATUS = {
     "reached": "Reached the targets",
     "stalled": "Came no nearer any more",
@@ -78,6 +80,7 @@ def deliver(job: pump.Job, message: Message) -> None:
         points.move_handles(plane, message.handles_px)
     elif isinstance(message, Preview):
         images.show_preview(plane, message.width, message.height, message.pixels)
+        _redraw({"WINDOW"}, _IMAGE_EDITORS)
     elif isinstance(message, Sampled | DragFinished | BakeFinished | TrackMade):
         _results.setdefault(number, {})[type(message)] = message
 
@@ -127,6 +130,7 @@ def _end(job: pump.Job, ending: Ending) -> None:
     if problem and plane is not None:
         _give_up(plane, problem, failed=not isinstance(ending, Cancelled))
     endings[number] = problem
+    _redraw({"WINDOW", "UI"}, _IMAGE_EDITORS | {"NODE_EDITOR", "PROPERTIES"})
 
 
 def _remove_folder(request: Request) -> None:
@@ -175,7 +179,6 @@ def _finish(plane: Any, job: pump.Job, result: dict[type, Any]) -> None:
     settings.request_id = 0
     settings.dragging = settings.baking = False
     _push_undo(job.label)
-    _redraw()
 
 
 def _finish_sample(plane: Any, request: Sample, result: dict[type, Any]) -> None:
@@ -212,10 +215,15 @@ def _finish_drag(plane: Any, request: Drag, result: dict[type, Any]) -> None:
         f"{_STATUS.get(finished.status, finished.status)}: {finished.steps} steps, "
         f"{finished.distance_px:.1f} px left, {finished.seconds:.1f} s"
     )
-    # Where the result is to be seen. An animation that is being rendered counts its frames with
-    # the scene's own, and would go on from there.
+    _show_last_frame(plane, first + count - 1)
+
+
+def _show_last_frame(plane: Any, number: int) -> None:
+    """Go to where the result is to be seen."""
+    # An animation that is being rendered counts its frames with the scene's own, and would go on
+    # from there.
     if not bpy.app.is_job_running("RENDER") and not timing.is_retimed(plane):
-        planes.scene_of(plane).frame_set(first + count - 1)
+        planes.scene_of(plane).frame_set(number)
 
 
 def _finish_latents(plane: Any, request: RenderLatents, result: dict[type, Any]) -> None:
@@ -244,18 +252,25 @@ def _push_undo(message: str) -> None:
         bpy.ops.ed.undo_push(message=message)
 
 
-def _redraw() -> None:
-    """Have everything drawn again that shows an image or the panel."""
+def _redraw(regions: Set[str], editors: Set[str]) -> None:
+    """Have parts of editors drawn again, and no others: a step comes many times a second."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in {"VIEW_3D", "IMAGE_EDITOR", "NODE_EDITOR", "PROPERTIES"}:
-                area.tag_redraw()
+            if area.type in editors:
+                for region in area.regions:
+                    if region.type in regions:
+                        region.tag_redraw()
+
+
+def _redraw_panels() -> None:
+    """Have the sidebars drawn again that say what the engine is doing."""
+    _redraw({"UI"}, {"VIEW_3D"})
 
 
 def register() -> None:
     """Take the engine's messages."""
     pump.set_delivery(deliver)
-    pump.set_changed(_redraw)
+    pump.set_changed(_redraw_panels)
 
 
 def unregister() -> None:

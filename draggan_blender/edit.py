@@ -96,11 +96,12 @@ def resample(plane: Any) -> int:
     return submit(plane, request, f"New image of {plane.name}")
 
 
-def start_drag(context: Any, plane: Any) -> int:
+def start_drag(context: Any, plane: Any, *, previews: bool = True) -> int:
     """Move the handles of the enabled pairs to their targets. The request's id.
 
     It starts from the image that the plane shows at the current frame, and its sequence goes onto
     the timeline from there on; from frame 1 on where that is earlier, because files have numbers.
+    ``previews``: False where nobody looks.
     """
     settings = plane.draggan
     recovery.own(plane)
@@ -124,6 +125,7 @@ def start_drag(context: Any, plane: Any) -> int:
         settings=drag_settings(settings.drag),
         mask=mask,
         frames=target,
+        previews=previews,
     )
     points.begin([entry.pair for entry in placed], plane)
     settings.dragging = True

@@ -20,10 +20,17 @@ from .errors import EditError
 NAME = "GAN Image"
 _TEXTURE_NODE = "GAN Image"
 
+#: uuid -> the name that the plane had when it was found last. A hint, which undo, a rename or
+#: another file can make wrong: what is found by it is looked at before it is believed.
+_names: dict[str, str] = {}
+
 
 def is_plane(candidate: Any) -> bool:
     """Whether an object (or None) is a GAN image of this file; one of a linked file is not."""
-    if candidate is None or candidate.type != "MESH" or candidate.library is not None:
+    # To ask an object for its group would give it one: every object of the scene, on every look.
+    if candidate is None or not candidate.is_property_set("draggan"):
+        return False
+    if candidate.type != "MESH" or candidate.library is not None:
         return False
     return bool(candidate.draggan.uuid)
 
@@ -56,8 +63,17 @@ def everywhere() -> list[Any]:
 
 
 def find(image_id: str) -> Any | None:
-    """The plane with this uuid, or None when it was deleted or undone."""
-    return next((plane for plane in everywhere() if plane.draggan.uuid == image_id), None)
+    """The plane with this uuid, or None when it was deleted or undone.
+
+    The pump asks for each message, so not every object of the scene is looked at for the answer.
+    """
+    hinted = bpy.data.objects.get(_names.get(image_id, ""))
+    if is_plane(hinted) and hinted.draggan.uuid == image_id:
+        return hinted
+    found = next((plane for plane in everywhere() if plane.draggan.uuid == image_id), None)
+    if found is not None:
+        _names[image_id] = found.name
+    return found
 
 
 def scene_of(plane: Any) -> Any:

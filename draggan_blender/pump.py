@@ -18,9 +18,10 @@ from pathlib import Path
 from . import launcher
 from . import session_events as events
 from .protocol.messages import Message
-from .runtime import TICK_BUDGET_S, EngineSettings, Runtime, TickStats
+from .runtime import TICK_BUDGET_S, EngineSettings, Runtime
 from .session import EnginePhase, State
 from .session_events import Job
+from .tick_stats import TickStats
 
 __all__ = [
     "EngineSettings",

@@ -23,6 +23,7 @@ from .protocol import LocalProtocolError
 from .protocol.messages import Ending, Failed, Message, Request
 from .session import State
 from .session_events import Job
+from .tick_stats import TickStats
 
 _log = logging.getLogger(__name__)
 
@@ -50,21 +51,6 @@ class EngineSettings:
     root: Path
     device: str
     log_folder: Path
-
-
-@dataclass(slots=True)
-class TickStats:
-    """How long ticks took, callbacks included; seconds."""
-
-    count: int = 0
-    last_s: float = 0.0
-    max_s: float = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one tick."""
-        self.count += 1
-        self.last_s = seconds
-        self.max_s = max(self.max_s, seconds)
 
 
 def _no_settings() -> EngineSettings:
@@ -96,6 +82,8 @@ class Runtime:
         self._events: deque[events.SessionEvent] = deque()
         self._dispatching = False
         self._ticking = False
+        #: The kinds of the messages that the present tick has delivered.
+        self._delivered: list[str] = []
         self._shown = self.state
         self._waiting_since_s = 0.0
         self._over_since_s: float | None = None
@@ -152,6 +140,7 @@ class Runtime:
             self._process.ask_to_end(politely=effect.politely)
 
     def _deliver(self, effect: events.Deliver) -> None:
+        self._delivered.append(effect.message.kind)
         try:
             self.delivery(effect.job, effect.message)
         except Exception as error:  # the scene side's root: the timer must live on
@@ -222,7 +211,9 @@ class Runtime:
         """
         if self._ticking:
             return _DELAY_BUSY_S
-        started_s = time.monotonic()
+        # Not time.monotonic: Windows moves it on every 16 ms only.
+        started_s = time.perf_counter()
+        self._delivered.clear()
         self._ticking = True
         try:
             more = self._take_in(budget_s)
@@ -231,7 +222,7 @@ class Runtime:
             self._tell_changed()
         finally:
             self._ticking = False
-        self.stats.add(time.monotonic() - started_s)
+        self.stats.add(time.perf_counter() - started_s, self._delivered)
         if more:
             return _DELAY_MORE_S
         return _DELAY_BUSY_S if self.state.busy or self._leaving else _DELAY_IDLE_S

@@ -31,6 +31,8 @@ from .protocol.messages import (
     Event,
     Failed,
     ModelLoaded,
+    Preview,
+    PreviewShown,
     Progress,
     Ready,
     Shutdown,
@@ -271,6 +273,8 @@ def _job_message(state: State, message: Event) -> Outcome:
     if drag_id is not None and getattr(message, "drag_id", drag_id) != drag_id:
         return state, ()
     told: tuple[Effect, ...] = () if state.discarding else (Deliver(job, message),)
+    if told and isinstance(message, Preview):
+        told = (*told, Send(PreviewShown(request_id=message.request_id)))
     if isinstance(message, Ending):
         error = state.error
         if isinstance(message, Failed):

@@ -41,7 +41,7 @@ class BakeJob:
         self._job = job
         self._emit = emit
         self._share = _SOLVE_SHARE if request.write_frames else 1.0
-        self._previews = Previews(request.request_id, request.request_id, model, emit)
+        self._previews = Previews(job, request.request_id, model, emit)
         self._frame_count = 0
 
     def run(self) -> None:

@@ -36,7 +36,7 @@ class DragJob:
         self._job = job
         self._emit = emit
         self._options = DragOptions(**asdict(request.settings))
-        self._previews = Previews(request.request_id, request.drag_id, model, emit)
+        self._previews = Previews(job, request.drag_id, model, emit)
         self._first_distance_px = 0.0
         self._fraction = 0.0
 
@@ -56,8 +56,9 @@ class DragJob:
             should_stop=self._job.stopped.is_set,
         )
         check_cancelled(self._job)
-        last = check_latent(model.generator, result.latents[-1])
-        self._previews.show(last, len(result.latents) - 1)
+        if request.previews:
+            last = check_latent(model.generator, result.latents[-1])
+            self._previews.show(last, len(result.latents) - 1)
         result = even_rows(result, model.generator.img_shape[2])
         track = Track.from_drag(
             result,
@@ -87,7 +88,7 @@ class DragJob:
             )
         )
         self._progress(step)
-        if step.step == 0 or self._previews.is_due:
+        if request.previews and (step.step == 0 or self._previews.is_due):
             self._previews.show(step.latent, step.step)
 
     def _progress(self, step: DragStep) -> None:

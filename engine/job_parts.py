@@ -24,7 +24,7 @@ from .models import LoadedModel
 from .render import preview_pixels, render_images
 from .sequence import write_sequence
 
-_PREVIEW_INTERVAL_S = 1 / 15
+_PREVIEW_INTERVAL_S = 1 / 30
 
 Emit = Callable[[Message], None]
 
@@ -49,10 +49,14 @@ def frame_names(target: FrameTarget) -> FrameNames:
 
 
 class Previews:
-    """Shows latents as previews of one request, not more often than there is time for."""
+    """Shows latents as previews of one request, not more often than they can be shown.
 
-    def __init__(self, request_id: int, drag_id: int, model: LoadedModel, emit: Emit) -> None:
-        self._request_id = request_id
+    The next is due when Blender has taken in the last: one that nobody sees would only hold up the
+    steps.
+    """
+
+    def __init__(self, job: Job, drag_id: int, model: LoadedModel, emit: Emit) -> None:
+        self._job = job
         self._drag_id = drag_id
         self._model = model
         self._emit = emit
@@ -61,16 +65,17 @@ class Previews:
     @property
     def is_due(self) -> bool:
         """Whether it is time for another."""
-        return time.monotonic() >= self._due
+        return self._job.shown.is_set() and time.perf_counter() >= self._due
 
     def show(self, latent: torch.Tensor, step: int) -> None:
         """Emit the image of a latent, `num_ws x w_dim` on the generator's device."""
-        started = time.monotonic()
+        started = time.perf_counter()
         pixels = preview_pixels(render_images(self._model.generator, latent[None])[0])
         height, width, _ = pixels.shape
+        self._job.shown.clear()
         self._emit(
             Preview(
-                request_id=self._request_id,
+                request_id=self._job.request.request_id,
                 drag_id=self._drag_id,
                 step=step,
                 width=width,
@@ -78,9 +83,9 @@ class Previews:
                 pixels=pixels.tobytes(),
             )
         )
-        # On a slow machine at most half of the time goes into being looked at.
-        now = time.monotonic()
-        self._due = now + max(_PREVIEW_INTERVAL_S, now - started)
+        # On a slow machine at most a third of the time goes into being looked at.
+        now = time.perf_counter()
+        self._due = now + max(_PREVIEW_INTERVAL_S, 2 * (now - started))
 
 
 class SequenceJob:

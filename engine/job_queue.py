@@ -20,6 +20,9 @@ class Job:
         self.request = request
         self.cancelled = threading.Event()
         self.stopped = threading.Event()
+        #: Set while no preview is on its way to the screen.
+        self.shown = threading.Event()
+        self.shown.set()
 
 
 class JobQueue:
@@ -49,6 +52,12 @@ class JobQueue:
         job = self._find(request_id)
         if job is not None:
             job.stopped.set()
+
+    def shown(self, request_id: int) -> None:
+        """The last preview of a job was shown; nothing happens if it is over."""
+        job = self._find(request_id)
+        if job is not None:
+            job.shown.set()
 
     def cancel(self, request_id: int) -> bool:
         """Give a job up.

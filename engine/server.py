@@ -33,6 +33,7 @@ from draggan_blender.protocol.messages import (
     Cancelled,
     Hello,
     Message,
+    PreviewShown,
     Request,
     Shutdown,
     StartupFailed,
@@ -212,6 +213,8 @@ class _Session:
                 self._outbox.put(Cancelled(request_id=message.request_id))
         elif isinstance(message, Stop):
             self._jobs.stop(message.request_id)
+        elif isinstance(message, PreviewShown):
+            self._jobs.shown(message.request_id)
         elif isinstance(message, Shutdown):
             self._outbox.flush(_FLUSH_TIMEOUT_S)
             _LOG.info("Blender asked for the end")

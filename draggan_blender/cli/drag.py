@@ -54,7 +54,7 @@ def _drag(plane: Any, options: argparse.Namespace, running: Running) -> dict[str
         planes.scene_of(plane).frame_set(options.frame)
     running.begin(max(planes.scene_of(plane).frame_current, 1))
     try:
-        running.wait(edit.start_drag(bpy.context, plane))
+        running.wait(edit.start_drag(bpy.context, plane, previews=False))
     finally:
         # Where things are on this machine is not for the file that is saved.
         source.kind, source.path, settings.folder = kind, path, folder

@@ -15,7 +15,8 @@ Rules that hold for all of them:
 In order: the connection itself, parts of requests, requests, events, endings.
 
 ``PROTOCOL_VERSION`` rises with every change of a message or of what one means:
-1: first version. 2: edits on the timeline; parts of a track can be rendered.
+1: first version. 2: edits on the timeline; parts of a track can be rendered. 3: previews only as
+they are shown.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import ClassVar
 from .errors import LocalProtocolError
 from .settings import DragSettings
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 Point = tuple[float, float]
 
@@ -185,6 +186,7 @@ class Drag(ModelRequest):
     """Move the handles of ``pairs`` to their targets, starting from ``latent``.
 
     ``mask`` is empty for "everything may change", else ``H x W`` bytes of the generator's size.
+    ``previews``: False where nobody looks.
     Events: :class:`Progress`, :class:`Step`, :class:`Preview`, :class:`FrameWritten` and one
     :class:`DragFinished`.
     """
@@ -196,6 +198,7 @@ class Drag(ModelRequest):
     settings: DragSettings = field(default_factory=DragSettings)
     mask: bytes = b""
     frames: FrameTarget
+    previews: bool = True
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)
@@ -249,6 +252,14 @@ class Cancel(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewShown(Message):
+    """The last preview of a request was taken in: the next will not come in its way."""
+
+    kind: ClassVar[str] = "preview_shown"
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLoaded(Event):
     """A model was read: its size in pixels and the sizes of its latents."""
 
@@ -294,7 +305,10 @@ class Step(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Event):
-    """The image of a step, ready for ``Image.pixels.foreach_set``; latest wins."""
+    """The image of a step, ready for ``Image.pixels.foreach_set``; latest wins.
+
+    After one of them no other is made before :class:`PreviewShown` has come, except the last.
+    """
 
     kind: ClassVar[str] = "preview"
     drag_id: int
@@ -386,6 +400,7 @@ MESSAGES: tuple[type[Message], ...] = (
     RenderLatent,
     Stop,
     Cancel,
+    PreviewShown,
     ModelLoaded,
     Sampled,
     Progress,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from unittest import mock
 
 import bpy
 import numpy as np
@@ -172,3 +173,46 @@ class PlaneTest(SceneCase):
         ours("points").remove_pair(plane, 0)
         self.assertEqual(len(plane.children), 2)
         self.assertEqual(plane.draggan.pairs[0].handle.name, "Handle 002")
+
+
+class FindTest(SceneCase):
+    """A plane is found by its uuid, whatever happened to it since it was found last."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.planes = ours("planes")
+        self.plane = self.planes.create(bpy.context)
+        self.uuid = self.plane.draggan.uuid
+        self.assertEqual(self.planes.find(self.uuid), self.plane)
+
+    def test_not_every_object_is_looked_at_each_time(self) -> None:
+        with mock.patch.object(self.planes, "everywhere", side_effect=AssertionError):
+            self.assertEqual(self.planes.find(self.uuid), self.plane)
+
+    def test_renamed_and_its_name_taken_by_another(self) -> None:
+        self.plane.name = "Renamed"
+        other = self.planes.create(bpy.context)
+        self.assertEqual(other.name, self.planes.NAME)
+        self.assertEqual(self.planes.find(self.uuid), self.plane)
+        self.plane.draggan.uuid = "another"
+        self.assertIsNone(self.planes.find(self.uuid))
+        self.assertEqual(self.planes.find("another"), self.plane)
+
+    def test_deleted_undone_and_in_another_file(self) -> None:
+        bpy.ops.ed.undo_push(message="Plane")
+        self.planes.remove(self.plane)
+        self.assertIsNone(self.planes.find(self.uuid))
+        bpy.ops.ed.undo_push(message="Removed")
+        bpy.ops.ed.undo()
+        found = self.planes.find(self.uuid)
+        self.assertEqual((found.name, found.draggan.uuid), (self.planes.NAME, self.uuid))
+        bpy.ops.ed.undo()
+        self.assertIsNone(self.planes.find(self.uuid))
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+        self.assertIsNone(self.planes.find(self.uuid))
+
+    def test_other_objects_are_left_as_they_are(self) -> None:
+        other = bpy.data.objects.new("Other", bpy.data.meshes.new("Other"))
+        self.assertEqual(self.planes.everywhere(), [self.plane])
+        self.assertIsNone(self.planes.find("nobody"))
+        self.assertFalse(other.is_property_set("draggan"))

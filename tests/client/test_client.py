@@ -190,7 +190,7 @@ def test_another_version_is_refused_with_what_to_do(
 
 
 def test_messages_come_in_order(client: Client, engine: socket.socket) -> None:
-    messages = [m.Progress(request_id=1, fraction=n / 10, text="t") for n in range(10)]
+    messages = [m.FrameWritten(request_id=1, number=n, path="p") for n in range(10)]
     engine.sendall(b"".join(map(encode, messages)))
     assert poll_until(client, 10) == received(*messages)
 
@@ -203,6 +203,27 @@ def test_of_previews_that_came_together_the_last_of_each_drag_stays(
     engine.sendall(b"".join(map(encode, sent)))
     time.sleep(0.05)
     assert client.poll(1.0) == received(preview(2), done, preview(2, drag_id=2))
+
+
+def test_of_steps_that_came_together_the_last_of_each_request_stays(
+    client: Client, engine: socket.socket
+) -> None:
+    def step(number: int, request_id: int = 1) -> m.Step:
+        return m.Step(
+            request_id=request_id,
+            drag_id=request_id,
+            step=number,
+            loss=0.0,
+            distance_px=1.0,
+            handles_px=(),
+        )
+
+    progress = [m.Progress(request_id=1, fraction=n / 10, text="t") for n in range(2)]
+    frames = [m.FrameWritten(request_id=1, number=n, path="p") for n in range(2)]
+    sent = [step(1), progress[0], step(1, 2), frames[0], step(2), progress[1], frames[1]]
+    engine.sendall(b"".join(map(encode, sent)))
+    time.sleep(0.05)
+    assert client.poll(1.0) == received(step(1, 2), frames[0], step(2), progress[1], frames[1])
 
 
 def test_the_end_of_the_connection_is_told_once_after_all_that_came(

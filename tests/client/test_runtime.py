@@ -207,6 +207,7 @@ def test_ticks_stay_short_while_previews_flood_in(
     assert sorted(seconds)[int(len(seconds) * 0.9)] < 0.03
     assert runtime.stats.count == len(seconds)
     assert runtime.stats.max_s <= max(seconds)
+    assert 0 < runtime.stats.working.count < runtime.stats.count
 
 
 # ---------------------------------------------------------------- Blender goes

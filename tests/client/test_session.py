@@ -219,11 +219,16 @@ def test_the_previews_of_a_bake_are_its_own_by_their_request() -> None:
     session, job = in_phase(READY_PHASE), bake_job()
     session(ev.JobSubmitted(job))
     number = job.request.request_id
-    for request_id, told in ((number, True), (number + 1, False)):
-        preview = m.Preview(
-            request_id=request_id, drag_id=0, step=3, width=1, height=1, pixels=bytes(16)
-        )
-        assert session.hears(preview) == ((ev.Deliver(job, preview),) if told else ())
+    own, other = (
+        m.Preview(request_id=request_id, drag_id=0, step=3, width=1, height=1, pixels=bytes(16))
+        for request_id in (number, number + 1)
+    )
+    shown = ev.Send(m.PreviewShown(request_id=number))
+    assert session.hears(own) == (ev.Deliver(job, own), shown)
+    assert session.hears(other) == ()
+    # Of one that is given up nobody wants to see any more.
+    session(ev.DeliveryFailed(job, own, "the image is gone"))
+    assert session.hears(own) == ()
 
 
 @pytest.mark.parametrize("make_job", [drag_job, bake_job])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from draggan_blender.protocol.messages import (
     ModelLoaded,
     Pair,
     Preview,
+    PreviewShown,
     Progress,
     RenderLatent,
     RenderTrack,
@@ -199,6 +201,37 @@ def test_the_first_and_the_last_preview_equal_their_files(
         assert (pixels[..., 3] == 1).all()
     assert previews[0].step == 0
     assert previews[-1].step <= _of(messages, Step)[-1].step
+
+
+@pytest.mark.parametrize(
+    ("previews", "shows", "expected"),
+    [(True, False, {2}), (True, True, {4, 5}), (False, False, {0})],
+)
+def test_previews_come_as_they_are_shown(
+    shared: EngineClient,
+    checkpoint: Path,
+    latent: np.ndarray,
+    tmp_path: Path,
+    previews: bool,
+    shows: bool,
+    expected: set[int],
+) -> None:
+    """Who shows none gets the first and the last; another, one more on its way to the stop."""
+    request = drag_request(shared.new_id(), checkpoint, latent, tmp_path, ENDLESS)
+    request = replace(request, previews=previews)
+    counts: Counter[type] = Counter()
+    stop_at = 3 if shows else 60
+
+    def on_message(message: Message) -> None:
+        counts[type(message)] += 1
+        if isinstance(message, Preview) and shows:
+            shared.send(PreviewShown(request_id=request.request_id))
+        if type(message) is (Preview if shows else Step) and counts[type(message)] == stop_at:
+            shared.send(Stop(request_id=request.request_id))
+
+    shared.send(request)
+    messages = shared.until_end(request.request_id, on_message)
+    assert len(_of(messages, Preview)) in expected
 
 
 def test_a_drag_of_a_few_large_steps_is_an_even_sequence(
