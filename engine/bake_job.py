@@ -19,13 +19,13 @@ from .inputs import check_latent
 from .job_parts import (
     Emit,
     JobCancelledError,
-    Previews,
     SequenceJob,
     check_cancelled,
     frame_names,
 )
 from .job_queue import Job
 from .models import LoadedModel
+from .previews import Previews
 from .solved_row import SolvedRow
 
 _SOLVE_SHARE = 0.9
@@ -96,7 +96,7 @@ class BakeJob:
         is_last = row == self._frame_count - 1
         if self._request.previews and (is_last or self._previews.is_due):
             latent = check_latent(self._model.generator, solved.latent)
-            self._previews.show(latent, self._number(row))
+            self._previews.show(latent, self._number(row), stays=is_last)
 
     def _number(self, row: int) -> int:
         return self._request.frames.first_number + row

@@ -16,9 +16,10 @@ from .drag_options import DragOptions
 from .errors import RequestError
 from .even_rows import even_rows
 from .inputs import check_latent
-from .job_parts import Emit, Previews, SequenceJob, check_cancelled
+from .job_parts import Emit, SequenceJob, check_cancelled
 from .job_queue import Job
 from .models import LoadedModel
+from .previews import Previews
 from .track import Track
 
 _DRAG_SHARE = 0.9
@@ -58,7 +59,7 @@ class DragJob:
         check_cancelled(self._job)
         if request.previews:
             last = check_latent(model.generator, result.latents[-1])
-            self._previews.show(last, len(result.latents) - 1)
+            self._previews.show(last, len(result.latents) - 1, stays=True)
         result = even_rows(result, model.generator.img_shape[2])
         track = Track.from_drag(
             result,

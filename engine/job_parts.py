@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the jobs share: cancelling, previews at a bearable rate, the files of a sequence."""
+"""What the jobs share: cancelling, and the files of a sequence."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-
-import torch
 
 from draggan_blender.protocol.messages import (
     FrameTarget,
     FrameWritten,
     Message,
-    Preview,
     Progress,
 )
 
@@ -21,10 +17,7 @@ from .arrays import FloatArray
 from .frame_writer import FrameNames
 from .job_queue import Job
 from .models import LoadedModel
-from .render import preview_pixels, render_images
 from .sequence import write_sequence
-
-_PREVIEW_INTERVAL_S = 1 / 30
 
 Emit = Callable[[Message], None]
 
@@ -46,46 +39,6 @@ def check_cancelled(job: Job) -> None:
 def frame_names(target: FrameTarget) -> FrameNames:
     """The files of a request's sequence."""
     return FrameNames(Path(target.folder), target.stem, target.first_number)
-
-
-class Previews:
-    """Shows latents as previews of one request, not more often than they can be shown.
-
-    The next is due when Blender has taken in the last: one that nobody sees would only hold up the
-    steps.
-    """
-
-    def __init__(self, job: Job, drag_id: int, model: LoadedModel, emit: Emit) -> None:
-        self._job = job
-        self._drag_id = drag_id
-        self._model = model
-        self._emit = emit
-        self._due = 0.0
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time for another."""
-        return self._job.shown.is_set() and time.perf_counter() >= self._due
-
-    def show(self, latent: torch.Tensor, step: int) -> None:
-        """Emit the image of a latent, `num_ws x w_dim` on the generator's device."""
-        started = time.perf_counter()
-        pixels = preview_pixels(render_images(self._model.generator, latent[None])[0])
-        height, width, _ = pixels.shape
-        self._job.shown.clear()
-        self._emit(
-            Preview(
-                request_id=self._job.request.request_id,
-                drag_id=self._drag_id,
-                step=step,
-                width=width,
-                height=height,
-                pixels=pixels.tobytes(),
-            )
-        )
-        # On a slow machine at most a third of the time goes into being looked at.
-        now = time.perf_counter()
-        self._due = now + max(_PREVIEW_INTERVAL_S, 2 * (now - started))
 
 
 class SequenceJob:

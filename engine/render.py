@@ -27,17 +27,20 @@ _BATCH_PIXELS = 512 * 512
 
 
 @torch.no_grad()
-def render_images(generator: Generator, latents: Tensor) -> ByteArray:
+def render_images(
+    generator: Generator, latents: Tensor, resolution: int | None = None
+) -> ByteArray:
     """Synthesise images.
 
     Args:
         latents: `N x num_ws x w_dim` float32 on the generator's device.
+        resolution: the block whose smaller image is meant; None for the last one.
 
     Returns:
         `N x H x W x 3` uint8, sRGB, top row first.  [-1, 1] becomes 0 to 255; a model with a
         single channel gives grey, and channels beyond the third are left out.
     """
-    images = generator.synthesis(latents, noise_mode="const")[:, :3]
+    images = generator.synthesis(latents, noise_mode="const", resolution=resolution)[:, :3]
     if images.shape[1] < 3:
         images = images[:, :1].expand(-1, 3, -1, -1)
     scaled = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -33,6 +33,7 @@ RULES: list[tuple[str, set[str]]] = [
     ("engine/outbox.py", STDLIB | {"draggan_blender", "engine"}),
     ("engine/jobs.py", ALGORITHMS | {"draggan_blender"}),
     ("engine/job_parts.py", ALGORITHMS | {"draggan_blender"}),
+    ("engine/previews.py", ALGORITHMS | {"draggan_blender"}),
     ("engine/drag_job.py", ALGORITHMS | {"draggan_blender"}),
     ("engine/bake_job.py", ALGORITHMS | {"draggan_blender"}),
     ("engine/edit_file.py", ALGORITHMS | {"draggan_blender"}),
@@ -95,7 +96,8 @@ def test_the_worker_has_no_socket_and_the_algorithms_no_protocol(name: str) -> N
         "socket": {"server.py"},
         "draggan_blender": {
             *("server.py", "worker.py", "job_queue.py", "outbox.py"),
-            *("jobs.py", "job_parts.py", "drag_job.py", "bake_job.py", "edit_file.py"),
+            *("jobs.py", "job_parts.py", "previews.py", "drag_job.py", "bake_job.py"),
+            "edit_file.py",
         },
     }[name]
     for path in (ROOT / "engine").rglob("*.py"):

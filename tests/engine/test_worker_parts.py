@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +21,7 @@ from draggan_blender.protocol.messages import (
     Step,
 )
 from draggan_blender.protocol.settings import DragSettings
-from engine import job_parts, principal
+from engine import principal
 from engine.device import choose_device, use_threads
 from engine.errors import RequestError
 from engine.job_queue import Job, JobQueue
@@ -121,40 +119,6 @@ def test_a_running_job_is_told_and_one_that_is_over_is_not_found() -> None:
     second = jobs.take()
     assert second.stopped.is_set() and not second.cancelled.is_set()
     assert not jobs.cancel(1) and not second.cancelled.is_set()
-
-
-def test_the_next_preview_is_due_when_the_last_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_parts, "_PREVIEW_INTERVAL_S", 0.0)
-    monkeypatch.setattr(
-        job_parts, "render_images", lambda generator, latents: np.zeros((1, 2, 2, 3), np.uint8)
-    )
-    jobs, emitted = JobQueue(), []
-    jobs.put(_load(1))
-    model = SimpleNamespace(generator=None)
-    previews = job_parts.Previews(jobs.take(), 5, model, emitted.append)  # type: ignore[arg-type]
-    assert previews.is_due
-    previews.show(torch.zeros(1, 1), 3)
-    assert [(message.request_id, message.drag_id, message.step) for message in emitted] == [
-        (1, 5, 3)
-    ]
-    time.sleep(0.05)
-    jobs.shown(2)  # of another request, which is over
-    assert not previews.is_due
-    jobs.shown(1)
-    deadline_s = time.monotonic() + 10
-    while not previews.is_due:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
-    # On a slow machine the steps have most of the time.
-    monkeypatch.setattr(job_parts, "render_images", _slow_image)
-    previews.show(torch.zeros(1, 1), 4)
-    jobs.shown(1)
-    assert not previews.is_due
-
-
-def _slow_image(generator: object, latents: torch.Tensor) -> np.ndarray:
-    time.sleep(0.5)
-    return np.zeros((1, 2, 2, 3), np.uint8)
 
 
 def test_causes_and_sentences() -> None:
