@@ -190,6 +190,7 @@ class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
         column.template_ID(settings, "mask", new="image.new", open="image.open", text="Mask")
         column = layout.column(align=True)
         column.prop(settings.drag, "mask_weight")
+        column.prop(settings.drag, "mask_resolution")
         layout.prop(settings, "folder")
 
 

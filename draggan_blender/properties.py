@@ -177,6 +177,15 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
         max=1024,
         subtype="PIXEL",
     )
+    mask_resolution: IntProperty(
+        name="Mask Features",
+        description="The block whose features the mask holds, in pixels; 0 chooses the first one "
+        "that all layers that may change have acted on",
+        default=_USUAL.mask_resolution,
+        min=0,
+        max=1024,
+        subtype="PIXEL",
+    )
     r1: FloatProperty(
         name="Motion Radius",
         description="Radius around a handle that is moved along with it, in pixels of the features",

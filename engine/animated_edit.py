@@ -24,7 +24,7 @@ from .drag_options import DragOptions
 from .errors import RequestError
 from .models import sample_latent
 
-ALGORITHM = 1
+ALGORITHM = 2
 """Rises with every change of the solver by which a frame of equal inputs comes out otherwise."""
 
 

@@ -24,6 +24,8 @@ _OPTION_HELP = {
     "(all layers nearly alike, along W's principal components)",
     "num_layers": "how many of the first layers may change",
     "feature_resolution": "feature block to read, 0 for the usual one",
+    "mask_resolution": "block whose features a mask holds, 0 for the first that all free layers "
+    "have acted on",
     "r1": "radius of the supervised disc, feature pixels",
     "r2": "half-width of the tracking window, feature pixels",
     "tracking_radius": "radius of the disc whose features a handle is found by, feature pixels",

@@ -26,7 +26,7 @@ from stylegan2 import Generator
 from .arrays import ByteArray, FloatArray
 from .drag_options import DragOptions
 from .errors import RequestError
-from .feature_source import feature_block
+from .feature_source import feature_block, held_block
 from .inputs import check_latent, check_mask, check_points
 from .methods import METHODS, DragProblem, Look
 from .source_choice import open_source
@@ -127,9 +127,8 @@ def drag(
         least_steps: so many are made, even if the handles are at their targets.
         enough_px: a method that could bring the handles nearer than the tolerance need not, once
             all are this near to their targets, image pixels.
-        windows: whether features are computed in windows around the handles alone, and a mask is
-            held by an earlier block's (see `window_source`), or whole maps, as published; None for
-            whichever is cheaper.
+        windows: whether features are computed in windows around the handles alone, or as whole
+            maps; None for whichever is cheaper.
         on_step: called with every step; what it raises ends the drag and is passed on.
         should_stop: asked once a step; True ends the drag where it is.
 
@@ -173,15 +172,19 @@ class _Loop:
         enough_px: float,
         windows: bool | None,
     ) -> None:
+        layers = min(options.num_layers, generator.num_ws)
         try:
             block = feature_block(generator, options.feature_resolution)
         except ValueError as error:
             raise RequestError(f"feature_resolution: {error}") from None
+        try:
+            held = held_block(generator, block, layers, options.mask_resolution)
+        except ValueError as error:
+            raise RequestError(f"mask_resolution: {error}") from None
         self._options = options
         self._least_steps = least_steps
         self._tolerance_px = tolerance_of(options, len(handles_px))
         self._targets_px = targets_px
-        layers = min(options.num_layers, generator.num_ws)
         fixed = fixed if options.mask_weight else None
         source = open_source(
             *(generator, block, start),
@@ -189,6 +192,7 @@ class _Loop:
             points=len(handles_px),
             reference_ws=origin,
             fixed=fixed,
+            held=held,
             windows=windows,
         )
         self._grid = source.grid

@@ -39,6 +39,9 @@ class DragOptions:
             The later ones hold colour and texture and stay.
         feature_resolution: the block that is read, or 0 for the usual one: 128, or the last block
             of a smaller model.
+        mask_resolution: the block whose features a mask holds, at most the one that is read; 0 for
+            the first that all free layers have acted on: what comes after depends on it alone. The
+            paper holds the features that are read.
         r1: radius of the disc around a handle whose content is pushed.
         r2: half-width of the square in which a handle is searched for again.
         tracking_radius: radius of the disc whose features a handle is found by; 0 for the feature
@@ -68,6 +71,7 @@ class DragOptions:
     latent_space: str = "principal"
     num_layers: int = 6
     feature_resolution: int = 0
+    mask_resolution: int = 0
     r1: float = 3.0
     r2: float = 1.5
     tracking_radius: float = 3.0
@@ -115,11 +119,10 @@ class DragOptions:
         ):
             if value not in known:
                 raise RequestError(f"{name} must be one of {', '.join(known)}, not {value!r}")
-        size = self.feature_resolution
-        if size and (size < 4 or size & (size - 1)):
-            raise RequestError(
-                f"feature_resolution must be 0 or a block's size (4, 8, 16, …), not {size}"
-            )
+        for name in ("feature_resolution", "mask_resolution"):
+            size = getattr(self, name)
+            if size and (size < 4 or size & (size - 1)):
+                raise RequestError(f"{name} must be 0 or a block's size (4, 8, 16, …), not {size}")
 
     def _check(self, name: str, least: float, most: float, *, least_allowed: bool) -> None:
         value = getattr(self, name)

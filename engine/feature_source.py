@@ -197,6 +197,29 @@ def spread_of(features: Tensor) -> Tensor:
     return centred.square().mean().sqrt()
 
 
+def held_block(generator: Generator, resolution: int, free: int, wanted: int = 0) -> int:
+    """The block whose features a mask holds.
+
+    Args:
+        resolution: the block whose features are read.
+        free: how many of the first rows of a latent vary.
+        wanted: a block, or 0 for the first that none of the other rows has a part in.  All that
+            lies above it depends on it alone: where its features, and those around, stay the same,
+            the image does.
+
+    Raises:
+        ValueError: the generator has no such block, or it lies above the one that is read.
+    """
+    blocks = [block for block in generator.resolutions if block <= resolution]
+    if not wanted:
+        below = generator.config.layers_below
+        return next((block for block in blocks if below(block) >= free), resolution)
+    if wanted not in blocks:
+        known = ", ".join(str(block) for block in blocks)
+        raise ValueError(f"there is no block of {wanted} px up to the features, only {known}")
+    return wanted
+
+
 class FixedArea:
     """What a mask holds: a block's features at the start, and how much each place counts."""
 

@@ -23,6 +23,7 @@ class FullMapSource:
         resolution: int,
         reference_ws: Tensor,
         fixed: Tensor | None = None,
+        held: int = 0,
     ) -> None:
         """Prepare the reference for the mask.
 
@@ -31,44 +32,59 @@ class FullMapSource:
             reference_ws: `num_ws x w_dim`, the latent that the fixed area is held to.
             fixed: `H x W` float32 in the image's size, 1 where nothing may change, or None; see
                 `FixedArea`.
+            held: the block whose features the mask holds; 0 for the feature block itself.
         """
         self._generator = generator
         self._resolution = resolution
+        self._held_block = held or resolution
         self._grid = grid_of(generator, resolution)
         self._fixed: FixedArea | None = None
         if fixed is not None and bool(fixed.any()):
             with torch.no_grad():
-                self._fixed = FixedArea(self._features(reference_ws), fixed)
+                self._fixed = FixedArea(self._maps(reference_ws)[1], fixed)
 
     @property
     def grid(self) -> FeatureGrid:
         """The sizes of image and feature map."""
         return self._grid
 
-    def _features(self, ws: Tensor) -> Tensor:
-        """The map `C x h x w` float32 of a latent `num_ws x w_dim`."""
-        return self._generator.features(ws[None], self._resolution)[0]
+    def _maps(self, ws: Tensor) -> tuple[Tensor, Tensor]:
+        """The features of a latent `num_ws x w_dim`, and those that the mask holds, `C x h x w`."""
+        if self._held_block == self._resolution:
+            features = self._generator.features(ws[None], self._resolution)[0]
+            return features, features
+        state = self._generator.synthesis_to(ws[None], self._resolution)
+        held = state.features[self._generator.config.level_of(self._held_block)]
+        return state.x[0], held[0]
 
     def observe(self, ws: Tensor, centres: Tensor, radius: int) -> FullMapView:
         """Compute the map of `ws`; see `FeatureSource.observe`."""
-        features = self._features(ws)
-        return FullMapView(features, ws, cut_windows(features, centres, radius), self._fixed)
+        features, held = self._maps(ws)
+        windows = cut_windows(features, centres, radius)
+        return FullMapView(features, ws, windows, held, self._fixed)
 
 
 class FullMapView:
     """The view that `FullMapSource` gives: a map, and windows cut from it."""
 
     def __init__(
-        self, features: Tensor, ws: Tensor, windows: Windows, fixed: FixedArea | None
+        self,
+        features: Tensor,
+        ws: Tensor,
+        windows: Windows,
+        held: Tensor,
+        fixed: FixedArea | None,
     ) -> None:
         """Hold them.
 
         Args:
             features: `C x h x w` float32 of the latent `ws`, `num_ws x w_dim`.
+            held: those that the mask holds, of which `fixed` says how.
         """
         self._features = features
         self._ws = ws
         self._windows = windows
+        self._held = held
         self._fixed = fixed
 
     @property
@@ -84,19 +100,19 @@ class FullMapView:
         """Mean absolute change in the fixed area; see `FeatureView.fixed_change`."""
         if self._fixed is None:
             return self._features.new_zeros(())
-        return self._fixed.change(self._features)
+        return self._fixed.change(self._held)
 
     def fixed_difference(self) -> Tensor | None:
         """The change in the fixed area; see `FeatureView.fixed_difference`."""
-        return None if self._fixed is None else self._fixed.difference(self._features)
+        return None if self._fixed is None else self._fixed.difference(self._held)
 
     def spread(self) -> Tensor:
         """How much the features differ over the map; see `FeatureView.spread`."""
         return spread_of(self._features)
 
     def fixed_spread(self) -> Tensor:
-        """The same: the fixed area is of the same map."""
-        return self.spread()
+        """The same of the features that the mask holds."""
+        return spread_of(self._held)
 
 
 def rows_by_autograd(values: Tensor, leaf: Tensor, directions: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ def open_source(
     points: int,
     reference_ws: Tensor | None = None,
     fixed: Tensor | None = None,
+    held: int = 0,
     windows: bool | None = None,
 ) -> FeatureSource:
     """The source of the features for a drag.
@@ -33,15 +34,17 @@ def open_source(
     Args:
         resolution, start, free: as `WindowSource` takes them.
         points: how many handles there are.
-        reference_ws, fixed: as `FullMapSource` takes them; the start, and none, if left out.
+        reference_ws, fixed, held: as `FullMapSource` takes them; the start, and no mask, if left
+            out.
         windows: whether to compute windows; None for whichever is cheaper.
     """
     reference = start if reference_ws is None else reference_ws
     if windows is None:
         config = generator.config
         whole = plan_windows(config, resolution, _USUAL_SIDE, points, least_crop=resolution)
-        best = plan_windows(config, resolution, _USUAL_SIDE, points)
+        least_crop = 0 if fixed is None else held or resolution
+        best = plan_windows(config, resolution, _USUAL_SIDE, points, least_crop=least_crop)
         windows = best.multiply_adds <= _WORTH_IT * whole.multiply_adds
     if not windows:
-        return FullMapSource(generator, resolution, reference, fixed)
-    return WindowSource(generator, resolution, start, free, reference, fixed)
+        return FullMapSource(generator, resolution, reference, fixed, held)
+    return WindowSource(generator, resolution, start, free, reference, fixed, held)

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Windows computed by themselves, exactly, at a fraction of the whole map's cost.
 
-A mask holds the features of an earlier block as a whole: the last one that a latent which varies
-has a part in.  What comes after it depends on it alone, so that places whose features are unchanged
-there, and around, are unchanged in the image, too.
+What a mask holds is computed as a whole; that costs little as long as it is an earlier block.
 """
 
 from __future__ import annotations
@@ -30,6 +28,7 @@ class WindowSource:
         free: int,
         reference_ws: Tensor,
         fixed: Tensor | None = None,
+        held: int = 0,
     ) -> None:
         """Prepare the reference for the mask.
 
@@ -37,7 +36,7 @@ class WindowSource:
             resolution: the feature block, as `feature_block` gives it.
             start: `num_ws x w_dim`; all latents to come have its rows from `free` on.
             free: how many of the first rows vary.
-            reference_ws, fixed: as `FullMapSource` takes them.
+            reference_ws, fixed, held: as `FullMapSource` takes them.
         """
         self._generator = generator
         self._resolution = resolution
@@ -51,7 +50,7 @@ class WindowSource:
         self._held_block = 0
         self.fixed: FixedArea | None = None
         if fixed is not None and bool(fixed.any()):
-            self._held_block = held_block(generator, resolution, self._free)
+            self._held_block = held or resolution
             with torch.no_grad():
                 reference = generator.features(reference_ws[None], self._held_block)[0]
             self.fixed = FixedArea(reference, fixed)
@@ -103,8 +102,10 @@ class WindowSource:
 
     def _full_maps(self) -> FullMapSource:
         if self._full is None:
-            parts = (self._generator, self._resolution, self._reference_ws, self._mask)
-            self._full = FullMapSource(*parts)
+            self._full = FullMapSource(
+                *(self._generator, self._resolution, self._reference_ws),
+                *(self._mask, self._held_block),
+            )
         return self._full
 
 
@@ -170,10 +171,3 @@ class _WithGradient(torch.autograd.Function):
         gradient = rows.new_zeros(ctx.shape)
         gradient[: len(rows)] = rows
         return gradient, None, None
-
-
-def held_block(generator: Generator, resolution: int, free: int) -> int:
-    """The first block that no row of the latent beyond the first `free` has a part in, at most
-    `resolution`: what lies above it depends on it alone."""
-    blocks = (block for block in generator.resolutions if generator.layers_below(block) >= free)
-    return min(next(blocks, resolution), resolution)

@@ -16,7 +16,7 @@ In order: the connection itself, parts of requests, requests, events, endings.
 
 ``PROTOCOL_VERSION`` rises with every change of a message or of what one means:
 1: first version. 2: edits on the timeline; parts of a track can be rendered. 3: previews only as
-they are shown.
+they are shown; the block that a mask holds.
 """
 
 from __future__ import annotations

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 class DragSettings:
     """The wire's twin of ``engine.drag_options.DragOptions``, where each field is explained.
 
-    A test holds names and defaults of the two equal; ``feature_resolution`` 0 stands for
-    "the usual block".
+    A test holds names and defaults of the two equal; a resolution of 0 stands for "the
+    usual block".
     """
 
     method: str = "linearised"
     latent_space: str = "principal"
     num_layers: int = 6
     feature_resolution: int = 0
+    mask_resolution: int = 0
     r1: float = 3.0
     r2: float = 1.5
     tracking_radius: float = 3.0

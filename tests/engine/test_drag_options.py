@@ -24,6 +24,7 @@ def test_options_and_the_settings_of_the_wire_are_twins() -> None:
         ("latent_space", "z"),
         ("num_layers", 0),
         ("feature_resolution", 100),
+        ("mask_resolution", 2),
         ("r1", -1.0),
         ("r1", 1e9),
         ("r2", 0.0),

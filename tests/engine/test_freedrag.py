@@ -44,7 +44,7 @@ class _RampSource:
     def observe(self, ws: Tensor, centres: Tensor, radius: int) -> FullMapView:
         ramp = torch.arange(SIZE, dtype=torch.float32) - self.moved_px + 0 * ws.sum()
         features = ramp.expand(1, SIZE, SIZE)
-        return FullMapView(features, ws, cut_windows(features, centres, radius), self)
+        return FullMapView(features, ws, cut_windows(features, centres, radius), features, self)
 
     def change(self, features: Tensor) -> Tensor:
         return features.new_tensor(self.fixed_change_now)

@@ -10,14 +10,15 @@ from torch import Tensor
 
 from engine.drag import drag
 from engine.drag_options import DragOptions
-from engine.feature_source import FeatureSource, FeatureView
+from engine.feature_source import FeatureSource, FeatureView, held_block
 from engine.full_map_source import FullMapSource
 from engine.source_choice import open_source
-from engine.window_source import WindowSource, held_block
+from engine.window_source import WindowSource
 from stylegan2 import Generator, GeneratorConfig
 
 BLOCK = 64
 FREE = 5
+HELD = 16
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +54,8 @@ def _centres() -> Tensor:
 
 def _both(generator: Generator, fixed: Tensor | None = None) -> tuple[FeatureSource, FeatureSource]:
     start, _ = _latents(generator)
-    whole = FullMapSource(generator, BLOCK, start, fixed)
-    return whole, WindowSource(generator, BLOCK, start, FREE, start, fixed)
+    whole = FullMapSource(generator, BLOCK, start, fixed, HELD)
+    return whole, WindowSource(generator, BLOCK, start, FREE, start, fixed, HELD)
 
 
 def _looks(generator: Generator) -> list[tuple[Tensor, FeatureView]]:
@@ -113,6 +114,9 @@ def test_a_mask_holds_the_first_block_that_depends_on_all_that_varies(
     blocks = [held_block(generator, BLOCK, free) for free in (1, 2, 3, 4, 5, 6, 7, 9, 10)]
     assert blocks == [4, 8, 8, 16, 16, 32, 32, 64, 64]
     assert held_block(generator, 16, 9) == 16
+    assert held_block(generator, BLOCK, 6, wanted=8) == 8
+    with pytest.raises(ValueError, match="no block of 32 px up to the features, only 4, 8, 16"):
+        held_block(generator, 16, 6, wanted=32)
 
 
 def test_what_a_mask_holds_is_the_mean_over_the_fixed_area_of_that_block(
@@ -121,25 +125,36 @@ def test_what_a_mask_holds_is_the_mean_over_the_fixed_area_of_that_block(
     fixed = torch.zeros(64, 64)
     fixed[:, :32] = 1
     start, moved = _latents(generator)
-    _, source = _both(generator, fixed)
-    leaf, known_leaf = (moved.clone().requires_grad_() for _ in range(2))
-    before = generator.features(start[None], 16)[0, :, :, :8]
-    difference = generator.features(known_leaf[None], 16)[0, :, :, :8] - before
-    view = source.observe(leaf, _centres()[:2], 5)
-    change = view.fixed_change()
-    _assert_close(change, difference.abs().mean())
-    _assert_close(view.fixed_difference().square().sum(), difference.square().mean())
-    (change + view.windows.values.mean()).backward()
-    whole = generator.features(known_leaf[None], BLOCK)[0].permute(1, 2, 0)
-    cut = [
-        whole[int(y) : int(y) + 11, int(x) : int(x) + 11] for x, y in view.windows.origins.tolist()
-    ]
-    (difference.abs().mean() + torch.stack(cut).mean()).backward()
-    _assert_close(leaf.grad[:FREE], known_leaf.grad[:FREE])
-    # Without points, the mask is all that is looked at.
-    alone = source.observe(moved, torch.zeros(0, 2), 0)
-    _assert_close(alone.fixed_difference(), view.fixed_difference())
-    assert alone.fixed_spread().item() == pytest.approx(view.fixed_spread().item(), rel=1e-5)
+    leaf = moved.clone().requires_grad_()
+    before, after = (generator.features(ws[None], HELD)[0, :, :, :8] for ws in (start, leaf))
+    change = (after - before).abs().mean()
+    (known,) = torch.autograd.grad(change, leaf)
+    for source in _both(generator, fixed):
+        view = source.observe(leaf, _centres()[:2], 5)
+        _assert_close(view.fixed_change(), change)
+        _assert_close(view.fixed_difference().square().sum(), (after - before).square().mean())
+        (found,) = torch.autograd.grad(view.fixed_change(), leaf, retain_graph=True)
+        _assert_close(found[:FREE], known[:FREE])
+        # Without points, the mask is all that is looked at.
+        alone = source.observe(moved, torch.zeros(0, 2), 0)
+        _assert_close(alone.fixed_difference(), view.fixed_difference())
+        spread = view.fixed_spread().item()
+        assert alone.fixed_spread().item() == pytest.approx(spread, rel=1e-5)
+
+
+def test_the_gradient_of_windows_and_of_what_a_mask_holds_is_that_of_both(
+    generator: Generator,
+) -> None:
+    fixed = torch.zeros(64, 64)
+    fixed[20:] = 1
+    gradients = []
+    for source in _both(generator, fixed):
+        leaf = _latents(generator)[1].clone().requires_grad_()
+        view = source.observe(leaf, _centres(), 5)
+        samples = view.windows.sample(_centres()[:, None])
+        (view.fixed_change() + samples.square().mean()).backward()
+        gradients.append(leaf.grad[:FREE])
+    _assert_close(gradients[1], gradients[0])
 
 
 def test_without_a_fixed_area_there_is_none(generator: Generator) -> None:

@@ -22,9 +22,8 @@ from engine.arrays import ByteArray, FloatArray
 from engine.device import open_device
 from engine.drag import drag
 from engine.drag_options import DragOptions
-from engine.feature_source import feature_block
+from engine.feature_source import feature_block, held_block
 from engine.models import sample_latent
-from engine.window_source import held_block
 from stylegan2 import Generator
 
 from . import multiply_adds
