@@ -3,10 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -16,8 +12,6 @@ from engine.drag_options import DragOptions
 from engine.models import model_path, sample_latent
 from engine.render import render_images
 from stylegan2 import Generator, load_generator
-
-from .client import ROOT
 
 NOSE = np.array([[0.499, 0.595]])
 """In the average image (truncation 0), where the head looks at us; of its width and height."""
@@ -101,18 +95,3 @@ def test_least_squares_keep_the_fixed_area_as_it_is(generator: Generator) -> Non
         ends = render_images(generator, torch.from_numpy(result.latents[[0, -1]])).astype(int)
         changes.append(np.abs(ends[1] - ends[0])[: size // 2].mean())
     assert changes[1] < 0.2 * changes[0]
-
-
-def test_the_benchmark_measures_it() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.bench", "--row", "suzanne", "--steps", "2"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    row = json.loads(done.stdout)
-    size = load_generator(model_path("suzanne")).img_shape[2]
-    assert row["image_px"] == size and row["feature_px"] == min(size, 128)
-    assert 0 < row["step_s"] < 60 and row["device"] == "cpu"
