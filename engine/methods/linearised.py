@@ -58,7 +58,7 @@ _EXHAUSTED = 1 / 20
 _LARGEST_CHANGE = 0.5
 """How far a step of the full reach may move any layer's w, in units of W's spread: a handle on a
 flat place, which nothing moves, would ask for any change."""
-_HOLD = 1.25
+_HOLD = 2.0
 """Square feature pixels off their ways that handles are kept, all together, for a mean square
 change of the fixed area by the features' own spread, at a mask weight of 1."""
 _MASK_PASSES = 3
