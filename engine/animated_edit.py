@@ -3,7 +3,7 @@
 
 Every frame has *inputs* (targets, options, mask, and the latent of its image without the edit) and
 a *key*, which stands for all that its result depends on: its inputs and, because each frame is
-solved from the one before it, the inputs of all frames before.  Two frames of equal keys have equal
+solved from those before it, the inputs of all frames before.  Two frames of equal keys have equal
 results, whichever bake they belong to.
 """
 
@@ -163,6 +163,14 @@ class AnimatedEdit:
     def is_like_before(self, row: int) -> bool:
         """Whether a row's inputs are those of the row before; False for the first."""
         return row > 0 and self._state(row) == self._state(row - 1)
+
+    def is_like_but_for_targets(self, row: int) -> bool:
+        """The same, whatever the targets."""
+        if not row:
+            return False
+        now, before = self.inputs(row), self.inputs(row - 1)
+        is_like = now.options == before.options and now.mask is before.mask
+        return is_like and np.array_equal(now.base, before.base)
 
     def keys(self, model_sha256: str) -> list[bytes]:
         """The key of each row, 32 bytes."""

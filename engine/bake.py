@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Solving an edit that lives on the timeline: a chain of drags, each from where the last has ended.
 
-All that a frame needs of the frames before it is one row: the latent, and where the handles are in
-its image.  A bake can therefore go on, or begin anew, after any row.
+All that a frame needs of the frames before it are their rows, a few of them: the latent, and where
+the handles are in its image.  A bake can therefore go on, or begin anew, after any row.
 
 A frame with the same inputs as the one before is the same, to the bit, if there was nothing left to
-do: holds are still.  Any other frame makes at least one step, however little its targets have
-moved, so that a slow motion is no staircase.
+do: holds are still.  Any other frame moves, however little its targets have moved, so that a slow
+motion is no staircase: it begins where the frames before point to (`prediction`), and needs a step
+only where that is not near enough to its targets.  Without a prediction it makes at least one.
 
 Where the handles are after a frame is not what its drag believes, but what `anchor` finds: it is
 from there that the next one goes on.
@@ -29,6 +30,7 @@ from .animated_edit import AnimatedEdit, FrameInputs
 from .arrays import FloatArray
 from .drag import DragResult, DragStatus, DragStep, drag, tolerance_of
 from .drag_options import DragOptions
+from .prediction import ROWS, predict
 from .solved_row import SolvedRow
 
 _DONE = (DragStatus.REACHED, DragStatus.STALLED)
@@ -36,6 +38,9 @@ _DONE = (DragStatus.REACHED, DragStatus.STALLED)
 _ENOUGH = 0.6
 """The part of the tolerance within which a frame may end whose handles were at their targets in the
 frame before: a slow motion takes one step a frame then."""
+_NEAR = 0.15
+"""The part of the tolerance within which a prediction needs no step: about what a step leaves, so
+that the frames without one are not those that are farther off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,7 @@ def solve(
     rows: list[SolvedRow] = []
     for row, key in enumerate(keys):
         taken = known.get(key)
-        solved = taken or solver.solve(row, rows[-1] if rows else None)
+        solved = taken or solver.solve(row, rows)
         if solved is None:
             break
         rows.append(solved)
@@ -95,13 +100,17 @@ class _Solver:
         self._report = report
         self._anchors: dict[DragOptions, Anchor] = {}
 
-    def solve(self, row: int, before: SolvedRow | None) -> SolvedRow | None:
-        """Solve a row from the one before it; None if it was stopped."""
+    def solve(self, row: int, rows: list[SolvedRow]) -> SolvedRow | None:
+        """Solve a row from those before it; None if it was stopped."""
         edit = self._edit
+        before = rows[-1] if rows else None
         if before is not None and before.status in _DONE and edit.is_like_before(row):
             return replace(before, steps=0)
         inputs = edit.inputs(row)
-        latent, handles_px = self._start(row, inputs, before)
+        predicted = self._predicted(row, inputs, rows)
+        if predicted is not None and predicted.distance_px <= _NEAR * _tolerance(inputs):
+            return None if self._is_stopped() else predicted
+        latent, handles_px = self._start(row, inputs, predicted or before)
         # What the last row has left, this one makes up for: to settle each would be in vain.
         has_arrived = before is not None and before.status is DragStatus.REACHED
         enough = _ENOUGH if has_arrived and edit.refined is None else 0.0
@@ -113,6 +122,39 @@ class _Solver:
             return None
         better = second if second.distance_px < first.distance_px else first
         return replace(better, steps=first.steps + second.steps)
+
+    def _predicted(self, row: int, inputs: FrameInputs, rows: list[SolvedRow]) -> SolvedRow | None:
+        """A row that goes on as those before it have gone; None if that leads no nearer."""
+        recent = self._recent(row, rows)
+        if len(recent) < 2:
+            return None
+        before = rows[-1]
+        latent, believed_px = predict(recent, inputs.targets_px)
+        handles_px = self._anchor(inputs.options).find(latent, believed_px)
+        distance_px = _farthest(handles_px, inputs)
+        if distance_px >= _farthest(before.handles_px, inputs):
+            return None
+        # The loss stays that of the last step that was made.
+        return replace(
+            before, latent=latent, handles_px=handles_px, distance_px=distance_px, steps=0
+        )
+
+    def _recent(self, row: int, rows: list[SolvedRow]) -> list[SolvedRow]:
+        """The last rows before one by which it can be predicted, each different from the next.
+
+        Only what the targets alone have moved, and where they were met, tells how the image moves
+        with the targets.
+        """
+        edit = self._edit
+        recent: list[SolvedRow] = []
+        while row and len(recent) < ROWS and edit.refined is None:
+            earlier = rows[row - 1]
+            if earlier.status is not DragStatus.REACHED or not edit.is_like_but_for_targets(row):
+                break
+            if not recent or not np.array_equal(earlier.latent, recent[0].latent):
+                recent.insert(0, earlier)
+            row -= 1
+        return recent
 
     def _may_go_on(self, first: SolvedRow, before: SolvedRow | None) -> bool:
         """Whether a row may take a second drag.
@@ -139,9 +181,9 @@ class _Solver:
             return None
         latent = result.latents[-1]
         handles_px = self._anchor(inputs.options).find(latent, result.handles_px[-1])
-        distance_px = float(np.linalg.norm(handles_px - inputs.targets_px, axis=1).max())
+        distance_px = _farthest(handles_px, inputs)
         status = result.status
-        if distance_px <= tolerance_of(inputs.options, len(handles_px)):
+        if distance_px <= _tolerance(inputs):
             status = DragStatus.REACHED
         elif status is DragStatus.REACHED:
             status = DragStatus.STALLED
@@ -170,6 +212,9 @@ class _Solver:
             return latent, handles_px
         changed = latent + (inputs.base - previous)
         return changed, self._anchor(inputs.options).find(changed, handles_px)
+
+    def _is_stopped(self) -> bool:
+        return self._report.should_stop is not None and self._report.should_stop()
 
     def _anchor(self, options: DragOptions) -> Anchor:
         if options not in self._anchors:
@@ -201,7 +246,17 @@ class _Solver:
             mask=inputs.mask,
             origin=None if np.array_equal(latent, inputs.base) else inputs.base,
             least_steps=1,
-            enough_px=enough * tolerance_of(inputs.options, len(handles_px)),
+            enough_px=enough * _tolerance(inputs),
             on_step=on_step,
             should_stop=report.should_stop,
         )
+
+
+def _tolerance(inputs: FrameInputs) -> float:
+    """How near to its target each handle of a frame has arrived, image pixels."""
+    return tolerance_of(inputs.options, len(inputs.targets_px))
+
+
+def _farthest(handles_px: FloatArray, inputs: FrameInputs) -> float:
+    """The farthest handle's distance to its target, image pixels."""
+    return float(np.linalg.norm(handles_px - inputs.targets_px, axis=1).max())

@@ -20,7 +20,7 @@ class SolvedRow:
         latent: `num_ws x w_dim` float32, before any smoothing.
         handles_px: `P x 2` float32, image pixels.
         distance_px: the farthest handle's distance to its target.
-        loss: of the frame's last step.
+        loss: of the frame's last step; of one without a step, of the last one before.
         steps: how many were made for it.
         status: how its drag has ended.
     """

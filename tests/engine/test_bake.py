@@ -84,7 +84,51 @@ def test_a_motion_far_below_the_tolerance_is_no_staircase() -> None:
     rows = solved(edit_of([(0.1 * frame, 0.0) for frame in range(1, 21)]))
     ways = np.diff([way_of(row)[0] for row in rows])
     assert (ways > 0.03).all() and (ways < 0.2).all()
-    assert all(row.steps >= 1 for row in rows)
+
+
+def test_a_motion_that_goes_on_hardly_needs_steps() -> None:
+    rows = solved(edit_of([(0.6 * frame, 0.0) for frame in range(1, 16)]))
+    assert [row.status for row in rows] == [DragStatus.REACHED] * 15
+    assert np.mean([row.steps for row in rows[2:]]) < 0.5
+    errors = [np.linalg.norm(way_of(row) - [0.6 * (i + 1), 0]) for i, row in enumerate(rows)]
+    assert max(errors) < 0.3
+
+
+@pytest.mark.parametrize("after", [8.0, 9.0, 4.0])
+def test_a_motion_that_stops_jumps_or_turns_back_is_followed(after: float) -> None:
+    ways = [(float(frame), 0.0) for frame in range(1, 9)] + [(after, 0.5)] * 2
+    rows = solved(edit_of(ways))
+    for row in rows[-2:]:
+        assert np.linalg.norm(way_of(row) - ways[-1]) < 0.5
+    assert np.array_equal(rows[-1].latent, rows[-2].latent)
+
+
+def test_after_a_hold_the_image_moves_with_the_first_moving_frame() -> None:
+    rows = solved(edit_of([(0.5, 0.0), (1.0, 0.0)] + [(1.5, 0.0)] * 6 + [(1.6, 0.0)]))
+    assert way_of(rows[-1])[0] - way_of(rows[-2])[0] > 0.03
+
+
+def test_other_inputs_than_targets_are_not_predicted_from() -> None:
+    wide = replace(OPTIONS, r1=4.0)
+    edit = edit_of([(0.6 * frame, 0.0) for frame in range(1, 9)], options=((0, OPTIONS), (5, wide)))
+    assert [edit.is_like_but_for_targets(row) for row in range(8)] == (
+        [False] + [True] * 4 + [False] + [True] * 2
+    )
+    rows = solved(edit)
+    # Two rows of the new options are needed to predict a third.
+    assert [row.steps >= 1 for row in rows[5:7]] == [True, True]
+
+
+def test_it_is_stopped_between_frames_without_steps() -> None:
+    ways = [(0.6 * frame, 0.0) for frame in range(1, 16)]
+    free = next(i for i, row in enumerate(solved(edit_of(ways))) if not row.steps)
+    seen: list[int] = []
+    rows = solved(
+        edit_of(ways),
+        on_row=lambda row, solved, is_new: seen.append(row),
+        should_stop=lambda: len(seen) == free,
+    )
+    assert len(rows) == free
 
 
 def test_a_frame_costs_less_than_a_drag_to_the_same_targets() -> None:

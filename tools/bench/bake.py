@@ -7,7 +7,11 @@ is measured in a process of its own.  On a CPU the times are seconds of a core (
 up), which other programs on the machine do not change and which is what a farm is bought by; on
 other devices they are seconds of the clock.
 
+With `--scenes` it is counted instead how many steps the frames of real motions take, against cold
+drags (`bake_scenes`).
+
     python dev.py bench bake [--row NAME] [--frames N] [--json FILE] [--threads N] [--device NAME]
+    python dev.py bench bake --scenes [--list NAME] [--json FILE] [--threads N]
 """
 
 from __future__ import annotations
@@ -210,11 +214,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for torch's choice")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
+    parser.add_argument("--scenes", action="store_true", help="count steps of real motions instead")
+    parser.add_argument(
+        "--list", choices=("choosing", "test"), default="choosing", help="of pairs, for the scenes"
+    )
     parser.add_argument("--apart", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     names = arguments.row or list(ROWS)
     if arguments.frames < 2:
         parser.error("--frames must be 2 or more: the first is not like the others")
+    if arguments.scenes:
+        from . import bake_scenes  # not above: it loads torch, which is measured here
+
+        bake_scenes.run(arguments.list, arguments.threads, arguments.json)
+        return 0
     if arguments.apart:
         row = measure(names[0], arguments.frames, arguments.device, arguments.threads)
         print(json.dumps(asdict(row)))
