@@ -15,8 +15,8 @@ if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
 from engine.cli import main  # noqa: E402  (the path comes first)
-from engine.openmp import wait_without_spinning  # noqa: E402
+from engine.openmp import wait_briefly  # noqa: E402
 
 if __name__ == "__main__":
-    wait_without_spinning()
+    wait_briefly()
     sys.exit(main())

@@ -6,13 +6,13 @@ from __future__ import annotations
 import importlib
 import sys
 
-from engine.openmp import wait_without_spinning
+from engine.openmp import wait_briefly
 
 COMMANDS = ("step", "bake", "drag", "start")
 
 if __name__ == "__main__":
     # Before torch is imported, here and in the processes that inherit the environment.
-    wait_without_spinning()
+    wait_briefly()
     arguments = sys.argv[1:]
     named = arguments[0] if arguments and arguments[0] in COMMANDS else ""
     command = importlib.import_module(f".{named or COMMANDS[0]}", __package__)
