@@ -16,10 +16,12 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.grad import conv2d_input
 
-from .layers import GAIN, SLOPE, SynthesisLayer
-from .ops import demodulation, weight_energy
+from .layers import GAIN, SLOPE
+from .ops import demodulation
+from .ops.scratch import Scratch
+from .ops.upsampling import low_pass, widen, widen_back
+from .prepared_layer import PreparedLayer
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,10 @@ class LayerStyle:
     demodulation: Tensor
 
     @classmethod
-    def of(cls, layer: SynthesisLayer, w: Tensor) -> LayerStyle:
+    def of(cls, layer: PreparedLayer, w: Tensor) -> LayerStyle:
         """For w of `w_dim` float32."""
-        scale = layer.affine(w[None])
-        return cls(scale[0], demodulation(scale, _energy(layer))[0])
+        scale = torch.addmv(layer.affine_bias, layer.affine, w)
+        return cls(scale, demodulation(scale[None], layer.energy)[0])
 
 
 @dataclass(frozen=True)
@@ -111,12 +113,13 @@ class LayerPass:
 
     def __init__(
         self,
-        layer: SynthesisLayer,
+        layer: PreparedLayer,
         style: LayerStyle,
         x: Tensor,
         place: Place | None = None,
         *,
         keep: bool = True,
+        scratch: Scratch | None = None,
     ) -> None:
         """Compute the layer with its constant noise.
 
@@ -126,22 +129,26 @@ class LayerPass:
                 `window_plan.side_below`.
             place: where the results are, for windows.
             keep: whether the derivative with respect to the style will be asked for.
+            scratch: shared by layers that are not computed at the same time.
         """
         self._layer, self._style, self._place = layer, style, place
+        self._scratch = Scratch() if scratch is None else scratch
         self._padding = 1 if place is None else 0
-        scaled = x * style.scale
-        if layer.up_taps is None:
-            convolved = _conv(scaled, layer.weight, self._padding)
+        if layer.convolution is None:
+            convolved = self._upsampled(x * style.scale)
         else:
-            convolved = self._upsampled(scaled, layer.up_taps)
-        y = torch.addcmul(layer.bias * GAIN, convolved, style.demodulation * GAIN)
-        if layer.use_noise:
-            noise = layer.noise_const
-            noise = noise if place is None else noise.flatten()[place.pixels]
-            y += noise[..., None] * (layer.noise_strength * GAIN)
+            convolved = layer.convolution(x, style.scale, self._padding, self._scratch)
+        y = torch.addcmul(layer.bias, convolved, style.demodulation * GAIN)
+        if layer.noise is not None:
+            noise = layer.noise
+            y += (
+                noise.view(*y.shape[1:3], 1)
+                if place is None
+                else noise.take(place.pixels)[..., None]
+            )
         y = F.leaky_relu_(y, SLOPE)
-        if layer.conv_clamp is not None:
-            y = y.clamp_(-layer.conv_clamp, layer.conv_clamp)
+        if layer.clamp is not None:
+            y = y.clamp_(-layer.clamp, layer.clamp)
         self.result = y if place is None else place.mask(y)
         self._given_shape = x.shape
         self._given = x if keep else None
@@ -157,29 +164,35 @@ class LayerPass:
             What the input is to be multiplied with, `R N x h x w x in_channels`, and, if it was
             kept for, the derivative with respect to the style's scale, `R N x in_channels`.
         """
-        layer, style, count = self._layer, self._style, len(self.result)
-        factor = style.demodulation * GAIN
-        slopes = torch.where(self.result > 0, factor, factor * SLOPE)
-        if layer.conv_clamp is not None:
-            slopes *= self.result.abs() < layer.conv_clamp
-        if self._place is not None:
-            slopes = self._place.mask(slopes)
-        of_convolved = apart(directions, count) * slopes
+        style, count = self._style, len(self.result)
+        of_convolved = self._of_convolved(apart(directions, count))
         of_scaled = self._back(of_convolved.flatten(0, 1))
         if self._given is None or self._convolved is None:
             return of_scaled * style.scale, None
         of_scale = (apart(of_scaled, count) * self._given).sum(dim=(2, 3))
         # demodulation = (scale^2 . energy + eps)^-1/2, and what it is multiplied with is known.
         of_demodulation = (of_convolved * self._convolved).sum(dim=(2, 3)) / style.demodulation
-        of_energy = (of_demodulation * style.demodulation**3) @ _energy(layer)
+        of_energy = (of_demodulation * style.demodulation**3) @ self._layer.energy
         return of_scaled * style.scale, (of_scale - style.scale * of_energy).flatten(0, 1)
 
-    def _upsampled(self, scaled: Tensor, taps: Tensor) -> Tensor:
+    def _of_convolved(self, directions: Tensor) -> Tensor:
+        """Through all that follows the convolution: `R x N x h' x w' x out_channels`."""
+        result = self.result.expand_as(directions)
+        # The leaky ReLU, the clamp and the mask leave a value's sign, so that the result tells all.
+        g: Tensor = torch.ops.aten.leaky_relu_backward(directions, result, SLOPE, False)
+        clamp = self._layer.clamp
+        if clamp is not None:
+            g = torch.ops.aten.hardtanh_backward(g, result, -clamp, clamp)
+        if self._place is not None and self._place.inside is not None:
+            g = g.mul_(self._place.inside)
+        return g.mul_(self._style.demodulation * GAIN)
+
+    def _upsampled(self, scaled: Tensor) -> Tensor:
         """Twice the size; of windows, the part of it where they are."""
-        widened = F.conv_transpose2d(
-            scaled.permute(0, 3, 1, 2), self._layer.weight.transpose(0, 1), stride=2
-        )
-        filtered = _filter(widened, taps, self._padding).permute(0, 2, 3, 1)
+        layer = self._layer
+        assert layer.low_pass is not None
+        widened = widen(scaled, layer.weight, self._scratch)
+        filtered = low_pass(widened, layer.low_pass, self._padding)
         if self._place is None:
             return filtered
         # Its first pixel is at an odd place, and lacks inputs; the windows begin behind it, at an
@@ -196,36 +209,20 @@ class LayerPass:
     def _back(self, of_convolved: Tensor) -> Tensor:
         """From the convolution's output to its input."""
         layer, repeats = self._layer, len(of_convolved) // len(self.result)
-        shape = (len(of_convolved), *self._given_shape[1:])
         g = of_convolved
-        if layer.up_taps is None:
-            size = (shape[0], shape[3], shape[1], shape[2])
-            back = conv2d_input(size, layer.weight, g.permute(0, 3, 1, 2), padding=self._padding)
-            return back.permute(0, 2, 3, 1)
+        if layer.convolution is not None:
+            size = (self._given_shape[1], self._given_shape[2])
+            return layer.convolution.back(g, size, self._padding, self._scratch)
+        assert layer.low_pass is not None
         if self._place is not None:
             rows = g.reshape(repeats, -1, g.shape[-1])
             count, height, width, channels = self._filtered_shape
             g = g.new_zeros(repeats, count * height * width, channels)
             g = g.index_copy_(1, self._kept, rows).reshape(-1, height, width, channels)
-        widened = _filter(g.permute(0, 3, 1, 2), layer.up_taps, 3 - self._padding)
-        return F.conv2d(widened, layer.weight.transpose(0, 1), stride=2).permute(0, 2, 3, 1)
+        widened = low_pass(g, layer.low_pass, 3 - self._padding)
+        return widen_back(widened, layer.weight, self._scratch)
 
 
 def apart(x: Tensor, count: int) -> Tensor:
     """`R count x …` to `R x count x …`."""
     return x.reshape(-1, count, *x.shape[1:])
-
-
-def _energy(layer: SynthesisLayer) -> Tensor:
-    return weight_energy(layer.weight) if layer.energy is None else layer.energy
-
-
-def _conv(x: Tensor, weight: Tensor, padding: int) -> Tensor:
-    return F.conv2d(x.permute(0, 3, 1, 2), weight, padding=padding).permute(0, 2, 3, 1)
-
-
-def _filter(x: Tensor, taps: Tensor, padding: int) -> Tensor:
-    """The low-pass filter with gain 4 on each channel; symmetric, so that it is its own reverse."""
-    channels = x.shape[1]
-    kernel = (taps * 4).expand(channels, 1, -1, -1)
-    return F.conv2d(x, kernel, padding=padding, groups=channels)

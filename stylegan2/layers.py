@@ -98,6 +98,8 @@ class SynthesisLayer(nn.Module):
             self.register_buffer("noise_const", torch.empty(shape))
         self.register_buffer("up_taps", filter_taps() if upsample else None, persistent=False)
         self.register_buffer("energy", None, persistent=False)
+        self.prepared: object | None = None
+        """What `prepared_layer` keeps of a frozen layer."""
 
     def reset_parameters(self) -> None:
         """Draw weights and noise map of unit variance; no bias, and noise of strength zero."""
@@ -113,6 +115,7 @@ class SynthesisLayer(nn.Module):
         On a CPU the weight itself is put into the order in memory that its convolution takes it in;
         otherwise it would be put into that order anew for every image.
         """
+        self.prepared = None
         self.energy = weight_energy(self.weight.detach())
         if self.weight.device.type == "cpu":
             is_doubling = self.up_taps is not None
@@ -121,7 +124,7 @@ class SynthesisLayer(nn.Module):
             self.weight.data = used.transpose(0, 1) if is_doubling else used
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self.energy = None  # it belongs to the weight that is being replaced
+        self.energy = self.prepared = None  # they belong to the weight that is being replaced
         super()._load_from_state_dict(*args, **kwargs)
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: NoiseMode = "const") -> Tensor:

@@ -19,6 +19,8 @@ from torch import Tensor
 from .generator import Generator
 from .layer_pass import LayerPass, LayerStyle, Place
 from .layers import SynthesisLayer
+from .ops.scratch import Scratch
+from .prepared_layer import PreparedLayer
 from .window_plan import WindowPlan
 
 
@@ -44,10 +46,13 @@ class WindowSynthesis:
         self.free = min(free, self._config.layers_below(resolution))
         first = self._synthesis.block(self._config.resolutions[0])
         self._const = first.const.detach().permute(1, 2, 0).contiguous()[None]
+        self._scratch = Scratch()
         with torch.no_grad():
+            below = self._config.layers_below(resolution)
+            self._layers = [PreparedLayer.of(self._layer(index)) for index in range(below)]
             self._fixed_styles = {
                 index: LayerStyle.of(self.layer(index), ws[index])
-                for index in range(self.free, self._config.layers_below(resolution))
+                for index in range(self.free, below)
             }
 
     @torch.no_grad()
@@ -66,7 +71,8 @@ class WindowSynthesis:
             style = self._fixed_styles.get(index)
             if style is None:
                 style = LayerStyle.of(self.layer(index), ws[index])
-            done = LayerPass(self.layer(index), style, x, place, keep=index < self.free)
+            keep = index < self.free
+            done = LayerPass(self.layer(index), style, x, place, keep=keep, scratch=self._scratch)
             layers.append(done)
             return done.result
 
@@ -87,8 +93,11 @@ class WindowSynthesis:
         """The block whose convolution takes a w."""
         return self._config.resolutions[(index + 1) // 2]
 
-    def layer(self, index: int) -> SynthesisLayer:
+    def layer(self, index: int) -> PreparedLayer:
         """The convolution that takes a w."""
+        return self._layers[index]
+
+    def _layer(self, index: int) -> SynthesisLayer:
         block = self._synthesis.block(self.block_of(index))
         layer = block.conv0 if index % 2 else block.conv1
         assert isinstance(layer, SynthesisLayer)
@@ -224,6 +233,5 @@ class WindowPass:
                 continue
             g, of_scale = self._layers[index].pull_back(g)
             if of_scale is not None:
-                affine = self._synthesis.layer(index).affine
-                found[index] = of_scale @ affine.weight * affine.weight_gain
+                found[index] = of_scale @ self._synthesis.layer(index).affine
         return g

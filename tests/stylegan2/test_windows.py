@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import stylegan2.ops.convolution as convolution
 from stylegan2 import Generator, GeneratorConfig, WindowSynthesis, plan_windows
 from stylegan2.window_plan import side_below, whole_multiply_adds
 
@@ -109,6 +110,30 @@ def test_the_derivative_of_all_windows_and_of_whole_maps_together() -> None:
             products.append((whole.cut(origins) * windows).sum())
         (known,) = torch.autograd.grad(sum(products), whole.leaf, retain_graph=True)
         assert_close(found.pull_back(windows, chosen), known)
+
+
+def test_windows_by_winograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "_MANY_CHANNELS", 1)
+    monkeypatch.setattr(convolution, "_FEW_PIXELS", 0)
+    for name in ("clamped", "higher than wide", "a lower block"):
+        test_windows_equal_the_whole_map_in_values_and_derivatives(name, False)
+
+
+def test_what_is_prepared_of_a_layer_follows_its_weight() -> None:
+    generator = random_generator(CONFIG).freeze()
+    ws, origins = random_ws(generator, 1)[0], torch.tensor([[3, 4]])
+    plan = plan_windows(CONFIG, 64, SIDE, 1)
+
+    def values() -> Tensor:
+        return WindowSynthesis(generator, 64, plan, ws, 5).run(ws, origins).values
+
+    before = values()
+    generator.load_state_dict(random_generator(CONFIG, seed=9).state_dict())
+    expected = generator.features(ws[None], 64)[0].permute(1, 2, 0)[4 : 4 + SIDE, 3 : 3 + SIDE]
+    assert_close(values()[0], expected)
+    generator.freeze()
+    assert_close(values()[0], expected)
+    assert (before[0] - expected).abs().max() > 0.1
 
 
 def test_what_lies_above_the_maps_has_no_part_in_their_derivative() -> None:
