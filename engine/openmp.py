@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-_SPINS = "20000"
+_SPINS = "5000"
 
 
 def wait_briefly() -> None:
