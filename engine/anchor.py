@@ -29,8 +29,6 @@ from .supervision import disc_offsets
 from .tracking import PointTracker
 
 _PARTS = 3
-_MARGIN = 2
-"""Feature pixels that the windows reach beyond the search and the disc."""
 
 
 class Anchor:
@@ -62,7 +60,8 @@ class Anchor:
             *(generator, block, self._latent), free=generator.num_ws, points=len(handles_px)
         )
         self._r2 = options.r2
-        self._radius = math.ceil(options.r2 + options.tracking_radius) + _MARGIN
+        # Around the expected place, rounded to a pixel.
+        self._radius = math.ceil(0.5 + options.r2 + options.tracking_radius)
         self._patch = disc_offsets(options.tracking_radius).to(self._latent.device)
         self._home = self._to_feature(handles_px)
         windows = self._windows(self._latent, self._home)

@@ -11,7 +11,7 @@ from .feature_source import FeatureSource
 from .full_map_source import FullMapSource
 from .window_source import WindowSource
 
-_USUAL_SIDE = 15
+_USUAL_SIDE = 13
 """Of the windows that the methods ask for with the default options."""
 _WORTH_IT = 0.9
 """Windows are taken if they need at most this part of the whole maps' multiply-adds."""

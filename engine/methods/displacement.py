@@ -19,6 +19,8 @@ from torch import Tensor
 
 from ..feature_source import Windows
 
+SLOPE_REACH = 0.5
+"""Slopes are differences of samples this far away on either side, feature pixels."""
 _FLATNESS = 1e-3
 """Added to a disc's structure tensor, as a share of its trace: where only an edge is to be seen,
 the motion along it, which cannot be seen, counts as none."""
@@ -28,7 +30,7 @@ def motion_directions(windows: Windows, handles: Tensor, offsets: Tensor) -> Ten
     """What the windows' values are multiplied with to give the motion of what is at the handles.
 
     Args:
-        windows: around the handles, reaching `offsets` and a pixel beyond them.
+        windows: around the handles, reaching `offsets` and `SLOPE_REACH` beyond them.
         handles: `P x 2` feature positions.
         offsets: `Q x 2`, the disc whose content counts.
 
@@ -58,7 +60,7 @@ def displacement_solver(windows: Windows, places: Tensor) -> Tensor:
     Returns:
         `P x 2 x (Q C)` float32: what a change of the disc's features is multiplied with.
     """
-    right, down = 0.5 * torch.eye(2, device=places.device)
+    right, down = SLOPE_REACH * torch.eye(2, device=places.device)
     slopes = torch.stack(
         [
             windows.sample(places + right) - windows.sample(places - right),

@@ -27,9 +27,9 @@ class DragGan:
         self._problem = problem
         self._descent = Descent(problem)
         self._offsets = disc_offsets(options.r1).to(problem.start.device)
-        # The search window, and from its edge a disc and the step; one more to interpolate.
+        # The search window, and from its edge a disc and the step; windows begin at whole pixels.
         reach = max(options.r1 + options.step_length, options.tracking_radius)
-        self._radius = math.ceil(options.r2 + reach) + 1
+        self._radius = math.ceil(options.r2 + reach + 0.5)
         self._handles = problem.handles
         self._tracker: PointTracker | None = None
         self._loss: Tensor | None = None

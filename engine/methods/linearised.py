@@ -33,7 +33,7 @@ from ..principal import principal_components
 from ..supervision import disc_offsets, steps_to_targets
 from ..tracking import PointTracker
 from .base import DragProblem, Look, track_from
-from .displacement import motion_directions
+from .displacement import SLOPE_REACH, motion_directions
 from .least_squares import NormalEquations, conjugate_gradients
 
 _DAMPING = 1e-2
@@ -66,9 +66,6 @@ _MASK_PASSES = 3
 _PROBE = 3e-4
 """How far w is moved, in units of its spread, to see what changes in the fixed area: further, and
 the kinks of the network's activations are seen; less far, and the rounding of its numbers is."""
-_MARGIN = 2
-"""Feature pixels that the windows reach beyond the search and the disc: one for the gradient, one
-to interpolate."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,8 @@ class _Base:
 
 def _radius_of(options: DragOptions) -> int:
     """How far windows have to reach, feature pixels."""
-    return math.ceil(options.r2 + max(options.r1, options.tracking_radius)) + _MARGIN
+    # Around the expected place, rounded: the search, and from there a disc and its slopes.
+    return math.ceil(0.5 + options.r2 + max(options.r1 + SLOPE_REACH, options.tracking_radius))
 
 
 class Linearised:

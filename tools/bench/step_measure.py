@@ -193,7 +193,7 @@ def window_side() -> int:
     """Pixels of a window that motion supervision reads, as `engine.methods.draggan` asks for it."""
     options = DragOptions()
     reach = max(options.r1 + options.step_length, options.tracking_radius)
-    return 2 * (math.ceil(options.r2 + reach) + 1) + 1
+    return 2 * math.ceil(options.r2 + reach + 0.5) + 1
 
 
 def product_seconds(device: torch.device) -> list[float]:
