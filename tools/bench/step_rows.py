@@ -137,7 +137,7 @@ def notes_on(rows: Iterable[Measurement]) -> str:
     return (
         f"Device: {devices}, float32. s: median over the steps of one drag. (d): the step's "
         "multiply-adds at the speed of a product of matrices in the same process, "
-        f"{min(speeds):.0f} to {max(speeds):.0f} GFLOP/s; what (c) needs for a mask is not in it. "
+        f"{min(speeds):.0f} to {max(speeds):.0f} GFLOP/s. "
         "core s: seconds of all threads added up, which other programs change less. "
         "*: for information, steps of another method, which go farther."
     )
