@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .feature_source import FeatureGrid, Windows
 
-_FINER = ((0.5, 0.25), (0.15, 0.05))
+_FINER = ((1.0, 0.25), (0.2, 0.05))
 """Half-width and spacing, in feature pixels, of the searches around the best so far."""
 
 
