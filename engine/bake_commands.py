@@ -17,8 +17,9 @@ from .bake_run import solve_into
 from .edit_file import animated_edit, decode_edit, read_edit_file
 from .errors import RequestError
 from .frame_writer import FrameNames
-from .inputs import check_latent
+from .inputs import check_latent, device_of
 from .models import LoadedModel
+from .operators import start_operators
 from .output import Output
 from .sequence import write_sequence
 from .solved_row import SolvedRow
@@ -93,6 +94,7 @@ def _solve(
     earlier = None
     if parsed.earlier is not None:
         earlier = BakeFolder(FrameNames(parsed.earlier, parsed.stem, edit.first_number))
+    start_operators(device_of(model.generator))
     baked = solve_into(
         folder,
         edit,

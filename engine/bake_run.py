@@ -14,12 +14,15 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from stylegan2 import fused_operators
+
 from .animated_edit import AnimatedEdit
 from .arrays import FloatArray
 from .bake import BakeReport, solve
 from .bake_folder import BakeFolder
 from .drag import DragStatus
 from .frame_writer import write_bytes_atomically
+from .inputs import device_of
 from .journal import Journal
 from .models import LoadedModel
 from .smoothing import frames_that_stay, smooth
@@ -98,6 +101,8 @@ def solve_into(
             if report.on_row is not None:
                 report.on_row(index, row, is_new)
 
+        # Rows that were solved before must be what they would be now, to the last bit.
+        fused_operators(device_of(model.generator), wait=True)
         rows = solve(model.generator, edit, keys, known, replace(report, on_row=on_row))
         if not rows:
             raise NothingSolvedError

@@ -11,7 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stylegan2 import Generator, WindowPass, WindowSynthesis, plan_windows
+from stylegan2 import (
+    Generator,
+    WindowPass,
+    WindowSynthesis,
+    fused_operators,
+    plan_windows,
+)
 
 from .feature_source import FeatureGrid, FeatureView, FixedArea, Windows, grid_of, spread_of
 from .full_map_source import FullMapSource
@@ -46,6 +52,8 @@ class WindowSource:
         self._grid = grid_of(generator, resolution)
         self._mask = fixed
         self._full: FullMapSource | None = None
+        # As they are now, to the end: a drag does not change its way of computing.
+        self._operators = fused_operators(start.device)
         self._syntheses: dict[tuple[int, int], WindowSynthesis] = {}
         self._held_block = 0
         self.fixed: FixedArea | None = None
@@ -96,7 +104,7 @@ class WindowSource:
                 least_crop=self._held_block,
             )
             self._syntheses[key] = WindowSynthesis(
-                self._generator, wanted, plan, self._start, self._free
+                self._generator, wanted, plan, self._start, self._free, self._operators
             )
         return self._syntheses[key]
 

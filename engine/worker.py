@@ -18,6 +18,7 @@ from .device import describe_device, open_device
 from .errors import RequestError
 from .job_queue import Job, JobQueue
 from .jobs import Emit, JobCancelledError, JobRunner
+from .operators import start_operators
 
 _LOG = logging.getLogger("engine.worker")
 
@@ -35,6 +36,7 @@ class Worker:
             RequestError: there is no such device, or no such number of threads.
         """
         self._device = open_device(device, threads)
+        start_operators(self._device)
         self._jobs = jobs
         self._emit = emit
         self._runner = JobRunner(self._device, emit)

@@ -2,8 +2,8 @@
 """StyleGAN2 generators: the network, and readers for the files that hold one.
 
 The network is written from the formulas of the papers and computes what the public
-implementations compute, in float32.  It has no custom kernels and runs wherever torch does.
-Reading a model file never executes anything in it.
+implementations compute, in float32.  It runs wherever torch does; compiled operators are an
+addition where there is a compiler (`fused_start`).  Reading a model file executes nothing in it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .checkpoints import (
 )
 from .config import GeneratorConfig
 from .errors import ModelError, ModelErrorKind
+from .fused_start import fused_operators, start_fused_operators
 from .generator import Generator
 from .layers import NoiseMode
 from .synthesis import SynthesisState
@@ -36,9 +37,11 @@ __all__ = [
     "WindowPlan",
     "WindowSynthesis",
     "convert_checkpoint",
+    "fused_operators",
     "inspect_checkpoint",
     "load_generator",
     "plan_windows",
     "save_generator",
     "sha256_of",
+    "start_fused_operators",
 ]

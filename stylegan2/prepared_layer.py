@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
 from .layers import GAIN, SynthesisLayer
 from .ops import weight_energy
 from .ops.convolution import Convolution
+from .ops.upsampling import kernel_matrix
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class PreparedLayer:
     bias: Tensor
     noise: Tensor | None
     clamp: float | None
+
+    @cached_property
+    def matrix(self) -> Tensor:
+        """The weight as `I x (9 O)`; of a frozen layer that doubles on a CPU, a view of it."""
+        return kernel_matrix(self.weight)
 
     @classmethod
     def of(cls, layer: SynthesisLayer) -> PreparedLayer:

@@ -16,9 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .fused_pass import FusedPass, compute_layer
 from .generator import Generator
 from .layer_pass import LayerPass, LayerStyle, Place
 from .layers import SynthesisLayer
+from .ops.fused import FusedOperators
 from .ops.scratch import Scratch
 from .prepared_layer import PreparedLayer
 from .window_plan import WindowPlan
@@ -28,7 +30,13 @@ class WindowSynthesis:
     """Computes windows of a generator's features, for latents of which the first rows vary."""
 
     def __init__(
-        self, generator: Generator, resolution: int, plan: WindowPlan, ws: Tensor, free: int
+        self,
+        generator: Generator,
+        resolution: int,
+        plan: WindowPlan,
+        ws: Tensor,
+        free: int,
+        operators: FusedOperators | None = None,
     ) -> None:
         """Compute what depends on the other rows alone.
 
@@ -38,6 +46,7 @@ class WindowSynthesis:
             plan: how to compute them, see `plan_windows`.
             ws: `num_ws x w_dim` float32, for the rows that do not vary.
             free: how many rows vary.
+            operators: of the generator's device, see `fused_operators`.
         """
         self._config = generator.config
         self._synthesis = generator.synthesis
@@ -47,6 +56,7 @@ class WindowSynthesis:
         first = self._synthesis.block(self._config.resolutions[0])
         self._const = first.const.detach().permute(1, 2, 0).contiguous()[None]
         self._scratch = Scratch()
+        self._operators = operators
         with torch.no_grad():
             below = self._config.layers_below(resolution)
             self._layers = [PreparedLayer.of(self._layer(index)) for index in range(below)]
@@ -65,14 +75,17 @@ class WindowSynthesis:
                 a whole.
         """
         maps: dict[int, Tensor] = {}
-        layers: list[LayerPass] = []
+        layers: list[LayerPass | FusedPass] = []
 
         def compute(index: int, x: Tensor, place: Place | None = None) -> Tensor:
             style = self._fixed_styles.get(index)
             if style is None:
                 style = LayerStyle.of(self.layer(index), ws[index])
             keep = index < self.free
-            done = LayerPass(self.layer(index), style, x, place, keep=keep, scratch=self._scratch)
+            layer, operators = self.layer(index), self._operators
+            done = compute_layer(
+                operators, layer, style, x, place, keep=keep, scratch=self._scratch
+            )
             layers.append(done)
             return done.result
 
@@ -143,7 +156,7 @@ class WindowPass:
     def __init__(
         self,
         synthesis: WindowSynthesis,
-        layers: list[LayerPass],
+        layers: list[LayerPass | FusedPass],
         cut: Place,
         values: Tensor,
         maps: dict[int, Tensor],

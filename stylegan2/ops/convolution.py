@@ -47,7 +47,7 @@ class Convolution:
         """
         size = (x.shape[1] - 2 + 2 * padding, x.shape[2] - 2 + 2 * padding)
         if self._by_winograd(len(x), size):
-            return winograd_conv(x, scale, self._transformed(), padding, scratch)
+            return winograd_conv(x, scale, self.transformed(), padding, scratch)
         scaled = (x * scale).permute(0, 3, 1, 2)
         if self._in_mkldnn and x.dtype == torch.float32 and len(x) == 1:
             # torch takes a slower way by itself for a single small map.
@@ -69,17 +69,18 @@ class Convolution:
             `N x h x w x I`.
         """
         if self._by_winograd(len(g), (g.shape[1], g.shape[2])):
-            return winograd_conv_back(g, self._transformed(), padding, size, scratch)
+            return winograd_conv_back(g, self.transformed(), padding, size, scratch)
         shape = (len(g), self._weight.shape[1], *size)
         x: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
             shape, self._weight, g.permute(0, 3, 1, 2), padding=padding
         )
         return x.permute(0, 2, 3, 1)
 
-    def _by_winograd(self, count: int, size: tuple[int, int]) -> bool:
-        return self._is_large and count * size[0] * size[1] > _FEW_PIXELS
-
-    def _transformed(self) -> Tensor:
+    def transformed(self) -> Tensor:
+        """The kernels for Winograd's algorithm, `16 x O x I`."""
         if self._kernels is None:
             self._kernels = winograd_kernels(self._weight)
         return self._kernels
+
+    def _by_winograd(self, count: int, size: tuple[int, int]) -> bool:
+        return self._is_large and count * size[0] * size[1] > _FEW_PIXELS

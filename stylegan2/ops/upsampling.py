@@ -17,6 +17,11 @@ from torch import Tensor
 from .scratch import Scratch
 
 
+def kernel_matrix(weight: Tensor) -> Tensor:
+    """A weight `O x I x 3 x 3` as `I x (9 O)`: a view, if it lies in memory in that order."""
+    return weight.permute(1, 2, 3, 0).reshape(weight.shape[1], -1)
+
+
 def widen(x: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
     """Transposed convolution with stride two.
 
@@ -32,7 +37,7 @@ def widen(x: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
         y = F.conv_transpose2d(x.permute(0, 3, 1, 2), weight.transpose(0, 1), stride=2)
         return y.permute(0, 2, 3, 1)
     count, height, width, _ = x.shape
-    matrix = _matrix(weight)
+    matrix = kernel_matrix(weight)
     products = scratch.take("products", (count * height * width, matrix.shape[1]), x)
     torch.mm(x.reshape(-1, x.shape[3]), matrix, out=products)
     planes = products.view(count, height, width, 3, 3, -1).permute(3, 4, 0, 1, 2, 5)
@@ -63,7 +68,7 @@ def widen_back(g: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
     rows, columns, step = g.stride()[1:]
     strides = (g.stride(0), 2 * rows, 2 * columns, rows, columns, step)
     products.copy_(g.as_strided(products.shape, strides))
-    x = products.view(count * height * width, -1) @ _matrix(weight).t()
+    x = products.view(count * height * width, -1) @ kernel_matrix(weight).t()
     return x.view(count, height, width, -1)
 
 
@@ -79,11 +84,6 @@ def low_pass(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
     """
     y = F.conv2d(x.permute(0, 3, 1, 2), kernel, padding=padding, groups=len(kernel))
     return y.permute(0, 2, 3, 1)
-
-
-def _matrix(weight: Tensor) -> Tensor:
-    """`I x (9 O)`: a view, if the weight lies in memory in that order."""
-    return weight.permute(1, 2, 3, 0).reshape(weight.shape[1], -1)
 
 
 def _quads(y: Tensor) -> Tensor:

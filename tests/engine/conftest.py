@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine import operators
 from engine.models import sample_latent
 from stylegan2 import Generator, save_generator
 from tests.tiny_generator import tiny_generator
@@ -17,6 +18,12 @@ from tests.tiny_generator import tiny_generator
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_fused_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process goes on with other tests, which must not depend on which came first."""
+    monkeypatch.setattr(operators, "start_fused_operators", lambda folder, device: None)
 
 
 @pytest.fixture(scope="session")

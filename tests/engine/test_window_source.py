@@ -3,19 +3,26 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from engine import window_source
 from engine.drag import drag
 from engine.drag_options import DragOptions
 from engine.feature_source import FeatureSource, FeatureView, held_block
 from engine.full_map_source import FullMapSource
 from engine.source_choice import open_source
 from engine.window_source import WindowSource
-from stylegan2 import Generator, GeneratorConfig
+from stylegan2 import Generator, GeneratorConfig, fused_pass
+from stylegan2.ops.fused import FusedOperators, build
 
+CPU = torch.device("cpu")
 BLOCK = 64
 FREE = 5
 HELD = 16
@@ -183,10 +190,41 @@ def test_windows_are_taken_where_they_are_cheaper(generator: Generator) -> None:
     assert kind(windows=False) is FullMapSource
 
 
+@pytest.fixture
+def fused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Makes windows be computed by fused operators; what they were asked for."""
+    if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
+        pytest.skip("needs a C++ compiler")
+    operators, calls = FusedOperators(build(tmp_path, CPU), CPU), list[str]()
+    right = operators.outputs_back
+
+    def counted(*arguments: Any) -> None:
+        calls.append("outputs_back")
+        right(*arguments)
+
+    monkeypatch.setattr(operators, "outputs_back", counted)
+    monkeypatch.setattr(window_source, "fused_operators", lambda device: operators)
+    # The generator is smaller than what they are worth it for.
+    monkeypatch.setattr(fused_pass, "_FEW_CHANNELS", 1)
+    return calls
+
+
 @pytest.mark.parametrize("method, steps", [("draggan", 50), ("linearised", 4)])
 def test_after_many_steps_windows_and_whole_maps_still_agree(
     generator: Generator, method: str, steps: int
 ) -> None:
+    assert_agreement_after(steps, method, generator)
+
+
+@pytest.mark.parametrize("method, steps", [("draggan", 50), ("linearised", 4)])
+def test_after_many_steps_fused_windows_and_whole_maps_still_agree(
+    generator: Generator, fused: list[str], method: str, steps: int
+) -> None:
+    assert_agreement_after(steps, method, generator)
+    assert len(fused) >= steps
+
+
+def assert_agreement_after(steps: int, method: str, generator: Generator) -> None:
     latent = _latents(generator)[0].numpy()
     handles = np.array([[20.0, 24.0], [40.0, 33.0]], dtype=np.float32)
     # Steps that do not arrive.  Least squares decides between steps, which rounding turns in time.

@@ -3,11 +3,11 @@
 
 Each case (a model, so many points, with a mask or without) is measured in several ways, one right
 after the other, so that they compare even if the machine does something else at times: (a) the
-public programs' step, literally; (b) ours with full maps; (c) ours with windows; and for
-information ours by least squares.  Beside each stands (d), its floor: its multiply-adds at the
-speed at which this machine multiplies matrices.  Each has a process of its own, so that its peak
-memory, Python and torch included, is not that of another.  All cases take about half an hour on
-two cores.
+public programs' step, literally; (b) ours with full maps; (c) ours with windows, by torch alone
+and with the fused operators; and for information ours by least squares.  Beside each stands (d),
+its floor: its multiply-adds at the speed at which this machine multiplies matrices.  Each has a
+process of its own, so that its peak memory, Python and torch included, is not that of another.  All
+cases take about half an hour on two cores.
 
     python dev.py bench step [--quick] [--model NAME] [--points N] [--mask yes|no] [--markdown]
                              [--json FILE] [--threads N] [--device NAME]

@@ -37,6 +37,7 @@ class Way:
         label: what people read.
         is_literal: the public programs' step, see `reference`; else the engine's.
         windows: what the engine is to compute: windows around the points, or full maps.
+        fused: with the compiled operators, which only windows make use of.
         least_squares: by the engine's default method, for information: such a step has two
             backward passes for each point and goes farther than one of motion supervision, which
             all others are.
@@ -45,6 +46,7 @@ class Way:
     label: str
     is_literal: bool = False
     windows: bool = False
+    fused: bool = False
     least_squares: bool = False
 
 
@@ -53,8 +55,12 @@ WAYS = {
     LITERAL: Way("(a) literal", is_literal=True),
     "full": Way("(b) full maps"),
     "windows": Way("(c) windows", windows=True),
+    "fused": Way("(c) windows, fused", windows=True, fused=True),
     "full-squares": Way("least squares, full maps*", least_squares=True),
     "windows-squares": Way("least squares, windows*", windows=True, least_squares=True),
+    "fused-squares": Way(
+        "least squares, windows, fused*", windows=True, fused=True, least_squares=True
+    ),
 }
 """In the order in which they follow each other in every case."""
 

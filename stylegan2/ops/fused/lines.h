@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The steps of Winograd's algorithm along one direction, for many channels.  Each is a loop of its
+// own that any compiler makes vector instructions of; of one loop over all of a tile, few do.
+#pragma once
+
+#include "elements.h"
+
+#ifdef _MSC_VER
+#define EACH_CHANNEL __pragma(loop(ivdep)) for (int c = 0; c < channels; ++c)
+#else
+#define EACH_CHANNEL _Pragma("omp simd") for (int c = 0; c < channels; ++c)
+#endif
+
+const int MOST_CHANNELS = 64;
+
+struct Rows {
+    float row[4][4][MOST_CHANNELS];
+};
+
+inline void line_from_inputs(const float *a, const float *b, const float *d, const float *e,
+                             float *p, float *q, float *r, float *s, int channels) {
+    EACH_CHANNEL {
+        const Four m = from_inputs(a[c], b[c], d[c], e[c]);
+        p[c] = m.a;
+        q[c] = m.b;
+        r[c] = m.c;
+        s[c] = m.d;
+    }
+}
+
+// Adds, for tiles overlap.
+inline void add_line_to_inputs(const float *a, const float *b, const float *d, const float *e,
+                               float *p, float *q, float *r, float *s, int channels) {
+    EACH_CHANNEL {
+        const Four m = to_inputs({a[c], b[c], d[c], e[c]});
+        p[c] += m.a;
+        q[c] += m.b;
+        r[c] += m.c;
+        s[c] += m.d;
+    }
+}
+
+inline void line_to_inputs(const float *a, const float *b, const float *d, const float *e,
+                           float *p, float *q, float *r, float *s, int channels) {
+    EACH_CHANNEL {
+        const Four m = to_inputs({a[c], b[c], d[c], e[c]});
+        p[c] = m.a;
+        q[c] = m.b;
+        r[c] = m.c;
+        s[c] = m.d;
+    }
+}
+
+inline void line_to_outputs(const float *a, const float *b, const float *d, const float *e,
+                            float *p, float *q, int channels) {
+    EACH_CHANNEL {
+        const Two y = to_outputs(a[c], b[c], d[c], e[c]);
+        p[c] = y.a;
+        q[c] = y.b;
+    }
+}
+
+inline void line_from_outputs(const float *a, const float *b, float *p, float *q, float *r,
+                              float *s, int channels) {
+    EACH_CHANNEL {
+        const Four m = from_outputs(a[c], b[c]);
+        p[c] = m.a;
+        q[c] = m.b;
+        r[c] = m.c;
+        s[c] = m.d;
+    }
+}
