@@ -9,6 +9,7 @@ Python between two calls, because undo replaces them: a job names its plane by u
 from __future__ import annotations
 
 import uuid
+from functools import lru_cache
 from typing import Any
 
 import bpy
@@ -174,9 +175,20 @@ def uv_map(plane: Any) -> view.Points:
     uv = np.empty(len(mesh.loops) * 2, dtype=np.float32)
     layer.data.foreach_get("uv", uv)
     try:
-        return view.fit_local_to_uv(corners.reshape(-1, 3)[loops, :2], uv.reshape(-1, 2))
+        return _fitted(corners.reshape(-1, 3)[loops, :2].tobytes(), uv.tobytes())
     except view.ViewError as error:
         raise EditError(f"{plane.name}: {error}") from None
+
+
+@lru_cache(maxsize=16)
+def _fitted(local: bytes, uv: bytes) -> view.Points:
+    """:func:`view.fit_local_to_uv` of float32 coordinates: asked for at every step of a drag."""
+    fitted = view.fit_local_to_uv(
+        np.frombuffer(local, np.float32).reshape(-1, 2),
+        np.frombuffer(uv, np.float32).reshape(-1, 2),
+    )
+    fitted.setflags(write=False)  # all who ask are given the same
+    return fitted
 
 
 def texture_node(plane: Any) -> Any:

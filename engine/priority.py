@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 
-_NICENESS = 5
+_NICENESS = 10
 _BELOW_NORMAL_PRIORITY_CLASS = 0x4000
 
 

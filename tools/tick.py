@@ -148,13 +148,16 @@ def _measure(module: Module, options: argparse.Namespace) -> Iterator[float]:
             "previews": watch.kinds["preview"] - before.get("preview", 0),
             "draws": watch.draws - draws,
         }
+        live = _figures(pump.stats(), watch)
+        watch.clear()
+        pump.stats().clear()
         if plane.draggan.request_id:
             edit.stop_drag(plane)
         while plane.draggan.request_id:
             yield 0.05
         lines += [f"drag {number + 1}: {plane.draggan.status}"]
         lines += [f"  {count / seconds:6.1f} {name} a second" for name, count in rates.items()]
-        lines += _figures(pump.stats(), watch)
+        lines += [*live, "  and its ending:", *_figures(pump.stats(), watch)]
     text = "\n".join(lines)
     print(text, flush=True)
     options.out.write_text(text + "\n")

@@ -38,7 +38,7 @@ def test_hello_comes_before_torch_with_the_token(fresh: EngineClient) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="priorities are classes there")
 def test_it_gives_way_to_blender(fresh: EngineClient) -> None:
     fresh.hello()
-    assert os.getpriority(os.PRIO_PROCESS, fresh.process.pid) == os.nice(0) + 5
+    assert os.getpriority(os.PRIO_PROCESS, fresh.process.pid) == os.nice(0) + 10
 
 
 def test_nothing_that_a_hello_needs_imports_torch_or_numpy() -> None:
