@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from stylegan2 import convert_checkpoint, fused_operators, inspect_checkpoint
+from stylegan2 import convert_checkpoint, inspect_checkpoint
 
 from .arrays import ByteArray
 from .bake_commands import bake, render
@@ -23,7 +23,7 @@ from .even_rows import even_rows
 from .frame_writer import FrameNames, FrameWriter, write_png
 from .inputs import device_of
 from .models import LoadedModel, ModelCache, model_path, sample_latent
-from .operators import start_operators
+from .operators import await_operators
 from .output import Output
 from .render import render_image
 from .sheet import before_after_sheet
@@ -67,9 +67,7 @@ def _render(parsed: argparse.Namespace, output: Output) -> None:
 def _drag(parsed: argparse.Namespace, output: Output) -> None:
     options = DragOptions(**{item.name: getattr(parsed, item.name) for item in fields(DragOptions)})
     model = _load(parsed, output)
-    start_operators(device_of(model.generator))
-    # So that the same command gives the same numbers, the first time as well.
-    fused_operators(device_of(model.generator), wait=True)
+    await_operators(device_of(model.generator))
     latent = sample_latent(model.generator, parsed.seed, parsed.psi)
     mask = None if parsed.mask is None else _read_mask(parsed.mask)
     handles, targets = (

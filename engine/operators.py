@@ -9,12 +9,22 @@ from pathlib import Path
 
 import torch
 
-from stylegan2 import start_fused_operators
+from stylegan2 import fused_operators, start_fused_operators
 
 
 def start_operators(device: torch.device) -> None:
     """Have them compiled, in the background; see `stylegan2.fused_operators`."""
     start_fused_operators(_folder(), device)
+
+
+def await_operators(device: torch.device) -> bool:
+    """Have them compiled, and wait: what comes then does not depend on when the compiler is done.
+
+    Returns:
+        Whether there are any.
+    """
+    start_operators(device)
+    return fused_operators(device, wait=True) is not None
 
 
 def _folder() -> Path:

@@ -5,8 +5,10 @@ Two forms: `H x W x 3` uint8, top row first, for files; and float32 RGBA, bottom
 layout of Blender's images, for the live preview.  The second is made from the first, so that what
 is seen while dragging equals the file that is written afterwards.
 
-What goes into files is rendered one image at a time: sums of a batch come out in another order, so
-that an image would depend on those beside it, and a sequence on how it was divided among workers.
+On a CPU, what goes into files is rendered one image at a time: sums of a batch come out in another
+order, so that an image would depend on those beside it, and a sequence on how it was divided among
+workers; and there batches save little.  On a GPU, where nobody promises equal bits and a small
+image leaves most of it idle, it goes in batches.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from .inputs import device_of
 
 _BATCH_PIXELS = 512 * 512
 """Pixels synthesised at once: one large image or some small ones, to bound the memory."""
+_MOST_IMAGES = 8
+"""In a batch: the caller can write, report and be cancelled between two of them."""
 
 
 @torch.no_grad()
@@ -77,8 +81,13 @@ def preview_pixels(image: ByteArray) -> FloatArray:
     return pixels
 
 
+def images_at_once(generator: Generator) -> int:
+    """How many images of a sequence are rendered in one batch for its files."""
+    return 1 if device_of(generator).type == "cpu" else _batch_size(generator)
+
+
 def render_frames(generator: Generator, latents: FloatArray) -> Iterator[ByteArray]:
-    """Synthesise many images, in small batches: for looking at, not for files.
+    """Synthesise many images, in small batches.
 
     Args:
         latents: `T x num_ws x w_dim` float32.
@@ -86,10 +95,12 @@ def render_frames(generator: Generator, latents: FloatArray) -> Iterator[ByteArr
     Yields:
         `H x W x 3` uint8, one for each row.
     """
-    _, height, width = generator.img_shape
-    size = max(1, _BATCH_PIXELS // (height * width))
-    # At most 8: the caller can write, report and be cancelled between two batches.
-    size = min(size, 8)
+    size = _batch_size(generator)
     for first in range(0, len(latents), size):
         batch = torch.from_numpy(np.ascontiguousarray(latents[first : first + size]))
         yield from render_images(generator, batch.to(device_of(generator)))
+
+
+def _batch_size(generator: Generator) -> int:
+    _, height, width = generator.img_shape
+    return min(max(1, _BATCH_PIXELS // (height * width)), _MOST_IMAGES)

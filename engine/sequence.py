@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from stylegan2 import Generator
 
 from .arrays import FloatArray
 from .frame_writer import FrameNames, FrameWriter
-from .render import render_image
+from .render import images_at_once, render_frames
 
 
 def write_sequence(
@@ -42,9 +44,16 @@ def write_sequence(
     Raises:
         OSError: a file cannot be written.
     """
+    at_once = images_at_once(generator)
+    batch: list[int] = []
     with FrameWriter(names, on_written, keep=keep) as writer:
         for count, row in enumerate(rows, start=1):
             if not (skip_existing and all(path.exists() for path in names.paths_of_row(row))):
-                writer.add(render_image(generator, latent_of(row)), row)
+                batch.append(row)
+            if batch and (len(batch) == at_once or count == len(rows)):
+                latents = np.stack([latent_of(wanted) for wanted in batch])
+                for wanted, image in zip(batch, render_frames(generator, latents), strict=True):
+                    writer.add(image, wanted)
+                batch.clear()
             if on_rendered is not None:
                 on_rendered(count)

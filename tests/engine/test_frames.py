@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 
 import engine.frame_writer
+import engine.render
+import engine.sequence
 from engine.drag import drag
 from engine.drag_options import DragOptions
 from engine.frame_writer import FrameNames, FrameWriter, write_png
@@ -219,6 +221,36 @@ def test_a_frame_does_not_depend_on_which_part_of_a_sequence_it_is_in(
         write_sequence(generator, latent_of, rows, FrameNames(tmp_path / "parts", "a"))
     files = [{p.name: p.read_bytes() for p in d.iterdir()} for d in sorted(tmp_path.iterdir())]
     assert files[0] == files[1] and len(files[0]) == 10
+
+
+def test_batches_give_the_same_sequence(
+    generator: Generator, latent: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latents = latent + np.linspace(0, 1, 9, dtype=np.float32)[:, None, None]
+    sizes: list[int] = []
+
+    def counted(rendered: Generator, batch: torch.Tensor) -> np.ndarray:
+        sizes.append(len(batch))
+        return render_images(rendered, batch)
+
+    monkeypatch.setattr(engine.render, "render_images", counted)
+    write_sequence(generator, latents.__getitem__, range(9), FrameNames(tmp_path / "one", "a"))
+    monkeypatch.setattr(engine.sequence, "images_at_once", lambda generator: 4)  # as on a GPU
+    names = FrameNames(tmp_path / "four", "a")
+    (tmp_path / "four").mkdir()
+    names.path(3).touch()  # the third row's, which is there already
+    counts: list[int] = []
+    write_sequence(
+        *(generator, latents.__getitem__, range(9), names),
+        skip_existing=True,
+        on_rendered=counts.append,
+    )
+    assert sizes == [1] * 9 + [4, 4] and counts == list(range(1, 10))
+    assert not names.path(3).stat().st_size
+    for row in (0, 1, 3, 4, 5, 6, 7, 8):
+        number = names.first_number + row
+        one, four = _pixels(tmp_path / "one" / f"a_{number:04d}.png"), _pixels(names.path(number))
+        assert np.abs(one.astype(int) - four).max() <= 1
 
 
 def test_only_rows_without_a_file_are_rendered_if_that_is_wanted(

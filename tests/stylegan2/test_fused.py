@@ -237,6 +237,18 @@ def test_without_them_it_goes_on(
     assert "\n" not in record.message
 
 
+def test_a_mac_is_not_asked_for_its_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "xcode-select").write_text("#!/bin/sh\nexit 2\n")
+    (tmp_path / "xcode-select").chmod(0o755)
+    failing(tmp_path, "raise SystemExit('was called')").rename(tmp_path / "c++")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(BuildError, match=r"no C\+\+ compiler"):
+        build(tmp_path / "libraries", CPU)
+
+
 @needs_compiler
 def test_wrong_operators_are_not_used(
     fresh: None,

@@ -75,8 +75,10 @@ def measure(name: str, frames: int, device_name: str, threads: int) -> Measureme
     import torch
 
     from engine.device import open_device
+    from engine.operators import await_operators
 
     device = open_device(device_name, threads)
+    await_operators(device)
     generator = make_generator(name, device)
     start_s = time.perf_counter() - started
     clock = time.process_time if device.type == "cpu" else time.perf_counter

@@ -29,6 +29,7 @@ from engine.device import open_device
 from engine.drag import drag
 from engine.drag_options import DragOptions
 from engine.models import model_path
+from engine.operators import await_operators
 from engine.solved_row import SolvedRow
 from stylegan2 import Generator, load_generator
 
@@ -253,7 +254,7 @@ def line_of(motion: str, handles: str, results: Sequence[SceneResult]) -> str:
 
 def run(name: str, threads: int, file: Path | None) -> None:
     """Measure all scenes of a list and print them, each as soon as it is known."""
-    open_device("cpu", threads)
+    await_operators(open_device("cpu", threads))
     print(heading())
 
     def tell(result: SceneResult) -> None:

@@ -17,6 +17,7 @@ import torch
 
 from engine.arrays import ByteArray, FloatArray
 from engine.device import open_device
+from engine.operators import await_operators
 from engine.render import render_images
 from stylegan2 import Generator, load_generator
 from tools.suzanne.truth import FactorMap
@@ -114,6 +115,7 @@ _bench: Bench | None = None
 def _start_worker(model: Path, detector: Path, threads: int) -> None:
     global _bench
     device = open_device("cpu", threads)
+    await_operators(device)
     _bench = Bench(load_generator(model, device), Detector.load(detector))
 
 

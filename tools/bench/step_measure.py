@@ -24,8 +24,8 @@ from engine.drag import drag
 from engine.drag_options import DragOptions
 from engine.feature_source import feature_block, held_block
 from engine.models import sample_latent
-from engine.operators import start_operators
-from stylegan2 import Generator, fused_operators
+from engine.operators import await_operators
+from stylegan2 import Generator
 
 from . import multiply_adds
 from .pairs import distance_to_way
@@ -105,10 +105,8 @@ def measure(case: Case, way: str, most_steps: int, device_name: str, threads: in
         RuntimeError: the fused operators were asked for and are not to be had.
     """
     device = open_device(device_name, threads)
-    if WAYS[way].fused:
-        start_operators(device)
-        if fused_operators(device, wait=True) is None:
-            raise RuntimeError("there are no fused operators here; the log says why")
+    if WAYS[way].fused and not await_operators(device):
+        raise RuntimeError("there are no fused operators here; the log says why")
     generator = make_generator(case.model, device)
     watch = Stopwatch(most_steps)
     _drag(generator, case, WAYS[way], watch)

@@ -103,12 +103,23 @@ def _cpu_command() -> list[str]:
     names = [os.environ.get("CXX", ""), "c++", "g++", "clang++"]
     if sys.platform == "win32":
         names.append("cl")
+    if sys.platform == "darwin" and not _has_developer_tools():
+        names.clear()
     found = _first_of(names, "C++")
     # What torch itself makes use of on this processor.
     vectors = torch.backends.cpu.get_cpu_capability()
     if _is_msvc(found):
         return [found, *_MSVC, *_MSVC_VECTORS.get(vectors, ())]
     return [found, *_GNU, *_GNU_MATHS, *_GNU_VECTORS.get(vectors, ()), *_openmp()]
+
+
+def _has_developer_tools() -> bool:
+    """Whether macOS's compiler is there: its command always is, and would ask to install it."""
+    tool = shutil.which("xcode-select")
+    if tool is None:
+        return False
+    asked = subprocess.run([tool, "-p"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return asked.returncode == 0
 
 
 def _first_of(names: list[str], language: str) -> str:
