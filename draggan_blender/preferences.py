@@ -15,9 +15,10 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from . import ROOT_PACKAGE, compat
-from .launcher import LaunchError
-from .pump import EngineSettings
+from . import compat
+from .connection.launcher import LaunchError
+from .connection.pump import EngineSettings
+from .package import ROOT_PACKAGE
 
 #: Where a script or a farm says which Python has torch.
 PYTHON_VARIABLE = "DRAGGAN_ENGINE_PYTHON"

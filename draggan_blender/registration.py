@@ -1,47 +1,45 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that Blender is told of, in order; taken back in reverse.
+"""Everything that is registered with Blender, in order; removed in reverse.
 
-No try/except: an entry that cannot be taken back is a defect that must be seen.
+There is no try/except: an entry that cannot be removed is a defect that must be seen.
 """
 
 from __future__ import annotations
 
 import bpy
 
-from . import (
-    bake_panel,
-    cli,
-    delivery,
-    farm_panel,
-    farm_properties,
-    keymaps,
-    operators,
-    panels,
-    preferences,
-    properties,
-    pump,
-    recovery,
-    scrubbing,
-    timeline_panels,
-)
+from . import cli, preferences
+from .connection import pump
+from .export import farm_properties
+from .jobs import delivery, recovery
+from .properties import image as image_properties
+from .timeline import scrubbing
+from .ui import keymaps, operators, panels
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
-    *properties.CLASSES,
+    *image_properties.CLASSES,
     *farm_properties.CLASSES,
     *operators.CLASSES,
     *panels.CLASSES,
-    *bake_panel.CLASSES,
-    *timeline_panels.CLASSES,
-    *farm_panel.CLASSES,
 )
-#: Each has ``register`` and ``unregister``. The pump comes first, so that it goes last but one:
-#: the jobs that it ends still find their planes, and the planes their properties.
-_MODULES = (properties, farm_properties, pump, delivery, recovery, scrubbing, keymaps, cli)
+
+# Each has ``register`` and ``unregister``. The pump is unregistered after the modules that follow
+# it and before the properties: the jobs that it ends still find their planes and properties.
+_MODULES = (
+    image_properties,
+    farm_properties,
+    pump,
+    delivery,
+    recovery,
+    scrubbing,
+    keymaps,
+    cli,
+)
 
 
 def register() -> None:
-    """Tell Blender everything."""
+    """Register all classes and modules."""
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     for module in _MODULES:
@@ -50,7 +48,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Take everything back; the engine ends."""
+    """Unregister all modules and classes; the engine ends."""
     for module in reversed(_MODULES):
         module.unregister()
     for cls in reversed(_CLASSES):

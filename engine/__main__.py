@@ -14,8 +14,8 @@ _ROOT = str(Path(__file__).resolve().parent.parent)
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
-from engine.cli import main  # noqa: E402  (the path comes first)
-from engine.openmp import wait_briefly  # noqa: E402
+from engine.cli.arguments import main  # noqa: E402  (the path comes first)
+from engine.machine.openmp import wait_briefly  # noqa: E402
 
 if __name__ == "__main__":
     wait_briefly()

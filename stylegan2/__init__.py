@@ -16,14 +16,14 @@ from .checkpoints import (
     save_generator,
     sha256_of,
 )
-from .config import GeneratorConfig
 from .errors import ModelError, ModelErrorKind
-from .fused_start import fused_operators, start_fused_operators
-from .generator import Generator
-from .layers import NoiseMode
-from .synthesis import SynthesisState
-from .window_plan import WindowPlan, plan_windows
-from .window_synthesis import WindowPass, WindowSynthesis
+from .network.config import GeneratorConfig
+from .network.generator import Generator
+from .network.layers import NoiseMode
+from .network.synthesis import SynthesisState
+from .windows.fused_start import fused_operators, start_fused_operators
+from .windows.plan import WindowPlan, plan_windows
+from .windows.synthesis import WindowPass, WindowSynthesis
 
 __all__ = [
     "Generator",

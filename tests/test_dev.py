@@ -52,7 +52,7 @@ def test_the_zip_holds_extension_engine_and_model(archive_names: set[str]) -> No
         "draggan_blender/registration.py",
         "draggan_blender/protocol/messages.py",
         "engine/__main__.py",
-        "stylegan2/generator.py",
+        "stylegan2/network/generator.py",
         "stylegan2/models/suzanne.safetensors",
     }
 

@@ -105,7 +105,7 @@ def test_the_worker_has_no_socket_and_the_algorithms_no_protocol(name: str) -> N
         assert name not in names or path.name in allowed, f"{path.name} imports {name}"
 
 
-@pytest.mark.parametrize("module", ["draggan_blender.protocol", "engine.server"])
+@pytest.mark.parametrize("module", ["draggan_blender.protocol", "engine.serving.server"])
 def test_light_modules_bring_nothing_heavy(module: str) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {module}; "

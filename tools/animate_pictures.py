@@ -114,7 +114,7 @@ def _keys(window: Any, out: Path) -> Iterator[float]:
             _key_target(nose, place)
         ear.target.driver_add("location", 1).driver.expression = _EAR_DRIVER
     scene.frame_set(13)
-    plane, state = _plane(), window.module("pump").state
+    plane, state = _plane(), window.module("connection.pump").state
     # The playhead rests, and the frame is solved for it.
     while not plane.draggan.previewing or state().active is not None:
         yield 0.2
@@ -128,7 +128,7 @@ def _bake(window: Any, out: Path) -> Iterator[float]:
     scene.frame_set(1)
     with window.within(area):
         bpy.ops.draggan.bake()
-    while window.module("pump").state().fraction < 0.4:
+    while window.module("connection.pump").state().fraction < 0.4:
         yield 0.1
     yield from window.take(out / "baking.png", _frame(window))
     yield from _wait(plane)
@@ -191,7 +191,9 @@ def _retime(window: Any, out: Path) -> Iterator[float]:
     yield from window.pull(left + width // 3, top + height + 1, _GRAPH_HEIGHT)
     yield 1.0
     graph.spaces.active.show_region_ui = False
-    curve = window.module("compat").find_fcurve(plane, window.module("timing").PROGRESS_PATH, 0)
+    curve = window.module("compat").find_fcurve(
+        plane, window.module("scene.timing").PROGRESS_PATH, 0
+    )
     with window.within(graph, "CHANNELS"):
         bpy.ops.anim.channels_expand(all=True)
         bpy.ops.anim.channels_select_all(action="DESELECT")
@@ -328,7 +330,7 @@ def _ring(window: Any, plane: Any, frame: int) -> str:
 
     scene = bpy.context.scene
     scene.frame_set(frame)
-    row = window.module("timing").shown_row(plane)
+    row = window.module("scene.timing").shown_row(plane)
     scene.frame_set(1 + row)
     _, target = _places(plane.draggan.pairs[0])
     x, y = 256.0 * (1.0 + target.x), 256.0 * (1.0 - target.y)

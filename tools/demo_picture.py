@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engine.sheet import before_after_sheet
-from engine.track import Track
+from engine.cli.sheet import before_after_sheet
+from engine.output.track import Track
 
 
 def main(folder: Path, picture: Path) -> None:

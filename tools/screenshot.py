@@ -45,7 +45,7 @@ def steps(window: Any) -> Iterator[float]:
     yield 3.0
     with window.within(area):
         bpy.ops.draggan.drag()
-    pump = window.module("pump")
+    pump = window.module("connection.pump")
     taken = options.while_dragging is None
     while plane.draggan.request_id:
         yield 0.01

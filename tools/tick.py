@@ -78,9 +78,9 @@ class _Watch:
     def __init__(self, module: Module) -> None:
         self.kinds: Counter[str] = Counter()
         self.draws = 0
-        self.parts = {name: module("tick_stats").Durations() for name in PARTS}
-        self._deliver = module("delivery").deliver
-        module("pump").set_delivery(self._count)
+        self.parts = {name: module("connection.tick_stats").Durations() for name in PARTS}
+        self._deliver = module("jobs.delivery").deliver
+        module("connection.pump").set_delivery(self._count)
         for name in PARTS:
             *owners, function = name[1].split(".")
             self._time(reduce(getattr, owners, module(name[0])), function, name)
@@ -121,7 +121,7 @@ def _measure(module: Module, options: argparse.Namespace) -> Iterator[float]:
     for item in list(bpy.data.objects):
         bpy.data.objects.remove(item)
     _add_others(options.objects)
-    edit, pump = module("edit"), module("pump")
+    edit, pump = module("jobs.image"), module("connection.pump")
     watch = _Watch(module)
     bpy.types.SpaceView3D.draw_handler_add(watch.drawn, (), "WINDOW", "POST_VIEW")
     plane = edit.new_image(bpy.context, seed=options.seed)
@@ -135,7 +135,7 @@ def _measure(module: Module, options: argparse.Namespace) -> Iterator[float]:
     for number in range(options.drags):
         watch.clear()
         pump.stats().clear()
-        edit.start_drag(bpy.context, plane)
+        module("jobs.drag").start_drag(bpy.context, plane)
         while plane.draggan.request_id and pump.state().step < 1:
             yield 0.01
         first, started_s, before = pump.state().step, time.perf_counter(), dict(watch.kinds)
@@ -152,7 +152,7 @@ def _measure(module: Module, options: argparse.Namespace) -> Iterator[float]:
         watch.clear()
         pump.stats().clear()
         if plane.draggan.request_id:
-            edit.stop_drag(plane)
+            module("jobs.drag").stop_drag(plane)
         while plane.draggan.request_id:
             yield 0.05
         lines += [f"drag {number + 1}: {plane.draggan.status}"]
@@ -179,7 +179,7 @@ def _set_up(module: Module, plane: Any, method: str) -> None:
     """One pair whose target is too far away to be reached."""
     import bpy
 
-    module("points").add_pair(plane, (0.51, 0.45), (0.97, 0.43))
+    module("scene.points").add_pair(plane, (0.51, 0.45), (0.97, 0.43))
     bpy.context.view_layer.update()
     drag = plane.draggan.drag
     drag.method, drag.tolerance_px = method, 0.05
@@ -226,7 +226,7 @@ def _without_window() -> None:
         return sys.modules[f"{EXTENSION}.draggan_blender.{name}"]
 
     for wait_s in _measure(module, options):
-        module("pump").run_until(lambda _state: False, wait_s)
+        module("connection.pump").run_until(lambda _state: False, wait_s)
     addon_utils.disable(EXTENSION)
 
 

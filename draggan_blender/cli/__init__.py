@@ -19,8 +19,11 @@ from typing import Any
 
 import bpy
 
-from .. import planes, preferences, pump, recovery
+from .. import preferences
+from ..connection import pump
 from ..errors import EditError
+from ..jobs import recovery
+from ..scene import planes
 from . import bake, convert, drag, info, render
 from .running import CANCELLED, DONE, FAILED, WRONG_ARGUMENTS, Running, UsageError
 

@@ -14,10 +14,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .. import bake_folder, bakes, edit, farm, folders, images, points, pump, sampling
+from ..connection import pump
 from ..errors import EditError
+from ..export import farm
+from ..jobs import bake as bake_job
+from ..jobs import bake_folder, folders, recovery, requests
 from ..protocol.messages import FrameTarget
 from ..protocol.timeline import Bake, BakeFinished, Edit
+from ..scene import images, models, points, sampling
 from . import frames as frame_ranges
 from .rows import render_rows
 from .running import Running, UsageError, add_common, add_model, add_save, model_of, named, save
@@ -120,7 +124,7 @@ def _bake(plane: Any, options: argparse.Namespace, running: Running) -> dict[str
     running.begin(sampled.first_number)
     points.begin(points.enabled_pairs(plane), plane)
     plane.draggan.baking = True
-    running.wait(edit.submit(plane, request, f"Bake {plane.name}"))
+    running.wait(requests.submit(plane, request, f"Bake {plane.name}"))
     running.say_skipped(
         request.frames, range(sampled.first_number, sampled.first_number + sampled.frame_count)
     )
@@ -170,7 +174,7 @@ def _write_frames(plane: Any, options: argparse.Namespace, running: Running) -> 
     return render_rows(
         plane,
         running,
-        model_path=model_of(plane, options, edit.model_path),
+        model_path=model_of(plane, options, models.model_path),
         model_sha256=plane.draggan.model_sha256,
         track=track,
         frames=frames,
@@ -184,14 +188,14 @@ def _write_frames(plane: Any, options: argparse.Namespace, running: Running) -> 
 
 def _request(plane: Any, options: argparse.Namespace, *, write_frames: bool) -> tuple[Edit, Bake]:
     """The edit as it is now, and the request to bake it into the folder that was asked for."""
-    bakes.require_idle(plane)
-    span = options.frames[0] if options.frames else bakes.frames_of(plane)
-    sampled = bakes.make_edit(plane, span)
-    data = bakes.encoded(sampled)
+    recovery.require_ready(plane)
+    span = options.frames[0] if options.frames else bake_job.frames_of(plane)
+    sampled = bake_job.make_edit(plane, span)
+    data = bake_job.encoded(sampled)
     folder, earlier = _folders(plane, options, sampled, data)
     request = Bake(
         request_id=pump.new_request_id(),
-        model_path=model_of(plane, options, edit.model_path),
+        model_path=model_of(plane, options, models.model_path),
         model_sha256=plane.draggan.model_sha256,
         edit=data,
         frames=FrameTarget(
@@ -211,7 +215,7 @@ def _folders(
     base = base_of(plane, options.out)
     if base is None:
         if options.resume:
-            return bakes.folders_for(plane, sampled, data)
+            return bake_folder.folders_for(plane, sampled, data)
         return folders.new_bake(plane), None
     folder = bake_folder.make_folder(plane, base)
     if not options.resume:

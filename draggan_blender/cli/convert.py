@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .. import launcher
+from ..connection import launcher
 from .running import Running, add_common
 
 

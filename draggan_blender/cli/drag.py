@@ -9,7 +9,8 @@ from typing import Any
 
 import bpy
 
-from .. import edit, images, planes
+from ..jobs import drag as drag_job
+from ..scene import images, planes
 from .running import Running, UsageError, add_common, add_model, add_save, named, save
 
 
@@ -54,7 +55,7 @@ def _drag(plane: Any, options: argparse.Namespace, running: Running) -> dict[str
         planes.scene_of(plane).frame_set(options.frame)
     running.begin(max(planes.scene_of(plane).frame_current, 1))
     try:
-        running.wait(edit.start_drag(bpy.context, plane, previews=False))
+        running.wait(drag_job.start_drag(bpy.context, plane, previews=False))
     finally:
         # Where things are on this machine is not for the file that is saved.
         source.kind, source.path, settings.folder = kind, path, folder

@@ -7,8 +7,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .. import bake_folder, edit, farm, folders, images, sampling
 from ..errors import EditError
+from ..export import farm
+from ..jobs import bake_folder, folders
+from ..scene import frame_files, images, models, sampling
 from . import frames as frame_ranges
 from .bake import solved_folder
 from .running import Running, add_common, named
@@ -39,7 +41,7 @@ def _run(options: argparse.Namespace, running: Running) -> None:
 def _describe(plane: Any, out: str | None) -> dict[str, Any]:
     settings = plane.draggan
     try:
-        model, problem = edit.model_path(settings.source), ""
+        model, problem = models.model_path(settings.source), ""
     except EditError as error:
         model, problem = "", str(error)
     return {
@@ -69,7 +71,7 @@ def _sequence(plane: Any) -> dict[str, Any] | None:
         "folder": str(folder),
         "first_frame": span.start,
         "frame_count": len(span),
-        "missing": bake_folder.missing(folder, sequence.stem, span),
+        "missing": frame_files.missing(folder, sequence.stem, span),
         "has_track": bool(plane.draggan.track),
     }
 
@@ -85,7 +87,7 @@ def _bake(plane: Any, out: str | None) -> dict[str, Any] | None:
         "folder": str(folder),
         "first_frame": span.start,
         "frame_count": len(span),
-        "missing": bake_folder.missing(folder, stem, span),
+        "missing": frame_files.missing(folder, stem, span),
     }
 
 

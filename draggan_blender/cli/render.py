@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import argparse
-import base64
 from pathlib import Path
 from typing import Any
 
-from .. import bake_folder, edit, folders, images
 from ..errors import EditError
+from ..jobs import bake_folder, folders
+from ..properties.stored import to_bytes
 from ..protocol.messages import FrameTarget
+from ..scene import images, models
 from . import frames as frame_ranges
 from .rows import render_rows
 from .running import Running, UsageError, add_common, add_model, model_of, named
@@ -71,9 +72,9 @@ def _render(plane: Any, options: argparse.Namespace, running: Running) -> dict[s
     return render_rows(
         plane,
         running,
-        model_path=model_of(plane, options, edit.model_path),
+        model_path=model_of(plane, options, models.model_path),
         model_sha256=settings.model_sha256,
-        track=base64.b64decode(settings.track),
+        track=to_bytes(settings.track),
         frames=range(sequence.first_frame, sequence.first_frame + sequence.frame_count),
         target=FrameTarget(
             folder=str(folder), stem=sequence.stem, first_number=sequence.first_frame

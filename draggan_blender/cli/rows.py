@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import pump
+from ..connection import pump
 from ..errors import EditError
 from ..protocol.messages import FrameTarget, RenderTrack
 from . import frames as frame_ranges

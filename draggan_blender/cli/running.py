@@ -20,11 +20,14 @@ from typing import Any
 
 import bpy
 
-from .. import bake_folder, delivery, planes, preferences, pump
-from ..errors import EditError
+from .. import preferences
+from ..connection import pump
+from ..connection.session import EnginePhase
+from ..errors import EditError, reason_of
+from ..jobs import delivery, requests
 from ..protocol.messages import Ending, Failed, FrameTarget, FrameWritten, Message, Request
 from ..protocol.timeline import FrameSolved
-from ..session import EnginePhase
+from ..scene import frame_files, planes
 
 DONE, FAILED, WRONG_ARGUMENTS, NO_ENGINE, PARTLY, CANCELLED = 0, 1, 2, 3, 4, 130
 
@@ -102,9 +105,9 @@ class Running:
         Raises:
             EditError: it failed.
         """
-        pump.run_until(lambda _now: request_id in delivery.endings, math.inf)
-        if delivery.endings[request_id]:
-            raise EditError(delivery.endings[request_id])
+        pump.run_until(lambda _now: request_id in requests.endings, math.inf)
+        if requests.endings[request_id]:
+            raise EditError(requests.endings[request_id])
 
     def cancel(self) -> None:
         """Give up the requests that have no scene side."""
@@ -141,7 +144,7 @@ class Running:
         """Tell the frames of a span that were not written: their files were right already."""
         for number in span:
             if number not in self._written:
-                path = bake_folder.frame_path(Path(target.folder), target.stem, number)
+                path = frame_files.frame_path(Path(target.folder), target.stem, number)
                 print(f'skipping existing frame "{path}"', flush=True)
 
     def complain(self, sentence: str) -> None:
@@ -301,7 +304,7 @@ def save(path_text: str) -> None:
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=path != Path(bpy.data.filepath))
     except RuntimeError as error:
-        reason = str(error).removeprefix("Error: ").strip()
         raise EditError(
-            f"The images are written, but the .blend is not: {reason}; choose another --save"
+            f"The images are written, but the .blend is not: {reason_of(error)}; "
+            "choose another --save"
         ) from None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ModelError, ModelErrorKind
-from ..generator import Generator
+from ..network.generator import Generator
 from .layout import Checkpoint
 from .load import read_checkpoint, sha256_of
 from .safetensors_file import write_safetensors

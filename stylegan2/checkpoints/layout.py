@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config import GREATEST_RESOLUTION, LEAST_RESOLUTION, GeneratorConfig
-from ..generator import Generator
-from ..shapes import describe_shape
+from ..network.config import GREATEST_RESOLUTION, LEAST_RESOLUTION, GeneratorConfig
+from ..network.generator import Generator
+from ..network.shapes import describe_shape
 from .refusal import damaged, printable, unsupported
 
 Shapes = Mapping[str, tuple[int, ...]]

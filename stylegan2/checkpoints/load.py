@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from ..config import GeneratorConfig
-from ..generator import Generator
+from ..network.config import GeneratorConfig
+from ..network.generator import Generator
 from .layout import BUFFERS, Checkpoint, build_generator
 from .nvidia_pickle import read_nvidia_pickle
 from .refusal import refusals_about

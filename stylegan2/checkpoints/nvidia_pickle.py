@@ -21,8 +21,8 @@ from pathlib import Path
 
 import torch
 
-from ..config import GREATEST_RESOLUTION, LEAST_RESOLUTION
-from ..layers import GAIN
+from ..network.config import GREATEST_RESOLUTION, LEAST_RESOLUTION
+from ..network.layers import GAIN
 from ..ops import filter_taps
 from .families import module_hint, name_family, name_top_level
 from .inert_pickle import GlobalName, InertPickle, Node, OpcodeBudget

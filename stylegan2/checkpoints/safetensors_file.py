@@ -31,8 +31,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..config import GeneratorConfig
 from ..errors import ModelError, ModelErrorKind
+from ..network.config import GeneratorConfig
 from .layout import Checkpoint, check_finite, check_shapes, config_from_shapes
 from .refusal import damaged, printable, unsupported
 

@@ -46,10 +46,14 @@ def test_results_belong_to_options_and_limits_and_not_to_names() -> None:
 
 
 def test_a_method_s_code_is_what_the_drag_imports() -> None:
-    names = {path.relative_to(ROOT).as_posix() for path in sources_of("engine.drag")}
-    assert {"engine/drag.py", "engine/adam.py", "stylegan2/layers.py"} <= names
-    assert not {"engine/server.py", "tools/bench/reference.py"} & names
-    assert fingerprint("engine.drag") != fingerprint("tools.bench.reference")
+    names = {path.relative_to(ROOT).as_posix() for path in sources_of("engine.solving.drag")}
+    assert {
+        "engine/solving/drag.py",
+        "engine/solving/methods/adam.py",
+        "stylegan2/network/layers.py",
+    } <= names
+    assert not {"engine/serving/server.py", "tools/bench/reference.py"} & names
+    assert fingerprint("engine.solving.drag") != fingerprint("tools.bench.reference")
 
 
 def test_comments_docstrings_and_layout_are_not_code() -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine.drag_options import DragOptions
-from engine.methods import DragProblem
-from engine.methods.draggan import DragGan
+from engine.solving.methods import DragProblem
+from engine.solving.methods.draggan import DragGan
+from engine.solving.options import DragOptions
 from stylegan2 import Generator
 from tools.bench import step, step_measure
 from tools.bench.step_rows import WAYS, Case, Measurement, cases, table_of

@@ -38,18 +38,18 @@ class BakeCase(SceneCase):
 
     def bake(self, plane: Any) -> None:
         """A bake from the first to the last message."""
-        ours("edit").wait(ours("bakes").start_bake(plane), TIMEOUT_S)
+        ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), TIMEOUT_S)
 
     def start_bake(self, plane: Any, until: float = 0.2) -> int:
         """A bake that runs, and is this far; the request's id."""
-        request_id: int = ours("bakes").start_bake(plane)
-        pump = ours("pump")
+        request_id: int = ours("jobs.bake").start_bake(plane)
+        pump = ours("connection.pump")
         self.assertTrue(pump.run_until(lambda now: now.fraction >= until, TIMEOUT_S))
         return request_id
 
     def edit_of(self, plane: Any) -> Any:
         """The edit as it would be baked now."""
-        bakes = ours("bakes")
+        bakes = ours("jobs.bake")
         return bakes.make_edit(plane, bakes.frames_of(plane))
 
     def targets_px(self, edit: Any) -> np.ndarray:
@@ -62,5 +62,5 @@ class BakeCase(SceneCase):
         return float(plane.draggan.pairs[0].handle.evaluated_get(graph).location.x)
 
     def files(self, plane: Any) -> dict[str, bytes]:
-        folder = ours("images").sequence_folder(plane)
+        folder = ours("scene.images").sequence_folder(plane)
         return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}

@@ -20,22 +20,22 @@ def main() -> None:
     import support
 
     support.enable()
-    edit, pump = support.ours("edit"), support.ours("pump")
+    edit, pump = support.ours("jobs.image"), support.ours("connection.pump")
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     bpy.context.preferences.addons[support.EXTENSION].preferences.cache_folder = folder
     print("ready", flush=True)
     plane = edit.new_image(bpy.context, model)
-    edit.wait(plane.draggan.request_id, support.TIMEOUT_S)
-    support.ours("points").add_pair(plane, (0.3, 0.5), (0.9, 0.5))
+    support.ours("jobs.requests").wait(plane.draggan.request_id, support.TIMEOUT_S)
+    support.ours("scene.points").add_pair(plane, (0.3, 0.5), (0.9, 0.5))
     bpy.context.view_layer.update()
     plane.draggan.drag.max_steps = 6
     if task == "long-drag":
         support.make_endless(plane)
-    request_id = edit.start_drag(bpy.context, plane)
+    request_id = support.ours("jobs.drag").start_drag(bpy.context, plane)
     if task == "long-drag":
         pump.run_until(lambda now: now.step >= 2, support.TIMEOUT_S)
         print("dragging", pump.engine_pid(), flush=True)
-    edit.wait(request_id)
+    support.ours("jobs.requests").wait(request_id)
     print("status", plane.draggan.status, flush=True)
     support.disable()
 

@@ -53,7 +53,7 @@ def disable() -> None:
 
 
 def ours(name: str) -> Any:
-    """A module of the installed extension: ``ours("edit")``."""
+    """A module of the installed extension: ``ours("jobs.image")``."""
     return importlib.import_module(f"{EXTENSION}.draggan_blender.{name}")
 
 
@@ -83,7 +83,7 @@ class SceneCase(unittest.TestCase):
 
     def tearDown(self) -> None:
         """End the engine and remove the folder."""
-        pump = ours("pump")
+        pump = ours("connection.pump")
         pump.stop()
         self.assertTrue(pump.run_until(pump.is_off, 15.0), "the engine did not end")
         pump.configure(lambda: ours("preferences").engine_settings())
@@ -91,7 +91,7 @@ class SceneCase(unittest.TestCase):
 
     def use_fake_engine(self, *options: str) -> None:
         """Run the fake engine in the real one's place from its next start on."""
-        pump = ours("pump")
+        pump = ours("connection.pump")
         root = _fake_root_maker()(self.folder / "fake", *options)
         settings = pump.EngineSettings(
             python=Path(os.environ["DRAGGAN_ENGINE_PYTHON"]),
@@ -103,34 +103,33 @@ class SceneCase(unittest.TestCase):
 
     def new_plane(self, seed: int = 1) -> Any:
         """A GAN image that has its image."""
-        edit = ours("edit")
+        edit = ours("jobs.image")
         plane = edit.new_image(bpy.context, model, seed, 0.7)
-        edit.wait(plane.draggan.request_id, TIMEOUT_S)
+        ours("jobs.requests").wait(plane.draggan.request_id, TIMEOUT_S)
         return plane
 
     def add_pair(self, plane: Any) -> Any:
         """One pair, a quarter of the image apart."""
-        pair = ours("points").add_pair(plane, (0.4, 0.5), (0.55, 0.5))
+        pair = ours("scene.points").add_pair(plane, (0.4, 0.5), (0.55, 0.5))
         bpy.context.view_layer.update()
         return pair
 
     def drag(self, plane: Any, max_steps: int = 12) -> None:
         """A short drag from the first to the last message."""
-        edit = ours("edit")
         plane.draggan.drag.max_steps = max_steps
-        edit.wait(edit.start_drag(bpy.context, plane), TIMEOUT_S)
+        ours("jobs.requests").wait(ours("jobs.drag").start_drag(bpy.context, plane), TIMEOUT_S)
 
     def start_endless_drag(self, plane: Any) -> int:
         """A drag that only something else ends, past its second step; the request's id."""
         make_endless(plane)
-        request_id: int = ours("edit").start_drag(bpy.context, plane)
-        reached = ours("pump").run_until(lambda now: now.step >= 2, TIMEOUT_S)
+        request_id: int = ours("jobs.drag").start_drag(bpy.context, plane)
+        reached = ours("connection.pump").run_until(lambda now: now.step >= 2, TIMEOUT_S)
         self.assertTrue(reached, "the drag did not get going")
         return request_id
 
     def find_plane(self) -> Any:
         """The one plane of the file: undo and loading replace objects."""
-        (plane,) = ours("planes").everywhere()
+        (plane,) = ours("scene.planes").everywhere()
         return plane
 
 

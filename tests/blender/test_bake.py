@@ -23,7 +23,7 @@ class ResultTest(BakeCase):
         latent = settings.latent
         scene.frame_set(7)
         self.assertEqual(bpy.ops.draggan.bake(), {"FINISHED"})
-        sequence, node = settings.sequence, ours("planes").texture_node(plane)
+        sequence, node = settings.sequence, ours("scene.planes").texture_node(plane)
         self.assertEqual(
             (sequence.kind, sequence.first_frame, sequence.frame_count), ("BAKE", 1, 12)
         )
@@ -48,7 +48,7 @@ class ResultTest(BakeCase):
         plane = self.animated()
         self.bake(plane)
         first, files = self.edit_of(plane), self.files(plane)
-        folder = ours("images").sequence_folder(plane)
+        folder = ours("scene.images").sequence_folder(plane)
         for frame in (1, 8, 30):
             bpy.context.scene.frame_set(frame)
             self.assertEqual(self.edit_of(plane), first)
@@ -57,18 +57,18 @@ class ResultTest(BakeCase):
         bpy.context.view_layer.update()
         self.assertEqual(self.edit_of(plane), first)
         self.bake(plane)
-        self.assertEqual(ours("images").sequence_folder(plane), folder)
+        self.assertEqual(ours("scene.images").sequence_folder(plane), folder)
         self.assertIn("0 of them solved", plane.draggan.status)
         self.assertEqual(self.files(plane), files)
 
     def test_a_changed_key_takes_over_the_frames_before_it(self) -> None:
         plane = self.animated()
         self.bake(plane)
-        folder = ours("images").sequence_folder(plane)
+        folder = ours("scene.images").sequence_folder(plane)
         pair = plane.draggan.pairs[0]
         self.key_target(pair, {6: -0.2 + 0.6 * 5 / 11, 12: 0.2})
         self.bake(plane)
-        self.assertNotEqual(ours("images").sequence_folder(plane), folder)
+        self.assertNotEqual(ours("scene.images").sequence_folder(plane), folder)
         self.assertTrue(list(folder.glob("*.png")))
         self.assertIn("12 frames, 6 of them solved", plane.draggan.status)
         self.assertAlmostEqual(self.handle_x(plane, 12), 0.2, places=3)
@@ -83,8 +83,8 @@ class ResultTest(BakeCase):
         tolerances = []
         for _ in range(2):
             self.assertEqual(bpy.ops.draggan.refine_bake(), {"FINISHED"})
-            folder = ours("images").sequence_folder(plane)
-            edit = ours("bakes").read_edit(folder)
+            folder = ours("scene.images").sequence_folder(plane)
+            edit = ours("jobs.bake_folder").find_edit(folder)
             self.assertEqual((edit.first_number, edit.frame_count), (1, 12))
             self.assertTrue(edit.refined_track)
             tolerances.append(edit.settings[0].settings.tolerance_px)
@@ -99,7 +99,7 @@ class ResultTest(BakeCase):
         self.bake(plane)
         files, scene = self.files(plane), bpy.context.scene
         scene.frame_set(8)
-        latent = ours("shown").latent(plane)
+        latent = ours("scene.shown").latent(plane)
         self.assertNotEqual(latent, base64.b64decode(plane.draggan.latent))
         place = self.handle_x(plane, 8)
         plane.draggan.pairs[0].target.animation_data_clear()
@@ -147,12 +147,12 @@ class ResultTest(BakeCase):
             self.assertEqual(clear(), {"FINISHED"})
             settings = plane.draggan
             handle = settings.pairs[0].handle
-            self.assertEqual(ours("planes").texture_node(plane).image, settings.still)
+            self.assertEqual(ours("scene.planes").texture_node(plane).image, settings.still)
             self.assertAlmostEqual(handle.location.x, -0.2, places=4)
             self.assertIsNone(handle.animation_data)
             self.assertEqual((settings.track, settings.sequence.image), ("", None))
             self.assertEqual(self.edit_of(plane), edit)
-            ours("planes").remove(plane)
+            ours("scene.planes").remove(plane)
 
     def test_a_handle_that_was_moved_or_added_on_a_baked_image_is_told(self) -> None:
         plane = self.animated()
@@ -164,7 +164,7 @@ class ResultTest(BakeCase):
         with self.assertRaisesRegex(error, "Handle 001 was placed on another image"):
             self.bake(plane)
         scene.frame_set(9)
-        added = ours("points").add_pair(plane, (0.5, 0.5), (0.5, 0.6))
+        added = ours("scene.points").add_pair(plane, (0.5, 0.5), (0.5, 0.6))
         with self.assertRaisesRegex(error, "Handle 002 was placed on another image .* Clear Bake"):
             self.bake(plane)
         added.enabled = False
@@ -172,7 +172,7 @@ class ResultTest(BakeCase):
 
     def test_a_pair_that_is_not_baked_any_more_stops_moving_along(self) -> None:
         plane = self.animated()
-        second = ours("points").add_pair(plane, (0.5, 0.25), (0.6, 0.25))
+        second = ours("scene.points").add_pair(plane, (0.5, 0.25), (0.6, 0.25))
         self.bake(plane)
         self.assertIsNotNone(second.handle.animation_data)
         second.enabled = False
@@ -200,7 +200,7 @@ class ResultTest(BakeCase):
     def test_render_again_keeps_a_bake_a_bake(self) -> None:
         plane = self.animated()
         self.bake(plane)
-        files, folder = self.files(plane), ours("images").sequence_folder(plane)
+        files, folder = self.files(plane), ours("scene.images").sequence_folder(plane)
         for path in folder.glob("*.png"):
             path.unlink()
         self.assertEqual(bpy.ops.draggan.render_again(), {"FINISHED"})
@@ -213,7 +213,7 @@ class ResultTest(BakeCase):
         for pair, value in zip(plane.draggan.pairs, (0.25, 0.75), strict=True):
             pair.influence = value
             pair.keyframe_insert("influence", frame=1)
-        ours("points").remove_pair(plane, 0)
+        ours("scene.points").remove_pair(plane, 0)
         bpy.context.scene.frame_set(2)
         self.assertEqual(plane.draggan.pairs[0].influence, 0.75)
 
@@ -223,7 +223,7 @@ class EndingTest(BakeCase):
 
     def at_rest(self, plane: Any) -> None:
         """The plane shows its still, and the handle is where it was put."""
-        node = ours("planes").texture_node(plane)
+        node = ours("scene.planes").texture_node(plane)
         self.assertEqual(node.image, plane.draggan.still)
         self.assertAlmostEqual(plane.draggan.pairs[0].handle.location.x, -0.2, places=5)
         self.assertEqual((plane.draggan.request_id, plane.draggan.baking), (0, False))
@@ -232,16 +232,16 @@ class EndingTest(BakeCase):
     def test_a_stopped_bake_keeps_its_frames_and_goes_on(self) -> None:
         plane = self.animated("--step-s", "0.03", last=40)
         request_id = self.start_bake(plane)
-        self.assertEqual(ours("planes").texture_node(plane).image.source, "GENERATED")
+        self.assertEqual(ours("scene.planes").texture_node(plane).image.source, "GENERATED")
         self.assertEqual(bpy.ops.draggan.stop(), {"FINISHED"})
-        ours("edit").wait(request_id, TIMEOUT_S)
+        ours("jobs.requests").wait(request_id, TIMEOUT_S)
         sequence = plane.draggan.sequence
-        count, folder = sequence.frame_count, ours("images").sequence_folder(plane)
+        count, folder = sequence.frame_count, ours("scene.images").sequence_folder(plane)
         self.assertIn(f"Stopped: {count} of 40 frames", plane.draggan.status)
         self.assertTrue(8 <= count < 40)
         self.bake(plane)
         self.assertEqual(sequence.frame_count, 40)
-        self.assertEqual(ours("images").sequence_folder(plane), folder)
+        self.assertEqual(ours("scene.images").sequence_folder(plane), folder)
         self.assertIn(f"{40 - count} of them solved", plane.draggan.status)
 
     def test_a_cancelled_bake_leaves_the_scene_as_it_was_and_goes_on(self) -> None:
@@ -251,7 +251,7 @@ class EndingTest(BakeCase):
         self.assertEqual(bpy.ops.draggan.cancel(), {"FINISHED"})
         self.at_rest(plane)
         self.assertIn("goes on where it was", plane.draggan.status)
-        pump = ours("pump")
+        pump = ours("connection.pump")
         self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
         self.at_rest(plane)
         self.bake(plane)
@@ -271,7 +271,7 @@ class EndingTest(BakeCase):
     def test_one_undo_takes_a_bake_back(self) -> None:
         plane = self.animated()
         self.bake(plane)
-        track, folder = plane.draggan.track, ours("images").sequence_folder(plane)
+        track, folder = plane.draggan.track, ours("scene.images").sequence_folder(plane)
         bpy.ops.ed.undo()
         plane = self.find_plane()
         self.at_rest(plane)
@@ -280,7 +280,7 @@ class EndingTest(BakeCase):
         bpy.ops.ed.redo()
         plane = self.find_plane()
         self.assertEqual(plane.draggan.track, track)
-        self.assertEqual(ours("images").sequence_folder(plane), folder)
+        self.assertEqual(ours("scene.images").sequence_folder(plane), folder)
 
     def test_undo_and_save_in_the_middle_of_a_bake(self) -> None:
         plane = self.animated("--step-s", "0.03", last=40)
@@ -291,7 +291,7 @@ class EndingTest(BakeCase):
         bpy.ops.ed.undo_push(message="Select")
         bpy.ops.ed.undo()
         self.at_rest(self.find_plane())
-        pump = ours("pump")
+        pump = ours("connection.pump")
         self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
         bpy.ops.wm.open_mainfile(filepath=str(blend))
         plane = self.find_plane()
@@ -302,7 +302,7 @@ class EndingTest(BakeCase):
 
     def test_a_bake_whose_engine_does_not_start_leaves_no_folder(self) -> None:
         plane = self.animated()
-        pump = ours("pump")
+        pump = ours("connection.pump")
         pump.stop()
         self.assertTrue(pump.run_until(pump.is_off, 15.0))
         settings = pump.EngineSettings(
@@ -323,7 +323,7 @@ class RealBakeTest(BakeCase):
 
         Each goes ``step`` of the plane's units to the right, and back again until frame 48.
         """
-        points, scene = ours("points"), bpy.context.scene
+        points, scene = ours("scene.points"), bpy.context.scene
         places = ((0.32, 0.56), (0.68, 0.56), (0.5, 0.42))
         keyed, constrained, driven = (points.add_pair(plane, uv, uv) for uv in places)
         x = keyed.target.location.x
@@ -349,14 +349,14 @@ class RealBakeTest(BakeCase):
         self.assertAlmostEqual(float(np.ptp(targets_px[:, :, 0], axis=0).min()), 6.0, places=2)
         self.bake(plane)
 
-        handles_px = ours("shown").handles_px(settings.track)
+        handles_px = ours("scene.tracks").handles_px(settings.track)
         apart_px = np.hypot(*np.moveaxis(handles_px - targets_px, 2, 0)).max(axis=1)
         self.assertGreaterEqual(np.mean(apart_px <= 2.0), 0.95, apart_px)
         # The keys say what the track says.
         for frame in (1, 13, 30, 48):
             scene.frame_set(frame)
             places = [tuple(pair.handle.location[:2]) for pair in settings.pairs]
-            found_px = ours("points").to_px(plane, places)
+            found_px = ours("scene.points").to_px(plane, places)
             np.testing.assert_allclose(found_px, handles_px[frame - 1], atol=2e-3)
 
         files = [rendering.read(path) for path in sorted(self.folder.rglob("bake-*/*.png"))]

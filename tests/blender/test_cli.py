@@ -29,7 +29,7 @@ class CliCase(SceneCase):
     def use_fake_engine(self, *options: str) -> None:
         """Also where the commands ask for the engine."""
         super().use_fake_engine(*options)
-        settings = ours("pump")._runtime.settings()
+        settings = ours("connection.pump")._runtime.settings()
         patch = mock.patch.object(
             ours("preferences"), "engine_settings", lambda python=None: settings
         )
@@ -44,8 +44,8 @@ class CliCase(SceneCase):
         scene.frame_start, scene.frame_end = 1, 6
         self.plane = self.new_plane()
         self.animate(self.add_pair(self.plane))
-        ours("pump").stop()
-        ours("pump").run_until(ours("pump").is_off, 15.0)
+        ours("connection.pump").stop()
+        ours("connection.pump").run_until(ours("connection.pump").is_off, 15.0)
         self.out = self.folder / "out"
 
     def animate(self, pair: Any) -> None:
@@ -110,9 +110,9 @@ class LinesTest(CliCase):
 
     def test_without_out_the_folders_are_those_of_the_panel(self) -> None:
         self.assertEqual(self.run_cli("bake", "--only", "solve"), 0, self.errors)
-        (folder,) = ours("folders").bakes_of(self.plane)
+        (folder,) = ours("jobs.folders").bakes_of(self.plane)
         self.assertEqual(self.run_cli("bake", "--only", "solve", "--resume"), 0, self.errors)
-        self.assertEqual(ours("folders").bakes_of(self.plane), [folder])
+        self.assertEqual(ours("jobs.folders").bakes_of(self.plane), [folder])
         self.assertEqual(self.run_cli("bake", "--only", "frames"), 0, self.errors)
         self.assertEqual({path.parent for path in self.saved()}, {folder})
         # Anew means in a folder of its own: the scene may show the images of the other.
@@ -121,8 +121,8 @@ class LinesTest(CliCase):
 
     def test_a_prepared_file_says_itself_where_its_bake_goes(self) -> None:
         base = self.folder / "shared"
-        ours("farm").prepare(bpy.context.scene, base)
-        shown = ours("images").sequence_folder(self.plane)
+        ours("export.farm").prepare(bpy.context.scene, base)
+        shown = ours("scene.images").sequence_folder(self.plane)
         self.assertEqual(self.run_cli("bake", "--only", "solve"), 0, self.errors)
         self.assertEqual(self.run_cli("bake", "--only", "frames"), 0, self.errors)
         self.assertEqual({path.parent for path in self.saved()}, {shown})

@@ -58,7 +58,7 @@ class CommandTest(SceneCase):
         self.assertEqual(len(files), result["frame_count"] + 1)
         self.assertTrue(all(path.is_file() and path.is_relative_to(out) for path in files))
         bpy.ops.wm.open_mainfile(filepath=str(saved))
-        self.assertEqual(ours("images").sequence_folder(self.find_plane()), files[0].parent)
+        self.assertEqual(ours("scene.images").sequence_folder(self.find_plane()), files[0].parent)
 
     def test_a_bake_is_saved_and_shows_the_same_when_opened(self) -> None:
         plane = self.find_plane()
@@ -78,7 +78,7 @@ class CommandTest(SceneCase):
         self.assertEqual(
             (sequence.kind, sequence.first_frame, sequence.frame_count), ("BAKE", 2, 3)
         )
-        self.assertTrue(ours("images").sequence_folder(self.find_plane()).is_relative_to(out))
+        self.assertTrue(ours("scene.images").sequence_folder(self.find_plane()).is_relative_to(out))
 
     def test_exit_codes_tell_what_went_wrong(self) -> None:
         for code, arguments in (
@@ -112,7 +112,9 @@ class CommandTest(SceneCase):
         process = subprocess.Popen(
             self.command("drag", "--out", str(out)), stderr=subprocess.PIPE, text=True
         )
-        support.ours("pump").run_until(lambda _now: out.exists() or process.poll() is not None, 90)
+        support.ours("connection.pump").run_until(
+            lambda _now: out.exists() or process.poll() is not None, 90
+        )
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 130, errors)

@@ -22,7 +22,7 @@ class DragTest(SceneCase):
         self.assertEqual(bpy.ops.draggan.new_image(seed=3, model=support.model), {"FINISHED"})
         plane = self.find_plane()
         settings = plane.draggan
-        node = ours("planes").texture_node(plane)
+        node = ours("scene.planes").texture_node(plane)
         self.assertEqual(node.image, settings.still)
         self.assertEqual(tuple(settings.still.size), tuple(settings.size))
         self.assertEqual(len(settings.model_sha256), 64)
@@ -38,7 +38,7 @@ class DragTest(SceneCase):
         sequence = settings.sequence
         self.assertEqual(sequence.first_frame, 10)
         self.assertEqual(scene.frame_current, 10 + sequence.frame_count - 1)
-        folder = ours("images").sequence_folder(plane)
+        folder = ours("scene.images").sequence_folder(plane)
         numbers = sorted(int(path.stem[-4:]) for path in folder.glob("*.png"))
         self.assertEqual(numbers, list(range(9, 10 + sequence.frame_count)))
         self.assertEqual(node.image, sequence.image)
@@ -73,12 +73,11 @@ class DragTest(SceneCase):
     def test_a_stopped_drag_keeps_what_it_has_reached(self) -> None:
         plane = self.new_plane()
         self.add_pair(plane)
-        edit = ours("edit")
         request_id = self.start_endless_drag(plane)
-        node = ours("planes").texture_node(plane)
+        node = ours("scene.planes").texture_node(plane)
         self.assertEqual(node.image.source, "GENERATED")
-        edit.stop_drag(plane)
-        edit.wait(request_id, TIMEOUT_S)
+        ours("jobs.drag").stop_drag(plane)
+        ours("jobs.requests").wait(request_id, TIMEOUT_S)
         self.assertIn("Stopped", plane.draggan.status)
         self.assertEqual(node.image.source, "SEQUENCE")
         self.assertGreaterEqual(plane.draggan.sequence.frame_count, 2)
@@ -87,10 +86,10 @@ class DragTest(SceneCase):
         plane = self.new_plane()
         self.add_pair(plane)
         self.drag(plane, 3)
-        first_folder = ours("images").sequence_folder(plane)
+        first_folder = ours("scene.images").sequence_folder(plane)
         first_latent, frame = plane.draggan.latent, bpy.context.scene.frame_current
         self.drag(plane, 3)
-        self.assertNotEqual(ours("images").sequence_folder(plane), first_folder)
+        self.assertNotEqual(ours("scene.images").sequence_folder(plane), first_folder)
         self.assertNotEqual(plane.draggan.latent, first_latent)
         self.assertEqual(plane.draggan.sequence.first_frame, frame)
         self.assertTrue(list(first_folder.glob("*.png")))
@@ -98,7 +97,7 @@ class DragTest(SceneCase):
     def test_a_drag_from_an_earlier_frame_starts_from_the_image_of_that_frame(self) -> None:
         plane = self.new_plane()
         self.add_pair(plane)
-        images, scene = ours("images"), bpy.context.scene
+        images, scene = ours("scene.images"), bpy.context.scene
         scene.frame_set(5)
         self.drag(plane, 6)
         handle = plane.draggan.pairs[0].handle
@@ -144,8 +143,8 @@ class DragTest(SceneCase):
 
     def test_the_panel_s_settings_are_the_protocol_s(self) -> None:
         messages = ours("protocol.messages")
-        plane = ours("planes").create(bpy.context)
-        settings = ours("edit").drag_settings(plane.draggan.drag)
+        plane = ours("scene.planes").create(bpy.context)
+        settings = ours("properties.drag").drag_settings(plane.draggan.drag)
         for item in fields(messages.DragSettings):
             expected = getattr(messages.DragSettings(), item.name)
             found = getattr(settings, item.name)

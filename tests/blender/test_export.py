@@ -40,7 +40,7 @@ class ExportCase(SceneCase):
 
     def source(self, plane: Any, number: int) -> Path:
         """A file of the sequence."""
-        folder = ours("images").sequence_folder(plane)
+        folder = ours("scene.images").sequence_folder(plane)
         return folder / f"{plane.draggan.sequence.stem}_{number:04d}.png"
 
     def refused(self, text: str) -> Any:
@@ -62,14 +62,14 @@ class ImagesTest(ExportCase):
         plane, out = self.dragged(), self.folder / "out"
         scene = bpy.context.scene
         scene.frame_start, scene.frame_end = 3, 3 + 2 * STEPS
-        ours("retiming").retime(plane)
+        ours("timeline.retiming").retime(plane)
         curve = ours("compat").find_fcurve(plane, '["draggan_progress"]', 0)
         # Half as fast, and backwards.
         curve.keyframe_points[0].co = (3, 1.0)
         curve.keyframe_points[1].co = (3 + 2 * STEPS, 0.0)
         curve.update()
         scene.frame_set(7, subframe=0.25)
-        files = list(ours("exporting").frames(plane, out, "PNG"))
+        files = list(ours("export.files").frames(plane, out, "PNG"))
         self.assertEqual((scene.frame_current, scene.frame_subframe), (7, 0.25))
         self.assertEqual(len(files), 2 * STEPS + 1)
         for index, row in ((0, STEPS), (2, STEPS - 1), (2 * STEPS, 0)):
@@ -99,9 +99,9 @@ class ImagesTest(ExportCase):
             np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)
 
     def test_what_cannot_be_exported_is_refused_with_a_sentence(self) -> None:
-        plane, exporting = self.dragged(), ours("exporting")
+        plane, exporting = self.dragged(), ours("export.files")
         with self.refused("choose another one to export to"):
-            exporting.frames(plane, ours("images").sequence_folder(plane), "PNG")
+            exporting.frames(plane, ours("scene.images").sequence_folder(plane), "PNG")
         taken = self.folder / "taken"
         taken.write_text("a file", encoding="utf-8")
         with self.refused("cannot be written"):
@@ -110,12 +110,12 @@ class ImagesTest(ExportCase):
         for call in (
             lambda: exporting.frames(plane, self.folder / "out", "PNG"),
             lambda: exporting.video(plane, self.folder / "out.mp4"),
-            lambda: ours("bake_down").bake_down(self.folder / "copy.blend"),
+            lambda: ours("export.portable_copy").bake_down(self.folder / "copy.blend"),
         ):
             with self.refused("is missing; press Render Again"):
                 call()
         self.assertFalse((self.folder / "out").exists())
-        ours("edit").reset(plane)
+        ours("jobs.image").reset(plane)
         with self.refused("no sequence to export"):
             exporting.frames(plane, self.folder / "out", "PNG")
         with self.refused("no track to export"):
@@ -138,7 +138,7 @@ class FileTest(ExportCase):
         self.assertAlmostEqual(clip.fps, 30 / 1.001, places=2)
 
         rendering.look_at(plane)
-        node = ours("planes").texture_node(plane)
+        node = ours("scene.planes").texture_node(plane)
         node.image = bpy.data.images.load(str(path))
         node.image_user.frame_start, node.image_user.frame_duration = 1, COUNT
         node.image_user.frame_offset = 0
@@ -201,7 +201,7 @@ class BakeDownTest(ExportCase):
         bpy.ops.wm.save_as_mainfile(filepath=str(blend))
         plane = self.dragged()
         rendering.look_at(plane)
-        ours("retiming").retime(plane)
+        ours("timeline.retiming").retime(plane)
         other = bpy.data.images.load(str(self.source(plane, FIRST)), check_existing=False)
         other.use_fake_user, other.filepath = True, "//textures/wood.png"
         image = plane.draggan.sequence.image
@@ -209,7 +209,7 @@ class BakeDownTest(ExportCase):
         self.assertTrue(before.startswith("//draggan/"))
         copy = self.folder / "out" / "copy.blend"
         copy.parent.mkdir()
-        ours("bake_down").bake_down(copy)
+        ours("export.portable_copy").bake_down(copy)
         self.assertEqual((image.filepath, other.filepath), (before, "//textures/wood.png"))
         self.assertEqual(bpy.data.filepath, str(blend))
         with bpy.data.libraries.load(str(copy)) as (there, here):
@@ -227,4 +227,4 @@ class BakeDownTest(ExportCase):
         blend = self.folder / "shot.blend"
         bpy.ops.wm.save_as_mainfile(filepath=str(blend))
         with self.refused("the open file itself"):
-            ours("bake_down").bake_down(blend)
+            ours("export.portable_copy").bake_down(blend)

@@ -19,7 +19,7 @@ from support import TIMEOUT_S, SceneCase, ours
 class FailureTest(SceneCase):
     def at_rest(self, plane: Any) -> None:
         """The plane shows its still, and the handle is where it was put."""
-        node = ours("planes").texture_node(plane)
+        node = ours("scene.planes").texture_node(plane)
         self.assertEqual(node.image, plane.draggan.still)
         self.assertAlmostEqual(plane.draggan.pairs[0].handle.location.x, -0.2, places=5)
         self.assertEqual((plane.draggan.request_id, plane.draggan.dragging), (0, False))
@@ -28,11 +28,11 @@ class FailureTest(SceneCase):
     def test_a_killed_engine_is_told_and_can_be_started_again(self) -> None:
         plane = self.new_plane()
         self.add_pair(plane)
-        edit, pump = ours("edit"), ours("pump")
+        pump = ours("connection.pump")
         request_id = self.start_endless_drag(plane)
         os.kill(pump.engine_pid(), getattr(signal, "SIGKILL", signal.SIGTERM))
         with self.assertRaisesRegex(ours("errors").EditError, "engine was lost during Drag"):
-            edit.wait(request_id, 10.0)
+            ours("jobs.requests").wait(request_id, 10.0)
         self.at_rest(plane)
         self.assertTrue(plane.draggan.failed)
         self.assertIn("Start Engine", pump.state().error)
@@ -45,16 +45,15 @@ class FailureTest(SceneCase):
         plane = self.new_plane()
         self.add_pair(plane)
         plane.draggan.folder = str(self.folder / "results")
-        edit = ours("edit")
         with self.assertRaisesRegex(ours("errors").EditError, "asked to crash"):
-            edit.wait(edit.start_drag(bpy.context, plane), TIMEOUT_S)
+            ours("jobs.requests").wait(ours("jobs.drag").start_drag(bpy.context, plane), TIMEOUT_S)
         self.at_rest(plane)
         self.assertEqual(list(Path(plane.draggan.folder).rglob("drag-*")), [])
         self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
-        edit.start_drag(bpy.context, plane)
-        pump = ours("pump")
+        ours("jobs.drag").start_drag(bpy.context, plane)
+        pump = ours("connection.pump")
         self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
-        ours("recovery").cancel(plane)
+        ours("jobs.recovery").cancel(plane)
         self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
         self.at_rest(plane)
 
@@ -62,8 +61,8 @@ class FailureTest(SceneCase):
         self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
         plane = self.new_plane()
         self.add_pair(plane)
-        ours("edit").start_drag(bpy.context, plane)
-        pump = ours("pump")
+        ours("jobs.drag").start_drag(bpy.context, plane)
+        pump = ours("connection.pump")
         self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
         # As a person deletes it: its points stay, and the material with its image.
         bpy.data.objects.remove(plane)
@@ -74,14 +73,14 @@ class FailureTest(SceneCase):
         self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
         plane = self.new_plane()
         self.add_pair(plane)
-        edit, pump = ours("edit"), ours("pump")
-        request_id = edit.start_drag(bpy.context, plane)
+        pump = ours("connection.pump")
+        request_id = ours("jobs.drag").start_drag(bpy.context, plane)
         self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
         twin = plane.copy()
         bpy.context.scene.collection.objects.link(twin)
-        edit.stop_drag(plane)
-        edit.wait(request_id, TIMEOUT_S)
-        texture_node = ours("planes").texture_node
+        ours("jobs.drag").stop_drag(plane)
+        ours("jobs.requests").wait(request_id, TIMEOUT_S)
+        texture_node = ours("scene.planes").texture_node
         self.assertEqual(texture_node(plane).image, plane.draggan.sequence.image)
         self.assertEqual((twin.draggan.request_id, twin.draggan.dragging), (0, False))
         self.assertEqual(texture_node(twin).image, twin.draggan.still)
@@ -96,14 +95,14 @@ class FailureTest(SceneCase):
                 bpy.ops.draggan.new_image()
         finally:
             os.environ["DRAGGAN_ENGINE_PYTHON"] = told
-        self.assertEqual(ours("planes").everywhere(), [])
+        self.assertEqual(ours("scene.planes").everywhere(), [])
         self.assertFalse([item for item in bpy.data.collections if "GAN" in item.name])
 
     def test_a_missing_model_is_told_and_leaves_no_plane(self) -> None:
         with self.assertRaisesRegex(RuntimeError, "missing.pkl"):
             bpy.ops.draggan.new_image(model=str(self.folder / "missing.pkl"))
-        self.assertEqual(ours("planes").everywhere(), [])
-        self.assertIn("missing.pkl", ours("pump").state().error)
+        self.assertEqual(ours("scene.planes").everywhere(), [])
+        self.assertIn("missing.pkl", ours("connection.pump").state().error)
 
     def test_another_model_under_the_same_path_is_refused(self) -> None:
         plane = self.new_plane()

@@ -39,10 +39,10 @@ def make_shot(path: Path) -> None:
     bpy.context.preferences.addons[support.EXTENSION].preferences.cache_folder = str(path.parent)
     scene = bpy.context.scene
     scene.frame_start, scene.frame_end = FRAMES.start, FRAMES[-1]
-    edit, pump = ours("edit"), ours("pump")
+    edit, pump = ours("jobs.image"), ours("connection.pump")
     plane = edit.new_image(bpy.context, support.model, 1, 0.7)
-    edit.wait(plane.draggan.request_id, support.TIMEOUT_S)
-    target = ours("points").add_pair(plane, (0.5, 0.5), (0.5, 0.5)).target
+    ours("jobs.requests").wait(plane.draggan.request_id, support.TIMEOUT_S)
+    target = ours("scene.points").add_pair(plane, (0.5, 0.5), (0.5, 0.5)).target
     for frame, x in ((1, 0.0), (5, 0.06), (8, 0.06), (12, -0.04)):
         target.location.x = x
         target.keyframe_insert("location", index=0, frame=frame)
@@ -209,10 +209,10 @@ class FlamencoTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.base = self.folder / "shared"
         make_shot(self.folder / "shot.blend")
-        scene, plane = bpy.context.scene, ours("planes").everywhere()[0]
+        scene, plane = bpy.context.scene, ours("scene.planes").everywhere()[0]
         scene.frame_end = 4
         rendering.look_at(plane)
-        ours("farm").prepare(scene, self.base)
+        ours("export.farm").prepare(scene, self.base)
         self.images = scene.draggan_farm.images
         image = plane.draggan.sequence.image
         packed = self.folder / "job" / "_outside_project"

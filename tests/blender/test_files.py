@@ -34,7 +34,7 @@ class FileTest(SceneCase):
         return plane
 
     def frames(self, plane: Any) -> dict[str, bytes]:
-        folder = ours("images").sequence_folder(plane)
+        folder = ours("scene.images").sequence_folder(plane)
         return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
 
     def check_renders(self, first: int, count: int, files: list[Path]) -> None:
@@ -53,7 +53,7 @@ class FileTest(SceneCase):
     def test_the_render_equals_the_png_before_in_and_after_the_sequence(self) -> None:
         plane = self.dragged()
         rendering.look_at(plane)
-        files = sorted(ours("images").sequence_folder(plane).glob("*.png"))
+        files = sorted(ours("scene.images").sequence_folder(plane).glob("*.png"))
         count = plane.draggan.sequence.frame_count
         self.assertEqual(len(files), count + 1)
         self.check_renders(5, count, files)
@@ -85,10 +85,10 @@ class FileTest(SceneCase):
         bpy.ops.wm.open_mainfile(filepath=str(self.blend))
         plane = self.find_plane()
         self.assertEqual(self.frames(plane), {})
-        edit = ours("edit")
-        edit.wait(edit.render_again(plane), TIMEOUT_S)
+        edit = ours("jobs.image")
+        ours("jobs.requests").wait(edit.render_again(plane), TIMEOUT_S)
         self.assertEqual(self.frames(plane), expected)
-        node = ours("planes").texture_node(plane)
+        node = ours("scene.planes").texture_node(plane)
         self.assertEqual(node.image, plane.draggan.sequence.image)
         self.assertEqual(node.image_user.frame_duration, len(expected) - 1)
 
@@ -98,16 +98,16 @@ class FileTest(SceneCase):
         taken = self.folder / "taken"
         taken.write_text("a file where a folder was", encoding="utf-8")
         plane.draggan.sequence.image.filepath = str(taken / "drag-0001" / "GAN-Image_0005.png")
-        edit = ours("edit")
-        edit.wait(edit.render_again(plane), TIMEOUT_S)
+        edit = ours("jobs.image")
+        ours("jobs.requests").wait(edit.render_again(plane), TIMEOUT_S)
         self.assertEqual(self.frames(plane), expected)
 
     def test_render_again_without_a_drag_brings_the_still(self) -> None:
         plane = self.new_plane()
         still = np.empty(plane.draggan.size[0] * plane.draggan.size[1] * 4, dtype=np.float32)
         plane.draggan.still.pixels.foreach_get(still)
-        edit = ours("edit")
-        edit.wait(edit.render_again(plane), TIMEOUT_S)
+        edit = ours("jobs.image")
+        ours("jobs.requests").wait(edit.render_again(plane), TIMEOUT_S)
         again = np.empty_like(still)
         plane.draggan.still.pixels.foreach_get(again)
         np.testing.assert_array_equal(again, still)
@@ -128,18 +128,18 @@ class FileTest(SceneCase):
         self.use_fake_engine("--steps", "400", "--step-s", "0.01")
         plane = self.new_plane()
         self.add_pair(plane)
-        edit, pump = ours("edit"), ours("pump")
-        request_id = edit.start_drag(bpy.context, plane)
+        pump = ours("connection.pump")
+        request_id = ours("jobs.drag").start_drag(bpy.context, plane)
         self.assertTrue(pump.run_until(lambda now: now.step >= 3, TIMEOUT_S))
         self.save()
         step = pump.state().step
         self.assertTrue(pump.run_until(lambda now: now.step >= step + 3, TIMEOUT_S))
         # The drag goes on, and its end is shown.
-        node = ours("planes").texture_node(plane)
+        node = ours("scene.planes").texture_node(plane)
         self.assertEqual(node.image.source, "GENERATED")
         self.assertGreater(plane.draggan.pairs[0].handle.location.x, -0.199)
-        edit.stop_drag(plane)
-        edit.wait(request_id, TIMEOUT_S)
+        ours("jobs.drag").stop_drag(plane)
+        ours("jobs.requests").wait(request_id, TIMEOUT_S)
         self.assertEqual(node.image.source, "SEQUENCE")
 
         # As the file has it, before our own handler could put anything right.
@@ -155,7 +155,7 @@ class FileTest(SceneCase):
         plane = self.find_plane()
         settings = plane.draggan
         self.assertEqual((settings.request_id, settings.dragging), (0, False))
-        self.assertEqual(ours("planes").texture_node(plane).image, settings.still)
+        self.assertEqual(ours("scene.planes").texture_node(plane).image, settings.still)
         self.assertAlmostEqual(settings.pairs[0].handle.location.x, -0.2, places=5)
         self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
 
@@ -164,20 +164,22 @@ class FileTest(SceneCase):
         plane = self.new_plane()
         self.add_pair(plane)
         self.save()
-        edit, pump = ours("edit"), ours("pump")
+        pump = ours("connection.pump")
         for _ in range(2):
             plane = self.find_plane()
-            request_id = edit.start_drag(bpy.context, plane)
+            request_id = ours("jobs.drag").start_drag(bpy.context, plane)
             self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
             pid = pump.engine_pid()
             bpy.ops.wm.open_mainfile(filepath=str(self.blend))
             self.assertTrue(pump.state().ending_asked)
             self.assertTrue(
-                pump.run_until(lambda _now, id_=request_id: id_ in ours("delivery").endings, 10.0)
+                pump.run_until(
+                    lambda _now, id_=request_id: id_ in ours("jobs.requests").endings, 10.0
+                )
             )
             plane = self.find_plane()
             self.assertEqual(plane.draggan.request_id, 0)
-            self.assertEqual(ours("planes").texture_node(plane).image, plane.draggan.still)
+            self.assertEqual(ours("scene.planes").texture_node(plane).image, plane.draggan.still)
             self.assertTrue(pump.run_until(lambda now: now.active is None, 10.0))
             self.assertEqual(pump.engine_pid(), pid)
         self.assertEqual(
@@ -193,6 +195,6 @@ class FileTest(SceneCase):
         plane.draggan.folder = str(self.folder / "chosen")
         self.add_pair(plane)
         self.drag(plane, 2)
-        folder = ours("images").sequence_folder(plane)
+        folder = ours("scene.images").sequence_folder(plane)
         self.assertTrue(folder.is_relative_to(self.folder / "chosen"))
         self.assertTrue((folder / "track.npz").is_file())

@@ -22,7 +22,7 @@ def latent_of(plane: Any) -> np.ndarray:
 
 def rows_of(plane: Any) -> np.ndarray:
     """All latents of a plane's sequence."""
-    return ours("shown").rows(plane, range(plane.draggan.sequence.frame_count))
+    return ours("scene.shown").rows(plane, range(plane.draggan.sequence.frame_count))
 
 
 class LatentsCase(SceneCase):
@@ -34,26 +34,26 @@ class LatentsCase(SceneCase):
 
     def sample(self, plane: Any, seed: int) -> np.ndarray:
         """Another image on the same plane; its latent."""
-        edit = ours("edit")
+        edit = ours("jobs.image")
         plane.draggan.source.seed = seed
-        edit.wait(edit.resample(plane), TIMEOUT_S)
+        ours("jobs.requests").wait(edit.resample(plane), TIMEOUT_S)
         return latent_of(plane)
 
     def key(self, plane: Any, frame: int) -> Any:
         bpy.context.scene.frame_set(frame)
-        return ours("latent_keys").add_key(plane)
+        return ours("timeline.latent_keys").add_key(plane)
 
     def refused(self, text: str) -> Any:
         return self.assertRaisesRegex(ours("errors").EditError, text)
 
     def check_files(self, plane: Any, first: int, count: int) -> None:
         """The sequence's files are numbered by scene frame, with a hold before them."""
-        folder = ours("images").sequence_folder(plane)
+        folder = ours("scene.images").sequence_folder(plane)
         numbers = sorted(int(path.stem[-4:]) for path in folder.glob("*.png"))
         self.assertEqual(numbers, list(range(first - 1, first + count)))
         sequence = plane.draggan.sequence
         self.assertEqual((sequence.first_frame, sequence.frame_count), (first, count))
-        self.assertEqual(ours("planes").texture_node(plane).image, sequence.image)
+        self.assertEqual(ours("scene.planes").texture_node(plane).image, sequence.image)
 
 
 class KeysTest(LatentsCase):
@@ -85,10 +85,10 @@ class KeysTest(LatentsCase):
         np.testing.assert_allclose(rows_of(plane), first + parts * (second - first), atol=1e-5)
         # What is shown at a frame is what a drag or a key would start from there.
         scene.frame_set(8)
-        shown = np.frombuffer(ours("shown").latent(plane), dtype="<f4").reshape(first.shape)
+        shown = np.frombuffer(ours("scene.shown").latent(plane), dtype="<f4").reshape(first.shape)
         np.testing.assert_allclose(shown, (first + second) / 2, atol=1e-5)
         # The files show these latents: the ends are the two stills.
-        folder = ours("images").sequence_folder(plane)
+        folder = ours("scene.images").sequence_folder(plane)
         still = plane.draggan.still
         levels = np.empty(still.size[0] * still.size[1] * 4, dtype=np.float32)
         still.pixels.foreach_get(levels)
@@ -106,12 +106,14 @@ class KeysTest(LatentsCase):
         made = {}
         for kind in ("LINEAR", "SPHERICAL", "CUBIC"):
             plane.draggan.timeline.interpolation = kind
-            ours("edit").wait(ours("latent_keys").render_keys(plane), TIMEOUT_S)
+            ours("jobs.requests").wait(ours("timeline.latent_keys").render_keys(plane), TIMEOUT_S)
             self.check_files(plane, 3, 18)
             made[kind] = rows_of(plane)
             for row, key in zip((0, 8, 17), keys, strict=True):
                 np.testing.assert_array_equal(made[kind][row], key)
-        expected = ours("interpolation").between([3, 11, 20], np.stack(keys), [7], "SPHERICAL")
+        expected = ours("timeline.interpolation").between(
+            [3, 11, 20], np.stack(keys), [7], "SPHERICAL"
+        )
         np.testing.assert_array_equal(made["SPHERICAL"][4], expected[0])
         self.assertGreater(np.abs(made["SPHERICAL"] - made["LINEAR"]).max(), 0.05)
         self.assertGreater(np.abs(made["CUBIC"] - made["LINEAR"]).max(), 0.05)
@@ -119,14 +121,14 @@ class KeysTest(LatentsCase):
     def test_one_key_is_one_image(self) -> None:
         plane = self.image(1)
         bpy.context.scene.frame_set(-4)
-        ours("latent_keys").add_key(plane)
-        ours("edit").wait(ours("latent_keys").render_keys(plane), TIMEOUT_S)
+        ours("timeline.latent_keys").add_key(plane)
+        ours("jobs.requests").wait(ours("timeline.latent_keys").render_keys(plane), TIMEOUT_S)
         self.check_files(plane, 1, 1)
         np.testing.assert_array_equal(rows_of(plane), latent_of(plane)[None])
 
     def test_a_key_replaces_moves_and_goes(self) -> None:
         plane, keys = self.keyed()
-        listed, module = plane.draggan.timeline.latent_keys, ours("latent_keys")
+        listed, module = plane.draggan.timeline.latent_keys, ours("timeline.latent_keys")
         self.assertEqual([key.frame for key in listed], [20, 3, 11])
         self.sample(plane, 30)
         self.key(plane, 3)
@@ -136,7 +138,7 @@ class KeysTest(LatentsCase):
         listed[1].frame = 15
         module.remove_key(plane, 0)
         self.assertEqual([key.frame for key in listed], [15, 11])
-        ours("edit").wait(module.render_keys(plane), TIMEOUT_S)
+        ours("jobs.requests").wait(module.render_keys(plane), TIMEOUT_S)
         self.check_files(plane, 11, 5)
         np.testing.assert_array_equal(rows_of(plane)[0], keys[1])
         listed[1].frame = 15
@@ -154,7 +156,7 @@ class KeysTest(LatentsCase):
         np.testing.assert_array_equal(found, expected)
         self.assertNotEqual(key.latent, plane.draggan.latent)
         # The handles' paths are the drag's, and go with its sequence.
-        ours("edit").wait(ours("latent_keys").render_keys(plane), TIMEOUT_S)
+        ours("jobs.requests").wait(ours("timeline.latent_keys").render_keys(plane), TIMEOUT_S)
         self.assertIsNone(plane.draggan.pairs[0].handle.animation_data)
 
     def test_keys_are_kept_in_the_file(self) -> None:
@@ -163,13 +165,13 @@ class KeysTest(LatentsCase):
         bpy.ops.wm.save_as_mainfile(filepath=str(blend))
         bpy.ops.wm.open_mainfile(filepath=str(blend))
         plane = self.find_plane()
-        ours("edit").wait(ours("latent_keys").render_keys(plane), TIMEOUT_S)
+        ours("jobs.requests").wait(ours("timeline.latent_keys").render_keys(plane), TIMEOUT_S)
         np.testing.assert_array_equal(rows_of(plane)[[0, 8, 17]], np.stack(keys))
 
     def test_one_undo_takes_the_sequence_back_and_keeps_the_keys(self) -> None:
         plane, _ = self.keyed()
         bpy.ops.ed.undo_push(message="Keys")
-        ours("edit").wait(ours("latent_keys").render_keys(plane), TIMEOUT_S)
+        ours("jobs.requests").wait(ours("timeline.latent_keys").render_keys(plane), TIMEOUT_S)
         self.assertIn("18 frames", plane.draggan.status)
         bpy.ops.ed.undo()
         plane = self.find_plane()
@@ -179,16 +181,16 @@ class KeysTest(LatentsCase):
 
     def test_a_failure_leaves_everything_as_it_was(self) -> None:
         plane, _ = self.keyed()
-        pump = ours("pump")
+        pump = ours("connection.pump")
         pump.stop()
         self.assertTrue(pump.run_until(pump.is_off, 15.0))
         self.use_fake_engine("--fault", "fail")
-        folder = ours("folders").new_drag(plane).parent
+        folder = ours("jobs.folders").new_drag(plane).parent
         before = sorted(folder.iterdir())
         with self.refused("asked to fail"):
-            ours("edit").wait(ours("latent_keys").render_keys(plane), TIMEOUT_S)
+            ours("jobs.requests").wait(ours("timeline.latent_keys").render_keys(plane), TIMEOUT_S)
         self.assertEqual(sorted(folder.iterdir()), before)
-        self.assertEqual(ours("planes").texture_node(plane).image, plane.draggan.still)
+        self.assertEqual(ours("scene.planes").texture_node(plane).image, plane.draggan.still)
         self.assertEqual(plane.draggan.request_id, 0)
 
     def test_a_key_of_another_model_is_refused(self) -> None:
@@ -196,7 +198,7 @@ class KeysTest(LatentsCase):
         plane.draggan.source.kind, plane.draggan.source.path = "FILE", str(self.folder / "b.pkl")
         self.sample(plane, 2)
         with self.refused("key at frame 3 belongs to another model"):
-            ours("latent_keys").render_keys(plane)
+            ours("timeline.latent_keys").render_keys(plane)
 
 
 class BlendTest(LatentsCase):
@@ -213,11 +215,11 @@ class BlendTest(LatentsCase):
         bpy.context.view_layer.update()
         self.drag(moving, 1000)
         for source in (still, moving):
-            ours("blending").add_source(plane, source)
+            ours("timeline.blending").add_source(plane, source)
         return plane, still, moving
 
     def blend(self, plane: Any, frames: range) -> np.ndarray:
-        ours("edit").wait(ours("blending").blend(plane, frames), TIMEOUT_S)
+        ours("jobs.requests").wait(ours("timeline.blending").blend(plane, frames), TIMEOUT_S)
         self.check_files(plane, frames.start, len(frames))
         return rows_of(plane)
 
@@ -226,8 +228,8 @@ class BlendTest(LatentsCase):
 
     def test_the_operators_do_the_whole_job(self) -> None:
         plane, still, moving = self.mixed()
-        ours("blending").remove_source(plane, 0)
-        ours("blending").remove_source(plane, 0)
+        ours("timeline.blending").remove_source(plane, 0)
+        ours("timeline.blending").remove_source(plane, 0)
         for chosen in (still, moving, plane):
             chosen.select_set(True)
         bpy.context.view_layer.objects.active = plane
@@ -261,7 +263,7 @@ class BlendTest(LatentsCase):
 
     def test_a_retimed_source_counts_as_it_is_shown(self) -> None:
         plane, _, moving = self.mixed()
-        ours("retiming").retime(moving)
+        ours("timeline.retiming").retime(moving)
         curve = ours("compat").find_fcurve(moving, '["draggan_progress"]', 0)
         for key, value in zip(curve.keyframe_points, (1.0, 0.0), strict=True):
             key.co.y = value
@@ -278,14 +280,14 @@ class BlendTest(LatentsCase):
         plane.draggan.timeline.blend_sources[0].weight = 0.0
         ours("compat").remove_fcurves(plane, WEIGHT.format(0))
         with self.refused("every weight is 0 at every frame"):
-            ours("blending").blend(plane, range(1, 8))
+            ours("timeline.blending").blend(plane, range(1, 8))
 
     def test_removing_a_source_takes_its_animation_and_no_other(self) -> None:
         plane, _, _ = self.mixed()
-        ours("blending").add_source(plane, None)
+        ours("timeline.blending").add_source(plane, None)
         for index, value in enumerate((0.1, 0.2, 0.3)):
             self.weigh(plane, index, (1,), (value,))
-        ours("blending").remove_source(plane, 1)
+        ours("timeline.blending").remove_source(plane, 1)
         find = ours("compat").find_fcurve
         curves = [find(plane, WEIGHT.format(index), 0) for index in range(3)]
         self.assertAlmostEqual(curves[0].evaluate(1), 0.1, places=5)
@@ -294,7 +296,7 @@ class BlendTest(LatentsCase):
 
     def test_what_cannot_be_mixed_is_refused_with_a_sentence(self) -> None:
         plane, still, _ = self.mixed()
-        blend, sources = ours("blending").blend, plane.draggan.timeline.blend_sources
+        blend, sources = ours("timeline.blending").blend, plane.draggan.timeline.blend_sources
         frames = range(1, 4)
         sources[0].image = None
         with self.refused("needs two or more images"):
@@ -326,10 +328,10 @@ class RealEngineTest(LatentsCase):
             levels = np.empty(width * height * 4, dtype=np.float32)
             plane.draggan.still.pixels.foreach_get(levels)
             stills[frame] = np.rint(levels.reshape(height, width, 4)[:, :, :3] * 255)
-        edit = ours("edit")
-        edit.wait(ours("latent_keys").render_keys(plane), TIMEOUT_S)
+        edit = ours("jobs.image")
+        ours("jobs.requests").wait(ours("timeline.latent_keys").render_keys(plane), TIMEOUT_S)
         self.check_files(plane, 1, 7)
-        folder, stem = ours("images").sequence_folder(plane), plane.draggan.sequence.stem
+        folder, stem = ours("scene.images").sequence_folder(plane), plane.draggan.sequence.stem
         for frame, expected in stills.items():
             found = rendering.read(folder / f"{stem}_{frame:04d}.png")
             # A batch of images may round another way than a single one.
@@ -338,14 +340,14 @@ class RealEngineTest(LatentsCase):
         middle = folder / f"{stem}_0004.png"
         content = middle.read_bytes()
         middle.unlink()
-        edit.wait(edit.render_again(plane), TIMEOUT_S)
+        ours("jobs.requests").wait(edit.render_again(plane), TIMEOUT_S)
         self.assertEqual(middle.read_bytes(), content)
 
         other = self.image(3)
         for source in (plane, self.image(4)):
-            ours("blending").add_source(other, source)
+            ours("timeline.blending").add_source(other, source)
         bpy.context.view_layer.objects.active = other
-        edit.wait(ours("blending").blend(other, range(1, 8)), TIMEOUT_S)
+        ours("jobs.requests").wait(ours("timeline.blending").blend(other, range(1, 8)), TIMEOUT_S)
         self.check_files(other, 1, 7)
         expected = (rows_of(plane) + latent_of(other.draggan.timeline.blend_sources[1].image)) / 2
         np.testing.assert_allclose(rows_of(other), expected, atol=1e-5)

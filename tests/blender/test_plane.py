@@ -14,7 +14,7 @@ from support import SceneCase, ours
 class PlaneTest(SceneCase):
     def create(self, width: int = 64, height: int = 64) -> object:
         """A plane with the aspect of an image, which it does not have."""
-        planes = ours("planes")
+        planes = ours("scene.planes")
         plane = planes.create(bpy.context)
         planes.fit_to_size(plane, width, height)
         plane.draggan.latent = "AAAA"
@@ -22,7 +22,7 @@ class PlaneTest(SceneCase):
 
     def placed(self, plane: object) -> list:
         bpy.context.view_layer.update()
-        return ours("points").read_pairs(bpy.context, plane)
+        return ours("scene.points").read_pairs(bpy.context, plane)
 
     def test_the_plane_has_the_aspect_and_a_collection_of_its_own(self) -> None:
         plane = self.create(128, 64)
@@ -42,7 +42,7 @@ class PlaneTest(SceneCase):
 
     def test_points_are_read_in_pixels_whatever_the_plane_s_transform(self) -> None:
         plane = self.create(128, 64)
-        ours("points").add_pair(plane, (0.25, 0.75), (1.0, 0.0))
+        ours("scene.points").add_pair(plane, (0.25, 0.75), (1.0, 0.0))
         plane.location = (3.0, -2.0, 5.0)
         plane.rotation_euler = (0.4, 1.1, -0.7)
         plane.scale = (2.0, 0.5, 3.0)
@@ -55,7 +55,7 @@ class PlaneTest(SceneCase):
         uv = plane.data.uv_layers.active.data
         # The plane shows the image's right half, turned by a quarter.
         uv.foreach_set("uv", [1.0, 0.0, 1.0, 1.0, 0.5, 1.0, 0.5, 0.0])
-        pair = ours("points").add_pair(plane, (0.75, 0.5), (0.9, 0.25))
+        pair = ours("scene.points").add_pair(plane, (0.75, 0.5), (0.9, 0.25))
         np.testing.assert_allclose(pair.handle.location, (0.0, 0.0, 0.0), atol=1e-6)
         (entry,) = self.placed(plane)
         np.testing.assert_allclose(entry.handle_px, (48.0, 32.0), atol=1e-3)
@@ -63,7 +63,7 @@ class PlaneTest(SceneCase):
 
     def test_a_point_is_held_on_the_plane(self) -> None:
         plane = self.create()
-        pair = ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        pair = ours("scene.points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
         plane.rotation_euler = (0.9, 0.2, 0.3)
         pair.handle.location.z = 0.7
         bpy.context.view_layer.update()
@@ -73,7 +73,7 @@ class PlaneTest(SceneCase):
 
     def test_handle_and_target_can_be_told_apart(self) -> None:
         plane = self.create()
-        pair = ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        pair = ours("scene.points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
         self.assertTrue(pair.handle.name.startswith("Handle"))
         self.assertTrue(pair.target.name.startswith("Target"))
         self.assertNotEqual(pair.handle.data, pair.target.data)
@@ -82,7 +82,7 @@ class PlaneTest(SceneCase):
 
     def test_a_constrained_or_driven_target_counts_where_it_is(self) -> None:
         plane = self.create()
-        pair = ours("points").add_pair(plane, (0.25, 0.5), (0.5, 0.5))
+        pair = ours("scene.points").add_pair(plane, (0.25, 0.5), (0.5, 0.5))
         leader = bpy.data.objects.new("Leader", None)
         bpy.context.scene.collection.objects.link(leader)
         leader.location = (0.5, 0.25, 0.0)
@@ -95,7 +95,7 @@ class PlaneTest(SceneCase):
         plane = self.create()
         with self.assertRaisesRegex(error, "At least one enabled pair"):
             self.placed(plane)
-        pair = ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        pair = ours("scene.points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
         pair.target.location.x = 1.2
         with self.assertRaisesRegex(error, "Target 001 lies beside the image"):
             self.placed(plane)
@@ -113,18 +113,18 @@ class PlaneTest(SceneCase):
             self.placed(plane)
         plane.draggan.latent = ""
         with self.assertRaisesRegex(error, "no image yet"):
-            ours("edit").start_drag(bpy.context, plane)
+            ours("jobs.drag").start_drag(bpy.context, plane)
 
     def test_a_plane_that_is_not_flat_is_refused(self) -> None:
         plane = self.create()
-        ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        ours("scene.points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
         plane.data.uv_layers.active.data[2].uv = (0.2, 0.3)
         with self.assertRaisesRegex(ours("errors").EditError, "not flat"):
             self.placed(plane)
 
     def test_paths_are_keyed_on_every_frame_and_move_the_handle(self) -> None:
         plane = self.create()
-        points = ours("points")
+        points = ours("scene.points")
         points.add_pair(plane, (0.5, 0.5), (0.6, 0.5))
         points.begin([entry.pair for entry in self.placed(plane)], plane)
         handle = plane.draggan.pairs[0].handle
@@ -142,35 +142,35 @@ class PlaneTest(SceneCase):
 
     def test_a_duplicated_plane_becomes_an_image_of_its_own(self) -> None:
         plane = self.create()
-        ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        ours("scene.points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
         twin = plane.copy()
         bpy.context.scene.collection.objects.link(twin)
         self.assertEqual(twin.draggan.uuid, plane.draggan.uuid)
-        ours("planes").own(twin)
+        ours("scene.planes").own(twin)
         self.assertNotEqual(twin.draggan.uuid, plane.draggan.uuid)
         self.assertNotEqual(twin.active_material, plane.active_material)
         self.assertEqual(len(twin.draggan.pairs), 0)
         self.assertEqual(len(plane.draggan.pairs), 1)
 
     def test_resetting_a_duplicate_leaves_the_image_that_it_was_made_from(self) -> None:
-        plane, images = self.create(), ours("images")
+        plane, images = self.create(), ours("scene.images")
         names = ("Still", "Sequence")
         still, moved = (bpy.data.images.new(name, 8, 8) for name in names)
         plane.draggan.still, plane.draggan.sequence.image = still, moved
         images.show_rest(plane)
         twin = plane.copy()
         bpy.context.scene.collection.objects.link(twin)
-        ours("edit").reset(twin)
-        texture_node = ours("planes").texture_node
+        ours("jobs.image").reset(twin)
+        texture_node = ours("scene.planes").texture_node
         self.assertEqual(texture_node(twin).image, still)
         self.assertEqual(texture_node(plane).image, moved)
 
     def test_removing_a_pair_removes_its_empties(self) -> None:
         plane = self.create()
-        ours("points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
-        ours("points").add_pair(plane, (0.5, 0.3), (0.6, 0.3))
+        ours("scene.points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
+        ours("scene.points").add_pair(plane, (0.5, 0.3), (0.6, 0.3))
         self.assertEqual(len(plane.children), 4)
-        ours("points").remove_pair(plane, 0)
+        ours("scene.points").remove_pair(plane, 0)
         self.assertEqual(len(plane.children), 2)
         self.assertEqual(plane.draggan.pairs[0].handle.name, "Handle 002")
 
@@ -180,7 +180,7 @@ class FindTest(SceneCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.planes = ours("planes")
+        self.planes = ours("scene.planes")
         self.plane = self.planes.create(bpy.context)
         self.uuid = self.plane.draggan.uuid
         self.assertEqual(self.planes.find(self.uuid), self.plane)

@@ -39,7 +39,7 @@ class PrepareCase(SceneCase):
     def prepare(self) -> Path:
         """Prepare the scene; answers with the shared folder."""
         base = self.folder / "shared"
-        ours("farm").prepare(bpy.context.scene, base)
+        ours("export.farm").prepare(bpy.context.scene, base)
         return base
 
 
@@ -86,21 +86,21 @@ class PrepareTest(PrepareCase):
 
     def test_the_edit_stays_what_it_was_and_can_be_baked_here_all_the_same(self) -> None:
         plane = self.animated()
-        bakes = ours("bakes")
+        bakes = ours("jobs.bake")
         before = bakes.make_edit(plane, range(1, 5))
         self.prepare()
         self.assertEqual(bakes.make_edit(plane, range(1, 5)), before)
-        ours("edit").wait(bakes.start_bake(plane), support.TIMEOUT_S)
-        self.assertEqual(ours("farm").prepared(bpy.context.scene), [])
+        ours("jobs.requests").wait(bakes.start_bake(plane), support.TIMEOUT_S)
+        self.assertEqual(ours("export.farm").prepared(bpy.context.scene), [])
 
     def test_frames_of_an_earlier_bake_stand_in_for_those_to_come(self) -> None:
         plane = self.animated()
-        ours("edit").wait(ours("bakes").start_bake(plane), support.TIMEOUT_S)
-        folder = ours("images").sequence_folder(plane)
+        ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), support.TIMEOUT_S)
+        folder = ours("scene.images").sequence_folder(plane)
         baked = {path.name: path.read_bytes() for path in folder.glob("*.png")}
         track = plane.draggan.track
         self.prepare()
-        prepared = ours("images").sequence_folder(plane)
+        prepared = ours("scene.images").sequence_folder(plane)
         self.assertNotEqual(prepared, folder)
         for number in range(1, 5):
             name = f"GAN-Image_{number:04d}.png"
@@ -113,18 +113,18 @@ class PrepareTest(PrepareCase):
 
     def test_of_an_earlier_bake_that_is_not_whole_no_stand_in_is_taken_for_a_frame(self) -> None:
         plane = self.animated()
-        ours("edit").wait(ours("bakes").start_bake(plane), support.TIMEOUT_S)
-        folder = ours("images").sequence_folder(plane)
+        ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), support.TIMEOUT_S)
+        folder = ours("scene.images").sequence_folder(plane)
         (folder / "GAN-Image_0003.png").unlink()
         self.prepare()
-        prepared = ours("images").sequence_folder(plane)
+        prepared = ours("scene.images").sequence_folder(plane)
         self.assertTrue((prepared / "GAN-Image_0003.png").is_file())
         self.assertFalse((prepared / "track.npz").exists())
 
     def test_a_farm_that_is_at_work_is_not_given_stand_ins_again(self) -> None:
         plane = self.animated()
         base = self.prepare()
-        folder = ours("images").sequence_folder(plane)
+        folder = ours("scene.images").sequence_folder(plane)
         (folder / "track.npz").write_bytes(b"solved")
         (folder / "GAN-Image_0003.png").unlink()
         self.assertEqual(self.prepare(), base)
@@ -139,19 +139,19 @@ class PrepareTest(PrepareCase):
         count = plane.draggan.sequence.frame_count
         bpy.context.scene.frame_set(1 + count)
         self.prepare()
-        folder = ours("images").sequence_folder(plane)
-        last = ours("bake_folder").frame_path(
+        folder = ours("scene.images").sequence_folder(plane)
+        last = ours("scene.frame_files").frame_path(
             Path(bpy.path.abspath(plane.draggan.bake.under.image.filepath)).parent,
             plane.draggan.bake.under.stem,
             count,
         )
         self.assertEqual((folder / "GAN-Image_0002.png").read_bytes(), last.read_bytes())
-        ours("bakes").clear(plane)
+        ours("jobs.bake").clear(plane)
         self.assertEqual(plane.draggan.sequence.kind, "DRAG")
         self.assertEqual(plane.draggan.sequence.frame_count, count)
 
     def test_what_would_fail_on_the_farm_is_refused_here_and_nothing_changes(self) -> None:
-        errors, farm = ours("errors"), ours("farm")
+        errors, farm = ours("errors"), ours("export.farm")
         plane = self.new_plane()
         self.add_pair(plane)
         with self.assertRaisesRegex(errors.EditError, "animated edit"):
@@ -178,7 +178,7 @@ class PrepareTest(PrepareCase):
         self.assertEqual(path.read_bytes(), saved)
         self.assertEqual(Path(bpy.data.filepath), path)
         bpy.ops.wm.open_mainfile(filepath=str(base / "shot.blend"))
-        (entry,) = ours("farm").prepared(bpy.context.scene)
+        (entry,) = ours("export.farm").prepared(bpy.context.scene)
         self.assertEqual(entry["frames"], "1-4")
 
     @unittest.skipUnless(shutil.which("node"), "node is not installed")

@@ -31,8 +31,8 @@ def _traces() -> dict[str, object]:
         "operators": sorted(name for name in dir(bpy.ops.draggan) if not name.startswith("_")),
         "object": hasattr(bpy.types.Object, "draggan"),
         "scene": hasattr(bpy.types.Scene, "draggan"),
-        "timer": bpy.app.timers.is_registered(support.ours("pump")._on_timer),
-        "keys": len(support.ours("keymaps")._items),
+        "timer": bpy.app.timers.is_registered(support.ours("connection.pump")._on_timer),
+        "keys": len(support.ours("ui.keymaps")._items),
         "commands": len(support.ours("cli")._registered),
     }
 
@@ -64,7 +64,7 @@ class RegistrationTest(unittest.TestCase):
 
     @unittest.skipUnless(os.name == "posix", "asks the system for a process as POSIX has it")
     def test_disabling_ends_the_engine(self) -> None:
-        pump = support.ours("pump")
+        pump = support.ours("connection.pump")
         self.assertEqual(bpy.ops.draggan.engine_start(), {"FINISHED"})
         pid = pump.engine_pid()
         self.assertTrue(support.is_running(pid))

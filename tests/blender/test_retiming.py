@@ -55,7 +55,7 @@ class RetimingTest(SceneCase):
 
     def number(self, plane: Any) -> int:
         """The number of the file that the texture node asks for at the current frame."""
-        user = ours("planes").texture_node(plane).image_user
+        user = ours("scene.planes").texture_node(plane).image_user
         frame = bpy.context.scene.frame_current
         part = min(max(frame - user.frame_start + 1, 0), user.frame_duration)
         return max(part + user.frame_offset, FIRST)
@@ -107,7 +107,7 @@ class RetimingTest(SceneCase):
 
     def test_every_expression_works_where_scripts_may_not_run(self) -> None:
         plane = self.dragged()
-        ours("retiming").retime(plane)
+        ours("timeline.retiming").retime(plane)
         bpy.context.scene.frame_set(FIRST + 2)
         tree = plane.active_material.node_tree
         curves = [
@@ -123,9 +123,9 @@ class RetimingTest(SceneCase):
         plane = self.dragged()
         rendering.look_at(plane)
         blend = self.folder / "shot.blend"
-        ours("retiming").retime(plane)
+        ours("timeline.retiming").retime(plane)
         shape(plane, (10, 50), (0.0, 1.0), "EASE_IN")
-        folder, stem = ours("images").sequence_folder(plane), plane.draggan.sequence.stem
+        folder, stem = ours("scene.images").sequence_folder(plane), plane.draggan.sequence.stem
         frames = (2, 10, 24, 30, 35, 40, 45, 48, 50, 90)
         rows = [math.floor(eased(frame, 10, 50) * STEPS + 0.5) for frame in frames]
         self.assertEqual((rows[0], rows[1], rows[-1]), (0, 0, STEPS))
@@ -160,7 +160,7 @@ class RetimingTest(SceneCase):
 
     def test_it_goes_backwards(self) -> None:
         plane = self.dragged()
-        ours("retiming").retime(plane)
+        ours("timeline.retiming").retime(plane)
         forwards = self.places(plane, range(FIRST, FIRST + STEPS + 1))
         curve = progress_curve(plane)
         for key, value in zip(curve.keyframe_points, (1.0, 0.0), strict=True):
@@ -172,7 +172,7 @@ class RetimingTest(SceneCase):
 
     def test_an_overshoot_holds_the_last_image(self) -> None:
         plane = self.dragged()
-        ours("retiming").retime(plane)
+        ours("timeline.retiming").retime(plane)
         curve = progress_curve(plane)
         for key, value in zip(curve.keyframe_points, (-0.5, 1.5), strict=True):
             key.co.y = value
@@ -184,7 +184,7 @@ class RetimingTest(SceneCase):
 
     def test_it_can_be_driven_by_another_object(self) -> None:
         plane = self.dragged()
-        ours("retiming").retime(plane)
+        ours("timeline.retiming").retime(plane)
         ours("compat").remove_fcurves(plane, PATH)
         leader = bpy.data.objects.new("Leader", None)
         bpy.context.scene.collection.objects.link(leader)
@@ -199,14 +199,14 @@ class RetimingTest(SceneCase):
         leader.location.x = 1.0
         bpy.context.view_layer.update()
         self.assertEqual(self.number(plane), FIRST + STEPS)
-        ours("retiming").unretime(plane)
+        ours("timeline.retiming").unretime(plane)
         self.assertEqual(len(plane.animation_data.drivers), 0)
 
     def test_the_shown_row_is_the_image_that_is_shown(self) -> None:
-        plane, timing = self.dragged(), ours("timing")
+        plane, timing = self.dragged(), ours("scene.timing")
         for retimed in (False, True):
             if retimed:
-                ours("retiming").retime(plane)
+                ours("timeline.retiming").retime(plane)
                 shape(plane, (1, 40), (0.0, 1.0), "EASE_IN_OUT")
             for frame in range(46):
                 bpy.context.scene.frame_set(frame)
@@ -214,13 +214,13 @@ class RetimingTest(SceneCase):
 
     def test_a_new_result_with_another_count_goes_by_the_same_progress(self) -> None:
         plane = self.dragged()
-        ours("retiming").retime(plane)
+        ours("timeline.retiming").retime(plane)
         shape(plane, (1, 41), (0.0, 1.0), "EASE_IN")
         scene = bpy.context.scene
         scene.frame_set(30)
         pair = plane.draggan.pairs[0]
-        ours("pump").stop()
-        self.assertTrue(ours("pump").run_until(ours("pump").is_off, 15.0))
+        ours("connection.pump").stop()
+        self.assertTrue(ours("connection.pump").run_until(ours("connection.pump").is_off, 15.0))
         self.use_fake_engine("--steps", "24", "--step-s", "0")
         scene.frame_set(41)
         pair.target.location.x = -0.6
@@ -230,34 +230,34 @@ class RetimingTest(SceneCase):
         self.assertEqual(scene.frame_current, 41)
         self.assertEqual(plane.draggan.sequence.first_frame, 41)
         self.assertEqual(plane.draggan.sequence.frame_count, 25)
-        timing = ours("timing")
+        timing = ours("scene.timing")
         for frame in (1, 20, 31, 38, 41, 60):
             scene.frame_set(frame)
             row = math.floor(eased(frame, 1, 41) * 24 + 0.5)
             self.assertEqual(timing.shown_row(plane), row)
-            user = ours("planes").texture_node(plane).image_user
+            user = ours("scene.planes").texture_node(plane).image_user
             self.assertEqual(1 + user.frame_offset, 41 + row)
         # The handle arrives with the last image.
         self.assertAlmostEqual(pair.handle.matrix_world.translation.x, -0.6, places=2)
 
     def test_handles_move_during_a_drag_and_go_back_when_it_is_given_up(self) -> None:
         plane = self.dragged()
-        ours("retiming").retime(plane)
+        ours("timeline.retiming").retime(plane)
         handle = plane.draggan.pairs[0].handle
         bpy.context.scene.frame_set(FIRST + STEPS)
         before = handle.matrix_world.translation.x
         plane.draggan.pairs[0].target.location.x = -0.9
         bpy.context.view_layer.update()
-        edit, pump = ours("edit"), ours("pump")
+        pump = ours("connection.pump")
         pump.stop()
         self.assertTrue(pump.run_until(pump.is_off, 15.0))
         self.use_fake_engine("--steps", "500", "--step-s", "0.01")
         plane.draggan.drag.max_steps = 1000
-        edit.start_drag(bpy.context, plane)
+        ours("jobs.drag").start_drag(bpy.context, plane)
         self.assertTrue(pump.run_until(lambda now: now.step >= 20, TIMEOUT_S))
         bpy.context.view_layer.update()
         self.assertLess(handle.matrix_world.translation.x, before - 0.02)
-        ours("recovery").cancel(plane)
+        ours("jobs.recovery").cancel(plane)
         bpy.context.view_layer.update()
         self.assertAlmostEqual(handle.matrix_world.translation.x, before, places=5)
         # And it goes along with the progress again.
@@ -272,17 +272,17 @@ class RetimingTest(SceneCase):
         bpy.ops.ed.undo_push(message="Retime")
         bpy.ops.ed.undo()
         plane = self.find_plane()
-        self.assertFalse(ours("timing").is_retimed(plane))
+        self.assertFalse(ours("scene.timing").is_retimed(plane))
         around = range(FIRST, FIRST + STEPS + 1)
         self.assertEqual(self.numbers(plane, around), list(around))
         bpy.ops.ed.redo()
         plane = self.find_plane()
-        self.assertTrue(ours("timing").is_retimed(plane))
+        self.assertTrue(ours("scene.timing").is_retimed(plane))
         self.assertEqual(self.numbers(plane, around), list(around))
 
     def test_a_duplicate_has_a_progress_of_its_own(self) -> None:
         plane = self.dragged()
-        ours("retiming").retime(plane)
+        ours("timeline.retiming").retime(plane)
         for selected in bpy.context.selected_objects:
             selected.select_set(False)
         plane.select_set(True)
@@ -290,7 +290,7 @@ class RetimingTest(SceneCase):
         bpy.ops.object.duplicate()
         twin = bpy.context.view_layer.objects.active
         self.assertNotEqual(twin, plane)
-        ours("recovery").own(twin)
+        ours("jobs.recovery").own(twin)
         if twin.animation_data is not None:
             twin.animation_data_clear()
         twin["draggan_progress"] = 1.0
@@ -301,18 +301,18 @@ class RetimingTest(SceneCase):
 
     def test_a_reset_keeps_the_progress_for_the_next_result(self) -> None:
         plane = self.dragged()
-        ours("retiming").retime(plane)
-        ours("edit").reset(plane)
-        node = ours("planes").texture_node(plane)
+        ours("timeline.retiming").retime(plane)
+        ours("jobs.image").reset(plane)
+        node = ours("scene.planes").texture_node(plane)
         self.assertEqual(node.image, plane.draggan.still)
         self.assertFalse(plane.active_material.node_tree.animation_data.drivers)
-        self.assertTrue(ours("timing").is_retimed(plane))
+        self.assertTrue(ours("scene.timing").is_retimed(plane))
         self.drag(plane, 1000)
         self.assertTrue(plane.active_material.node_tree.animation_data.drivers)
 
     def test_what_cannot_be_retimed_is_refused_with_a_sentence(self) -> None:
         self.use_fake_engine()
-        plane, retiming = self.new_plane(), ours("retiming")
+        plane, retiming = self.new_plane(), ours("timeline.retiming")
         error = ours("errors").EditError
         self.assertFalse(bpy.ops.draggan.retime.poll())
         with self.assertRaisesRegex(error, "no sequence to retime"):

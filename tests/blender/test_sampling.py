@@ -16,7 +16,7 @@ class SamplingTest(BakeCase):
 
     def test_keyed_constrained_driven_and_parented_targets_are_sampled_where_they_are(self) -> None:
         plane = self.animated()
-        points, scene = ours("points"), bpy.context.scene
+        points, scene = ours("scene.points"), bpy.context.scene
         leader = bpy.data.objects.new("Leader", None)
         scene.collection.objects.link(leader)
         leader.location = (0.0, -0.5, 3.0)
@@ -84,8 +84,8 @@ class SamplingTest(BakeCase):
         collection.objects.link(ball)
         target = plane.draggan.pairs[0].target
         target.constraints.new("COPY_LOCATION").target = ball
-        self.assertTrue(ours("sampling").is_animated(plane))
-        make_edit = ours("bakes").make_edit
+        self.assertTrue(ours("scene.sampling").is_animated(plane))
+        make_edit = ours("jobs.bake").make_edit
         whole = self.targets_px(make_edit(plane, range(1, 11)))
         self.assertGreater(whole[9, 0, 1] - whole[0, 0, 1], 3.0)
         bpy.ops.ptcache.free_bake_all()
@@ -162,7 +162,7 @@ class SamplingTest(BakeCase):
         levels = np.frombuffer(edit.masks, np.uint8).reshape(-1, 64 * 64)
         self.assertEqual([set(level.tolist()) for level in levels], [{0}, {128}])
         # And a drag at a frame takes the mask of that frame.
-        at_frame = ours("masks").at_frame
+        at_frame = ours("scene.masks").at_frame
         self.assertEqual(set(at_frame(plane, 7)), {128})
         self.assertEqual(at_frame(plane, 40), b"")
 
@@ -195,7 +195,7 @@ class SamplingTest(BakeCase):
 
     def test_scene_preview_and_own_range(self) -> None:
         plane = self.animated()
-        scene, frames_of = bpy.context.scene, ours("bakes").frames_of
+        scene, frames_of = bpy.context.scene, ours("jobs.bake").frames_of
         scene.frame_start = 0
         self.assertEqual(frames_of(plane), range(1, 13))
         scene.use_preview_range = True
@@ -207,7 +207,7 @@ class SamplingTest(BakeCase):
 
     def test_sampling_takes_a_time_in_proportion_to_the_frames(self) -> None:
         plane = self.animated()
-        make_edit, seconds = ours("bakes").make_edit, []
+        make_edit, seconds = ours("jobs.bake").make_edit, []
         for count in (500, 4000):
             started_s = time.perf_counter()
             self.assertEqual(make_edit(plane, range(1, count + 1)).frame_count, count)

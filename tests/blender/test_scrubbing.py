@@ -21,7 +21,11 @@ class ScrubbingCase(BakeCase):
 
     def move(self, plane: Any, frame: int, rests: bool = True) -> None:
         """What a frame change does in a window, up to the answer of the engine."""
-        scrubbing, pump, scene = ours("scrubbing"), ours("pump"), bpy.context.scene
+        scrubbing, pump, scene = (
+            ours("timeline.scrubbing"),
+            ours("connection.pump"),
+            bpy.context.scene,
+        )
         scene.frame_set(frame)
         scrubbing.playhead_moved(scene, bpy.context.evaluated_depsgraph_get())
         if rests:
@@ -30,7 +34,7 @@ class ScrubbingCase(BakeCase):
 
     def shown(self, plane: Any) -> np.ndarray:
         """The pixels of the live image; none at rest."""
-        image = ours("planes").texture_node(plane).image
+        image = ours("scene.planes").texture_node(plane).image
         if image.source != "GENERATED":
             return np.zeros(0)
         pixels = np.empty(len(image.pixels), dtype=np.float32)
@@ -91,12 +95,12 @@ class ScrubbingTest(ScrubbingCase):
         self.assertTrue(plane.draggan.previewing)
         bpy.ops.wm.save_as_mainfile(filepath=str(self.folder / "shot.blend"), copy=True)
         self.assertFalse(plane.draggan.previewing)
-        self.assertEqual(ours("planes").texture_node(plane).image, plane.draggan.still)
+        self.assertEqual(ours("scene.planes").texture_node(plane).image, plane.draggan.still)
         self.move(plane, 8)
         bpy.ops.ed.undo_push(message="Select")
         bpy.ops.ed.undo()
         plane = self.find_plane()
-        self.assertEqual(ours("planes").texture_node(plane).image, plane.draggan.still)
+        self.assertEqual(ours("scene.planes").texture_node(plane).image, plane.draggan.still)
         self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
         self.move(plane, 8)
         for handler in bpy.app.handlers.render_init:
@@ -105,7 +109,7 @@ class ScrubbingTest(ScrubbingCase):
 
     def test_a_frame_change_gives_up_what_was_asked_for_the_frame_before(self) -> None:
         plane = self.animated("--step-s", "0.3")
-        pump, scrubbing = ours("pump"), ours("scrubbing")
+        pump, scrubbing = ours("connection.pump"), ours("timeline.scrubbing")
         self.move(plane, 12, rests=False)
         scrubbing.playhead_rests()
         self.assertTrue(pump.run_until(lambda now: now.active is not None, TIMEOUT_S))
@@ -121,7 +125,7 @@ class ScrubbingTest(ScrubbingCase):
 
     def test_sampling_a_bake_asks_for_no_preview(self) -> None:
         plane = self.animated()
-        scrubbing = ours("scrubbing")
+        scrubbing = ours("timeline.scrubbing")
         heard = []
         scrubbing._is_unwatched, kept = lambda: heard.append(kept()), scrubbing._is_unwatched
         try:
@@ -136,27 +140,27 @@ class RealScrubbingTest(ScrubbingCase):
 
     def render_latent(self, plane: Any, latent: bytes, path: Path) -> None:
         """The image of any latent."""
-        pump, edit = ours("pump"), ours("edit")
+        pump = ours("connection.pump")
         request = ours("protocol.messages").RenderLatent(
             request_id=pump.new_request_id(),
-            model_path=edit.model_path(plane.draggan.source),
+            model_path=ours("scene.models").model_path(plane.draggan.source),
             latent=latent,
             image_path=str(path),
         )
         job = pump.Job(request=request, image_id="", label="Render")
-        ours("delivery").give_to(request.request_id, lambda message: None)
+        ours("jobs.requests").give_to(request.request_id, lambda message: None)
         pump.submit(job)
         self.assertTrue(pump.wait_for_job(job, TIMEOUT_S))
 
     def test_the_playhead_s_frame_is_solved_by_a_bake_of_one_frame(self) -> None:
         plane = self.new_plane()
-        pair = ours("points").add_pair(plane, (0.32, 0.56), (0.32, 0.56))
+        pair = ours("scene.points").add_pair(plane, (0.32, 0.56), (0.32, 0.56))
         x = pair.target.location.x
         self.key_target(pair, {1: x, 12: x + 0.1})
         still = np.empty(len(plane.draggan.still.pixels), dtype=np.float32)
         plane.draggan.still.pixels.foreach_get(still)
         self.move(plane, 12)
-        (known,) = ours("scrubbing")._memories[plane.draggan.uuid].solved
+        (known,) = ours("timeline.scrubbing")._memories[plane.draggan.uuid].solved
         unit_px = plane.draggan.size[0] / 2
         wanted_px = known.targets_px[0, 0]
         self.assertAlmostEqual(wanted_px, (x + 0.1 + 1) * unit_px, delta=0.01)
@@ -168,4 +172,4 @@ class RealScrubbingTest(ScrubbingCase):
         pixels = self.shown(plane).reshape(*plane.draggan.size, 4)[:, :, :3]
         self.assertLessEqual(np.abs(pixels * 255 - rendering.read(path)).max(), 1.0)
         self.move(plane, 7)
-        self.assertEqual(len(ours("scrubbing")._memories[plane.draggan.uuid].solved), 2)
+        self.assertEqual(len(ours("timeline.scrubbing")._memories[plane.draggan.uuid].solved), 2)

@@ -24,7 +24,7 @@ class UndoTest(SceneCase):
         plane = self.find_plane()
         settings = plane.draggan
         handle = settings.pairs[0].handle
-        node = ours("planes").texture_node(plane)
+        node = ours("scene.planes").texture_node(plane)
         user = node.image_user
         return {
             "image": node.image.name,
@@ -55,21 +55,21 @@ class UndoTest(SceneCase):
     def test_the_undone_sequence_still_has_its_files_after_another_drag(self) -> None:
         plane = self.prepared()
         self.drag(plane)
-        first = ours("images").sequence_folder(plane)
+        first = ours("scene.images").sequence_folder(plane)
         contents = {path.name: path.read_bytes() for path in first.glob("*.png")}
         bpy.ops.ed.undo()
         plane = self.find_plane()
         plane.draggan.pairs[0].target.location.y = 0.4
         bpy.context.view_layer.update()
         self.drag(plane)
-        self.assertNotEqual(ours("images").sequence_folder(plane), first)
+        self.assertNotEqual(ours("scene.images").sequence_folder(plane), first)
         self.assertEqual({path.name: path.read_bytes() for path in first.glob("*.png")}, contents)
 
     def test_undo_in_the_middle_of_a_drag_gives_it_up(self) -> None:
         plane = self.prepared("--steps", "2000", "--step-s", "0.01")
         before = self.seen()
-        pump, edit = ours("pump"), ours("edit")
-        request_id = edit.start_drag(bpy.context, plane)
+        pump = ours("connection.pump")
+        request_id = ours("jobs.drag").start_drag(bpy.context, plane)
         self.assertTrue(pump.run_until(lambda now: now.step >= 3, TIMEOUT_S))
         self.assertNotEqual(self.seen()["handle"], before["handle"])
         self.assertEqual(self.seen()["source"], "GENERATED")
@@ -79,7 +79,7 @@ class UndoTest(SceneCase):
         bpy.ops.ed.undo()
         self.assertEqual(self.seen(), before)
         self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
-        self.assertIn("cancelled", ours("delivery").endings[request_id])
+        self.assertIn("cancelled", ours("jobs.requests").endings[request_id])
         self.assertEqual(self.seen(), before)
         bpy.ops.ed.redo()
         self.assertEqual(self.seen(), before)
@@ -94,8 +94,8 @@ class UndoTest(SceneCase):
         before = self.seen()
         plane.location.x = 1.0
         bpy.ops.ed.undo_push(message="Move")
-        ours("edit").start_drag(bpy.context, plane)
-        pump = ours("pump")
+        ours("jobs.drag").start_drag(bpy.context, plane)
+        pump = ours("connection.pump")
         self.assertTrue(pump.run_until(lambda now: now.step >= 3, TIMEOUT_S))
         bpy.ops.ed.undo()
         self.assertEqual(self.find_plane().location.x, 0.0)
@@ -106,13 +106,13 @@ class UndoTest(SceneCase):
     def test_undoing_a_new_image_while_it_is_made_drops_it(self) -> None:
         self.use_fake_engine("--fault", "slow_ready=1")
         bpy.ops.ed.undo_push(message="Before")
-        edit, pump = ours("edit"), ours("pump")
+        edit, pump = ours("jobs.image"), ours("connection.pump")
         plane = edit.new_image(bpy.context)
         request_id = plane.draggan.request_id
         bpy.ops.ed.undo_push(message="Select")
         bpy.ops.ed.undo()
-        self.assertEqual(ours("planes").everywhere(), [])
+        self.assertEqual(ours("scene.planes").everywhere(), [])
         self.assertTrue(
-            pump.run_until(lambda _now: request_id in ours("delivery").endings, TIMEOUT_S)
+            pump.run_until(lambda _now: request_id in ours("jobs.requests").endings, TIMEOUT_S)
         )
-        self.assertEqual(ours("planes").everywhere(), [])
+        self.assertEqual(ours("scene.planes").everywhere(), [])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine import operators
+from engine.machine import operators
 from engine.models import sample_latent
 from stylegan2 import Generator, save_generator
 from tests.tiny_generator import tiny_generator

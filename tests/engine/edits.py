@@ -11,13 +11,13 @@ import numpy as np
 from draggan_blender.protocol import encode
 from draggan_blender.protocol.settings import DragSettings
 from draggan_blender.protocol.timeline import Edit, SettingsFrom
-from engine.bake import BakeReport
-from engine.bake_folder import BakeFolder
-from engine.bake_run import Baked, solve_into
-from engine.edit_file import animated_edit
-from engine.frame_writer import FrameNames
+from engine.baking.folder import BakeFolder
+from engine.baking.run import Baked, solve_into
+from engine.baking.solve import BakeReport
 from engine.models import LoadedModel
-from engine.sequence import write_sequence
+from engine.output.frames import FrameNames
+from engine.output.sequence import write_sequence
+from engine.serving.edit_file import animated_edit
 
 FIRST = 11
 HOME = (12.5, 14.0)

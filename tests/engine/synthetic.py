@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.drag import DragResult, drag
-from engine.drag_options import DragOptions
-from engine.feature_source import Windows
-from engine.full_map_source import rows_by_autograd
-from engine.methods.displacement import motion_directions
+from engine.features.full_map import rows_by_autograd
+from engine.features.source import Windows
+from engine.solving.drag import drag
+from engine.solving.methods.displacement import motion_directions
+from engine.solving.options import DragOptions
+from engine.solving.result import DragResult
 from stylegan2 import GeneratorConfig
 
 START = np.zeros((4, 8), dtype=np.float32)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.drag import drag
-from engine.drag_options import METHOD_NAMES, DragOptions
+from engine.solving.drag import drag
+from engine.solving.options import METHOD_NAMES, DragOptions
 from stylegan2 import Generator
 
 pytestmark = [

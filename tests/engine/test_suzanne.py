@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from engine.drag import DragStatus, drag
-from engine.drag_options import DragOptions
 from engine.models import model_path, sample_latent
-from engine.render import render_images
+from engine.output.render import render_images
+from engine.solving.drag import drag
+from engine.solving.options import DragOptions
+from engine.solving.result import DragStatus
 from stylegan2 import Generator, load_generator
 
 NOSE = np.array([[0.499, 0.595]])

@@ -22,9 +22,9 @@ import torch
 from torch import nn
 
 from stylegan2 import Generator
-from stylegan2.layers import FullyConnectedLayer, SynthesisLayer, ToRGBLayer
+from stylegan2.network.layers import FullyConnectedLayer, SynthesisLayer, ToRGBLayer
+from stylegan2.network.synthesis import SynthesisBlock
 from stylegan2.ops import filter_taps
-from stylegan2.synthesis import SynthesisBlock
 
 
 def reconstruct(meta: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from engine.openmp import wait_briefly
+from engine.machine.openmp import wait_briefly
 
 COMMANDS = ("step", "bake", "drag", "start")
 

@@ -74,8 +74,8 @@ def measure(name: str, frames: int, device_name: str, threads: int) -> Measureme
     started = time.perf_counter()
     import torch
 
-    from engine.device import open_device
-    from engine.operators import await_operators
+    from engine.machine.device import open_device
+    from engine.machine.operators import await_operators
 
     device = open_device(device_name, threads)
     await_operators(device)
@@ -108,9 +108,9 @@ def _edit(generator: Any, frames: int) -> Any:
     """Two handles whose targets swing, from the image of a seed."""
     import numpy as np
 
-    from engine.animated_edit import AnimatedEdit
-    from engine.drag_options import DragOptions
+    from engine.baking.animated_edit import AnimatedEdit
     from engine.models import sample_latent
+    from engine.solving.options import DragOptions
 
     height, width = generator.img_shape[1:]
     size = np.array([width, height], np.float32)
@@ -131,7 +131,7 @@ def _edit(generator: Any, frames: int) -> Any:
 
 def _solve(generator: Any, edit: Any, clock: Callable[[], float]) -> tuple[list[Any], list[float]]:
     """The rows, and the seconds that each has taken."""
-    from engine.bake import BakeReport, solve
+    from engine.baking.solve import BakeReport, solve
 
     marks = [clock()]
     report = BakeReport(on_row=lambda _row, _solved, _is_new: marks.append(clock()))
@@ -143,8 +143,8 @@ def _render(
     generator: Any, latents: list[Any], clock: Callable[[], float]
 ) -> tuple[list[float], list[float], list[int]]:
     """Seconds to render and to write, and bytes, of each frame."""
-    from engine.frame_writer import write_png
-    from engine.render import render_image
+    from engine.output.frames import write_png
+    from engine.output.render import render_image
 
     rendering, writing, sizes = [], [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -166,7 +166,7 @@ def _track_bytes(edit: Any, rows: list[Any]) -> int:
     """The size of the track of all rows, as a file."""
     import numpy as np
 
-    from engine.track import Track
+    from engine.output.track import Track
 
     track = Track.from_latents(
         np.stack([row.latent for row in rows]),

@@ -22,15 +22,15 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.animated_edit import AnimatedEdit
 from engine.arrays import FloatArray
-from engine.bake import BakeReport, solve
-from engine.device import open_device
-from engine.drag import drag
-from engine.drag_options import DragOptions
+from engine.baking.animated_edit import AnimatedEdit
+from engine.baking.row import SolvedRow
+from engine.baking.solve import BakeReport, solve
+from engine.machine.device import open_device
+from engine.machine.operators import await_operators
 from engine.models import model_path
-from engine.operators import await_operators
-from engine.solved_row import SolvedRow
+from engine.solving.drag import drag
+from engine.solving.options import DragOptions
 from stylegan2 import Generator, load_generator
 
 from .landmarks import WEIGHTS, Detector

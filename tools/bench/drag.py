@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.device import open_device
+from engine.machine.device import open_device
 from engine.models import model_path
 from stylegan2 import ModelError, load_generator, sha256_of
 

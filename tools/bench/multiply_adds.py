@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 
 from stylegan2 import GeneratorConfig, plan_windows
-from stylegan2.window_plan import whole_multiply_adds
+from stylegan2.windows.plan import whole_multiply_adds
 
 
 def of_literal_step(config: GeneratorConfig, block: int) -> int:

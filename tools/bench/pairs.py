@@ -23,7 +23,7 @@ from torch import Tensor
 
 from engine.arrays import ByteArray, FloatArray
 from engine.models import sample_latent
-from engine.render import render_frames
+from engine.output.render import render_frames
 from stylegan2 import Generator
 
 from .landmarks import LANDMARKS, Detection, Detector

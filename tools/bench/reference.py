@@ -26,9 +26,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.adam import Adam
 from engine.arrays import ByteArray, FloatArray
-from engine.feature_source import feature_block
+from engine.features.source import feature_block
+from engine.solving.methods.adam import Adam
 from stylegan2 import Generator
 
 Network = Callable[[Generator, Tensor], tuple[Tensor, Tensor]]

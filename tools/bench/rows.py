@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.arrays import ByteArray, FloatArray
-from engine.drag import DragStatus, drag
-from engine.drag_options import DragOptions
 from engine.errors import RequestError
+from engine.solving.drag import drag
+from engine.solving.options import DragOptions
+from engine.solving.result import DragStatus
 from stylegan2 import Generator
 
 from .reference import ReferenceOptions, drag_literally
@@ -72,7 +73,7 @@ class Row:
             return f"{self.kind} max_steps={max_steps} {code} {fingerprint(f'{_HERE}.reference')}"
         # All options, not the changes alone: a new default is another row.
         options = dataclasses.asdict(self.drag_options(max_steps))
-        return f"{json.dumps(options, sort_keys=True)} {code} {fingerprint('engine.drag')}"
+        return f"{json.dumps(options, sort_keys=True)} {code} {fingerprint('engine.solving.drag')}"
 
     def drag_options(self, max_steps: int) -> DragOptions:
         """The engine's options.

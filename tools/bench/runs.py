@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 
 from engine.arrays import ByteArray, FloatArray
-from engine.device import open_device
-from engine.operators import await_operators
-from engine.render import render_images
+from engine.machine.device import open_device
+from engine.machine.operators import await_operators
+from engine.output.render import render_images
 from stylegan2 import Generator, load_generator
 from tools.suzanne.truth import FactorMap
 

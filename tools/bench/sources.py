@@ -13,12 +13,12 @@ import hashlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("engine", "stylegan2", "tools")
+PACKAGES = ("draggan_blender", "engine", "stylegan2", "tools")
 
 
 @functools.cache
 def fingerprint(*modules: str) -> str:
-    """16 hexadecimal digits for modules such as `engine.drag` and what they import of ours."""
+    """Return 16 hexadecimal digits for modules (``engine.solving.drag``) and their imports."""
     digest = hashlib.sha256()
     for path, code in sorted(sources_of(*modules).items()):
         digest.update(f"{path.relative_to(ROOT).as_posix()}\n{code}\n".encode())

@@ -18,8 +18,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from draggan_blender import launcher
-from draggan_blender.client import Client
+from draggan_blender.connection import launcher
+from draggan_blender.connection.client import Client
+from draggan_blender.connection.events import MessageReceived, PeerProven
 from draggan_blender.protocol.messages import (
     Drag,
     Ending,
@@ -34,7 +35,6 @@ from draggan_blender.protocol.messages import (
     Sampled,
     Step,
 )
-from draggan_blender.session_events import MessageReceived, PeerProven
 
 from .process import ROOT
 

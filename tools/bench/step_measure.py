@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from engine.arrays import ByteArray, FloatArray
-from engine.device import open_device
-from engine.drag import drag
-from engine.drag_options import DragOptions
-from engine.feature_source import feature_block, held_block
+from engine.features.source import feature_block, held_block
+from engine.machine.device import open_device
+from engine.machine.operators import await_operators
 from engine.models import sample_latent
-from engine.operators import await_operators
+from engine.solving.drag import drag
+from engine.solving.options import DragOptions
 from stylegan2 import Generator
 
 from . import multiply_adds

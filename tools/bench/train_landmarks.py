@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.models import model_path
-from engine.render import render_frames
+from engine.output.render import render_frames
 from stylegan2 import load_generator, sha256_of
 from tools.suzanne.truth import FactorMap
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.feature_source import feature_block
+from engine.features.source import feature_block
 from stylegan2 import Generator
-from stylegan2.layers import GAIN, SLOPE, SynthesisLayer, ToRGBLayer
+from stylegan2.network.layers import GAIN, SLOPE, SynthesisLayer, ToRGBLayer
 from stylegan2.ops import upsample2d
 from stylegan2.ops.modulated import EPSILON
 

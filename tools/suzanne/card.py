@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from engine.models import model_path, sample_latent
-from engine.principal import PrincipalComponents, principal_components
+from engine.solving.principal import PrincipalComponents, principal_components
 from stylegan2 import Generator, load_generator
 from tools.suzanne.dataset import Pictures, load_pictures
 from tools.suzanne.truth import FactorMap

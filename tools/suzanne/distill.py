@@ -34,8 +34,8 @@ from PIL import Image
 from torch import Tensor
 
 from stylegan2 import Generator, save_generator
-from stylegan2.layers import GAIN, SLOPE, FullyConnectedLayer
-from stylegan2.mapping import normalize_second_moment
+from stylegan2.network.layers import GAIN, SLOPE, FullyConnectedLayer
+from stylegan2.network.mapping import normalize_second_moment
 from tools.suzanne import factors
 from tools.suzanne.latents import complement_projection, factor_directions
 from tools.suzanne.state import TrainingState

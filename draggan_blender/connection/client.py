@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The socket between Blender and the engine, without threads and without waiting.
+
+Blender listens on a loopback port of the system's choice; the engine connects and proves the
+token with its hello. :meth:`Client.poll` accepts, reads and writes what can be done at once,
+within a budget of time; what is left stays in the kernel until the next call. Nothing in here
+blocks, so it can run on Blender's main thread.
+
+Of a peer that has not proven the token nothing is used but one comparison, and nothing is kept
+but a kilobyte. It is dropped in silence, and the listener goes on waiting for the right one.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+import secrets
+import socket
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from ..protocol import PROTOCOL_VERSION, Decoder, RemoteProtocolError, encode
+from ..protocol.messages import Hello, Message, Preview, Progress, Step, Welcome
+from .events import ConnectionLost, MessageReceived, PeerProven, PeerRefused
+
+_log = logging.getLogger(__name__)
+
+ClientEvent = PeerProven | PeerRefused | MessageReceived | ConnectionLost
+
+_RECEIVE_BYTES = 256 * 1024
+#: Connections that may wait unproven; a stranger who opens more pushes out the oldest.
+_MAX_UNPROVEN = 8
+
+
+class _Peer:
+    """One accepted connection and what it has sent so far."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self.connection = connection
+        self.decoder = Decoder()
+
+    def receive(self, buffer: bytearray) -> memoryview | None:
+        """What can be read at once; None when there is nothing yet, empty when it is over."""
+        try:
+            count = self.connection.recv_into(buffer)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            count = 0
+        return memoryview(buffer)[:count]
+
+
+class Client:
+    """Blender's end: a listener, then one proven connection with an inbox and an outbox."""
+
+    def __init__(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the system gives no loopback port.
+        """
+        self.token = secrets.token_hex(32)
+        self._buffer = bytearray(_RECEIVE_BYTES)
+        self._unproven: list[_Peer] = []
+        self._peer: _Peer | None = None
+        self._outbox: deque[memoryview] = deque()
+        self._lost = False
+        self._more_waiting = False
+        self._listener: socket.socket | None = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            if os.name == "nt":
+                # SO_REUSEADDR would let another program take the port over there.
+                exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", -5)
+                self._listener.setsockopt(socket.SOL_SOCKET, exclusive, 1)
+            self._listener.setblocking(False)
+            self._listener.bind(("127.0.0.1", 0))
+            self._listener.listen(_MAX_UNPROVEN)
+        except OSError:
+            self._listener.close()
+            raise
+        self.port: int = self._listener.getsockname()[1]
+
+    @property
+    def connected(self) -> bool:
+        """Whether a proven engine is there; False again once the connection is over."""
+        return self._peer is not None and not self._lost
+
+    @property
+    def more_waiting(self) -> bool:
+        """Whether the last poll ended for lack of time rather than of bytes."""
+        return self._more_waiting
+
+    def poll(self, budget_s: float) -> list[ClientEvent]:
+        """Read and write what can be read and written at once.
+
+        Stops after ``budget_s`` seconds at the first opportunity: one read, or the making of one
+        message, is never cut. Of several previews, steps or progresses of a request that came
+        together only the last is in the answer.
+        """
+        self._more_waiting = False
+        if self._listener is not None:
+            self._accept()
+        events = self._poll_unproven() if self._peer is None else []
+        if self._peer is not None and not self._lost:
+            self._flush()
+            # Not time.monotonic: Windows moves it on every 16 ms only.
+            events += self._poll_peer(self._peer, time.perf_counter() + budget_s)
+        return _latest(events)
+
+    def send(self, message: Message) -> None:
+        """Put a message into the outbox, and on its way as far as that goes at once.
+
+        Without a connection it is dropped: the loss is told by :meth:`poll`.
+
+        Raises:
+            LocalProtocolError: the protocol cannot carry the message.
+        """
+        frame = encode(message)
+        if self.connected:
+            self._outbox.append(memoryview(frame))
+            self._flush()
+
+    def close(self) -> None:
+        """Close everything; may be called twice."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for peer in self._unproven:
+            peer.connection.close()
+        self._unproven.clear()
+        if self._peer is not None:
+            self._peer.connection.close()
+        self._lost = True
+        self._outbox.clear()
+
+    # ------------------------------------------------------------ before the proof
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        for _ in range(_MAX_UNPROVEN):
+            try:
+                connection, _address = self._listener.accept()
+            except OSError:
+                # Nobody there, or someone who has left again already.
+                return
+            self._unproven.append(_Peer(connection))
+            if len(self._unproven) > _MAX_UNPROVEN:
+                self._drop(self._unproven[0], "too many connections")
+
+    def _drop(self, peer: _Peer, reason: str) -> None:
+        _log.warning("A connection that did not prove the token was dropped: %s", reason)
+        peer.connection.close()
+        self._unproven.remove(peer)
+
+    def _poll_unproven(self) -> list[ClientEvent]:
+        for peer in tuple(self._unproven):
+            data = peer.receive(self._buffer)
+            if data is None:
+                continue
+            if not data:
+                self._drop(peer, "it closed")
+                continue
+            messages = peer.decoder.feed(data)
+            try:
+                first = next(messages, None)
+            except RemoteProtocolError as error:
+                self._drop(peer, str(error))
+                continue
+            if first is None:
+                continue
+            if not isinstance(first, Hello) or not self._proves(first):
+                self._drop(peer, "it did not know the token")
+                continue
+            return self._welcome(peer, first, messages)
+        return []
+
+    def _proves(self, hello: Hello) -> bool:
+        # As bytes: compare_digest refuses text outside ASCII.
+        given = hello.token.encode("utf-8", "surrogatepass")
+        return hmac.compare_digest(given, self.token.encode())
+
+    def _welcome(self, peer: _Peer, hello: Hello, rest: Iterable[Message]) -> list[ClientEvent]:
+        """The engine is there: nobody else is listened to from now on."""
+        self._unproven.remove(peer)
+        self._peer = peer
+        for stranger in tuple(self._unproven):
+            self._drop(stranger, "the engine is here")
+        assert self._listener is not None
+        self._listener.close()
+        self._listener = None
+        if hello.protocol_version != PROTOCOL_VERSION:
+            found, expected = hello.protocol_version, PROTOCOL_VERSION
+            self.close()
+            text = (
+                f"The engine speaks version {found} of the protocol and this extension version "
+                f"{expected}; install both from the same release, then restart Blender."
+            )
+            return [PeerRefused(text)]
+        peer.decoder.trust()
+        peer.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.send(Welcome(protocol_version=PROTOCOL_VERSION))
+        return [PeerProven(hello.pid), *self._messages(rest)]
+
+    # ------------------------------------------------------------ after the proof
+
+    def _messages(self, messages: Iterable[Message]) -> list[ClientEvent]:
+        events: list[ClientEvent] = []
+        try:
+            for message in messages:
+                events.append(MessageReceived(message))
+        except RemoteProtocolError as error:
+            reason = f"was ended, because it sent what nobody understands ({error})"
+            events += self._lose(reason, by_us=True)
+        return events
+
+    def _poll_peer(self, peer: _Peer, deadline: float) -> list[ClientEvent]:
+        events: list[ClientEvent] = []
+        while not self._lost:
+            data = peer.receive(self._buffer)
+            if data is None:
+                break
+            if data:
+                events += self._messages(peer.decoder.feed(data))
+            elif peer.decoder.mid_frame:
+                events += self._lose("was cut in the middle of a message")
+            else:
+                events += self._lose("was closed")
+            if time.perf_counter() >= deadline:
+                self._more_waiting = not self._lost
+                break
+        return events
+
+    def _lose(self, reason: str, *, by_us: bool = False) -> list[ClientEvent]:
+        self.close()
+        return [ConnectionLost(reason, by_us)]
+
+    def _flush(self) -> None:
+        """Write until the kernel takes no more. A broken pipe is found out by reading."""
+        assert self._peer is not None
+        while self._outbox:
+            try:
+                count = self._peer.connection.send(self._outbox[0])
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                self._outbox.clear()
+                return
+            if count < len(self._outbox[0]):
+                self._outbox[0] = self._outbox[0][count:]
+            else:
+                self._outbox.popleft()
+
+
+def _latest(events: list[ClientEvent]) -> list[ClientEvent]:
+    """Without what a later one of the same kind and request replaces; order is kept.
+
+    While Blender draws for long, many steps come together, and each costs as much to show.
+    """
+    kept: list[ClientEvent] = []
+    seen: set[tuple[type, int, int]] = set()
+    for event in reversed(events):
+        if isinstance(event, MessageReceived):
+            message = event.message
+            if isinstance(message, Preview | Step | Progress):
+                drag_id = getattr(message, "drag_id", 0)
+                key = (type(message), message.request_id, drag_id)
+                if key in seen:
+                    continue
+                seen.add(key)
+        kept.append(event)
+    kept.reverse()
+    return kept

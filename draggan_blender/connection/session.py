@@ -1,0 +1,404 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the engine and its jobs are doing, as a pure state machine.
+
+``transition(state, event)`` answers with the next state and the effects that bring the world in
+line with it; :mod:`.runtime` performs them. Nothing here does I/O or knows bpy, so every situation
+can be tested as a table.
+
+Rules that hold in every state:
+
+- One job is active at a time, and only while the engine is READY; the others wait in the queue.
+- Every submitted job gets exactly one ending delivered (Done, Failed or Cancelled). If the engine
+  is lost, the ending is made here: ``Failed(cause="engine")``. If the person stops the engine,
+  it is Cancelled.
+- Messages that do not belong to the active job are dropped.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+from ..protocol.messages import (
+    Cancel,
+    Cancelled,
+    Done,
+    Drag,
+    Ending,
+    Event,
+    Failed,
+    ModelLoaded,
+    Preview,
+    PreviewShown,
+    Progress,
+    Ready,
+    Shutdown,
+    StartupFailed,
+    Step,
+    Stop,
+)
+from ..protocol.timeline import Bake
+from .events import (
+    ConnectionLost,
+    Deliver,
+    DeliveryFailed,
+    Disconnect,
+    Effect,
+    EndProcess,
+    Job,
+    JobCancelAsked,
+    JobStopAsked,
+    JobSubmitted,
+    MessageReceived,
+    PeerProven,
+    PeerRefused,
+    ProcessEnded,
+    Send,
+    SessionEvent,
+    Spawn,
+    SpawnFailed,
+    StartAsked,
+    StopAsked,
+    TimedOut,
+)
+
+__all__ = [
+    "EnginePhase",
+    "Job",
+    "Outcome",
+    "State",
+    "describe",
+    "timeout_s",
+    "transition",
+]
+
+#: From the start of the process to its hello, which it sends before it loads torch.
+HELLO_TIMEOUT_S = 20.0
+#: From the hello to Ready: importing torch from a cold disk takes long.
+READY_TIMEOUT_S = 120.0
+#: Silence after a job was asked to stop; one step of a large network on a CPU takes seconds.
+ANSWER_TIMEOUT_S = 20.0
+
+_AGAIN = "press Start Engine to run it again"
+
+
+class EnginePhase(Enum):
+    """Where the engine is in its life."""
+
+    OFF = "off"
+    STARTING = "starting"
+    """The process runs; its hello has not come."""
+    LOADING = "loading"
+    """Connected; it imports torch and opens its device."""
+    READY = "ready"
+    STOPPING = "stopping"
+    """Asked to end; it still runs."""
+    FAILED = "failed"
+    """Not usable, and ``State.error`` says why. Start works from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that the panel shows about the engine.
+
+    ``fraction`` (0 to 1), ``text``, ``step`` and ``distance_px`` (image pixels; None before the
+    first step) are of the active job. ``asked``: what was sent to make the active job end.
+    ``discarding``: the active job already has its ending; the engine only has to give it up.
+    ``start_again``: start anew once the stopping engine has ended.
+    """
+
+    engine: EnginePhase = EnginePhase.OFF
+    ready: Ready | None = None
+    model: ModelLoaded | None = None
+    active: Job | None = None
+    queue: tuple[Job, ...] = ()
+    fraction: float = 0.0
+    text: str = ""
+    step: int = 0
+    distance_px: float | None = None
+    asked: Stop | Cancel | None = None
+    discarding: bool = False
+    start_again: bool = False
+    error: str = ""
+
+    @property
+    def ending_asked(self) -> bool:
+        """Whether the active job was asked to end and has not done so."""
+        return self.asked is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is going on that a frequent look pays for."""
+        passing = (EnginePhase.STARTING, EnginePhase.LOADING, EnginePhase.STOPPING)
+        return self.active is not None or self.engine in passing
+
+    def jobs_of(self, image_id: str) -> tuple[Job, ...]:
+        """The jobs of one image that have no ending yet, the active one first."""
+        return tuple(job for job in _open_jobs(self) if job.image_id == image_id)
+
+
+Outcome = tuple[State, tuple[Effect, ...]]
+
+
+# ---------------------------------------------------------------- helpers
+
+
+def _open_jobs(state: State) -> tuple[Job, ...]:
+    """The jobs that still wait for their ending, the active one first."""
+    running = () if state.active is None or state.discarding else (state.active,)
+    return running + state.queue
+
+
+def _spawn(state: State) -> Outcome:
+    return State(engine=EnginePhase.STARTING, queue=state.queue), (Spawn(),)
+
+
+def _next(state: State) -> Outcome:
+    """Make the first waiting job the active one, if the engine is free."""
+    if state.engine is not EnginePhase.READY or state.active is not None or not state.queue:
+        return state, ()
+    job, *rest = state.queue
+    busy = State(state.engine, state.ready, state.model, active=job, queue=tuple(rest))
+    return busy, (Send(job.request),)
+
+
+def _lose(sentence: str, state: State) -> Outcome:
+    """The engine is of no use any more: end every job and say why."""
+    endings = tuple(
+        Deliver(job, Failed(request_id=job.request.request_id, cause="engine", message=sentence))
+        for job in _open_jobs(state)
+    )
+    failed = State(engine=EnginePhase.FAILED, error=sentence)
+    return failed, (Disconnect(), EndProcess(politely=False), *endings)
+
+
+def _cancelled(job: Job) -> Deliver:
+    return Deliver(job, Cancelled(request_id=job.request.request_id))
+
+
+def _live(state: State) -> bool:
+    """Whether there is an engine that can still be lost."""
+    return state.engine in (EnginePhase.STARTING, EnginePhase.LOADING, EnginePhase.READY)
+
+
+# ---------------------------------------------------------------- what the person asks for
+
+
+def _start_asked(state: State, _event: StartAsked) -> Outcome:
+    if state.engine is EnginePhase.STOPPING:
+        return replace(state, start_again=True), ()
+    return (state, ()) if _live(state) else _spawn(state)
+
+
+def _stop_asked(state: State, _event: StopAsked) -> Outcome:
+    if state.engine is EnginePhase.FAILED:
+        return State(), ()
+    endings = tuple(_cancelled(job) for job in _open_jobs(state))
+    if state.engine is EnginePhase.STOPPING:
+        return State(engine=EnginePhase.STOPPING), endings
+    if not _live(state):
+        return state, ()
+    stopping = State(engine=EnginePhase.STOPPING)
+    if state.engine is EnginePhase.STARTING:
+        return stopping, (Disconnect(), EndProcess(politely=False), *endings)
+    return stopping, (Send(Shutdown()), EndProcess(politely=True), *endings)
+
+
+def _job_submitted(state: State, event: JobSubmitted) -> Outcome:
+    queued = replace(state, queue=(*state.queue, event.job))
+    if _live(state):
+        return _next(queued)
+    return _start_asked(queued, StartAsked())
+
+
+def _end_jobs(state: State, image_id: str, *, keep_result: bool) -> Outcome:
+    """Queued jobs of the image end now; the active one is asked to end."""
+    gone = tuple(job for job in state.queue if job.image_id == image_id)
+    kept = tuple(job for job in state.queue if job.image_id != image_id)
+    effects: tuple[Effect, ...] = tuple(_cancelled(job) for job in gone)
+    state = replace(state, queue=kept)
+    if state.active is None or state.discarding or state.active.image_id != image_id:
+        return state, effects
+    request = state.active.request
+    stops = keep_result and isinstance(request, Drag | Bake)
+    asks = (Stop if stops else Cancel)(request_id=request.request_id)
+    if isinstance(state.asked, Cancel) or state.asked == asks:
+        return state, effects
+    return replace(state, asked=asks), (*effects, Send(asks))
+
+
+def _delivery_failed(state: State, event: DeliveryFailed) -> Outcome:
+    """The job fails for the scene; the engine, if it is still at it, gives it up."""
+    number = event.job.request.request_id
+    sentence = f"{event.job.label} could not be shown in the scene: {event.detail}"
+    failed = Deliver(event.job, Failed(request_id=number, cause="internal", message=sentence))
+    if isinstance(event.message, Done):
+        return replace(state, error=sentence), (failed,)
+    if event.job is not state.active or state.discarding:
+        return state, ()
+    cancel = Cancel(request_id=number)
+    return replace(state, discarding=True, asked=cancel, error=sentence), (Send(cancel), failed)
+
+
+# ---------------------------------------------------------------- what the engine does
+
+
+def _peer_proven(state: State, _event: PeerProven) -> Outcome:
+    if state.engine is not EnginePhase.STARTING:
+        return state, ()
+    return replace(state, engine=EnginePhase.LOADING), ()
+
+
+def _message_received(state: State, event: MessageReceived) -> Outcome:
+    message = event.message
+    if not _live(state):
+        return state, ()
+    if isinstance(message, Ready):
+        return _next(replace(state, engine=EnginePhase.READY, ready=message))
+    if isinstance(message, StartupFailed):
+        return _lose(message.message, state)
+    if isinstance(message, Event):
+        return _job_message(state, message)
+    return state, ()
+
+
+def _job_message(state: State, message: Event) -> Outcome:
+    job = state.active
+    if job is None or message.request_id != job.request.request_id:
+        return state, ()
+    drag_id = getattr(job.request, "drag_id", None)
+    if drag_id is not None and getattr(message, "drag_id", drag_id) != drag_id:
+        return state, ()
+    told: tuple[Effect, ...] = () if state.discarding else (Deliver(job, message),)
+    if told and isinstance(message, Preview):
+        told = (*told, Send(PreviewShown(request_id=message.request_id)))
+    if isinstance(message, Ending):
+        error = state.error
+        if isinstance(message, Failed):
+            error = message.message
+        idle = State(state.engine, state.ready, state.model, queue=state.queue, error=error)
+        following, effects = _next(idle)
+        return following, (*told, *effects)
+    if isinstance(message, ModelLoaded):
+        state = replace(state, model=message)
+    elif isinstance(message, Progress):
+        state = replace(state, fraction=min(max(message.fraction, 0.0), 1.0), text=message.text)
+    elif isinstance(message, Step):
+        state = replace(state, step=message.step, distance_px=message.distance_px)
+    return state, told
+
+
+# ---------------------------------------------------------------- how it can go wrong
+
+
+def _how_it_ended(code: int) -> str:
+    if code == 0:
+        return "it ended by itself"
+    if code == -9:
+        return "it was killed, as the system does when memory runs out"
+    if code < 0:
+        try:
+            return f"it was ended by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"it was ended by signal {-code}"
+    return f"it ended with exit code {code if code < 256 else hex(code)}"
+
+
+def _process_ended(state: State, event: ProcessEnded) -> Outcome:
+    if state.engine is EnginePhase.STOPPING:
+        return _spawn(state) if state.start_again else (State(), (Disconnect(),))
+    if not _live(state):
+        return state, ()
+    during = "before it was ready" if state.engine is not EnginePhase.READY else ""
+    if state.active is not None:
+        during = f"during {state.active.label}"
+    last = f" (its log ends with: {event.last_line})" if event.last_line else ""
+    where = " ".join(part for part in ("The engine was lost", during) if part)
+    return _lose(f"{where}: {_how_it_ended(event.code)}{last}; {_AGAIN}.", state)
+
+
+def _connection_lost(state: State, event: ConnectionLost) -> Outcome:
+    if not _live(state):
+        return state, ()
+    return _lose(f"The connection to the engine {event.reason}; {_AGAIN}.", state)
+
+
+def _timed_out(state: State, _event: TimedOut) -> Outcome:
+    if state.engine is EnginePhase.STARTING:
+        what = "The engine's process started but did not connect back to Blender; check the engine"
+        return _lose(f"{what} Python in the preferences and the engine log, then {_AGAIN}.", state)
+    if state.engine is EnginePhase.LOADING:
+        what = "The engine did not finish loading PyTorch; see the engine log"
+        return _lose(f"{what}, then {_AGAIN}.", state)
+    if state.engine is EnginePhase.READY and state.active is not None:
+        what = f"The engine did not answer when {state.active.label} was to end"
+        return _lose(f"{what}, so it was ended; {_AGAIN}.", state)
+    return state, ()
+
+
+_HANDLERS: dict[type, Callable[[State, Any], Outcome]] = {
+    StartAsked: _start_asked,
+    StopAsked: _stop_asked,
+    JobSubmitted: _job_submitted,
+    JobStopAsked: lambda state, event: _end_jobs(state, event.image_id, keep_result=True),
+    JobCancelAsked: lambda state, event: _end_jobs(state, event.image_id, keep_result=False),
+    DeliveryFailed: _delivery_failed,
+    SpawnFailed: lambda state, event: _lose(event.message, state),
+    PeerProven: _peer_proven,
+    PeerRefused: lambda state, event: _lose(event.message, state),
+    MessageReceived: _message_received,
+    ConnectionLost: _connection_lost,
+    ProcessEnded: _process_ended,
+    TimedOut: _timed_out,
+}
+
+
+def transition(state: State, event: SessionEvent) -> Outcome:
+    """The state after ``event``, and what has to be done about it, in order."""
+    return _HANDLERS[type(event)](state, event)
+
+
+def timeout_s(state: State) -> float | None:
+    """How long the present situation may last without a word from the engine; None: for ever."""
+    if state.engine is EnginePhase.STARTING:
+        return HELLO_TIMEOUT_S
+    if state.engine is EnginePhase.LOADING:
+        return READY_TIMEOUT_S
+    if state.active is not None and state.ending_asked:
+        return ANSWER_TIMEOUT_S
+    return None
+
+
+# ---------------------------------------------------------------- in words
+
+
+def _describe_active(state: State, job: Job) -> str:
+    parts = [f"{job.label}"]
+    if state.ending_asked:
+        parts.append("stopping")
+    elif state.distance_px is not None:
+        parts.append(f"step {state.step}, {state.distance_px:.1f} px to go")
+    elif state.text:
+        parts.append(state.text)
+    waiting = f" ({len(state.queue)} waiting)" if state.queue else ""
+    return ": ".join(parts) + waiting
+
+
+def describe(state: State) -> str:
+    """One line for the panel or a log: what is going on."""
+    if state.active is not None:
+        return _describe_active(state, state.active)
+    waiting = f" ({len(state.queue)} waiting)" if state.queue else ""
+    if state.engine is EnginePhase.READY and state.ready is not None:
+        return f"Engine ready on {state.ready.device_name}{waiting}"
+    lines = {
+        EnginePhase.OFF: "Engine off",
+        EnginePhase.STARTING: "Starting the engine",
+        EnginePhase.LOADING: "Engine is loading PyTorch",
+        EnginePhase.STOPPING: "Stopping the engine",
+        EnginePhase.FAILED: state.error,
+    }
+    return lines.get(state.engine, "Engine ready") + waiting

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making a scene ready for a render farm, where others bake it and render it.
+
+A farm works on a copy of the file, packed or not, on machines that have no panel. So the plane's
+material already shows the sequence that is yet to be baked: under an absolute path on storage
+that all machines share, with the right mapping onto the timeline. Until the farm has written the
+images, stand-ins have their names, because Blender paints a missing file magenta, and because
+what packs a file for the farm looks for its images: the frames of an earlier bake where there are
+any, else the image that the bake starts from.
+
+Solving removes every image of its folder that the track does not bear out. So stand-ins are only
+ever put where nothing is solved yet; an earlier bake that is whole brings its track along.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..errors import EditError, reason_of
+from ..jobs import bake as bake_job
+from ..jobs import bake_folder, folders, recovery
+from ..protocol import file_names
+from ..protocol.atomic_files import link_or_copy, write_atomically
+from ..scene import frame_files, images, models, planes, points, sampling
+
+
+def prepare(scene: Any, base: Path) -> list[str]:
+    """Have the scene's GAN images with an animated edit show what a farm will bake.
+
+    Args:
+        scene: whose images and timeline it is.
+        base: the absolute path of a folder that every worker reaches under this very path.
+
+    Returns:
+        The names of the images that are prepared.
+
+    Raises:
+        EditError: there is none, or one could not be baked; then nothing has changed.
+    """
+    chosen = [plane for plane in planes.everywhere() if _is_for_farm(scene, plane)]
+    if not chosen:
+        raise EditError(
+            "No GAN image of this scene has an animated edit; keyframe, constrain or drive a "
+            "target first"
+        )
+    spans = []
+    for plane in chosen:
+        recovery.require_ready(plane)
+        spans.append(bake_job.frames_of(plane))
+        # What would make a bake on the farm fail is told here, where a person can mend it.
+        bake_job.make_edit(plane, spans[-1])
+        models.model_path(plane.draggan.source)
+    made = [bake_folder.make_folder(plane, base) for plane in chosen]
+    for plane, span, folder in zip(chosen, spans, made, strict=True):
+        _place_stand_ins(plane, folder, span)
+    for plane, span, folder in zip(chosen, spans, made, strict=True):
+        if not _shows(plane, folder, span):
+            _show(plane, folder, span)
+        source = plane.draggan.source
+        if source.kind == "FILE":
+            source.path = models.model_path(source)
+    scene.draggan_farm.base = str(base)
+    return [plane.name for plane in chosen]
+
+
+def save_copy(base: Path) -> Path:
+    """Save the file as it is now as a copy into the shared folder; answers with its path.
+
+    Raises:
+        EditError: it cannot be written.
+    """
+    name = Path(bpy.data.filepath).stem if bpy.data.filepath else "untitled"
+    path = base / f"{name}.blend"
+    if bpy.data.filepath and path == Path(bpy.data.filepath):
+        path = base / f"{name}.farm.blend"
+    try:
+        bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True)
+    except RuntimeError as error:
+        raise EditError(f"The copy for the farm cannot be saved: {reason_of(error)}") from None
+    return path
+
+
+def prepared_base(plane: Any) -> Path | None:
+    """The shared folder under which the plane's bake is expected; None where it is not prepared."""
+    if not images.shows_bake(plane):
+        return None
+    for scene in plane.users_scene:
+        if scene.draggan_farm.base:
+            base = Path(scene.draggan_farm.base)
+            if images.sequence_folder(plane) == bake_folder.folder_of(plane, base):
+                return base
+    return None
+
+
+def prepared(scene: Any) -> list[dict[str, str]]:
+    """What a job needs to know of the scene's prepared images.
+
+    Returns:
+        For each: ``object``; the name of its ``image`` and the first ``file`` of it, relative to
+        the shared folder, with ``/``; and its ``frames``, as ``1-48``.
+    """
+    found = []
+    for plane in planes.everywhere():
+        base = prepared_base(plane)
+        if base is None or scene not in plane.users_scene:
+            continue
+        sequence = plane.draggan.sequence
+        first, count = sequence.first_frame, sequence.frame_count
+        folder = images.sequence_folder(plane)
+        entry = {
+            "object": plane.name,
+            "image": sequence.image.name,
+            "file": f"{folder.name}/{frame_files.frame_path(folder, sequence.stem, first).name}",
+            "frames": f"{first}-{first + count - 1}",
+        }
+        found.append(entry)
+    return found
+
+
+def prepared_json(scene: Any) -> str:
+    """:func:`prepared` as the JSON that a job type reads."""
+    return json.dumps(prepared(scene), sort_keys=True)
+
+
+def _is_for_farm(scene: Any, plane: Any) -> bool:
+    settings = plane.draggan
+    has_pair = any(pair.enabled for pair in settings.pairs)
+    in_scene = scene in plane.users_scene
+    return in_scene and bool(settings.latent) and has_pair and sampling.is_animated(plane)
+
+
+def _place_stand_ins(plane: Any, folder: Path, span: range) -> None:
+    """Give every frame a file, unless a farm is at work in the folder, or was.
+
+    Raises:
+        EditError: the folder cannot be written, or there is no image to stand in.
+    """
+    stem, earlier = folders.stem_of(plane), _shown_bake(plane)
+    numbers = range(span.start - 1, span.stop)
+    paths = [frame_files.frame_path(folder, stem, number) for number in numbers]
+    try:
+        if bake_folder.has_track(folder):
+            if not paths[1].is_file():
+                raise EditError(
+                    f"A farm is at work in {folder}, but its first frame is not there yet; wait "
+                    "for it, or choose another Shared Folder"
+                )
+            return
+        for number, path in zip(numbers, paths, strict=True):
+            if earlier is not None:
+                source = frame_files.frame_path(earlier, plane.draggan.sequence.stem, number)
+                if source.is_file():
+                    _place(source, path)
+                    continue
+            if not path.exists():
+                write_atomically(path, _base_png(plane))
+        if earlier is not None and _is_whole(plane, earlier):
+            for name in (file_names.EDIT_FILE, file_names.TRACK_FILE):
+                _place(earlier / name, folder / name)
+    except OSError as error:
+        raise EditError(
+            f"The folder {folder} cannot be written ({error.strerror or error}); choose another "
+            "Shared Folder"
+        ) from None
+
+
+def _place(source: Path, path: Path) -> None:
+    """Make a file available under a second name, unless a file of that name exists already."""
+    if not path.exists():
+        link_or_copy(source, path, replace=False)
+
+
+def _shown_bake(plane: Any) -> Path | None:
+    """The folder of the bake that the plane shows."""
+    if not images.shows_bake(plane):
+        return None
+    return images.sequence_folder(plane)
+
+
+def _is_whole(plane: Any, folder: Path) -> bool:
+    """Whether the shown bake's folder has its track and every image of it."""
+    sequence = plane.draggan.sequence
+    first, count = sequence.first_frame, sequence.frame_count
+    span = range(first - 1, first + count)
+    return bake_folder.is_solved(folder) and not frame_files.missing(folder, sequence.stem, span)
+
+
+def _base_png(plane: Any) -> bytes:
+    """The image that the bake starts from, as the bytes of a PNG: a drag's last, or the seed's.
+
+    Raises:
+        EditError: there is none.
+    """
+    settings = plane.draggan
+    for sequence in (settings.sequence, settings.bake.under):
+        if sequence.image is not None and sequence.kind == "DRAG":
+            folder = Path(bpy.path.abspath(sequence.image.filepath)).parent
+            last = sequence.first_frame + sequence.frame_count - 1
+            path = frame_files.frame_path(folder, sequence.stem, last)
+            if path.is_file():
+                return path.read_bytes()
+    still = settings.still
+    if still is None or still.packed_file is None:
+        raise EditError(f"{plane.name} has no image in the file; press Render Again first")
+    return bytes(still.packed_file.data)
+
+
+def _shows(plane: Any, folder: Path, span: range) -> bool:
+    """Whether the plane shows this very sequence already."""
+    sequence = plane.draggan.sequence
+    shown = (sequence.first_frame, sequence.frame_count) == (span.start, len(span))
+    return shown and _shown_bake(plane) == folder
+
+
+def _show(plane: Any, folder: Path, span: range) -> None:
+    """Have the plane show the sequence to come."""
+    settings, sequence = plane.draggan, plane.draggan.sequence
+    stem = folders.stem_of(plane)
+    covers = (sequence.first_frame, sequence.frame_count) == (span.start, len(span))
+    if not images.shows_bake(plane):
+        if sequence.image is not None:
+            images.cover(plane)
+            points.cover_paths(plane)
+        covers = False
+    if not covers:
+        # Nobody knows yet where the handles will be, nor which latents there are.
+        settings.track = ""
+        points.clear_paths(plane)
+    images.show_sequence(plane, folder, stem, span.start, len(span), "BAKE")
+    sequence.image.filepath = str(frame_files.frame_path(folder, stem, span.start))
+    settings.status, settings.failed = f"Prepared for the farm: its frames go to {folder}", False

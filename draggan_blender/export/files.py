@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a plane shows, as files for other programs: images, a video, the track.
+
+Frames go out as the timeline shows them. Without retiming these are the sequence's own; a retimed
+plane gives the scene's range, where an image may come twice, or never, or before an earlier one.
+Every file is complete under its name or not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import compat
+from ..errors import EditError, reason_of
+from ..properties.stored import to_bytes
+from ..protocol.atomic_files import replacing
+from ..protocol.file_names import frame_file
+from ..scene import images, planes, playhead, timing
+
+#: What :func:`frames` writes, as the panel names it: the suffix of the files.
+SUFFIXES = {"PNG": ".png", "OPEN_EXR": ".exr"}
+
+
+def shown_files(plane: Any) -> list[tuple[int, Path]]:
+    """Each scene frame and the file that the plane shows at it.
+
+    Raises:
+        EditError: the plane has no sequence, or files of it are missing.
+    """
+    sequence = plane.draggan.sequence
+    if sequence.image is None:
+        raise EditError(f"{plane.name} has no sequence to export; drag or bake it first")
+    first = sequence.first_frame
+    if timing.is_retimed(plane):
+        scene = planes.scene_of(plane)
+        every = range(scene.frame_start, scene.frame_end + 1)
+        with contextlib.closing(playhead.visit(scene, every)) as visited:
+            numbers = [(frame, first + timing.shown_row(plane)) for frame in visited]
+    else:
+        numbers = [(frame, frame) for frame in range(first, first + sequence.frame_count)]
+    files = images.sequence_files(plane, [number for _, number in numbers])
+    return [(frame, file) for (frame, _), file in zip(numbers, files, strict=True)]
+
+
+def frames(plane: Any, folder: Path, file_format: str) -> Iterator[Path]:
+    """Write the images into a folder, one at a time, so that the caller can do other things.
+
+    Args:
+        plane: a GAN image with a sequence.
+        folder: made where it is missing. Files are ``stem_0001.png``, numbered by scene frame.
+        file_format: ``PNG``, the files as they are; or ``OPEN_EXR``, half float and scene-linear,
+            as a compositor wants them.
+
+    Yields:
+        Each file, once it is complete.
+
+    Raises:
+        EditError: at once where there is nothing to export; later where a file cannot be written.
+    """
+    files = shown_files(plane)
+    stem, suffix = plane.draggan.sequence.stem, SUFFIXES[file_format]
+    if folder.exists() and folder.samefile(files[0][1].parent):
+        raise EditError("The sequence itself is in this folder; choose another one to export to")
+    write = _copy if file_format == "PNG" else _write_exr
+    named = [
+        (path, (folder / frame_file(stem, frame)).with_suffix(suffix)) for frame, path in files
+    ]
+    return _write_all(named, write)
+
+
+def video(plane: Any, path: Path) -> None:
+    """Write what the plane shows as an H.264 video with Blender's own encoder.
+
+    It has the scene's frame rate, and the colours of the images.
+
+    Raises:
+        EditError: there is no sequence, this Blender cannot encode, or the file cannot be written.
+    """
+    if not bpy.app.build_options.codec_ffmpeg:
+        raise EditError("This Blender was built without FFmpeg; export PNG files, and encode them")
+    if bpy.app.is_job_running("RENDER"):
+        raise EditError("Blender is rendering; export the video when it is done")
+    files = [file for _, file in shown_files(plane)]
+    speed = planes.scene_of(plane).render
+    with _writing(path) as unfinished, _output_scene() as scene:
+        compat.use_video(scene.render)
+        scene.render.resolution_x, scene.render.resolution_y = plane.draggan.size
+        scene.render.fps, scene.render.fps_base = speed.fps, speed.fps_base
+        scene.render.filepath, scene.render.use_file_extension = str(unfinished), False
+        scene.frame_start, scene.frame_end = 1, len(files)
+        strip = compat.strips(scene).new_image(
+            planes.NAME, str(files[0]), channel=1, frame_start=1, fit_method="ORIGINAL"
+        )
+        for file in files[1:]:
+            strip.elements.append(file.name)
+        bpy.ops.render.render(animation=True, scene=scene.name)
+        if not unfinished.is_file() or not unfinished.stat().st_size:
+            raise EditError(f"Blender wrote no video {path.name}; its console says why")
+
+
+def track(plane: Any, path: Path) -> None:
+    """Write the track: the latents from which every image can be rendered again.
+
+    Raises:
+        EditError: the plane has none, or the file cannot be written.
+    """
+    if not plane.draggan.track:
+        raise EditError(f"{plane.name} has no track to export; drag or bake it first")
+    with _writing(path) as unfinished:
+        unfinished.write_bytes(to_bytes(plane.draggan.track))
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copy a file; the copy is complete or not there.
+
+    Raises:
+        EditError: it cannot be written.
+    """
+    with _writing(path) as unfinished:
+        _copy(source, unfinished)
+
+
+def _write_all(
+    named: list[tuple[Path, Path]], write: Callable[[Path, Path], None]
+) -> Iterator[Path]:
+    for source, path in named:
+        with _writing(path) as unfinished:
+            write(source, unfinished)
+        yield path
+
+
+def _copy(source: Path, path: Path) -> None:
+    shutil.copyfile(source, path)
+
+
+def _write_exr(source: Path, path: Path) -> None:
+    """An image as half-float scene-linear RGB.
+
+    Blender leaves the view transform out where the format is linear, and undoes the sRGB curve.
+    """
+    image = bpy.data.images.load(str(source), check_existing=False)
+    try:
+        with _output_scene() as scene:
+            settings = scene.render.image_settings
+            settings.file_format, settings.exr_codec = "OPEN_EXR", "ZIP"
+            settings.color_mode, settings.color_depth = "RGB", "16"
+            image.save_render(str(path), scene=scene)
+    finally:
+        bpy.data.images.remove(image)
+
+
+@contextlib.contextmanager
+def _output_scene() -> Iterator[Any]:
+    """A scene that is only there to say how to write."""
+    scene = bpy.data.scenes.new("GAN Export")
+    try:
+        scene.view_settings.view_transform, scene.view_settings.look = "Standard", "None"
+        scene.render.dither_intensity = 0.0
+        scene.render.resolution_percentage = 100
+        yield scene
+    finally:
+        bpy.data.scenes.remove(scene)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to, which becomes ``path`` if the block succeeds.
+
+    Raises:
+        EditError: The system, or Blender, refused to write.
+    """
+    try:
+        # Blender chooses the format by the suffix.
+        with replacing(path, keep_suffix=True) as unfinished:
+            yield unfinished
+    except OSError as error:
+        raise EditError(
+            f"{path} cannot be written ({error.strerror or error}); choose another place"
+        ) from None
+    except RuntimeError as error:  # what Blender's own functions raise
+        raise EditError(
+            f"{path} cannot be written: {reason_of(error)}; choose another place"
+        ) from None

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the engine's results into the scene; nothing else does.
+
+``deliver`` receives each message of each job on the main thread. A message finds its plane by
+uuid, and is dropped if the plane no longer exists or no longer waits for this request (after an
+undo, in another file, during a newer drag). Only ids and messages are kept between two calls.
+
+A result is written when its request is done, all at once and with one undo step: a single Ctrl-Z
+restores image, latent, points and frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..connection import pump
+from ..errors import EditError
+from ..protocol.messages import (
+    Cancelled,
+    Done,
+    Drag,
+    DragFinished,
+    Ending,
+    Failed,
+    Message,
+    Preview,
+    RenderLatent,
+    RenderTrack,
+    Request,
+    Sample,
+    Sampled,
+    Step,
+)
+from ..protocol.timeline import Bake, BakeFinished, RenderLatents, TrackMade
+from ..scene import images, planes, points
+from . import bake as bake_job
+from . import drag as drag_job
+from . import folders, recovery, requests
+from . import image as image_job
+from . import latents as latents_job
+
+# Request id -> the parts of the result that arrived before its ``Done``, by their type.
+_results: dict[int, dict[type, Any]] = {}
+
+_IMAGE_EDITORS = frozenset({"VIEW_3D", "IMAGE_EDITOR"})
+
+
+def deliver(job: pump.Job, message: Message) -> None:
+    """Process one message of a job."""
+    request_id = job.request.request_id
+    taker = requests.taker_of(request_id)
+    if taker is not None:
+        if isinstance(message, Ending):
+            requests.drop_taker(request_id)
+        taker(message)
+        return
+    if isinstance(message, Ending):
+        _end(job, message)
+        return
+    plane = _waiting_plane(job)
+    if plane is None:
+        if not pump.state().ending_asked:
+            pump.cancel_job(job.image_id)
+    elif isinstance(message, Step):
+        points.move_handles(plane, message.handles_px)
+    elif isinstance(message, Preview):
+        images.show_preview(plane, message.width, message.height, message.pixels)
+        _redraw({"WINDOW"}, _IMAGE_EDITORS)
+    elif isinstance(message, Sampled | DragFinished | BakeFinished | TrackMade):
+        _results.setdefault(request_id, {})[type(message)] = message
+
+
+def _waiting_plane(job: pump.Job) -> Any | None:
+    plane = planes.find(job.image_id)
+    if plane is None or plane.draggan.request_id != job.request.request_id:
+        return None
+    return plane
+
+
+def _end(job: pump.Job, ending: Ending) -> None:
+    request_id = job.request.request_id
+    result = _results.pop(request_id, {})
+    plane = _waiting_plane(job)
+    recovery.release_duplicates(plane, request_id)
+    if plane is None:
+        images.remove_live(job.image_id)
+    problem = ""
+    if isinstance(ending, Failed):
+        problem = ending.message
+    elif isinstance(ending, Cancelled) or plane is None:
+        problem = f"{job.label} was cancelled"
+        if isinstance(job.request, Bake):
+            problem += "; press Bake to continue it"
+    elif isinstance(ending, Done):
+        try:
+            _finish(plane, job, result)
+        except EditError as error:
+            problem = str(error)
+        finally:
+            recovery.settle(plane)
+    if problem:
+        _remove_folder(job.request)
+    if problem and plane is not None:
+        _give_up(plane, problem, failed=not isinstance(ending, Cancelled))
+    requests.endings[request_id] = problem
+    _redraw({"WINDOW", "UI"}, _IMAGE_EDITORS | {"NODE_EDITOR", "PROPERTIES"})
+
+
+def _remove_folder(request: Request) -> None:
+    """Remove the folder that was made for a request, but no images that existed before."""
+    if isinstance(request, Drag | RenderLatents):
+        folders.remove_unfinished(Path(request.frames.folder), request.frames.stem)
+    elif isinstance(request, RenderTrack | Bake):
+        folders.remove_empty(Path(request.frames.folder))
+    elif isinstance(request, Sample | RenderLatent):
+        folders.remove_empty(Path(request.image_path).parent)
+
+
+def _give_up(plane: Any, problem: str, *, failed: bool) -> None:
+    recovery.settle(plane)
+    plane.draggan.status, plane.draggan.failed = problem, failed
+    if not plane.draggan.latent:
+        # The plane was new and has no image to show.
+        planes.remove(plane)
+
+
+def _finish(plane: Any, job: pump.Job, result: dict[type, Any]) -> None:
+    """Write a result.
+
+    Raises:
+        EditError: The result cannot be shown; the plane may be settled as if there was none.
+    """
+    request, settings = job.request, plane.draggan
+    # Whatever could refuse the result is checked before any of it is written.
+    planes.texture_node(plane)
+    planes.uv_map(plane)
+    if isinstance(request, Sample):
+        image_job.finish_sample(plane, request, result.get(Sampled))
+    elif isinstance(request, Drag):
+        drag_job.finish(plane, request, result.get(DragFinished))
+    elif isinstance(request, Bake):
+        bake_job.finish(plane, request, result.get(BakeFinished))
+    elif isinstance(request, RenderLatents):
+        latents_job.finish(plane, request, result.get(TrackMade))
+    elif isinstance(request, RenderTrack | RenderLatent):
+        image_job.finish_render(plane, request)
+    settings.request_id = 0
+    settings.dragging = settings.baking = False
+    _push_undo(job.label)
+
+
+def _push_undo(message: str) -> None:
+    """Push one undo step. The timer that calls us has no window, so one is passed in."""
+    windows = bpy.context.window_manager.windows
+    if windows:
+        with bpy.context.temp_override(window=windows[0]):
+            bpy.ops.ed.undo_push(message=message)
+    else:
+        bpy.ops.ed.undo_push(message=message)
+
+
+def _redraw(regions: Set[str], editors: Set[str]) -> None:
+    """Redraw only these regions of these editors: a step arrives many times a second."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in editors:
+                for region in area.regions:
+                    if region.type in regions:
+                        region.tag_redraw()
+
+
+def _redraw_panels() -> None:
+    """Redraw the sidebars, which show what the engine is doing."""
+    _redraw({"UI"}, {"VIEW_3D"})
+
+
+def register() -> None:
+    """Set the pump's callbacks."""
+    pump.set_delivery(deliver)
+    pump.set_changed(_redraw_panels)
+
+
+def unregister() -> None:
+    """Forget all requests; the pump drops its callbacks itself."""
+    requests.forget()
+    _results.clear()

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The drag of an image: its request, and writing its result into the scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..connection import pump
+from ..errors import EditError
+from ..properties import drag as drag_properties
+from ..properties.stored import to_text
+from ..protocol.messages import Drag, DragFinished, FrameTarget, Pair
+from ..scene import images, masks, models, planes, points, shown, timing
+from . import folders, recovery, requests
+
+_STATUS = {
+    "reached": "Reached the targets",
+    "stalled": "Stopped because the handles came no closer",
+    "step_limit": "Reached the step limit",
+    "stopped": "Stopped",
+}
+
+
+def start_drag(context: Any, plane: Any, *, previews: bool = True) -> int:
+    """Start to move the handles of the enabled pairs to their targets.
+
+    The drag starts from the image that the plane shows at the current frame. Its sequence is put
+    on the timeline from that frame on, but not before frame 1, because files have numbers.
+
+    Args:
+        context: The Blender context.
+        plane: The GAN image.
+        previews: Whether the plane shows the steps while the drag is running.
+
+    Returns:
+        The request id.
+
+    Raises:
+        EditError: The drag cannot start.
+    """
+    settings = plane.draggan
+    recovery.require_ready(plane)
+    placed = points.read_pairs(context, plane)
+    mask = masks.at_frame(plane, planes.scene_of(plane).frame_current)
+    request_id = pump.new_request_id()
+    target = FrameTarget(
+        folder=str(folders.new_drag(plane)),
+        stem=folders.stem_of(plane),
+        first_number=max(planes.scene_of(plane).frame_current, 1),
+    )
+    request = Drag(
+        request_id=request_id,
+        drag_id=request_id,
+        model_path=models.model_path(settings.source),
+        model_sha256=settings.model_sha256,
+        latent=shown.latent(plane),
+        pairs=tuple(Pair(handle_px=entry.handle_px, target_px=entry.target_px) for entry in placed),
+        settings=drag_properties.drag_settings(settings.drag),
+        mask=mask,
+        frames=target,
+        previews=previews,
+    )
+    points.begin([entry.pair for entry in placed], plane)
+    settings.dragging = True
+    return requests.submit(plane, request, f"Drag {plane.name}")
+
+
+def stop_drag(plane: Any) -> None:
+    """End the running drag or bake; what it has reached so far becomes its result."""
+    pump.stop_job(plane.draggan.uuid)
+
+
+def finish(plane: Any, request: Drag, finished: DragFinished | None) -> None:
+    """Write the result of a drag: its sequence, the handles' paths, the latent and the track.
+
+    Raises:
+        EditError: There is no result, or it cannot be shown; nothing is written.
+    """
+    if finished is None:
+        raise EditError("The engine ended the drag without a result; see its log")
+    settings = plane.draggan
+    count = finished.frame_count
+    paths_px = np.frombuffer(finished.handles_px, "<f4").reshape(count, -1, 2)
+    first = request.frames.first_number
+    requests.show_frames(plane, request.frames, count, "DRAG")
+    images.remove_live(settings.uuid)
+    points.write_paths(plane, first, paths_px)
+    settings.latent = to_text(finished.latent)
+    settings.track = to_text(finished.track)
+    settings.status = (
+        f"{_STATUS.get(finished.status, finished.status)}: {finished.steps} steps, "
+        f"{finished.distance_px:.1f} px left, {finished.seconds:.1f} s"
+    )
+    _go_to_frame(plane, first + count - 1)
+
+
+def reset(plane: Any) -> None:
+    """Go back to the image of the seed, without the drags, and put the handles back.
+
+    Raises:
+        EditError: The plane has no image.
+    """
+    settings = plane.draggan
+    if settings.request_id:
+        recovery.cancel(plane)
+    recovery.own(plane)
+    requests.require_image(plane)
+    settings.latent, settings.track = settings.sampled_latent, ""
+    settings.status, settings.failed = "", False
+    points.clear_paths(plane)
+    points.send_home(plane)
+    images.clear_sequence(plane)
+
+
+def _go_to_frame(plane: Any, number: int) -> None:
+    """Go to the frame that shows the result."""
+    # While Blender renders an animation, the scene's current frame is its counter: leave it alone.
+    if not bpy.app.is_job_running("RENDER") and not timing.is_retimed(plane):
+        planes.scene_of(plane).frame_set(number)

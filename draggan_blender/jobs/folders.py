@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where results are written: a folder for each image, and in it a new one for each drag or edit.
+
+A drag never writes over the files of another: undo brings an older sequence back, and its files
+must still be there. A bake goes on in the folder of the very same edit, and in no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import preferences
+from ..errors import EditError
+from ..protocol.atomic_files import PART_SUFFIX
+from ..protocol.file_names import EDIT_FILE, TRACK_FILE
+
+
+def stem_of(plane: Any) -> str:
+    """The plane's name as a plain file name: ASCII letters, digits, ``-`` and ``_``."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", plane.name).strip("-_")
+    return plain[:48].strip("-_") or "image"
+
+
+def new_drag(plane: Any) -> Path:
+    """A new, empty folder for the sequence of a drag.
+
+    Raises:
+        EditError: it cannot be made.
+    """
+    return _new(plane, "drag")
+
+
+def new_bake(plane: Any) -> Path:
+    """A new, empty folder for a bake.
+
+    Raises:
+        EditError: it cannot be made.
+    """
+    return _new(plane, "bake")
+
+
+def bakes_of(plane: Any) -> list[Path]:
+    """The folders of the plane's bakes that have their edit, the newest first.
+
+    Those from before the file was saved are in the cache.
+    """
+    name = _parent(plane).name
+    parents = {base / name for base in (_base(plane), preferences.cache_folder())}
+    found = [path.parent for parent in parents for path in parent.glob(f"bake-*/{EDIT_FILE}")]
+    return sorted(found, key=lambda folder: folder.name, reverse=True)
+
+
+def is_current(plane: Any, folder: Path) -> bool:
+    """Whether a new result of the plane would go beside this one."""
+    return folder.parent == _parent(plane)
+
+
+def new_still(plane: Any) -> Path:
+    """The path of a file that does not exist yet, for the image of a seed.
+
+    Raises:
+        EditError: its folder cannot be made.
+    """
+    return _new(plane, "image") / f"{stem_of(plane)}.png"
+
+
+def usable(folder: Path) -> bool:
+    """Whether the folder of an older result is there or can be made again on this machine."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+def remove_unfinished(folder: Path, stem: str) -> None:
+    """Remove the folder of a drag that has no result, with the frames that were written by then.
+
+    An engine that was killed could not do it itself. Whatever else is in the folder stays.
+    """
+    with contextlib.suppress(OSError):
+        for pattern in (f"{stem}_*.png", f".{stem}_*{PART_SUFFIX}", TRACK_FILE):
+            for path in folder.glob(pattern):
+                path.unlink()
+    remove_empty(folder)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove the folder of a result that never came; one with files in it stays."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _base(plane: Any) -> Path:
+    """What the person chose, else beside the saved file, else the cache."""
+    chosen = plane.draggan.folder
+    saved = bool(bpy.data.filepath)
+    if chosen and (saved or not chosen.startswith("//")):
+        base = Path(bpy.path.abspath(chosen))
+    elif saved:
+        base = Path(bpy.path.abspath("//draggan"))
+    else:
+        base = preferences.cache_folder()
+    return base.absolute()
+
+
+def _parent(plane: Any) -> Path:
+    return _base(plane) / f"{stem_of(plane)}-{plane.draggan.uuid[:8]}"
+
+
+def _new(plane: Any, kind: str) -> Path:
+    parent = _parent(plane)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            folder = parent / f"{kind}-{number:04d}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                number += 1
+                continue
+            return folder
+    except OSError as error:
+        raise EditError(
+            f"The folder {parent} cannot be written ({error.strerror or error}); choose another "
+            "under Settings, Folder"
+        ) from None

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image of a seed, and rendering images again without solving: requests and results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..connection import pump
+from ..errors import EditError
+from ..properties.stored import to_bytes, to_text
+from ..protocol.messages import (
+    FrameTarget,
+    RenderLatent,
+    RenderTrack,
+    Request,
+    Sample,
+    Sampled,
+)
+from ..scene import images, models, planes, points
+from . import folders, recovery, requests
+
+
+def new_image(
+    context: Any,
+    model: str = models.BUILT_IN_MODEL,
+    seed: int = 1,
+    truncation_psi: float = 0.7,
+    location: Any = (0.0, 0.0, 0.0),
+) -> Any:
+    """Make a plane and ask the engine for the image of a seed.
+
+    Args:
+        context: Its scene gets the plane, in a new collection.
+        model: ``suzanne``, or the path of a StyleGAN2 checkpoint.
+        seed: 0 to 2147483647.
+        truncation_psi: How far the image may be from the model's average; 1 does not truncate.
+        location: Of the plane, in world units.
+
+    Returns:
+        The plane. It has no image until the request ``plane.draggan.request_id`` has ended, and
+        is removed again if that request fails.
+
+    Raises:
+        EditError: The model or its folder is not usable, or the engine cannot be started.
+    """
+    plane = planes.create(context, location)
+    image_id, source = plane.draggan.uuid, plane.draggan.source
+    source.kind = "BUILT_IN" if model == models.BUILT_IN_MODEL else "FILE"
+    source.path = "" if model == models.BUILT_IN_MODEL else model
+    source.seed, source.truncation_psi = seed, truncation_psi
+    try:
+        resample(plane)
+    except EditError:
+        # If the engine could not even start, ``delivery`` has removed the plane already.
+        left = planes.find(image_id)
+        if left is not None:
+            planes.remove(left)
+        raise
+    return plane
+
+
+def resample(plane: Any) -> int:
+    """Ask for the image of the plane's seed and truncation; its edits are lost.
+
+    Returns:
+        The request id.
+
+    Raises:
+        EditError: The plane is being worked on, its model is not usable, or the engine cannot be
+            started.
+    """
+    recovery.own(plane)
+    requests.refuse_if_busy(plane)
+    source = plane.draggan.source
+    request = Sample(
+        request_id=pump.new_request_id(),
+        model_path=models.model_path(source),
+        seed=source.seed,
+        truncation_psi=source.truncation_psi,
+        image_path=str(folders.new_still(plane)),
+    )
+    return requests.submit(plane, request, f"New image of {plane.name}")
+
+
+def render_again(plane: Any) -> int:
+    """Render the images again from what is stored in the .blend, without solving.
+
+    For a machine that has no copy of the folder with the images.
+
+    Returns:
+        The request id.
+
+    Raises:
+        EditError: The plane has no image or is being worked on, or the engine cannot be started.
+    """
+    settings = plane.draggan
+    recovery.require_ready(plane)
+    model = {
+        "request_id": pump.new_request_id(),
+        "model_path": models.model_path(settings.source),
+        "model_sha256": settings.model_sha256,
+    }
+    request: Request
+    if settings.track and settings.sequence.image is not None:
+        folder = images.sequence_folder(plane)
+        if not folders.usable(folder):
+            folder = folders.new_drag(plane)
+        target = FrameTarget(
+            folder=str(folder),
+            stem=settings.sequence.stem,
+            first_number=settings.sequence.first_frame,
+        )
+        request = RenderTrack(track=to_bytes(settings.track), frames=target, **model)
+    else:
+        path = str(folders.new_still(plane))
+        request = RenderLatent(latent=to_bytes(settings.latent), image_path=path, **model)
+    return requests.submit(plane, request, f"Render {plane.name}")
+
+
+def finish_sample(plane: Any, request: Sample, sampled: Sampled | None) -> None:
+    """Show the image of a seed; edits of the image before are gone.
+
+    Raises:
+        EditError: There is no image, or it cannot be shown.
+    """
+    if sampled is None:
+        raise EditError("The engine ended without an image; see its log")
+    settings = plane.draggan
+    images.show_still(plane, Path(request.image_path))
+    settings.latent = settings.sampled_latent = to_text(sampled.latent)
+    settings.sampled_seed, settings.sampled_psi = request.seed, request.truncation_psi
+    settings.track = ""
+    points.clear_paths(plane)
+    points.send_home(plane)
+    # The engine describes a model once, when it reads it, not for each request that uses it.
+    model = pump.state().model
+    settings.model_sha256 = model.sha256 if model is not None else ""
+    settings.w_dim = model.w_dim if model is not None else 0
+
+
+def finish_render(plane: Any, request: RenderTrack | RenderLatent) -> None:
+    """Show the images that were rendered again.
+
+    Raises:
+        EditError: They cannot be shown.
+    """
+    settings = plane.draggan
+    if isinstance(request, RenderTrack):
+        sequence = settings.sequence
+        requests.show_frames(plane, request.frames, sequence.frame_count, sequence.kind)
+    else:
+        images.show_still(plane, Path(request.image_path))
+    settings.status = "Rendered again"

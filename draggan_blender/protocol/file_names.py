@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The names of the files that both processes read and write in a result's folder."""
+
+from __future__ import annotations
+
+# The solved track: latents and handle positions of every row.
+TRACK_FILE = "track.npz"
+
+# One encoded ``Edit`` message: what a bake solves.
+EDIT_FILE = "edit.draggan"
+
+# The rows that a bake has solved so far, while solving is not finished.
+JOURNAL_FILE = "solve.journal"
+
+
+def frame_file(stem: str, number: int) -> str:
+    """Return the name of a frame's file.
+
+    Args:
+        stem: What the names of the sequence start with.
+        number: The scene frame, 0 or more.
+    """
+    return f"{stem}_{number:04d}.png"

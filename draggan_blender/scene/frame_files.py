@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image files of a sequence on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..protocol.file_names import frame_file
+
+
+def frame_path(folder: Path, stem: str, number: int) -> Path:
+    """Return the path of a frame's file."""
+    return folder / frame_file(stem, number)
+
+
+def missing(folder: Path, stem: str, span: range) -> int:
+    """Return how many of these frames have no file."""
+    existing = {path.name for path in folder.glob(f"{stem}_*.png")}
+    return sum(frame_file(stem, number) not in existing for number in span)

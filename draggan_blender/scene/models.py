@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checkpoint that an image is made with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..errors import EditError
+from ..package import ROOT
+
+BUILT_IN_MODEL = "suzanne"
+
+
+def model_path(source: Any) -> str:
+    """Return the absolute path of the checkpoint that a ``DRAGGAN_PG_source`` names.
+
+    Raises:
+        EditError: The source is a file, and no file was chosen.
+    """
+    if source.kind == "BUILT_IN":
+        return str(ROOT / "stylegan2" / "models" / f"{BUILT_IN_MODEL}.safetensors")
+    if not source.path:
+        raise EditError("No model was chosen; choose a .pkl or .safetensors file, or Suzanne")
+    return str(Path(bpy.path.abspath(source.path)).absolute())

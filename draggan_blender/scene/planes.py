@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plane that shows a GAN image: making it, finding it, and its map between spaces.
+
+A plane is an ordinary mesh with an ordinary material (Image Texture, Emission, Material Output),
+so that a file renders the same where this extension is not installed. Objects are never kept in
+Python between two calls, because undo replaces them: a job names its plane by uuid.
+"""
+
+from __future__ import annotations
+
+import uuid
+from functools import lru_cache
+from typing import Any
+
+import bpy
+import numpy as np
+
+from .. import compat
+from ..errors import EditError
+from . import view
+
+NAME = "GAN Image"
+_TEXTURE_NODE = "GAN Image"
+
+#: uuid -> the name that the plane had when it was found last. A hint, which undo, a rename or
+#: another file can make wrong: what is found by it is looked at before it is believed.
+_names: dict[str, str] = {}
+
+
+def is_plane(candidate: Any) -> bool:
+    """Whether an object (or None) is a GAN image of this file; one of a linked file is not."""
+    # To ask an object for its group would give it one: every object of the scene, on every look.
+    if candidate is None or not candidate.is_property_set("draggan"):
+        return False
+    if candidate.type != "MESH" or candidate.library is not None:
+        return False
+    return bool(candidate.draggan.uuid)
+
+
+def active(context: Any) -> Any | None:
+    """The GAN image that the person works on: the active object, or the plane of its point."""
+    chosen = getattr(context, "object", None)
+    if is_plane(chosen):
+        return chosen
+    if chosen is not None and is_plane(chosen.parent):
+        return chosen.parent
+    return None
+
+
+def require_active(context: Any) -> Any:
+    """:func:`active`, where a poll has seen to it that there is one.
+
+    Raises:
+        EditError: there is none after all.
+    """
+    plane = active(context)
+    if plane is None:
+        raise EditError("No GAN image is selected; select one, or make one with New GAN Image")
+    return plane
+
+
+def everywhere() -> list[Any]:
+    """Every GAN image of the file."""
+    return [candidate for candidate in bpy.data.objects if is_plane(candidate)]
+
+
+def find(image_id: str) -> Any | None:
+    """The plane with this uuid, or None when it was deleted or undone.
+
+    The pump asks for each message, so not every object of the scene is looked at for the answer.
+    """
+    hinted = bpy.data.objects.get(_names.get(image_id, ""))
+    if is_plane(hinted) and hinted.draggan.uuid == image_id:
+        return hinted
+    found = next((plane for plane in everywhere() if plane.draggan.uuid == image_id), None)
+    if found is not None:
+        _names[image_id] = found.name
+    return found
+
+
+def scene_of(plane: Any) -> Any:
+    """The scene whose timeline the plane follows: one that is open in a window, if it has one.
+
+    Raises:
+        EditError: the plane is in no scene.
+    """
+    scenes = list(plane.users_scene)
+    shown = [window.scene for window in bpy.context.window_manager.windows]
+    for scene in [*shown, bpy.context.scene, *scenes]:
+        if scene is not None and scene in scenes:
+            return scene
+    raise EditError(f"{plane.name} is in no scene; link it to one")
+
+
+def create(context: Any, location: Any = (0.0, 0.0, 0.0)) -> Any:
+    """A new square plane in a collection of its own, without an image yet."""
+    mesh = bpy.data.meshes.new(NAME)
+    corners = [(-1.0, -1.0, 0.0), (1.0, -1.0, 0.0), (1.0, 1.0, 0.0), (-1.0, 1.0, 0.0)]
+    mesh.from_pydata(corners, [], [(0, 1, 2, 3)])
+    uv = mesh.uv_layers.new(name="UVMap")
+    uv.data.foreach_set("uv", [0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
+    mesh.materials.append(_material())
+    plane = bpy.data.objects.new(NAME, mesh)
+    plane.location = location
+    plane.draggan.uuid = str(uuid.uuid4())
+    collection = bpy.data.collections.new(plane.name)
+    context.scene.collection.children.link(collection)
+    collection.objects.link(plane)
+    return plane
+
+
+def remove(plane: Any) -> None:
+    """Remove a plane with its points, its material and the collection that was made for it."""
+    collections = list(plane.users_collection)
+    mesh, material = plane.data, plane.active_material
+    for child in list(plane.children):
+        bpy.data.objects.remove(child)
+    bpy.data.objects.remove(plane)
+    for datablock, owner in ((mesh, bpy.data.meshes), (material, bpy.data.materials)):
+        if datablock is not None and datablock.users == 0:
+            owner.remove(datablock)
+    for collection in collections:
+        if collection.name.startswith(NAME) and not collection.all_objects:
+            bpy.data.collections.remove(collection)
+
+
+def fit_to_size(plane: Any, width: int, height: int) -> None:
+    """Remember the image's size and, where it changed, give the plane its aspect."""
+    if tuple(plane.draggan.size) == (width, height):
+        return
+    plane.draggan.size = (width, height)
+    x, y = (side / 2.0 for side in view.plane_size(width, height))
+    if len(plane.data.vertices) == 4:
+        plane.data.vertices.foreach_set("co", [-x, -y, 0.0, x, -y, 0.0, x, y, 0.0, -x, y, 0.0])
+        plane.data.update()
+
+
+def own(plane: Any) -> bool:
+    """Make a duplicated plane an image of its own; answers whether it was a duplicate.
+
+    Blender copies the uuid, and shares the material and the pointers to points that were not
+    duplicated along.
+    """
+    settings = plane.draggan
+    twins = [other for other in everywhere() if other.draggan.uuid == settings.uuid]
+    if len(twins) < 2:
+        return False
+    settings.uuid = str(uuid.uuid4())
+    settings.request_id = 0
+    if plane.data.users > 1:
+        plane.data = plane.data.copy()
+    if plane.active_material is not None:
+        plane.active_material = plane.active_material.copy()
+    for index in reversed(range(len(settings.pairs))):
+        pair = settings.pairs[index]
+        points = (pair.handle, pair.target)
+        if any(point is None or point.parent != plane for point in points):
+            settings.pairs.remove(index)
+    return True
+
+
+def uv_map(plane: Any) -> view.Points:
+    """The plane's map from local to texture coordinates, as :func:`view.fit_local_to_uv` has it.
+
+    Raises:
+        EditError: the mesh has no UVs, or they do not map a flat image.
+    """
+    mesh = plane.data
+    layer = mesh.uv_layers.active
+    if layer is None or not len(mesh.loops):
+        raise EditError(f"{plane.name} has no UV map; unwrap it flat, or make a new GAN image")
+    corners = np.empty(len(mesh.vertices) * 3, dtype=np.float32)
+    mesh.vertices.foreach_get("co", corners)
+    loops = np.empty(len(mesh.loops), dtype=np.int32)
+    mesh.loops.foreach_get("vertex_index", loops)
+    uv = np.empty(len(mesh.loops) * 2, dtype=np.float32)
+    layer.data.foreach_get("uv", uv)
+    try:
+        return _fitted(corners.reshape(-1, 3)[loops, :2].tobytes(), uv.tobytes())
+    except view.ViewError as error:
+        raise EditError(f"{plane.name}: {error}") from None
+
+
+@lru_cache(maxsize=16)
+def _fitted(local: bytes, uv: bytes) -> view.Points:
+    """:func:`view.fit_local_to_uv` of float32 coordinates: asked for at every step of a drag."""
+    fitted = view.fit_local_to_uv(
+        np.frombuffer(local, np.float32).reshape(-1, 2),
+        np.frombuffer(uv, np.float32).reshape(-1, 2),
+    )
+    fitted.setflags(write=False)  # all who ask are given the same
+    return fitted
+
+
+def texture_node(plane: Any) -> Any:
+    """The Image Texture node that shows the image.
+
+    Raises:
+        EditError: the person removed it or its material.
+    """
+    material = plane.active_material
+    tree = material.node_tree if material is not None else None
+    node = tree.nodes.get(_TEXTURE_NODE) if tree is not None else None
+    if node is None or node.type != "TEX_IMAGE":
+        raise EditError(
+            f"{plane.name} has no Image Texture node named {_TEXTURE_NODE!r} in its active "
+            "material any more; make a new GAN image"
+        )
+    return node
+
+
+def _material() -> Any:
+    """Shadeless: what the image says is what the camera sees, whatever the light."""
+    material = bpy.data.materials.new(NAME)
+    compat.enable_nodes(material)
+    tree = material.node_tree
+    tree.nodes.clear()
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    emission = tree.nodes.new("ShaderNodeEmission")
+    texture = tree.nodes.new("ShaderNodeTexImage")
+    texture.name = texture.label = _TEXTURE_NODE
+    texture.extension = "EXTEND"
+    emission.location, texture.location = (-200.0, 0.0), (-500.0, 0.0)
+    tree.links.new(texture.outputs["Color"], emission.inputs["Color"])
+    tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
+    tree.nodes.active = texture
+    return material

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which latent belongs to the image that a plane shows at the current frame.
+
+A person who goes back on the timeline sees an earlier image, with the handles where they were in
+it; the next drag has to start from that image and not from the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import EditError
+from ..properties.stored import to_bytes
+from . import timing, tracks
+
+
+def latent(plane: Any) -> bytes:
+    """Return the latent of the image at the current frame.
+
+    Returns:
+        ``num_ws x w_dim`` float32, little-endian.
+
+    Raises:
+        EditError: The frame shows an earlier image of the last drag, and the track cannot be read.
+    """
+    settings, sequence = plane.draggan, plane.draggan.sequence
+    row = timing.shown_row(plane) if sequence.image is not None else 0
+    # Without a track, the files shown are placeholders for a bake that is still to be made.
+    if (
+        sequence.image is None
+        or not settings.track
+        or (sequence.kind == "DRAG" and row == sequence.frame_count - 1)
+    ):
+        return to_bytes(settings.latent)
+    return rows(plane, [row]).tobytes()
+
+
+def rows(plane: Any, numbers: Sequence[int]) -> NDArray[np.float32]:
+    """Return the latents of some rows of the plane's sequence, ``N x num_ws x w_dim`` float32.
+
+    Raises:
+        EditError: The track cannot be read.
+    """
+    settings = plane.draggan
+    try:
+        return tracks.latents_of(to_bytes(settings.track), numbers)
+    except tracks.READ_ERRORS as error:
+        raise EditError(
+            f"The latent of frame {settings.sequence.first_frame + numbers[0]} cannot be read from "
+            f"the track in this file ({error}); press Reset, and drag or bake again"
+        ) from None

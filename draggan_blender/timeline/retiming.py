@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Switching retiming on and off: nothing is solved again, and nothing is lost but the keys.
+
+What retiming is, and how it is stored, says :mod:`.timing`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .. import compat
+from ..errors import EditError
+from ..jobs import recovery, requests
+from ..scene import images, planes, timing
+
+
+def retime(plane: Any) -> None:
+    """Give a plane its progress, keyed so that every frame still shows what it showed.
+
+    Two linear keys, at the first and the last frame of the sequence, are there to be moved.
+
+    Raises:
+        EditError: the plane has no sequence, has a progress already, or is being worked on.
+    """
+    recovery.own(plane)
+    requests.refuse_if_busy(plane)
+    sequence = plane.draggan.sequence
+    if sequence.image is None:
+        raise EditError(f"{plane.name} has no sequence to retime; drag or bake it first")
+    if timing.is_retimed(plane):
+        raise EditError(f"{plane.name} is retimed already; move the keys of its Progress")
+    paths = _paths(plane)
+    first, last = sequence.first_frame, sequence.first_frame + sequence.frame_count - 1
+    plane[timing.PROGRESS] = timing.shown_row(plane) / max(last - first, 1)
+    plane.id_properties_ui(timing.PROGRESS).update(
+        description="Which image of the sequence is shown: 0 is the first, 1 the last",
+        min=0.0,
+        max=1.0,
+        default=0.0,
+        subtype="FACTOR",
+    )
+    keys = ((first, last), (0.0, 1.0)) if last > first else ((first,), (0.0,))
+    compat.write_fcurve(plane, timing.PROGRESS_PATH, 0, *keys)
+    _show(plane, paths)
+
+
+def unretime(plane: Any) -> None:
+    """Take a plane's progress with its keys away: each image is shown at its own frame again.
+
+    Raises:
+        EditError: the plane has no progress, or is being worked on.
+    """
+    recovery.own(plane)
+    requests.refuse_if_busy(plane)
+    if not timing.is_retimed(plane):
+        raise EditError(f"{plane.name} is not retimed; press Retime first")
+    paths = _paths(plane)
+    # The driver first: one whose property is gone counts as an error from then on.
+    timing.forget_place(planes.texture_node(plane))
+    for handle, _ in paths:
+        timing.clear_path(handle)
+    compat.remove_fcurves(plane, timing.PROGRESS_PATH)
+    plane.driver_remove(timing.PROGRESS_PATH)
+    del plane[timing.PROGRESS]
+    _show(plane, paths)
+
+
+def _paths(plane: Any) -> list[tuple[Any, Any]]:
+    """Each handle that goes along with the sequence, and its path."""
+    if plane.draggan.sequence.image is None:
+        return []
+    handles = [pair.handle for pair in plane.draggan.pairs if pair.handle is not None]
+    read = [(handle, timing.read_path(plane, handle)) for handle in handles]
+    return [(handle, path) for handle, path in read if path is not None]
+
+
+def _show(plane: Any, paths: list[tuple[Any, Any]]) -> None:
+    """Image and handles at their new time, at once and not only from the next frame on."""
+    # A driver that finds its property missing where Blender evaluates it is dead for good.
+    plane.update_tag(refresh={"OBJECT", "TIME"})
+    bpy.context.view_layer.update()
+    images.show_rest(plane)
+    for handle, path in paths:
+        timing.write_path(plane, handle, plane.draggan.sequence.first_frame, path)
+        handle.update_tag(refresh={"OBJECT", "TIME"})

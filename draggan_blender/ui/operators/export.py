@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files for other programs and other people. Each asks where to, in Blender's file browser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+from bpy_extras.io_utils import ExportHelper
+
+from ...errors import EditError
+from ...export import files as export_files
+from ...export import portable_copy
+from ...jobs import folders
+from ...scene import planes
+from .common import Result, poll_idle, run
+
+#: What writing may take of a turn of Blender's main loop.
+_BUDGET_S = 0.1
+
+
+class _SequenceExport:
+    """What needs an image with a sequence."""
+
+    @classmethod
+    def poll(cls: Any, context: Any) -> bool:
+        """Whether there is one."""
+        if not poll_idle(cls, context):
+            return False
+        if planes.require_active(context).draggan.sequence.image is None:
+            cls.poll_message_set("There is no sequence yet; drag or bake first")
+            return False
+        return True
+
+
+class DRAGGAN_OT_export_frames(_SequenceExport, bpy.types.Operator):
+    """Write the images as the timeline shows them into a folder"""
+
+    bl_idname = "draggan.export_frames"
+    bl_label = "Export Images"
+    bl_options = {"REGISTER"}
+
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    file_format: EnumProperty(
+        name="Format",
+        items=(
+            ("PNG", "PNG", "The images as they are: 8 bits, sRGB"),
+            ("OPEN_EXR", "OpenEXR", "Half float and scene-linear, for compositing"),
+        ),
+        default="PNG",
+    )
+
+    _files: Iterator[Path]
+    _timer: Any
+    _count: int
+
+    def invoke(self, context: Any, _event: Any) -> Result:
+        """Ask for the folder."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> Result:
+        """Write: in a window a few files at a time, so that it stays responsive."""
+        plane, self._count = planes.require_active(context), 0
+        folder = _path(self.directory)
+
+        def begin() -> None:
+            if not self.directory:
+                raise EditError("No folder was chosen to export to; choose one")
+            self._files = export_files.frames(plane, folder, self.file_format)
+
+        begun = run(self, begin)
+        if begun != {"FINISHED"}:
+            return begun
+        if context.window is None or bpy.app.background:
+            return run(self, self._write_all)
+        self._timer = context.window_manager.event_timer_add(0.01, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Any, event: Any) -> Result:
+        """Go on until all is written; Esc leaves it at that."""
+        if event.type == "ESC":
+            return self._finish(context, {"CANCELLED"})
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        more = False
+
+        def write() -> None:
+            nonlocal more
+            more = self._write(_BUDGET_S)
+
+        written = run(self, write)
+        context.workspace.status_text_set(f"Exporting: {self._count} images   Esc: stop")
+        return {"RUNNING_MODAL"} if more else self._finish(context, written)
+
+    def _write_all(self) -> None:
+        self._write(float("inf"))
+
+    def _write(self, budget_s: float) -> bool:
+        """Write files for a time; answers whether there are more."""
+        until_s = time.monotonic() + budget_s
+        for _path in self._files:
+            self._count += 1
+            if time.monotonic() >= until_s:
+                return True
+        return False
+
+    def _finish(self, context: Any, result: Result) -> Result:
+        context.window_manager.event_timer_remove(self._timer)
+        context.workspace.status_text_set(None)
+        self.report({"INFO"}, f"Exported {self._count} images to {self.directory}")
+        return result
+
+
+class _FileExport(_SequenceExport, ExportHelper):
+    """An export of one file, named after the image at first."""
+
+    def invoke(self, context: Any, event: Any) -> Result:
+        """Ask for the file."""
+        if not self.properties.filepath:
+            stem = folders.stem_of(planes.require_active(context))
+            beside = Path(bpy.data.filepath).parent if bpy.data.filepath else Path.home()
+            self.properties.filepath = str(beside / f"{stem}{self.filename_ext}")
+        result: Result = ExportHelper.invoke(self, context, event)
+        return result
+
+
+class DRAGGAN_OT_export_video(_FileExport, bpy.types.Operator):
+    """Write what the timeline shows as a video, with Blender's own encoder"""
+
+    bl_idname = "draggan.export_video"
+    bl_label = "Export Video"
+    bl_options = {"REGISTER"}
+
+    filename_ext = ".mp4"
+    filter_glob: StringProperty(default="*.mp4", options={"HIDDEN"})
+
+    def execute(self, context: Any) -> Result:
+        """Blender waits for its encoder."""
+        plane = planes.require_active(context)
+        return run(self, lambda: export_files.video(plane, _path(self.properties.filepath)))
+
+
+class DRAGGAN_OT_export_track(_FileExport, bpy.types.Operator):
+    """Write the track: the latents from which every image can be rendered again"""
+
+    bl_idname = "draggan.export_track"
+    bl_label = "Export Track"
+    bl_options = {"REGISTER"}
+
+    filename_ext = ".npz"
+    filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
+
+    def execute(self, context: Any) -> Result:
+        """Done at once."""
+        plane = planes.require_active(context)
+        return run(self, lambda: export_files.track(plane, _path(self.properties.filepath)))
+
+
+class DRAGGAN_OT_bake_down(bpy.types.Operator, ExportHelper):
+    """Save a copy of this file with its image sequences beside it, which shows the same where
+    this extension is not installed"""
+
+    bl_idname = "draggan.bake_down"
+    bl_label = "Bake Down"
+    bl_options = {"REGISTER"}
+
+    filename_ext = ".blend"
+    filter_glob: StringProperty(default="*.blend", options={"HIDDEN"})
+
+    def invoke(self, context: Any, event: Any) -> Result:
+        """Ask for the file."""
+        if not self.properties.filepath:
+            opened = Path(bpy.data.filepath) if bpy.data.filepath else Path.home() / "untitled"
+            self.properties.filepath = str(opened.with_name(f"{opened.stem}_baked.blend"))
+        result: Result = ExportHelper.invoke(self, context, event)
+        return result
+
+    def execute(self, _context: Any) -> Result:
+        """Done at once."""
+
+        def save() -> None:
+            folder = portable_copy.bake_down(_path(self.properties.filepath))
+            self.report({"INFO"}, f"Saved the copy; hand it over together with {folder}")
+
+        return run(self, save)
+
+
+def _path(chosen: str) -> Path:
+    """What the file browser, or a script, has given."""
+    return Path(bpy.path.abspath(chosen)).absolute()
+
+
+CLASSES = (
+    DRAGGAN_OT_export_frames,
+    DRAGGAN_OT_export_video,
+    DRAGGAN_OT_export_track,
+    DRAGGAN_OT_bake_down,
+)

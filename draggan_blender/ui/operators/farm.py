@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prepare for Farm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ...errors import EditError
+from ...export import farm
+from .common import Result, run
+
+
+class DRAGGAN_OT_prepare_farm(bpy.types.Operator):
+    """Have every animated GAN image show the frames that a render farm will bake into the shared
+    folder, and save a copy of the file there; the open file is changed, but not saved"""
+
+    bl_idname = "draggan.prepare_farm"
+    bl_label = "Prepare for Farm"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Whether a folder was chosen."""
+        if not context.scene.draggan_farm.base:
+            cls.poll_message_set("Choose a Shared Folder first")
+            return False
+        return True
+
+    def execute(self, context: Any) -> Result:
+        """Done at once."""
+
+        def prepare() -> None:
+            base = Path(bpy.path.abspath(context.scene.draggan_farm.base)).absolute()
+            if context.scene.draggan_farm.base.startswith("//") and not bpy.data.filepath:
+                raise EditError("Save the file first, or choose an absolute Shared Folder")
+            names = farm.prepare(context.scene, base)
+            path = farm.save_copy(base)
+            self.report({"INFO"}, f"Prepared {', '.join(names)}; saved a copy as {path}")
+
+        return run(self, prepare)
+
+
+CLASSES = (DRAGGAN_OT_prepare_farm,)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Adding and removing pairs of points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import FloatVectorProperty
+
+from ...scene import planes, points
+from .common import Result, poll_idle, run
+
+
+class DRAGGAN_OT_add_pair(bpy.types.Operator):
+    """Add a handle, which marks what is to be moved, and a target, where it is to go"""
+
+    bl_idname = "draggan.add_pair"
+    bl_label = "Add Point Pair"
+    bl_options = {"REGISTER", "UNDO"}
+
+    handle_uv: FloatVectorProperty(
+        name="Handle",
+        description="Where on the image, from bottom left (0, 0) to top right (1, 1)",
+        size=2,
+        min=0.0,
+        max=1.0,
+        options={"SKIP_SAVE"},
+    )
+    target_uv: FloatVectorProperty(
+        name="Target",
+        description="Where on the image, from bottom left (0, 0) to top right (1, 1)",
+        size=2,
+        min=0.0,
+        max=1.0,
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Whether a GAN image is active that nothing is running for."""
+        return poll_idle(cls, context)
+
+    def execute(self, context: Any) -> Result:
+        """Add them and select the target, which is moved next."""
+        plane = planes.require_active(context)
+        handle_uv, target_uv = points.default_uv(plane)
+        given = self.properties.is_property_set
+        if given("handle_uv"):
+            handle_uv = tuple(self.handle_uv)
+        if given("target_uv"):
+            target_uv = tuple(self.target_uv)
+        # Adjust Last Operation shows the properties, and goes on from them.
+        self.handle_uv, self.target_uv = handle_uv, target_uv
+
+        def add() -> None:
+            pair = points.add_pair(plane, handle_uv, target_uv)
+            for selected in context.selected_objects:
+                selected.select_set(False)
+            if pair.target.name in context.view_layer.objects:
+                pair.target.select_set(True)
+                context.view_layer.objects.active = pair.target
+
+        return run(self, add)
+
+
+class DRAGGAN_OT_remove_pair(bpy.types.Operator):
+    """Remove the pair that is chosen in the list, with its handle and target"""
+
+    bl_idname = "draggan.remove_pair"
+    bl_label = "Remove Point Pair"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Whether there is one that is not being dragged."""
+        if not poll_idle(cls, context):
+            return False
+        if not planes.require_active(context).draggan.pairs:
+            cls.poll_message_set("There is no pair of points")
+            return False
+        return True
+
+    def execute(self, context: Any) -> Result:
+        """Remove it; the plane becomes active where one of its points was."""
+        plane = planes.require_active(context)
+        points.remove_pair(plane, plane.draggan.active_pair)
+        if context.view_layer.objects.active is None:
+            context.view_layer.objects.active = plane
+        return {"FINISHED"}
+
+
+CLASSES = (DRAGGAN_OT_add_pair, DRAGGAN_OT_remove_pair)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sidebar's panel for edits that are animated: layout only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ...connection import pump
+from ...scene import planes
+from .main import ImagePanel, draw_progress, draw_status
+
+
+class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):
+    """The bake: which frames, start, progress, result."""
+
+    bl_idname = "DRAGGAN_PT_bake"
+    bl_label = "Bake"
+
+    def draw(self, context: Any) -> None:
+        """Called by Blender."""
+        layout, settings = self.layout, planes.require_active(context).draggan
+        if settings.baking:
+            draw_progress(layout, settings, pump.state())
+            row = layout.row(align=True)
+            row.operator("draggan.stop", icon="SNAP_FACE")
+            row.operator("draggan.cancel", icon="X")
+        else:
+            column = layout.column()
+            column.scale_y = 1.4
+            column.operator("draggan.bake", icon="REC")
+        if settings.sequence.kind == "BAKE":
+            draw_status(layout, settings, pump.state())
+        row = layout.row(align=True)
+        row.operator("draggan.refine_bake", icon="ZOOM_IN")
+        row.operator("draggan.clear_bake", icon="TRASH")
+
+
+class DRAGGAN_PT_bake_settings(ImagePanel, bpy.types.Panel):
+    """Which frames are baked, and how."""
+
+    bl_idname = "DRAGGAN_PT_bake_settings"
+    bl_label = "Bake Settings"
+    bl_parent_id = "DRAGGAN_PT_bake"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        """Called by Blender."""
+        layout, bake = self.layout, planes.require_active(context).draggan.bake
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(bake, "use_own_range")
+        column = layout.column(align=True)
+        column.active = bake.use_own_range
+        column.prop(bake, "frame_start")
+        column.prop(bake, "frame_end")
+        layout.prop(bake, "smoothing")
+        layout.prop(bake, "follow")
+
+
+CLASSES = (DRAGGAN_PT_bake, DRAGGAN_PT_bake_settings)

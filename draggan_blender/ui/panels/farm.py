@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Farm panel: the shared folder, and what of the scene is ready for a render farm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ...export import farm
+
+
+class DRAGGAN_PT_farm(bpy.types.Panel):
+    """Prepare for Farm."""
+
+    bl_idname = "DRAGGAN_PT_farm"
+    bl_label = "Farm"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "DragGAN"
+    bl_order = 90
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        """Called by Blender."""
+        layout = self.layout
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(context.scene.draggan_farm, "base")
+        layout.operator("draggan.prepare_farm", icon="NETWORK_DRIVE")
+        for entry in farm.prepared(context.scene):
+            layout.label(text=f"{entry['object']}: {entry['frames']}", icon="CHECKMARK")
+
+
+CLASSES = (DRAGGAN_PT_farm,)

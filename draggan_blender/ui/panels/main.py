@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The DragGAN tab of the 3D view's sidebar: layout only, no work.
+
+From top to bottom in the order of use: the engine, the image, its points, the drag.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ... import preferences
+from ...connection import pump, session
+from ...connection.session import EnginePhase
+from ...package import ROOT_PACKAGE
+from ...scene import planes, points
+
+_DRAG_SETTINGS = (
+    ("method", "latent_space", "num_layers"),
+    ("max_steps", "patience", "tolerance_px"),
+    ("feature_resolution",),
+)
+_METHOD_SETTINGS = {
+    "draggan": ("step_size", "step_length", "r1", "r2", "tracking_radius"),
+    "freedrag": ("step_size", "sub_motion_loss", "sub_motion_distance"),
+    "linearised": ("linear_reach", "r1", "r2", "tracking_radius"),
+}
+#: The sidebar does not wrap text; this many characters fit into its usual width.
+_LINE_CHARACTERS = 28
+
+
+class _Panel:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "DragGAN"
+
+    layout: Any
+
+
+class ImagePanel(_Panel):
+    """A panel that needs an active GAN image."""
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Whether there is one."""
+        return planes.active(context) is not None
+
+
+class DRAGGAN_PT_engine(_Panel, bpy.types.Panel):
+    """State of the engine, and what to do next."""
+
+    bl_idname = "DRAGGAN_PT_engine"
+    bl_label = "Engine"
+
+    def draw(self, _context: Any) -> None:
+        """Called by Blender."""
+        layout, state = self.layout, pump.state()
+        if state.error:
+            _draw_error(layout, state.error)
+        if state.engine is not EnginePhase.FAILED:
+            icon = "CHECKMARK" if state.engine is EnginePhase.READY else "INFO"
+            _draw_text(layout, _engine_sentence(state), icon)
+        if state.engine in (EnginePhase.OFF, EnginePhase.FAILED):
+            stored = preferences.get()
+            if stored is not None:
+                row = layout.row()
+                row.use_property_split = True
+                row.use_property_decorate = False
+                row.prop(stored, "device")
+            layout.operator("draggan.engine_start", icon="PLAY")
+        elif state.engine is not EnginePhase.STOPPING:
+            layout.operator("draggan.engine_stop", icon="CANCEL")
+
+
+class DRAGGAN_PT_image(_Panel, bpy.types.Panel):
+    """Model and seed, of the active image or of the next."""
+
+    bl_idname = "DRAGGAN_PT_image"
+    bl_label = "Image"
+
+    def draw(self, context: Any) -> None:
+        """Called by Blender."""
+        layout = self.layout
+        plane = planes.active(context)
+        source = (plane or context.scene).draggan.source
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(source, "kind")
+        if source.kind == "FILE":
+            column.prop(source, "path")
+        column.prop(source, "seed")
+        column.prop(source, "truncation_psi")
+        row = layout.row(align=True)
+        row.operator("draggan.new_image", icon="ADD")
+        if plane is not None:
+            row.operator("draggan.resample", icon="FILE_REFRESH")
+        transform = context.scene.view_settings.view_transform
+        if plane is not None and transform != "Standard":
+            box = layout.box().column(align=True)
+            _draw_text(box, f"View transform {transform} changes the image's colours", "INFO")
+            box.operator("draggan.use_standard_view")
+
+
+class DRAGGAN_UL_pairs(bpy.types.UIList):
+    """A line for each pair: whether it is taken, its handle, its target, its influence."""
+
+    bl_idname = "DRAGGAN_UL_pairs"
+
+    def draw_item(
+        self,
+        context: Any,
+        layout: Any,
+        _data: Any,
+        item: Any,
+        _icon: int,
+        _active_data: Any,
+        _active_property: str,
+    ) -> None:
+        """Called by Blender."""
+        row = layout.row(align=True)
+        row.prop(item, "enabled", text="")
+        for point in (item.handle, item.target):
+            if points.is_gone(point, context.scene):
+                row.label(text="deleted", icon="ERROR")
+            else:
+                row.prop(point, "name", text="", emboss=False)
+        row.prop(item, "influence", text="")
+
+
+class DRAGGAN_PT_points(ImagePanel, bpy.types.Panel):
+    """The pairs of points."""
+
+    bl_idname = "DRAGGAN_PT_points"
+    bl_label = "Points"
+
+    def draw(self, context: Any) -> None:
+        """Called by Blender."""
+        settings = planes.require_active(context).draggan
+        row = self.layout.row()
+        row.template_list(
+            "DRAGGAN_UL_pairs", "", settings, "pairs", settings, "active_pair", rows=3
+        )
+        buttons = row.column(align=True)
+        buttons.operator("draggan.add_pair", text="", icon="ADD")
+        buttons.operator("draggan.remove_pair", text="", icon="REMOVE")
+
+
+class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
+    """The drag: start, progress, result."""
+
+    bl_idname = "DRAGGAN_PT_drag"
+    bl_label = "Drag"
+
+    def draw(self, context: Any) -> None:
+        """Called by Blender."""
+        layout, state = self.layout, pump.state()
+        settings = planes.require_active(context).draggan
+        if settings.request_id and not settings.baking:
+            draw_progress(layout, settings, state)
+            layout.operator("draggan.stop", icon="SNAP_FACE")
+        else:
+            column = layout.column()
+            column.scale_y = 1.4
+            column.operator("draggan.drag", icon="PLAY")
+        if settings.sequence.kind != "BAKE":
+            draw_status(layout, settings, state)
+        row = layout.row(align=True)
+        row.operator("draggan.reset", icon="LOOP_BACK")
+        row.operator("draggan.render_again", icon="RENDER_ANIMATION")
+
+
+class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
+    """How the drag is solved, and where its images go."""
+
+    bl_idname = "DRAGGAN_PT_settings"
+    bl_label = "Settings"
+    bl_parent_id = "DRAGGAN_PT_drag"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        """Called by Blender."""
+        settings = planes.require_active(context).draggan
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        for group in (*_DRAG_SETTINGS, _METHOD_SETTINGS.get(settings.drag.method, ())):
+            column = layout.column(align=True)
+            for name in group:
+                column.prop(settings.drag, name)
+        column = layout.column()
+        column.template_ID(settings, "mask", new="image.new", open="image.open", text="Mask")
+        column = layout.column(align=True)
+        column.prop(settings.drag, "mask_weight")
+        column.prop(settings.drag, "mask_resolution")
+        layout.prop(settings, "folder")
+
+
+def _engine_sentence(state: session.State) -> str:
+    """What the engine is doing; its jobs are told where their images are."""
+    if state.ready is not None and state.engine is EnginePhase.READY:
+        return f"Ready on {state.ready.device_name}"
+    return session.describe(state)
+
+
+def draw_status(layout: Any, settings: Any, state: session.State) -> None:
+    """How the last request of a GAN image ended."""
+    if settings.failed and settings.status == state.error:
+        _draw_text(layout, "It failed; see Engine", "ERROR")
+    elif settings.status and not settings.request_id:
+        _draw_text(layout, settings.status, "ERROR" if settings.failed else "INFO")
+
+
+def draw_progress(layout: Any, settings: Any, state: session.State) -> None:
+    """How far the request of a GAN image is."""
+    job = state.active
+    if job is None or job.request.request_id != settings.request_id:
+        layout.progress(factor=0.0, text="Waiting for the engine")
+        return
+    text = state.text or "Working"
+    if state.distance_px is not None:
+        text = f"Step {state.step}: {state.distance_px:.1f} px to go"
+    if state.ending_asked:
+        text = "Stopping"
+    layout.progress(factor=state.fraction, text=text)
+
+
+def _draw_error(layout: Any, error: str) -> None:
+    box = layout.box().column(align=True)
+    _draw_text(box, error, "ERROR")
+    row = box.row(align=True)
+    row.operator("draggan.copy_error", icon="COPYDOWN")
+    row.operator("draggan.open_log", icon="TEXT")
+    box.operator(
+        "preferences.addon_show", text="Preferences", icon="PREFERENCES"
+    ).module = ROOT_PACKAGE
+
+
+def _draw_text(layout: Any, text: str, icon: str) -> None:
+    """A sentence over as many lines as it needs."""
+    column = layout.column(align=True)
+    line = ""
+    for word in text.split():
+        if line and len(line) + 1 + len(word) > _LINE_CHARACTERS:
+            column.label(text=line, icon=icon)
+            line, icon = word, "BLANK1"
+        else:
+            line = f"{line} {word}".strip()
+    column.label(text=line, icon=icon)
+
+
+CLASSES = (
+    DRAGGAN_UL_pairs,
+    DRAGGAN_PT_engine,
+    DRAGGAN_PT_image,
+    DRAGGAN_PT_points,
+    DRAGGAN_PT_drag,
+    DRAGGAN_PT_settings,
+)

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An edit that lives on the timeline, as the algorithms see it: what each frame is solved from.
+
+Every frame has *inputs* (targets, options, mask, and the latent of its image without the edit) and
+a *key*, which stands for all that its result depends on: its inputs and, because each frame is
+solved from those before it, the inputs of all frames before.  Two frames of equal keys have equal
+results, whichever bake they belong to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from stylegan2 import Generator
+
+from ..arrays import ByteArray, FloatArray
+from ..errors import RequestError
+from ..models import sample_latent
+from ..solving.options import DragOptions
+
+ALGORITHM = 2
+"""Rises with every change of the solver by which a frame of equal inputs comes out otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truncation:
+    """An animated truncation.
+
+    Attributes:
+        psi: `T` float64, of each frame.
+        sampled_psi: that of the edit's latent.
+        direction: `num_ws x w_dim` float32, what one unit of psi adds to the latent.
+    """
+
+    psi: tuple[float, ...]
+    sampled_psi: float
+    direction: FloatArray
+
+    @classmethod
+    def of_seed(
+        cls, generator: Generator, seed: int, sampled_psi: float, psi: Sequence[float]
+    ) -> Truncation:
+        """The truncation of the image of a seed: along the way from the average to its latent.
+
+        Raises:
+            RequestError: seed or truncation are out of range.
+        """
+        for one in (sampled_psi, *psi):
+            if not -2 <= one <= 2:
+                raise RequestError(f"the truncation must be from -2 to 2, not {one}")
+        whole, average = (sample_latent(generator, seed, one) for one in (1.0, 0.0))
+        return cls(psi=tuple(psi), sampled_psi=sampled_psi, direction=whole - average)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameInputs:
+    """What one frame is solved from, beside the frame before it.
+
+    Attributes:
+        base: `num_ws x w_dim` float32, the latent of the frame's image without the edit.
+        targets_px: `P x 2` float32, image pixels.
+        mask: `H x W` uint8, 255 = may change, or None.
+    """
+
+    base: FloatArray
+    targets_px: FloatArray
+    options: DragOptions
+    mask: ByteArray | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refined:
+    """The rows of an earlier bake that each frame is solved on from.
+
+    Attributes:
+        latents: `T x num_ws x w_dim` float32.
+        handles_px: `T x P x 2` float32, image pixels.
+    """
+
+    latents: FloatArray
+    handles_px: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnimatedEdit:
+    """T frames of P handles; row 0 is the scene frame `first_number`.
+
+    Attributes:
+        latent: `num_ws x w_dim` float32.
+        handles_px: `P x 2` float32, image pixels, where the handles are in the image of `latent`.
+        targets_px: `T x P x 2` float32, image pixels.
+        options: from which row on which options hold, rising; the first from row 0.
+        mask_rows: from which row on which of `masks` holds, rising; -1 and before the first: none.
+        masks: each `H x W` uint8.
+        poses: rows that smoothing leaves as they are.
+        smoothing: standard deviation in frames, 0 for none.
+        refined: None to solve each frame from the one before it.
+
+    Raises:
+        RequestError: a target is outside the image, or a part does not fit the others.
+    """
+
+    first_number: int
+    latent: FloatArray
+    handles_px: FloatArray
+    targets_px: FloatArray
+    image_size: tuple[int, int]
+    options: tuple[tuple[int, DragOptions], ...]
+    mask_rows: tuple[tuple[int, int], ...] = ()
+    masks: tuple[ByteArray, ...] = ()
+    truncation: Truncation | None = None
+    poses: tuple[int, ...] = ()
+    smoothing: float = 0.0
+    refined: Refined | None = None
+    _mask_hashes: tuple[bytes, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._check_points("handle", self.handles_px[None])
+        self._check_points("target", self.targets_px)
+        for _, index in self.mask_rows:
+            if not -1 <= index < len(self.masks):
+                raise RequestError(f"the edit names mask {index}, but has {len(self.masks)}")
+        if self.refined is not None and len(self.refined.latents) != len(self):
+            raise RequestError(
+                f"the track to refine has {len(self.refined.latents)} rows, but the edit has "
+                f"{len(self)} frames; bake the edit first"
+            )
+        hashes = tuple(hashlib.sha256(mask.tobytes()).digest() for mask in self.masks)
+        object.__setattr__(self, "_mask_hashes", hashes)
+
+    def _check_points(self, name: str, points_px: FloatArray) -> None:
+        inside = ((points_px >= 0) & (points_px <= self.image_size)).all(axis=2)
+        if inside.all():
+            return
+        row, point = np.argwhere(~inside)[0]
+        x, y = points_px[row, point]
+        width, height = self.image_size
+        when = f" in frame {self.first_number + row}" if name == "target" else ""
+        raise RequestError(
+            f"{name} {point + 1} is at ({x:.1f}, {y:.1f}){when}, outside the image of "
+            f"{width} x {height} px; move it onto the image"
+        )
+
+    def __len__(self) -> int:
+        return len(self.targets_px)
+
+    def inputs(self, row: int) -> FrameInputs:
+        """What a row is solved from."""
+        index = self._mask_index(row)
+        return FrameInputs(
+            base=self._base(row),
+            targets_px=self.targets_px[row],
+            options=self._options(row),
+            mask=None if index < 0 else self.masks[index],
+        )
+
+    def is_like_before(self, row: int) -> bool:
+        """Whether a row's inputs are those of the row before; False for the first."""
+        return row > 0 and self._state(row) == self._state(row - 1)
+
+    def is_like_but_for_targets(self, row: int) -> bool:
+        """The same, whatever the targets."""
+        if not row:
+            return False
+        now, before = self.inputs(row), self.inputs(row - 1)
+        is_like = now.options == before.options and now.mask is before.mask
+        return is_like and np.array_equal(now.base, before.base)
+
+    def keys(self, model_sha256: str) -> list[bytes]:
+        """The key of each row, 32 bytes."""
+        begin = hashlib.sha256(b"draggan bake")
+        for part in (ALGORITHM, self.first_number, model_sha256, self.latent.shape):
+            begin.update(f"{part}\n".encode())
+        for array in (self.latent, self.handles_px):
+            begin.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+        keys = []
+        previous = begin.digest()
+        for row in range(len(self)):
+            like_before = b"like before" if self.is_like_before(row) else b""
+            key = hashlib.sha256(previous + self._state(row) + like_before).digest()
+            keys.append(key)
+            # A row that is refined depends on that row's own past, which its state holds.
+            previous = key if self.refined is None else previous
+        return keys
+
+    def _options(self, row: int) -> DragOptions:
+        index = bisect_right(self.options, row, key=lambda entry: entry[0]) - 1
+        return self.options[index][1]
+
+    def _mask_index(self, row: int) -> int:
+        index = bisect_right(self.mask_rows, row, key=lambda entry: entry[0]) - 1
+        return -1 if index < 0 else self.mask_rows[index][1]
+
+    def _base(self, row: int) -> FloatArray:
+        truncation = self.truncation
+        if truncation is None:
+            return self.latent
+        change = np.float32(truncation.psi[row] - truncation.sampled_psi)
+        base: FloatArray = self.latent + change * truncation.direction
+        return base
+
+    def _state(self, row: int) -> bytes:
+        """A digest of all of a row's inputs."""
+        mask = self._mask_index(row)
+        text = json.dumps(asdict(self._options(row)), sort_keys=True)
+        parts = [
+            self.targets_px[row].astype("<f4").tobytes(),
+            text.encode(),
+            b"" if mask < 0 else self._mask_hashes[mask],
+        ]
+        if self.truncation is not None:
+            parts.append(self._base(row).astype("<f4").tobytes())
+        if self.refined is not None:
+            parts += [
+                self.refined.latents[row].astype("<f4").tobytes(),
+                self.refined.handles_px[row].astype("<f4").tobytes(),
+            ]
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(len(part).to_bytes(8, "little") + part)
+        return digest.digest()

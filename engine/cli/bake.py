@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands `bake` and `render`: what a render farm runs, with nothing but files.
+
+Solving is one task, the frames are as many as there are workers: each needs the edit file or the
+track, and the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..baking.animated_edit import AnimatedEdit
+from ..baking.folder import BakeFolder
+from ..baking.row import SolvedRow
+from ..baking.run import solve_into
+from ..baking.solve import BakeReport
+from ..errors import RequestError
+from ..inputs import check_latent, device_of
+from ..machine.operators import start_operators
+from ..models import LoadedModel
+from ..output.frames import FrameNames
+from ..output.sequence import write_sequence
+from ..output.track import Track
+from ..serving.edit_file import animated_edit, decode_edit, read_edit_file
+from .output import Output
+
+
+def bake(parsed: argparse.Namespace, model: LoadedModel, output: Output) -> None:
+    """Solve an edit file, render its frames, or both.
+
+    Raises:
+        RequestError: it cannot be done, or only for a part of the frames.
+        OSError: a file cannot be read or written.
+    """
+    data = read_edit_file(parsed.edit)
+    edit = animated_edit(decode_edit(data, parsed.edit.name), model)
+    first = edit.first_number
+    wanted = _wanted(parsed, first, len(edit))
+    names = FrameNames(parsed.out, parsed.stem, first)
+    folder = BakeFolder(names)
+    if parsed.only != "frames":
+        _solve(parsed, edit, data, folder, model, output, wanted)
+    if parsed.only != "solve":
+        track = _solved_track(edit, folder, model)
+        _write(track, wanted, names, parsed.resume, model, output)
+
+
+def render(parsed: argparse.Namespace, model: LoadedModel, output: Output) -> None:
+    """Render frames of a track file.
+
+    Raises:
+        RequestError: the track is none or of another model, or has not all of the frames.
+        OSError: a file cannot be read or written.
+    """
+    track = Track.load(parsed.track)
+    model.require(track.model_sha256)
+    check_latent(model.generator, track.start)
+    first = track.first_number if parsed.first_number is None else parsed.first_number
+    names = FrameNames(parsed.out, parsed.stem, first)
+    _write(track, _wanted(parsed, first, len(track)), names, parsed.resume, model, output)
+
+
+def _wanted(parsed: argparse.Namespace, first: int, count: int) -> range:
+    """The rows of the frames that were asked for.
+
+    Raises:
+        RequestError: none of them is one of those that there are.
+    """
+    begin, end = parsed.frames or (first, first + count - 1)
+    last = first + count - 1
+    if begin < first or begin > last:
+        raise RequestError(
+            f"frames {begin}-{end} were asked for, but there are only {first}-{last}; "
+            "ask for some of these"
+        )
+    return range(begin - first, end - first + 1)
+
+
+def _solve(
+    parsed: argparse.Namespace,
+    edit: AnimatedEdit,
+    data: bytes,
+    folder: BakeFolder,
+    model: LoadedModel,
+    output: Output,
+    wanted: range,
+) -> None:
+    def on_row(row: int, solved: SolvedRow, is_new: bool) -> None:
+        output.count(row + 1)
+        if is_new:
+            output.solved(edit.first_number + row, solved.steps, solved.distance_px)
+
+    earlier = None
+    if parsed.earlier is not None:
+        earlier = BakeFolder(FrameNames(parsed.earlier, parsed.stem, edit.first_number))
+    start_operators(device_of(model.generator))
+    baked = solve_into(
+        folder,
+        edit,
+        data,
+        model,
+        BakeReport(on_row=on_row),
+        row_count=min(wanted.stop, len(edit)),
+        earlier=earlier,
+        resume=parsed.resume,
+    )
+    rows = len(baked.track)
+    output.finished(
+        f"{baked.solved_count} of {rows} frames solved in {baked.seconds:.1f} s, {baked.steps} "
+        f"steps; the handles have arrived in {baked.reached_count}",
+        phase="solve",
+        frames=rows,
+        solved=baked.solved_count,
+        reached=baked.reached_count,
+        steps=baked.steps,
+        seconds=round(baked.seconds, 3),
+        track=str(folder.track_path.absolute()),
+    )
+
+
+def _solved_track(edit: AnimatedEdit, folder: BakeFolder, model: LoadedModel) -> Track:
+    """The track in the folder, which must be the edit's.
+
+    Raises:
+        RequestError: there is none, or that of another edit.
+    """
+    track = folder.track()
+    where = f"in {folder.names.folder}"
+    if track is None:
+        raise RequestError(f"there is no track {where}; solve the edit first, with --only solve")
+    keys = b"".join(edit.keys(model.sha256)[: len(track)])
+    if track.baked is None or track.baked.keys.tobytes() != keys:
+        raise RequestError(f"the track {where} is of another edit; solve it with --only solve")
+    return track
+
+
+def _write(
+    track: Track,
+    wanted: range,
+    names: FrameNames,
+    skip_existing: bool,
+    model: LoadedModel,
+    output: Output,
+) -> None:
+    """Render what there is of the rows that are wanted.
+
+    Raises:
+        RequestError: there are not all of them.
+        OSError: a file cannot be written; those before it stay.
+    """
+    rows = range(wanted.start, min(wanted.stop, len(track)))
+    output.begin_frames()
+    if rows:
+        write_sequence(
+            model.generator,
+            track.latent,
+            rows,
+            names,
+            skip_existing=skip_existing,
+            keep=True,
+            on_written=output.saved,
+            on_rendered=output.count,
+        )
+    if wanted.stop > len(track):
+        begin = names.first_number + max(wanted.start, len(track))
+        end = names.first_number + wanted.stop - 1
+        raise RequestError(
+            f"frames {begin}-{end} are not in the track, which ends at frame "
+            f"{names.first_number + len(track) - 1}; solve them first"
+        )
+    output.finished(
+        f"{len(rows)} frames are in {Path(names.folder).absolute()}",
+        phase="frames",
+        frames=len(rows),
+        folder=str(Path(names.folder).absolute()),
+    )

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the commands of the command line do; the part of it that needs torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from draggan_blender.protocol.file_names import TRACK_FILE
+from stylegan2 import convert_checkpoint, inspect_checkpoint
+
+from ..arrays import ByteArray
+from ..errors import RequestError
+from ..inputs import device_of
+from ..machine.device import describe_device, open_device
+from ..machine.operators import await_operators
+from ..models import LoadedModel, ModelCache, model_path, sample_latent
+from ..output.even_rows import even_rows
+from ..output.frames import FrameNames, FrameWriter, write_png
+from ..output.render import render_image
+from ..output.track import Track
+from ..serving.failures import failure
+from ..solving.drag import drag
+from ..solving.options import DragOptions
+from ..solving.result import DragStatus, DragStep
+from .bake import bake, render
+from .output import Output
+from .sheet import before_after_sheet
+
+FAILED, PARTLY_DONE = 1, 4
+"""Exit codes."""
+
+
+def run(name: str, parsed: argparse.Namespace) -> int:
+    """Run a command; returns 0, or another exit code after saying what is wrong."""
+    output = Output(as_json=getattr(parsed, "json", False))
+    try:
+        _COMMANDS[name](parsed, output)
+    except Exception as error:  # the root of the process
+        cause, sentence = failure(error)
+        if cause == "internal":
+            raise
+        code = PARTLY_DONE if output.done_count else FAILED
+        output.failed(sentence, code)
+        return code
+    return 0
+
+
+def _load(parsed: argparse.Namespace, output: Output) -> LoadedModel:
+    device = open_device(parsed.device, parsed.threads)
+    model, _ = ModelCache(device).get(parsed.model)
+    output.note(f"{model.path.name} on {describe_device(device)}")
+    return model
+
+
+def _bake(parsed: argparse.Namespace, output: Output) -> None:
+    bake(parsed, _load(parsed, output), output)
+
+
+def _render(parsed: argparse.Namespace, output: Output) -> None:
+    render(parsed, _load(parsed, output), output)
+
+
+def _drag(parsed: argparse.Namespace, output: Output) -> None:
+    options = DragOptions(**{item.name: getattr(parsed, item.name) for item in fields(DragOptions)})
+    model = _load(parsed, output)
+    await_operators(device_of(model.generator))
+    latent = sample_latent(model.generator, parsed.seed, parsed.psi)
+    mask = None if parsed.mask is None else _read_mask(parsed.mask)
+    handles, targets = (
+        np.array([pair[side] for pair in parsed.pairs], dtype=np.float32) for side in (0, 1)
+    )
+    result = drag(
+        model.generator, latent, handles, targets, options, mask=mask, on_step=_print_step
+    )
+    result = even_rows(result, model.generator.img_shape[2])
+    track = Track.from_drag(
+        result, targets, options, model_name=model.path.name, model_sha256=model.sha256
+    )
+    frames = [render_image(model.generator, track.latent(row)) for row in range(len(track))]
+    names = FrameNames(parsed.out, "drag")
+    with FrameWriter(names) as writer:
+        for index, frame in enumerate(frames):
+            writer.add(frame, index)
+    # A longer drag may have left its frames here: they would look like the end of this one.
+    number = names.first_number + len(frames)
+    while names.path(number).exists():
+        names.path(number).unlink()
+        number += 1
+    track.save(parsed.out / TRACK_FILE)
+    before_after_sheet(track, frames, parsed.out / "contact_sheet.png", names.first_number)
+    per_step = result.seconds / max(1, result.steps)
+    verdict = "" if result.status is DragStatus.REACHED else "not reached: "
+    output.note(f"{verdict}{result.reason} ({result.seconds:.1f} s, {per_step:.3f} s a step)")
+    output.note(f"{len(track)} frames, track.npz and contact_sheet.png are in {parsed.out}")
+
+
+def _print_step(step: DragStep) -> None:
+    if step.step % 10 == 0:
+        print(f"step {step.step:4d}  loss {step.loss:.4f}  {step.distance_px:6.2f} px to go")
+
+
+def _read_mask(path: Path) -> ByteArray:
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("L"))
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        raise RequestError(f"the mask {path} is not an image file") from None
+
+
+def _sample(parsed: argparse.Namespace, output: Output) -> None:
+    model = _load(parsed, output)
+    latent = sample_latent(model.generator, parsed.seed, parsed.psi)
+    write_png(parsed.out, render_image(model.generator, latent))
+    output.note(f"the image of seed {parsed.seed} is {parsed.out}")
+
+
+def _info(parsed: argparse.Namespace, output: Output) -> None:
+    info = inspect_checkpoint(model_path(parsed.model))
+    config = info.config
+    channels, height, width = config.img_shape
+    blocks = ", ".join(f"{r}: {config.channels_at(r)}" for r in config.resolutions)
+    lines = {
+        "file": info.path,
+        "container": f"{info.container}, {info.path.stat().st_size / 1e6:.1f} MB",
+        "SHA-256": info.sha256,
+        "made from": info.source_sha256,
+        "licence": info.license_note,
+        "network": f"{info.architecture}, {info.parameters:,} weights",
+        "image": f"{width} x {height} px, {channels} channels",
+        "latents": f"z {config.z_dim}, w {config.num_ws} x {config.w_dim}",
+        "labels": config.c_dim or "none",
+        "mapping": f"{config.num_layers} layers",
+        "channels": blocks,
+        "noise": "yes" if config.use_noise else "no",
+        "clamp": config.conv_clamp or "none",
+    }
+    for label, value in lines.items():
+        if value != "":
+            # Some of it is the file's own text, which must not steer the terminal.
+            shown = "".join(c if c.isprintable() else "?" for c in str(value))
+            output.note(f"{label:10} {shown}")
+
+
+def _convert(parsed: argparse.Namespace, output: Output) -> None:
+    convert_checkpoint(parsed.source, parsed.destination)
+    output.note(f"{parsed.destination} holds the generator of {parsed.source.name}")
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Output], None]] = {
+    "bake": _bake,
+    "render": _render,
+    "drag": _drag,
+    "sample": _sample,
+    "info": _info,
+    "convert": _convert,
+}

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A contact sheet of a drag: before, some frames in between, after, with handles and targets drawn.
+
+Handles are filled red discs, targets blue rings, and a line joins each pair.  In the first picture
+the handle is where it began, in the last where tracking found it in the end.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from draggan_blender.protocol.atomic_files import write_atomically
+
+from ..arrays import ByteArray
+from ..output.track import Track
+
+HANDLE_COLOUR = (230, 40, 40)
+TARGET_COLOUR = (40, 110, 255)
+_OUTLINE = (255, 255, 255)
+_BACKGROUND = (32, 32, 32)
+_GAP = 8
+_LEAST_SIDE = 256
+_GREATEST_SIDE = 512
+_TEXT_SIZE = 15
+
+
+def sheet_rows(track: Track, count: int = 5) -> list[int]:
+    """Which rows of a track to show: the first, the last, and evenly between."""
+    count = max(1, min(count, len(track)))
+    return [round(index) for index in np.linspace(0, len(track) - 1, count)]
+
+
+def before_after_sheet(
+    track: Track, frames: Sequence[ByteArray], path: Path, first_number: int, count: int = 5
+) -> None:
+    """Draw the contact sheet of a track and write it as a PNG.
+
+    Args:
+        frames: one `H x W x 3` uint8 for each row of the track.
+        path: the file to write.
+        first_number: of the first frame, as in the files' names.
+        count: how many pictures at most.
+
+    Raises:
+        ValueError: there are not as many frames as rows.
+        OSError: the file cannot be written.
+    """
+    if len(frames) != len(track):
+        raise ValueError(f"a track of {len(track)} rows needs as many frames, not {len(frames)}")
+    pictures = [
+        _picture(track, frames[row], row, first_number + row) for row in sheet_rows(track, count)
+    ]
+    width, height = pictures[0].size
+    sheet = Image.new(
+        "RGB", (len(pictures) * (width + _GAP) + _GAP, height + 2 * _GAP), _BACKGROUND
+    )
+    for index, picture in enumerate(pictures):
+        sheet.paste(picture, (_GAP + index * (width + _GAP), _GAP))
+    encoded = io.BytesIO()
+    sheet.save(encoded, format="PNG")
+    write_atomically(path, encoded.getvalue())
+
+
+def _picture(track: Track, frame: ByteArray, row: int, number: int) -> Image.Image:
+    """One enlarged frame with its points and its number."""
+    image = Image.fromarray(frame)
+    longest = max(image.size)
+    if longest < _LEAST_SIDE:
+        factor = -(-_LEAST_SIDE // longest)
+        image = image.resize(
+            (image.width * factor, image.height * factor), Image.Resampling.NEAREST
+        )
+    elif longest > _GREATEST_SIDE:
+        image.thumbnail((_GREATEST_SIDE, _GREATEST_SIDE), Image.Resampling.LANCZOS)
+    scale = image.width / frame.shape[1]
+    draw = ImageDraw.Draw(image)
+    radius = max(3.0, image.width / 60)
+    for handle, target in zip(track.handles_px[row], track.targets_px, strict=True):
+        hx, hy = (float(value) * scale for value in handle)
+        tx, ty = (float(value) * scale for value in target)
+        draw.line((hx, hy, tx, ty), fill=_OUTLINE, width=2)
+        ring = (tx - radius * 1.5, ty - radius * 1.5, tx + radius * 1.5, ty + radius * 1.5)
+        draw.ellipse(ring, outline=TARGET_COLOUR, width=max(2, round(radius / 2)))
+        disc = (hx - radius, hy - radius, hx + radius, hy + radius)
+        draw.ellipse(disc, fill=HANDLE_COLOUR, outline=_OUTLINE)
+    text = f"frame {number}"
+    draw.text((8, 5), text, fill=_OUTLINE, stroke_width=2, stroke_fill=0, font_size=_TEXT_SIZE)
+    return image

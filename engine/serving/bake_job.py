@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The request `Bake`: its events, and what becomes of one that is stopped or cancelled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from draggan_blender.protocol.messages import Progress
+from draggan_blender.protocol.timeline import Bake, BakeFinished, FrameSolved
+
+from ..baking.folder import BakeFolder
+from ..baking.row import SolvedRow
+from ..baking.run import Baked, NothingSolvedError, solve_into
+from ..baking.solve import BakeReport
+from ..errors import RequestError
+from ..inputs import check_latent
+from ..models import LoadedModel
+from ..output.frames import FrameNames
+from ..solving.result import DragStep
+from .edit_file import animated_edit, decode_edit
+from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled, frame_names
+from .job_queue import Job
+from .previews import Previews
+
+_SOLVE_SHARE = 0.9
+"""The part of a bake's progress bar that belongs to solving, if its frames are written as well."""
+
+
+class BakeJob:
+    """One bake."""
+
+    def __init__(self, request: Bake, model: LoadedModel, job: Job, emit: Emit) -> None:
+        self._request = request
+        self._model = model
+        self._job = job
+        self._emit = emit
+        self._share = _SOLVE_SHARE if request.write_frames else 1.0
+        self._previews = Previews(job, request.request_id, model, emit)
+        self._frame_count = 0
+
+    def run(self) -> None:
+        """Do it all; see `JobRunner.run` for what it raises."""
+        request, target = self._request, self._request.frames
+        edit = animated_edit(decode_edit(request.edit), self._model)
+        if target.first_number != edit.first_number:
+            raise RequestError(
+                f"the edit begins at frame {edit.first_number}, but its sequence is to begin at "
+                f"{target.first_number}; bake the edit again"
+            )
+        self._frame_count = len(edit)
+        earlier = None
+        if request.earlier_folder:
+            names = FrameNames(Path(request.earlier_folder), target.stem, target.first_number)
+            earlier = BakeFolder(names)
+        report = BakeReport(
+            on_step=self._on_step, on_row=self._on_row, should_stop=self._job.stopped.is_set
+        )
+        folder = BakeFolder(frame_names(target))
+        try:
+            baked = solve_into(folder, edit, request.edit, self._model, report, earlier=earlier)
+        except NothingSolvedError:
+            raise JobCancelledError from None
+        check_cancelled(self._job)
+        if request.write_frames:
+            frames = SequenceJob(target, self._model, self._job, self._emit, self._share)
+            rows = range(len(baked.track))
+            frames.write(baked.track.latent, rows, skip_existing=True, keep=True)
+        self._finish(baked)
+
+    def _on_step(self, row: int, step: DragStep) -> None:
+        check_cancelled(self._job)
+        if step.step:
+            self._progress(row, row, step.step)
+        if self._request.previews and self._previews.is_due:
+            self._previews.show(step.latent, self._number(row))
+
+    def _on_row(self, row: int, solved: SolvedRow, is_new: bool) -> None:
+        check_cancelled(self._job)
+        if not is_new:
+            return
+        solved_event = FrameSolved(
+            request_id=self._request.request_id,
+            number=self._number(row),
+            steps=solved.steps,
+            distance_px=solved.distance_px,
+        )
+        self._emit(solved_event)
+        self._progress(row, row + 1, solved.steps)
+        # The last one always: a preview of one frame is looked at for as long as the person rests.
+        is_last = row == self._frame_count - 1
+        if self._request.previews and (is_last or self._previews.is_due):
+            latent = check_latent(self._model.generator, solved.latent)
+            self._previews.show(latent, self._number(row), stays=is_last)
+
+    def _number(self, row: int) -> int:
+        return self._request.frames.first_number + row
+
+    def _progress(self, row: int, done: int, steps: int) -> None:
+        unit = "step" if steps == 1 else "steps"
+        self._emit(
+            Progress(
+                request_id=self._request.request_id,
+                fraction=self._share * done / self._frame_count,
+                text=f"Frame {row + 1} of {self._frame_count}, {steps} {unit}",
+            )
+        )
+
+    def _finish(self, baked: Baked) -> None:
+        track = baked.track
+        self._emit(
+            BakeFinished(
+                request_id=self._request.request_id,
+                status=track.status,
+                reached_count=baked.reached_count,
+                solved_count=baked.solved_count,
+                steps=baked.steps,
+                seconds=baked.seconds,
+                track=baked.data,
+                frame_count=len(track),
+                handles_px=track.handles_px.astype("<f4").tobytes(),
+            )
+        )

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The request `Drag`: the loop, its events, the frames and the track."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from draggan_blender.protocol.file_names import TRACK_FILE
+from draggan_blender.protocol.messages import Drag, DragFinished, Progress, Step
+
+from ..arrays import ByteArray, FloatArray
+from ..errors import RequestError
+from ..inputs import check_latent
+from ..models import LoadedModel
+from ..output.even_rows import even_rows
+from ..output.track import Track
+from ..solving.drag import drag
+from ..solving.options import DragOptions
+from ..solving.result import DragResult, DragStep
+from .job_parts import Emit, SequenceJob, check_cancelled
+from .job_queue import Job
+from .previews import Previews
+
+_DRAG_SHARE = 0.9
+"""The part of a drag's progress bar that belongs to the steps; the rest is writing the frames."""
+
+Point = tuple[float, float]
+
+
+class DragJob:
+    """One drag."""
+
+    def __init__(self, request: Drag, model: LoadedModel, job: Job, emit: Emit) -> None:
+        self._request = request
+        self._model = model
+        self._job = job
+        self._emit = emit
+        self._options = DragOptions(**asdict(request.settings))
+        self._previews = Previews(job, request.drag_id, model, emit)
+        self._first_distance_px = 0.0
+        self._fraction = 0.0
+
+    def run(self) -> None:
+        """Do it all; see `JobRunner.run` for what it raises."""
+        request, model = self._request, self._model
+        handles = np.array([pair.handle_px for pair in request.pairs], dtype=np.float32)
+        targets = np.array([pair.target_px for pair in request.pairs], dtype=np.float32)
+        result = drag(
+            model.generator,
+            model.latent(request.latent),
+            handles,
+            targets,
+            self._options,
+            mask=_mask(request.mask, model),
+            on_step=self._on_step,
+            should_stop=self._job.stopped.is_set,
+        )
+        check_cancelled(self._job)
+        if request.previews:
+            last = check_latent(model.generator, result.latents[-1])
+            self._previews.show(last, len(result.latents) - 1, stays=True)
+        result = even_rows(result, model.generator.img_shape[2])
+        track = Track.from_drag(
+            result,
+            targets,
+            self._options,
+            model_name=model.path.name,
+            model_sha256=model.sha256,
+            first_number=request.frames.first_number,
+        )
+        frames = SequenceJob(request.frames, model, self._job, self._emit, self._fraction)
+        frames.write(track.latent, range(len(track)))
+        data = track.to_bytes()
+        track.save(Path(request.frames.folder) / TRACK_FILE)
+        self._finish(result, data)
+
+    def _on_step(self, step: DragStep) -> None:
+        check_cancelled(self._job)
+        request = self._request
+        self._emit(
+            Step(
+                request_id=request.request_id,
+                drag_id=request.drag_id,
+                step=step.step,
+                loss=step.loss,
+                distance_px=step.distance_px,
+                handles_px=_points(step.handles_px),
+            )
+        )
+        self._progress(step)
+        if request.previews and (step.step == 0 or self._previews.is_due):
+            self._previews.show(step.latent, step.step)
+
+    def _progress(self, step: DragStep) -> None:
+        """Either the way that is done or the steps that are used up, whichever is further on."""
+        if step.step == 0:
+            self._first_distance_px = max(step.distance_px, 1e-6)
+        used = step.step / self._options.max_steps if self._options.max_steps else 0.0
+        done = 1 - step.distance_px / self._first_distance_px
+        self._fraction = max(self._fraction, _DRAG_SHARE * min(1.0, max(used, done)))
+        text = f"Step {step.step}, {step.distance_px:.1f} px to go"
+        self._emit(
+            Progress(request_id=self._request.request_id, fraction=self._fraction, text=text)
+        )
+
+    def _finish(self, result: DragResult, track: bytes) -> None:
+        request = self._request
+        self._emit(
+            DragFinished(
+                request_id=request.request_id,
+                drag_id=request.drag_id,
+                status=result.status.value,
+                reason=result.reason,
+                steps=result.steps,
+                distance_px=float(result.distances_px[-1]),
+                seconds=result.seconds,
+                latent=result.latents[-1].astype("<f4").tobytes(),
+                track=track,
+                frame_count=len(result.handles_px),
+                handles_px=result.handles_px.astype("<f4").tobytes(),
+            )
+        )
+
+
+def _mask(data: bytes, model: LoadedModel) -> ByteArray | None:
+    if not data:
+        return None
+    masks = model.masks(data)
+    if len(masks) != 1:
+        raise RequestError(f"a drag takes one mask, but {len(masks)} are given")
+    return masks[0]
+
+
+def _points(rows: FloatArray) -> tuple[Point, ...]:
+    return tuple((float(x), float(y)) for x, y in rows)

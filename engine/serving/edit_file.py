@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Edits as they travel, in a message or in a file: from the wire's form to the algorithms'.
+
+An edit file holds one encoded `Edit` message.  It comes from another machine, so that it is read
+with the same distrust as what comes over the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from draggan_blender.protocol import Decoder, RemoteProtocolError
+from draggan_blender.protocol.timeline import Edit
+
+from ..baking.animated_edit import AnimatedEdit, Refined, Truncation
+from ..errors import RequestError
+from ..models import LoadedModel
+from ..output.track import Track
+from ..solving.options import DragOptions
+
+_MAX_FILE_BYTES = 1 << 30
+
+
+def read_edit_file(path: Path) -> bytes:
+    """The bytes of an edit file; whether they are an edit, `decode_edit` says.
+
+    Raises:
+        OSError: the file cannot be read.
+        RequestError: it is too large to be one.
+    """
+    size = path.stat().st_size
+    if size > _MAX_FILE_BYTES:
+        raise RequestError(f"{path.name} is no edit file: it has {size >> 20} MiB")
+    return path.read_bytes()
+
+
+def decode_edit(data: bytes, name: str = "the edit") -> Edit:
+    """One encoded `Edit`.
+
+    Args:
+        name: what to call it in an error.
+
+    Raises:
+        RequestError: the bytes are something else, damaged, or of another version.
+    """
+    decoder = Decoder(trusted=True)
+    try:
+        messages = list(decoder.feed(data))
+    except RemoteProtocolError as error:
+        raise RequestError(
+            f"{name} is not an edit that this version reads, or a damaged one ({error}); "
+            "save it again from Blender"
+        ) from None
+    if len(messages) != 1 or decoder.mid_frame or not isinstance(messages[0], Edit):
+        raise RequestError(
+            f"{name} is not one whole edit, or a damaged one; save it again from Blender"
+        )
+    return messages[0]
+
+
+def animated_edit(edit: Edit, model: LoadedModel) -> AnimatedEdit:
+    """The edit as the algorithms take it.
+
+    Raises:
+        RequestError: it belongs to another model, or its parts do not fit each other.
+    """
+    model.require(edit.model_sha256)
+    generator = model.generator
+    _, height, width = generator.img_shape
+    first, points = edit.first_number, len(edit.handles_px)
+    truncation = None
+    if edit.truncation_psi:
+        truncation = Truncation.of_seed(generator, edit.seed, edit.sampled_psi, edit.truncation_psi)
+    targets = np.frombuffer(edit.targets_px, dtype="<f4").reshape(-1, points, 2)
+    return AnimatedEdit(
+        first_number=first,
+        latent=model.latent(edit.latent),
+        handles_px=np.array(edit.handles_px, dtype=np.float32),
+        targets_px=targets.astype(np.float32),
+        image_size=(width, height),
+        options=tuple(
+            (one.number - first, DragOptions(**asdict(one.settings))) for one in edit.settings
+        ),
+        mask_rows=tuple((one.number - first, one.index) for one in edit.mask_spans),
+        masks=model.masks(edit.masks),
+        truncation=truncation,
+        poses=tuple(number - first for number in edit.poses),
+        smoothing=edit.smoothing,
+        refined=_refined(edit, model, points),
+    )
+
+
+def _refined(edit: Edit, model: LoadedModel, points: int) -> Refined | None:
+    if not edit.refined_track:
+        return None
+    track = Track.from_bytes(edit.refined_track)
+    model.require(track.model_sha256)
+    shape = (model.generator.num_ws, model.generator.w_dim)
+    if track.start.shape != shape or len(track.targets_px) != points:
+        raise RequestError(
+            f"the track to refine has {len(track.targets_px)} handles and latents of "
+            f"{' x '.join(map(str, track.start.shape))}, but the edit has {points} and "
+            f"{shape[0]} x {shape[1]}; bake the edit again"
+        )
+    return Refined(latents=track.solved_latents(), handles_px=track.solved_handles_px())

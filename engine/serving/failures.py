@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Turns an exception into a cause and a sentence for the person."""
+
+from __future__ import annotations
+
+import torch
+
+from draggan_blender.protocol import LocalProtocolError
+from stylegan2 import ModelError
+
+from ..errors import RequestError
+
+# What the text of a plain RuntimeError of torch contains when memory runs out (CPU, MPS).
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def failure(error: Exception) -> tuple[str, str]:
+    """The cause of `Failed`, and the sentence for the person."""
+    if isinstance(error, ModelError):
+        return "model", str(error)
+    if isinstance(error, RequestError | LocalProtocolError):
+        return "request", str(error)
+    if _is_out_of_memory(error):
+        return "memory", (
+            "there is not enough memory for this model; close other programs, "
+            "choose a smaller model, or run the engine on another device"
+        )
+    if isinstance(error, OSError):
+        where = f" {error.filename}" if error.filename else ""
+        reason = error.strerror or str(error)
+        return "files", f"cannot read or write{where}: {reason}"
+    return "internal", f"the engine met a defect ({type(error).__name__}: {error}); see the log"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(part in text for part in _OUT_OF_MEMORY)

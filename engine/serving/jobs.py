@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each request does, in terms of the algorithms; events go out as messages.
+
+A job returns when everything it was to write stands, and raises otherwise; `worker` turns either
+into the request's one ending.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from draggan_blender.protocol.file_names import TRACK_FILE
+from draggan_blender.protocol.messages import (
+    Drag,
+    LoadModel,
+    ModelLoaded,
+    ModelRequest,
+    Progress,
+    RenderLatent,
+    RenderTrack,
+    Sample,
+    Sampled,
+)
+from draggan_blender.protocol.timeline import Bake, RenderLatents, TrackMade
+
+from ..arrays import FloatArray
+from ..errors import RequestError
+from ..inputs import check_latent
+from ..models import LoadedModel, ModelCache, sample_latent
+from ..output.frames import write_png
+from ..output.render import render_image
+from ..output.track import Track, rows_of_part
+from ..solving.principal import principal_components
+from .bake_job import BakeJob
+from .drag_job import DragJob
+from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
+from .job_queue import Job
+
+__all__ = ["Emit", "JobCancelledError", "JobRunner"]
+
+
+class JobRunner:
+    """Does one request after the other with the model that is loaded."""
+
+    def __init__(self, device: torch.device, emit: Emit) -> None:
+        self._models = ModelCache(device)
+        self._emit = emit
+
+    def run(self, job: Job) -> None:
+        """Do what a request asks for.
+
+        Raises:
+            JobCancelledError: it was cancelled; nothing of it is left.
+            RequestError: it cannot be done.
+            ModelError: its model cannot be read.
+            OSError: a file cannot be read or written.
+        """
+        request = job.request
+        if not isinstance(request, ModelRequest):
+            raise RequestError(f"this engine cannot do a {request.kind} request; update it")
+        check_cancelled(job)
+        model = self._model(request)
+        check_cancelled(job)
+        if isinstance(request, Sample):
+            self._sample(request, model)
+        elif isinstance(request, RenderLatent):
+            self._render_latent(request, model)
+        elif isinstance(request, RenderTrack):
+            self._render_track(request, model, job)
+        elif isinstance(request, RenderLatents):
+            self._render_latents(request, model, job)
+        elif isinstance(request, Drag):
+            DragJob(request, model, job, self._emit).run()
+        elif isinstance(request, Bake):
+            BakeJob(request, model, job, self._emit).run()
+        elif not isinstance(request, LoadModel):
+            raise RequestError(f"this engine cannot do a {request.kind} request; update it")
+
+    def get_ready(self) -> None:
+        """Between two requests: compute once what the first drag would have to wait for."""
+        model = self._models.current
+        if model is not None:
+            principal_components(model.generator)
+
+    def _model(self, request: ModelRequest) -> LoadedModel:
+        if not self._models.holds(request.model_path):
+            text = f"Loading {Path(request.model_path).name}"
+            self._emit(Progress(request_id=request.request_id, fraction=0.0, text=text))
+        model, is_new = self._models.get(request.model_path)
+        model.require(request.model_sha256)
+        if is_new or isinstance(request, LoadModel):
+            generator = model.generator
+            _, height, width = generator.img_shape
+            loaded = ModelLoaded(
+                request_id=request.request_id,
+                path=str(model.path),
+                sha256=model.sha256,
+                width=width,
+                height=height,
+                num_ws=generator.num_ws,
+                w_dim=generator.w_dim,
+                z_dim=generator.z_dim,
+                c_dim=generator.c_dim,
+            )
+            self._emit(loaded)
+        return model
+
+    def _sample(self, request: Sample, model: LoadedModel) -> None:
+        latent = sample_latent(model.generator, request.seed, request.truncation_psi)
+        _write_image(model, latent, request.image_path)
+        self._emit(Sampled(request_id=request.request_id, latent=latent.astype("<f4").tobytes()))
+
+    def _render_latent(self, request: RenderLatent, model: LoadedModel) -> None:
+        _write_image(model, model.latent(request.latent), request.image_path)
+
+    def _render_track(self, request: RenderTrack, model: LoadedModel, job: Job) -> None:
+        track = Track.from_bytes(request.track)
+        model.require(track.model_sha256)
+        check_latent(model.generator, track.start)
+        rows = rows_of_part(track, request.first_row, request.row_count)
+        frames = SequenceJob(request.frames, model, job, self._emit)
+        # Each file is right by itself, and may be one that another worker has written as well.
+        frames.write(track.latent, rows, skip_existing=request.skip_existing, keep=True)
+
+    def _render_latents(self, request: RenderLatents, model: LoadedModel, job: Job) -> None:
+        track = Track.from_latents(
+            model.latents(request.latents),
+            model_name=model.path.name,
+            model_sha256=model.sha256,
+            first_number=request.frames.first_number,
+        )
+        data = track.to_bytes()
+        Track.from_bytes(data)  # what is no good as a track is refused before it is rendered
+        SequenceJob(request.frames, model, job, self._emit).write(track.latent, range(len(track)))
+        track.save(Path(request.frames.folder) / TRACK_FILE)
+        made = TrackMade(request_id=request.request_id, track=data, frame_count=len(track))
+        self._emit(made)
+
+
+def _write_image(model: LoadedModel, latent: FloatArray, image_path: str) -> None:
+    if not image_path:
+        raise RequestError("the path of the image to write must not be empty")
+    check_latent(model.generator, latent)
+    write_png(Path(image_path), render_image(model.generator, latent))

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one thread that owns torch: takes requests, and ends each in exactly one way.
+
+The boundary at which every exception becomes a cause and a sentence; the traceback goes to the log.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from draggan_blender.protocol.messages import Cancelled, Done, Ending, Failed, Ready
+
+from ..machine.device import describe_device, open_device
+from ..machine.operators import start_operators
+from .failures import failure
+from .job_queue import Job, JobQueue
+from .jobs import Emit, JobCancelledError, JobRunner
+
+_LOG = logging.getLogger(__name__)
+
+
+class Worker:
+    """Runs the jobs of a queue."""
+
+    def __init__(self, jobs: JobQueue, emit: Emit, device: str, threads: int) -> None:
+        """Choose the device.
+
+        Raises:
+            RequestError: there is no such device, or no such number of threads.
+        """
+        self._device = open_device(device, threads)
+        start_operators(self._device)
+        self._jobs = jobs
+        self._emit = emit
+        self._runner = JobRunner(self._device, emit)
+
+    def run(self) -> None:
+        """Say that the engine is ready, then work for ever."""
+        name = describe_device(self._device)
+        _LOG.info("ready: torch %s on %s (%s)", torch.__version__, self._device, name)
+        self._emit(
+            Ready(device=str(self._device), device_name=name, torch_version=torch.__version__)
+        )
+        while True:
+            job = self._jobs.take()
+            self._emit(self._do(job))
+            self._runner.get_ready()
+
+    def _do(self, job: Job) -> Ending:
+        """Run a job and say how it ended."""
+        request_id = job.request.request_id
+        try:
+            self._runner.run(job)
+        except JobCancelledError:
+            return Cancelled(request_id=request_id)
+        except Exception as error:  # the root of a request: one that fails must not end the engine
+            cause, message = failure(error)
+            _LOG.exception("request %d (%s) failed: %s", request_id, job.request.kind, cause)
+            return Failed(request_id=request_id, cause=cause, message=message)
+        return Done(request_id=request_id)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`LayerPass` by the fused operators: the same values, in fewer passes over memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..network.layers import GAIN, SLOPE
+from ..ops.fused import Activation, FusedOperators
+from ..ops.scratch import Scratch
+from .layer_pass import LayerPass, LayerStyle, Place, apart
+from .prepared_layer import PreparedLayer
+
+_FEW_PIXELS = 64
+_FEW_CHANNELS = 32
+
+
+def compute_layer(
+    operators: FusedOperators | None,
+    layer: PreparedLayer,
+    style: LayerStyle,
+    x: Tensor,
+    place: Place | None,
+    *,
+    keep: bool,
+    scratch: Scratch,
+) -> LayerPass | FusedPass:
+    """Compute a layer by the operators, if they are there and the faster way; see `LayerPass`."""
+    if operators is not None and _is_for(operators, layer, x):
+        return FusedPass(operators, layer, style, x, place, keep=keep, scratch=scratch)
+    return LayerPass(layer, style, x, place, keep=keep, scratch=scratch)
+
+
+def _is_for(operators: FusedOperators, layer: PreparedLayer, x: Tensor) -> bool:
+    """As for `Convolution`: few pixels or channels do not make up for larger kernels."""
+    if x.device != operators.device or x.dtype != torch.float32:
+        return False
+    is_large = min(layer.weight.shape[:2]) >= _FEW_CHANNELS and x[..., 0].numel() > _FEW_PIXELS
+    return layer.convolution is None or is_large
+
+
+class FusedPass:
+    """A layer, computed; arguments and results are `LayerPass`'."""
+
+    def __init__(
+        self,
+        operators: FusedOperators,
+        layer: PreparedLayer,
+        style: LayerStyle,
+        x: Tensor,
+        place: Place | None,
+        *,
+        keep: bool,
+        scratch: Scratch,
+    ) -> None:
+        """Compute the layer with its constant noise."""
+        self._operators, self._layer, self._style, self._scratch = operators, layer, style, scratch
+        self._given, self._padding = x.contiguous(), 1 if place is None else 0
+        count, height, width, _ = x.shape
+        if place is not None:
+            size = (place.pixels.shape[1], place.pixels.shape[2])
+        elif layer.convolution is None:
+            size = (2 * height, 2 * width)
+        else:
+            size = (height, width)
+        self.result = x.new_empty(count, *size, len(layer.weight))
+        self._activation = self._follow(place, keep)
+        if layer.convolution is None:
+            self._widen(place)
+        else:
+            self._convolve(layer.convolution.transformed())
+
+    def pull_back(self, directions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The derivative of sums of products with the result; see `LayerPass.pull_back`."""
+        layer, style, count = self._layer, self._style, len(directions)
+        directions = directions.contiguous()
+        of_factor = of_scale = None
+        if self._activation.convolved is not None:
+            of_factor = directions.new_empty(count, len(layer.weight))
+            of_scale = directions.new_empty(count, self._given.shape[3])
+        if layer.convolution is None:
+            g = self._widen_back(directions, of_factor)
+            if of_scale is not None:
+                products = apart(g, len(self._given)) * self._given
+                of_scale = products.sum(dim=(2, 3)).flatten(0, 1)
+            g = g * style.scale
+        else:
+            kernels = layer.convolution.transformed()
+            g = self._convolve_back(directions, kernels, of_factor, of_scale)
+        if of_factor is None or of_scale is None:
+            return g, None
+        # The sums are of the convolved and its factor's own derivative, hence one power less than
+        # demodulation^3.
+        of_energy = (of_factor * style.demodulation**2) @ layer.energy
+        return g, of_scale - style.scale * of_energy
+
+    def _follow(self, place: Place | None, keep: bool) -> Activation:
+        layer, noise, inside = self._layer, self._layer.noise, None
+        if place is not None:
+            inside = None if place.inside is None else place.inside.contiguous()
+            noise = None if noise is None else noise.take(place.pixels)
+        return Activation(
+            factor=self._style.demodulation * GAIN,
+            bias=layer.bias,
+            noise=noise,
+            inside=inside,
+            slope=SLOPE,
+            clamp=layer.clamp,
+            result=self.result,
+            convolved=torch.empty_like(self.result) if keep else None,
+        )
+
+    def _tile_count(self, count: int) -> int:
+        return count * ((self.result.shape[1] + 1) // 2) * ((self.result.shape[2] + 1) // 2)
+
+    def _convolve(self, kernels: Tensor) -> None:
+        x, count = self._given, self._tile_count(len(self._given))
+        tiles = self._scratch.take("tiles", (16, count, kernels.shape[2]), x)
+        self._operators.tiles(x, self._style.scale, self._padding, tiles)
+        products = self._scratch.take("products", (16, count, kernels.shape[1]), x)
+        torch.bmm(tiles, kernels.transpose(1, 2), out=products)
+        self._operators.outputs(products, self._activation)
+
+    def _convolve_back(
+        self, directions: Tensor, kernels: Tensor, of_factor: Tensor | None, of_scale: Tensor | None
+    ) -> Tensor:
+        count = self._tile_count(len(directions))
+        products = self._scratch.take("products", (16, count, kernels.shape[1]), directions)
+        self._operators.outputs_back(directions, self._activation, products, of_factor)
+        tiles = self._scratch.take("tiles", (16, count, kernels.shape[2]), directions)
+        torch.bmm(products, kernels, out=tiles)
+        g = directions.new_empty(len(directions), *self._given.shape[1:])
+        scale = self._style.scale
+        self._operators.tiles_back(tiles, scale, self._given, g, of_scale, self._padding)
+        return g
+
+    def _widen(self, place: Place | None) -> None:
+        count, height, width, channels = self._given.shape
+        if place is None:
+            self._origins = self._given.new_full((count, 2), -1, dtype=torch.int32)
+        else:
+            # As in `LayerPass._upsampled`.
+            self._origins = (1 + place.origins % 2).int()
+        matrix = self._layer.matrix
+        shape = (count * height * width, matrix.shape[1])
+        products = self._scratch.take("products", shape, self._given)
+        torch.mm((self._given * self._style.scale).view(-1, channels), matrix, out=products)
+        self._operators.widened(products, self._origins, self._activation, (height, width))
+
+    def _widen_back(self, directions: Tensor, of_factor: Tensor | None) -> Tensor:
+        height, width = self._given.shape[1:3]
+        matrix = self._layer.matrix
+        shape = (len(directions) * height * width, matrix.shape[1])
+        products = self._scratch.take("products", shape, directions)
+        self._operators.widened_back(
+            directions, self._origins, self._activation, products, of_factor, (height, width)
+        )
+        return (products @ matrix.t()).view(len(directions), *self._given.shape[1:])

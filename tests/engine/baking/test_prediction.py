@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a frame begins, from rows of a latent that moves two handles apart from each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.baking.prediction import predict
+from engine.baking.row import SolvedRow
+from engine.solving.result import DragStatus
+
+HOME = np.array([[10.0, 20.0], [20.0, 30.0]], dtype=np.float32)
+
+
+def row_at(ways: np.ndarray) -> SolvedRow:
+    """The handles are as far from home as the latent's numbers say, `2 x 2`."""
+    return SolvedRow(
+        latent=ways.astype(np.float32),
+        handles_px=(HOME + ways).astype(np.float32),
+        distance_px=0.0,
+        loss=0.0,
+        steps=1,
+        status=DragStatus.REACHED,
+    )
+
+
+def circle(frame: float) -> np.ndarray:
+    """Both handles go around, the second one twice as far and the other way."""
+    x, y = 6 * np.cos(frame / 6), 6 * np.sin(frame / 6)
+    return np.array([[x, y], [-2 * x, 2 * y]])
+
+
+def test_a_motion_goes_on_and_around() -> None:
+    rows = [row_at(circle(frame)) for frame in range(4)]
+    latent, handles_px = predict(rows, (HOME + circle(4)).astype(np.float32))
+    assert latent.dtype == handles_px.dtype == np.float32
+    np.testing.assert_allclose(latent, circle(4), atol=0.2)
+    np.testing.assert_allclose(handles_px - HOME, latent, atol=1e-5)
+
+
+@pytest.mark.parametrize("target", [2.0, 1.5, 0.0, 3.0])
+def test_it_goes_as_far_as_the_targets(target: float) -> None:
+    way = np.array([[1.0, 0.0], [0.0, 1.0]])
+    latent, _ = predict([row_at(way), row_at(2 * way)], (HOME + target * way).astype(np.float32))
+    np.testing.assert_allclose(latent, target * way, atol=0.05)
+
+
+def test_a_jump_is_gone_in_part_only() -> None:
+    way = np.array([[1.0, 0.0], [0.0, 1.0]])
+    latent, _ = predict([row_at(way), row_at(2 * way)], (HOME + 50 * way).astype(np.float32))
+    np.testing.assert_allclose(latent, 4 * way, atol=1e-5)
+
+
+def test_the_errors_of_a_handle_at_rest_are_not_taken_for_a_motion() -> None:
+    rng = np.random.default_rng(1)
+    rows = [row_at(0.01 * rng.standard_normal((2, 2))) for _ in range(4)]
+    latent, _ = predict(rows, HOME + np.float32([[1, 0], [0, 0]]))
+    assert np.abs(latent).max() < 0.1

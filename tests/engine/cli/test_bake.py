@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bakes on the command line: what a render farm runs, reads and kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from draggan_blender.protocol import encode
+from draggan_blender.protocol.atomic_files import write_atomically
+from draggan_blender.protocol.file_names import JOURNAL_FILE, TRACK_FILE
+from draggan_blender.protocol.timeline import Edit
+from engine.cli.arguments import main
+
+from ..edits import FIRST, contents, moves, small_edit
+from ..serving.client import ROOT
+
+LAST = FIRST + 7
+ALL_FRAMES = [f"bake_{number:04d}.png" for number in range(FIRST - 1, LAST + 1)]
+
+
+def _long(latent: np.ndarray) -> Edit:
+    """So many frames that there is time to end it in the middle."""
+    return small_edit(latent, targets_px=moves(*(0.02 * frame for frame in range(1, 81))))
+
+
+@pytest.fixture(scope="module")
+def edit_path(latent: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of `small_edit`."""
+    path = tmp_path_factory.mktemp("edit") / "shot.draggan"
+    path.write_bytes(encode(small_edit(latent)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def plain(edit_path: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bake by one process; not to be changed."""
+    out = tmp_path_factory.mktemp("plain")
+    assert main(arguments(edit_path, checkpoint, out)) == 0
+    return out
+
+
+def arguments(source: Path, checkpoint: Path, out: Path, *more: str) -> list[str]:
+    common = ["--model", str(checkpoint), "--out", str(out), "--device", "cpu", *more]
+    return ["bake" if source.suffix == ".draggan" else "render", str(source), *common]
+
+
+def _started(*parts: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "engine", *parts, "--threads", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def _finished(process: subprocess.Popen[str]) -> str:
+    """What a process has printed, once it has ended well."""
+    printed, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
+    return printed
+
+
+def test_a_farm_reads_what_was_saved(
+    edit_path: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(edit_path, checkpoint, tmp_path)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    saved = [line for line in lines if line.startswith("Saved: '")]
+    assert saved == [f"Saved: '{tmp_path / name}'" for name in ALL_FRAMES]
+    times = [lines[lines.index(line) + 1] for line in saved]
+    assert all(len(line) == 14 and line.startswith("Time: 00:") for line in times)
+    solved = [line for line in lines if line.startswith("Solved: frame ")]
+    assert len(solved) == 8 and solved[3].startswith(f"Solved: frame {FIRST + 3}, 0 steps, ")
+
+
+def test_a_program_reads_json(
+    edit_path: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(edit_path, checkpoint, tmp_path, "--json")) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["event"] for event in events] == [
+        *["solved"] * 8,
+        "finished",
+        *["saved"] * 9,
+        "finished",
+    ]
+    assert [event["frame"] for event in events[:8]] == list(range(FIRST, LAST + 1))
+    assert events[8]["phase"] == "solve" and events[8]["track"] == str(tmp_path / TRACK_FILE)
+    assert events[9]["path"] == str(tmp_path / ALL_FRAMES[0])
+
+
+def test_four_workers_make_the_files_that_one_makes(
+    edit_path: Path, checkpoint: Path, plain: Path, tmp_path: Path
+) -> None:
+    assert main(arguments(edit_path, checkpoint, tmp_path, "--only", "solve")) == 0
+    assert not list(tmp_path.glob("*.png"))
+    parts = [(FIRST, FIRST + 1), (FIRST + 2, FIRST + 4), (FIRST + 4, FIRST + 6), (LAST, LAST)]
+    workers = [
+        _started(
+            *arguments(edit_path, checkpoint, tmp_path, "--only", "frames"),
+            *("--frames", f"{begin}-{end}"),
+        )
+        for begin, end in parts
+    ]
+    for worker in workers:
+        _finished(worker)
+    assert contents(tmp_path) == contents(plain)
+
+
+def test_a_worker_needs_no_more_than_the_track_and_the_model(
+    checkpoint: Path, plain: Path, tmp_path: Path
+) -> None:
+    track = plain / TRACK_FILE
+    code = main(arguments(track, checkpoint, tmp_path, "--frames", f"{FIRST}-{FIRST + 3}"))
+    assert code == 0
+    last = ("--frames", f"{FIRST + 4}-{LAST}", "--json")
+    assert main(arguments(track, checkpoint, tmp_path, *last)) == 0
+    frames = {name: data for name, data in contents(plain).items() if name.endswith(".png")}
+    assert contents(tmp_path) == frames
+
+
+def test_a_track_can_be_rendered_under_other_names_and_numbers(
+    checkpoint: Path, plain: Path, tmp_path: Path
+) -> None:
+    track = plain / TRACK_FILE
+    more = ("--stem", "shot", "--first-number", "100", "--frames", "102")
+    assert main(arguments(track, checkpoint, tmp_path, *more)) == 0
+    expected = (plain / f"bake_{FIRST + 2:04d}.png").read_bytes()
+    assert contents(tmp_path) == {"shot_0102.png": expected}
+
+
+def test_with_resume_a_worker_leaves_what_is_there(
+    edit_path: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(arguments(edit_path, checkpoint, tmp_path)) == 0
+    (tmp_path / ALL_FRAMES[4]).unlink()
+    capsys.readouterr()
+    assert main(arguments(edit_path, checkpoint, tmp_path, "--resume")) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("Saved: ") == 1 and ALL_FRAMES[4] in printed
+    assert "0 of 8 frames solved" in printed
+
+
+def test_frames_that_are_not_solved_are_partly_done(
+    edit_path: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    solve = arguments(edit_path, checkpoint, tmp_path, "--only", "solve", "--frames", "11-13")
+    assert main(solve) == 0
+    capsys.readouterr()
+    frames = arguments(edit_path, checkpoint, tmp_path, "--only", "frames", "--json")
+    assert main(frames) == 4
+    captured = capsys.readouterr()
+    assert "frames 14-18 are not in the track, which ends at frame 13" in captured.err
+    last = json.loads(captured.out.splitlines()[-1])
+    assert (last["event"], last["code"]) == ("failed", 4)
+    assert len(list(tmp_path.glob("*.png"))) == 4
+    assert main([*frames, "--frames", "14-15"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "part"),
+    [
+        (("--only", "frames"), "there is no track in "),
+        (("--frames", "19-20"), "there are only 11-18"),
+        (("--device", "cuda:99"), "cuda:99"),
+        (("--model", "no/such.pkl"), "such.pkl"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_code_1(
+    edit_path: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    part: str,
+) -> None:
+    assert main(arguments(edit_path, checkpoint, tmp_path / "out", *more)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and part in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_edit_file_is_a_sentence(
+    edit_path: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.draggan"
+    broken.write_bytes(edit_path.read_bytes()[:-3])
+    assert main(arguments(broken, checkpoint, tmp_path / "out")) == 1
+    assert "broken.draggan is not one whole edit" in capsys.readouterr().err
+    assert main(arguments(tmp_path / "none.draggan", checkpoint, tmp_path / "out")) == 1
+    assert "none.draggan" in capsys.readouterr().err
+
+
+def test_the_track_of_another_edit_is_not_rendered(
+    edit_path: Path,
+    checkpoint: Path,
+    plain: Path,
+    latent: np.ndarray,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = tmp_path / "other.draggan"
+    other.write_bytes(encode(small_edit(latent, targets_px=moves(*[1.0] * 8))))
+    write_atomically(tmp_path / "out" / TRACK_FILE, (plain / TRACK_FILE).read_bytes())
+    assert main(arguments(other, checkpoint, tmp_path / "out", "--only", "frames")) == 1
+    assert "is of another edit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "more",
+    [("--only", "everything"), ("--frames", "9-"), ("--frames", "9-8"), ("--stem", "../up")],
+)
+def test_wrong_arguments_are_code_2(
+    edit_path: Path, checkpoint: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments(edit_path, checkpoint, tmp_path, *more))
+    assert caught.value.code == 2
+
+
+def _until_solved(process: subprocess.Popen[str], count: int) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        count -= line.startswith("Solved: ")
+        if not count:
+            return
+    raise AssertionError(f"it ended first: {process.communicate()[1]}")
+
+
+@pytest.mark.parametrize("ending", ["kill", "interrupt"])
+def test_one_that_is_ended_in_the_middle_goes_on_to_the_same_files(
+    latent: np.ndarray, checkpoint: Path, tmp_path: Path, ending: str
+) -> None:
+    if ending == "interrupt" and sys.platform == "win32":
+        pytest.skip("there is no SIGINT for a single process")
+    source = tmp_path / "long.draggan"
+    source.write_bytes(encode(_long(latent)))
+    command = arguments(source, checkpoint, tmp_path / "out", "--resume")
+    process = _started(*command)
+    _until_solved(process, 5)
+    if ending == "kill":
+        process.kill()
+    else:
+        process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    if ending == "interrupt":
+        assert (process.returncode, error) == (130, "interrupted\n")
+    assert (tmp_path / "out" / JOURNAL_FILE).exists()
+    assert 0 < _finished(_started(*command)).count("Solved: ") < 76
+    _finished(_started(*arguments(source, checkpoint, tmp_path / "whole")))
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_one_that_is_killed_among_its_frames_goes_on(
+    latent: np.ndarray, checkpoint: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "long.draggan"
+    source.write_bytes(encode(_long(latent)))
+    assert main(arguments(source, checkpoint, tmp_path / "out", "--only", "solve")) == 0
+    command = arguments(source, checkpoint, tmp_path / "out", "--resume", "--only", "frames")
+    process = _started(*command)
+    while len(list((tmp_path / "out").glob("bake_*.png"))) < 5 and process.poll() is None:
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    there = list((tmp_path / "out").glob("bake_*.png"))
+    before = {path: path.stat().st_mtime_ns for path in there}
+    assert main(command) == 0
+    assert {path: path.stat().st_mtime_ns for path in there} == before
+    assert main(arguments(source, checkpoint, tmp_path / "whole")) == 0
+    for name in os.listdir(tmp_path / "whole"):
+        same = (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert same, name

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from draggan_blender.protocol.settings import DragSettings
+from engine.cli.arguments import main
+from engine.output.track import Track
+from stylegan2 import load_generator, save_generator
+
+from ..serving.client import ROOT, START
+
+
+def _drag_arguments(checkpoint: Path, out: Path, *more: str) -> list[str]:
+    return [
+        *("drag", "--model", str(checkpoint), "--seed", "3", "--device", "cpu"),
+        *("--pair", "12.5,14:17,14", "--out", str(out), *more),
+    ]
+
+
+def test_a_drag_writes_frames_track_and_sheet(checkpoint: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    code = main(_drag_arguments(checkpoint, out, "--max-steps", "6", "--linear-reach", "8"))
+    assert code == 0
+    track = Track.load(out / "track.npz")
+    assert track.options["max_steps"] == 6 and track.options["linear_reach"] == 8.0
+    names = {path.name for path in out.iterdir()}
+    frames = {f"drag_{number:04d}.png" for number in range(len(track) + 1)}
+    assert names == frames | {"track.npz", "contact_sheet.png"}
+    printed = capsys.readouterr().out
+    (out / "drag_notes.png").touch()
+    assert main(_drag_arguments(checkpoint, out, "--max-steps", "1")) == 0
+    handles_px = track.handles_px[:, 0]
+    assert np.linalg.norm(np.diff(handles_px, axis=0), axis=1).max() <= 32 / 256 + 1e-5
+    assert {path.name for path in out.glob("drag_*")} == {
+        *(f"drag_{number:04d}.png" for number in range(len(Track.load(out / "track.npz")) + 1)),
+        "drag_notes.png",
+    }
+    assert f"{len(track)} frames, track.npz and contact_sheet.png are in {out}" in printed
+
+
+def test_two_pairs_and_a_mask(checkpoint: Path, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.full((32, 32), 255, np.uint8)).save(mask)
+    arguments = _drag_arguments(checkpoint, tmp_path / "out", "--mask", str(mask))
+    assert main([*arguments, "--pair", "20,20:22,22", "--max-steps", "1"]) == 0
+    assert Track.load(tmp_path / "out" / "track.npz").targets_px.tolist() == [[17, 14], [22, 22]]
+
+
+def test_a_drag_by_another_method(checkpoint: Path, tmp_path: Path) -> None:
+    arguments = _drag_arguments(checkpoint, tmp_path / "out", "--method", "freedrag")
+    assert main([*arguments, "--latent-space", "w", "--max-steps", "1"]) == 0
+    options = Track.load(tmp_path / "out" / "track.npz").options
+    assert options["method"] == "freedrag" and options["latent_space"] == "w"
+
+
+def test_every_option_of_a_drag_can_be_given() -> None:
+    from engine.cli.arguments import _parser
+
+    parsed = _parser().parse_args(_drag_arguments(Path("m"), Path("o")))
+    for name in DragSettings.__dataclass_fields__:
+        assert getattr(parsed, name) == getattr(DragSettings(), name)
+
+
+@pytest.mark.parametrize(
+    ("more", "part"),
+    [
+        (["--r2", "0"], "r2 must be above 0"),
+        (["--pair", "3,3:90,3"], "target 2 is at (90.0, 3.0)"),
+        (["--device", "cuda:99"], "cuda:99"),
+        (["--mask", str(Path(__file__))], "is not an image file"),
+        (["--mask", "no/such.png"], "no/such.png"),
+        (["--model", "no/such.pkl"], "such.pkl"),
+        (["--model", "~no-such-person/such.pkl"], "~no-such-person/such.pkl cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_code_1(
+    checkpoint: Path, tmp_path: Path, capsys, more: list[str], part: str
+) -> None:
+    assert main(_drag_arguments(checkpoint, tmp_path / "out", *more)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and part in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mask_that_unpacks_beyond_all_measure_is_a_sentence(
+    checkpoint: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = tmp_path / "mask.png"
+    Image.new("L", (32, 32)).save(mask)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert main(_drag_arguments(checkpoint, tmp_path / "out", "--mask", str(mask))) == 1
+    assert "mask.png is not an image file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["drag", "--out", "x"],
+        ["drag", "--out", "x", "--pair", "1,2"],
+        ["drag", "--out", "x", "--pair", "1,2:3,four"],
+        ["sample", "--seed", "one", "--out", "x"],
+    ],
+)
+def test_wrong_arguments_are_code_2(arguments: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_sample_writes_the_image_of_a_seed(checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "seed.png"
+    assert main(["sample", "--model", str(checkpoint), "--seed", "3", "--out", str(path)]) == 0
+    with Image.open(path) as image:
+        assert image.size == (32, 32)
+
+
+def test_info_says_what_is_in_a_checkpoint(checkpoint: Path, capsys) -> None:
+    assert main(["info", str(checkpoint)]) == 0
+    printed = capsys.readouterr().out
+    assert "32 x 32 px, 3 channels" in printed and "w 8 x 16" in printed
+
+
+def test_text_of_a_file_cannot_steer_the_terminal(checkpoint: Path, tmp_path: Path, capsys) -> None:
+    copy = tmp_path / "copy.safetensors"
+    save_generator(load_generator(checkpoint), copy, license_note="free\x1b[2J\nnoise      no")
+    assert main(["info", str(copy)]) == 0
+    assert "licence    free?[2J?noise      no\n" in capsys.readouterr().out
+
+
+def test_a_name_that_the_output_cannot_encode_is_no_trouble(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "modèle.pkl"
+    shutil.copy(checkpoint, model)
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", "info", str(model)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mod\\xe8le.pkl" in done.stdout
+
+
+def test_too_little_memory_is_a_sentence(checkpoint: Path, tmp_path: Path, capsys) -> None:
+    full = mock.patch("engine.cli.commands.render_image", side_effect=MemoryError)
+    with full:
+        code = main(["sample", "--model", str(checkpoint), "--out", str(tmp_path / "x.png")])
+    assert code == 1
+    assert "not enough memory" in capsys.readouterr().err
+
+
+def test_convert_writes_a_checkpoint_that_loads(checkpoint: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.safetensors"
+    assert main(["convert", str(checkpoint), str(copy)]) == 0
+    assert load_generator(copy).img_shape == (3, 32, 32)
+
+
+def test_info_of_something_else_is_a_sentence(tmp_path: Path, capsys) -> None:
+    page = tmp_path / "model.pkl"
+    page.write_text("<!doctype html><title>Sign in</title>")
+    assert main(["info", str(page)]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_started_as_a_file_in_isolated_mode_it_finds_its_packages(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", START, "info", str(checkpoint)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "32 x 32 px" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for a single process")
+def test_an_interrupted_drag_is_code_130_without_a_traceback(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    arguments = _drag_arguments(checkpoint, tmp_path / "out", "--max-steps", "0")
+    arguments += ["--patience", "1000000", "--tolerance-px", "0", "--method", "draggan"]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "engine", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        while not process.stdout.readline().startswith("step"):
+            pass
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert error == "interrupted\n"
+    assert not (tmp_path / "out").exists()

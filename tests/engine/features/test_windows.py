@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Windows computed alone against windows cut from whole maps, as a drag sees them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engine.features import windows as windows_module
+from engine.features.choice import open_source
+from engine.features.full_map import FullMapSource
+from engine.features.source import FeatureSource, FeatureView, held_block
+from engine.features.windows import WindowSource
+from engine.solving.drag import drag
+from engine.solving.options import DragOptions
+from stylegan2 import Generator, GeneratorConfig
+from stylegan2.ops.fused import FusedOperators, build
+from stylegan2.windows import fused_pass
+
+CPU = torch.device("cpu")
+BLOCK = 64
+FREE = 5
+HELD = 16
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    """64 px, of random weights, with noise; features and image have the same size."""
+    torch.manual_seed(11)
+    config = GeneratorConfig.standard(
+        64, channel_base=768, channel_max=24, z_dim=12, w_dim=12, mapping_layers=2
+    )
+    made = Generator(config)
+    with torch.no_grad():
+        for key, tensor in made.state_dict().items():
+            if key.endswith(("bias", "noise_strength")):
+                tensor.add_(torch.randn_like(tensor) * 0.2)
+    return made.freeze()
+
+
+def _latents(generator: Generator) -> tuple[Tensor, Tensor]:
+    """A start, and a latent whose first rows are others."""
+    torch.manual_seed(2)
+    start = torch.randn(generator.num_ws, generator.w_dim)
+    moved = start.clone()
+    moved[:FREE] += 0.2 * torch.randn(FREE, generator.w_dim)
+    return start, moved
+
+
+def _centres() -> Tensor:
+    """At corners, beyond borders, on borders, between pixels: `P x 2`."""
+    edge = [(-0.5, -0.5), (63.5, -0.2), (0.3, 63.4), (63.5, 63.5), (31.0, 0.0), (0.0, 17.6)]
+    torch.manual_seed(4)
+    return torch.cat([torch.tensor(edge), torch.rand(6, 2) * 63])
+
+
+def _both(generator: Generator, fixed: Tensor | None = None) -> tuple[FeatureSource, FeatureSource]:
+    start, _ = _latents(generator)
+    whole = FullMapSource(generator, BLOCK, start, fixed, HELD)
+    return whole, WindowSource(generator, BLOCK, start, FREE, start, fixed, HELD)
+
+
+def _looks(generator: Generator) -> list[tuple[Tensor, FeatureView]]:
+    """The leaf and the view of either source."""
+    _, moved = _latents(generator)
+    looks = []
+    for source in _both(generator):
+        leaf = moved.clone().requires_grad_()
+        looks.append((leaf, source.observe(leaf, _centres(), 5)))
+    return looks
+
+
+def _assert_close(found: Tensor, expected: Tensor, share: float = 1e-5) -> None:
+    assert (found - expected).abs().max() < share * expected.abs().max()
+
+
+def test_samples_and_their_gradients_are_those_of_the_whole_map(generator: Generator) -> None:
+    positions = _centres()[:, None] + torch.rand(12, 40, 2) * 9 - 4.5
+    (known_leaf, known), (leaf, found) = _looks(generator)
+    samples = [look.windows.sample(positions) for look in (known, found)]
+    _assert_close(samples[1], samples[0])
+    weights = torch.randn_like(samples[0])
+    for sample in samples:
+        (sample * weights).sum().backward()
+    _assert_close(leaf.grad[:FREE], known_leaf.grad[:FREE])
+    assert not leaf.grad[FREE:].any()
+
+
+def test_each_window_s_dependence_on_the_latent_is_that_of_the_whole_map(
+    generator: Generator,
+) -> None:
+    positions = _centres()[:, None] + torch.tensor([[0.3, 0.1], [-1.2, 2.0]])
+    rows = []
+    for _, view in _looks(generator):
+        values = view.windows.values.detach().requires_grad_()
+        windows = type(view.windows)(values, view.windows.origins)
+        samples = windows.sample(positions)
+        torch.manual_seed(0)
+        directions = [
+            torch.autograd.grad(samples, values, torch.randn_like(samples), retain_graph=True)[0]
+            for _ in range(2)
+        ]
+        rows.append(view.pull_back_each(torch.stack(directions))[:, :, :FREE])
+    assert rows[0].shape == (2, 12, FREE, 12)
+    _assert_close(rows[1], rows[0])
+
+
+def test_the_spread_is_that_of_the_whole_map(generator: Generator) -> None:
+    (_, known), (_, found) = _looks(generator)
+    assert found.spread().item() == pytest.approx(known.spread().item(), rel=1e-5)
+
+
+def test_a_mask_holds_the_first_block_that_depends_on_all_that_varies(
+    generator: Generator,
+) -> None:
+    blocks = [held_block(generator, BLOCK, free) for free in (1, 2, 3, 4, 5, 6, 7, 9, 10)]
+    assert blocks == [4, 8, 8, 16, 16, 32, 32, 64, 64]
+    assert held_block(generator, 16, 9) == 16
+    assert held_block(generator, BLOCK, 6, wanted=8) == 8
+    with pytest.raises(ValueError, match="no block of 32 px up to the features, only 4, 8, 16"):
+        held_block(generator, 16, 6, wanted=32)
+
+
+def test_what_a_mask_holds_is_the_mean_over_the_fixed_area_of_that_block(
+    generator: Generator,
+) -> None:
+    fixed = torch.zeros(64, 64)
+    fixed[:, :32] = 1
+    start, moved = _latents(generator)
+    leaf = moved.clone().requires_grad_()
+    before, after = (generator.features(ws[None], HELD)[0, :, :, :8] for ws in (start, leaf))
+    change = (after - before).abs().mean()
+    (known,) = torch.autograd.grad(change, leaf)
+    for source in _both(generator, fixed):
+        view = source.observe(leaf, _centres()[:2], 5)
+        _assert_close(view.fixed_change(), change)
+        _assert_close(view.fixed_difference().square().sum(), (after - before).square().mean())
+        (found,) = torch.autograd.grad(view.fixed_change(), leaf, retain_graph=True)
+        _assert_close(found[:FREE], known[:FREE])
+        # Without points, the mask is all that is looked at.
+        alone = source.observe(moved, torch.zeros(0, 2), 0)
+        _assert_close(alone.fixed_difference(), view.fixed_difference())
+        spread = view.fixed_spread().item()
+        assert alone.fixed_spread().item() == pytest.approx(spread, rel=1e-5)
+
+
+def test_the_gradient_of_windows_and_of_what_a_mask_holds_is_that_of_both(
+    generator: Generator,
+) -> None:
+    fixed = torch.zeros(64, 64)
+    fixed[20:] = 1
+    gradients = []
+    for source in _both(generator, fixed):
+        leaf = _latents(generator)[1].clone().requires_grad_()
+        view = source.observe(leaf, _centres(), 5)
+        samples = view.windows.sample(_centres()[:, None])
+        (view.fixed_change() + samples.square().mean()).backward()
+        gradients.append(leaf.grad[:FREE])
+    _assert_close(gradients[1], gradients[0])
+
+
+def test_without_a_fixed_area_there_is_none(generator: Generator) -> None:
+    _, source = _both(generator, torch.zeros(64, 64))
+    view = source.observe(_latents(generator)[1], _centres(), 3)
+    assert view.fixed_difference() is None and view.fixed_change().item() == 0
+
+
+def test_windows_larger_than_the_map_are_cut_from_it(generator: Generator) -> None:
+    _, moved = _latents(generator)
+    whole, source = _both(generator)
+    found, known = (each.observe(moved, _centres(), 40).windows for each in (source, whole))
+    assert torch.equal(found.values, known.values)
+
+
+def test_windows_are_taken_where_they_are_cheaper(generator: Generator) -> None:
+    start, _ = _latents(generator)
+
+    def kind(**choice: object) -> type:
+        source = open_source(generator, BLOCK, start, **{"free": FREE, "points": 1, **choice})
+        return type(source)
+
+    assert kind() is WindowSource
+    assert kind(points=100) is FullMapSource
+    assert kind(points=100, windows=True) is WindowSource
+    assert kind(windows=False) is FullMapSource
+
+
+@pytest.fixture
+def fused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Makes windows be computed by fused operators; what they were asked for."""
+    if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
+        pytest.skip("needs a C++ compiler")
+    operators, calls = FusedOperators(build(tmp_path, CPU), CPU), list[str]()
+    right = operators.outputs_back
+
+    def counted(*arguments: Any) -> None:
+        calls.append("outputs_back")
+        right(*arguments)
+
+    monkeypatch.setattr(operators, "outputs_back", counted)
+    monkeypatch.setattr(windows_module, "fused_operators", lambda device: operators)
+    # The generator is smaller than what they are worth it for.
+    monkeypatch.setattr(fused_pass, "_FEW_CHANNELS", 1)
+    return calls
+
+
+@pytest.mark.parametrize("method, steps", [("draggan", 50), ("linearised", 4)])
+def test_after_many_steps_windows_and_whole_maps_still_agree(
+    generator: Generator, method: str, steps: int
+) -> None:
+    assert_agreement_after(steps, method, generator)
+
+
+@pytest.mark.parametrize("method, steps", [("draggan", 50), ("linearised", 4)])
+def test_after_many_steps_fused_windows_and_whole_maps_still_agree(
+    generator: Generator, fused: list[str], method: str, steps: int
+) -> None:
+    assert_agreement_after(steps, method, generator)
+    assert len(fused) >= steps
+
+
+def assert_agreement_after(steps: int, method: str, generator: Generator) -> None:
+    latent = _latents(generator)[0].numpy()
+    handles = np.array([[20.0, 24.0], [40.0, 33.0]], dtype=np.float32)
+    # Steps that do not arrive.  Least squares decides between steps, which rounding turns in time.
+    options = DragOptions(
+        method=method,
+        latent_space="w+",
+        num_layers=FREE,
+        step_size=1e-3,
+        tolerance_px=0.0,
+        patience=0,
+        max_steps=steps,
+    )
+    results = [
+        drag(generator, latent, handles, handles + 8, options, windows=windows)
+        for windows in (False, True)
+    ]
+    known, found = results
+    assert known.steps == found.steps == steps
+    share = np.abs(known.latents).max() * 1e-4
+    np.testing.assert_allclose(found.latents, known.latents, atol=share, rtol=0)
+    np.testing.assert_allclose(found.handles_px, known.handles_px, atol=64e-4, rtol=0)
+    assert np.abs(known.latents[-1] - latent).max() > 10 * share

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender's part in the tests: starts a real engine, listens, and talks the protocol, blocking."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode
+from draggan_blender.protocol.messages import (
+    Cancelled,
+    Done,
+    Drag,
+    Failed,
+    FrameTarget,
+    Hello,
+    Message,
+    Pair,
+    Ready,
+    Welcome,
+)
+from draggan_blender.protocol.settings import DragSettings
+
+ROOT = Path(__file__).resolve().parents[3]
+START = str(ROOT / "engine" / "__main__.py")
+TIMEOUT_S = 60.0
+
+ENDLESS = DragSettings(
+    method="draggan", max_steps=3000, patience=0, tolerance_px=0.0, step_size=1e-6
+)
+"""A drag that goes on for seconds unless it is told to end."""
+
+
+class EngineClient:
+    """A running engine and the connection to it; a context manager that kills what is left."""
+
+    def __init__(self, folder: Path, *, device: str = "cpu") -> None:
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        self.log_path = folder / "engine.log"
+        self.token = secrets.token_hex(32)
+        self._received: list[Message] = []
+        self._next_id = 0
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.settimeout(TIMEOUT_S)
+        self.started = time.monotonic()
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", START, "serve", "--device", device, "--threads", "1"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "TMPDIR": str(self.temporary)},
+                cwd=folder,
+            )
+        line = json.dumps({"port": listener.getsockname()[1], "token": self.token})
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+        with listener:
+            self.socket, _ = listener.accept()
+        self.socket.settimeout(TIMEOUT_S)
+        self._decoder = Decoder(trusted=True)
+
+    def __enter__(self) -> EngineClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.socket.close()
+
+    def hello(self) -> Hello:
+        """The engine's first message."""
+        message = self.receive()
+        assert isinstance(message, Hello)
+        return message
+
+    def welcome(self, version: int = PROTOCOL_VERSION) -> None:
+        """Answer the hello."""
+        self.send(Welcome(protocol_version=version))
+
+    def ready(self) -> Ready:
+        """Shake hands and wait until the engine has loaded torch."""
+        self.hello()
+        self.welcome()
+        message = self.receive()
+        assert isinstance(message, Ready), message
+        return message
+
+    def send(self, message: Message) -> None:
+        """Send one message."""
+        self.socket.sendall(encode(message))
+
+    def receive(self) -> Message:
+        """The next message; fails the test if none comes."""
+        while not self._received:
+            data = self.socket.recv(1 << 20)
+            assert data, f"the engine closed the connection:\n{self.log()}"
+            self._received.extend(self._decoder.feed(data))
+        return self._received.pop(0)
+
+    def new_id(self) -> int:
+        """A request id that was not used yet."""
+        self._next_id += 1
+        return self._next_id
+
+    def until_end(
+        self, request_id: int, on_message: Callable[[Message], None] | None = None
+    ) -> list[Message]:
+        """Every message up to and with the ending of a request."""
+        messages = []
+        while True:
+            message = self.receive()
+            messages.append(message)
+            if on_message is not None:
+                on_message(message)
+            if isinstance(message, Done | Failed | Cancelled) and message.request_id == request_id:
+                return messages
+
+    def ended_within(self, timeout_s: float) -> int:
+        """The exit code; fails the test if the engine still runs after the timeout."""
+        return self.process.wait(timeout_s)
+
+    def log(self) -> str:
+        """What the engine has written to its log."""
+        return self.log_path.read_text()
+
+
+def drag_request(
+    request_id: int,
+    checkpoint: Path,
+    latent: np.ndarray,
+    folder: Path,
+    settings: DragSettings | None = None,
+) -> Drag:
+    """A short drag of one handle on the tiny generator."""
+    return Drag(
+        request_id=request_id,
+        model_path=str(checkpoint),
+        drag_id=5,
+        latent=latent.astype("<f4").tobytes(),
+        pairs=(Pair(handle_px=(12.5, 14.0), target_px=(17.0, 14.0)),),
+        settings=settings or DragSettings(method="draggan", max_steps=12, step_size=0.02),
+        frames=FrameTarget(folder=str(folder), stem="drag", first_number=20),
+    )

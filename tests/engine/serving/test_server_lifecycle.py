@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a real engine process begins, and all the ways in which it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from draggan_blender.protocol import PROTOCOL_VERSION
+from draggan_blender.protocol.messages import Shutdown, Step
+
+from .client import ENDLESS, ROOT, EngineClient, drag_request
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[EngineClient]:
+    """An engine that has connected and nothing more."""
+    with EngineClient(tmp_path) as client:
+        yield client
+
+
+def test_hello_comes_before_torch_with_the_token(fresh: EngineClient) -> None:
+    hello = fresh.hello()
+    waited_s = time.monotonic() - fresh.started
+    assert (hello.protocol_version, hello.token) == (PROTOCOL_VERSION, fresh.token)
+    assert hello.pid == fresh.process.pid
+    assert waited_s < 5, "torch alone takes about two seconds on a busy machine"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="priorities are classes there")
+def test_it_gives_way_to_blender(fresh: EngineClient) -> None:
+    fresh.hello()
+    assert os.getpriority(os.PRIO_PROCESS, fresh.process.pid) == os.nice(0) + 10
+
+
+def test_nothing_that_a_hello_needs_imports_torch_or_numpy() -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import engine.cli, engine.server;"
+        "print([name for name in ('torch', 'numpy', 'bpy') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(ROOT)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_parent_that_refuses_the_hello_by_closing_ends_the_engine(fresh: EngineClient) -> None:
+    fresh.hello()
+    fresh.socket.close()
+    assert fresh.ended_within(5) == 1
+    assert "did not welcome this engine: the connection was closed" in fresh.log()
+
+
+def test_another_protocol_version_is_refused_with_a_sentence(fresh: EngineClient) -> None:
+    fresh.hello()
+    fresh.welcome(PROTOCOL_VERSION + 1)
+    assert fresh.ended_within(5) == 1
+    assert f"version {PROTOCOL_VERSION + 1} of the protocol" in fresh.log()
+    assert "Traceback" not in fresh.log()
+
+
+def test_a_device_that_is_not_there_fails_the_start_with_a_sentence(tmp_path: Path) -> None:
+    with EngineClient(tmp_path, device="cuda:77") as client:
+        client.hello()
+        client.welcome()
+        message = client.receive()
+        assert message.kind == "startup_failed"
+        assert "cuda:77" in message.message
+        assert client.ended_within(5) == 1
+
+
+def test_started_by_hand_it_says_what_it_is_for() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", "serve"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "not by hand" in done.stderr
+
+
+def _in_the_middle_of_a_drag(client: EngineClient, checkpoint: Path, latent: np.ndarray) -> None:
+    client.ready()
+    client.send(drag_request(client.new_id(), checkpoint, latent, client.temporary / "x", ENDLESS))
+    while not isinstance(client.receive(), Step):
+        pass
+
+
+def test_the_end_of_standard_input_ends_it_in_the_middle_of_a_drag(
+    fresh: EngineClient, checkpoint: Path, latent: np.ndarray
+) -> None:
+    _in_the_middle_of_a_drag(fresh, checkpoint, latent)
+    assert fresh.process.stdin is not None
+    fresh.process.stdin.close()
+    assert fresh.ended_within(2) == 0
+    assert list(fresh.temporary.iterdir()) == []
+
+
+def test_a_closed_connection_ends_it_in_the_middle_of_a_drag(
+    fresh: EngineClient, checkpoint: Path, latent: np.ndarray
+) -> None:
+    _in_the_middle_of_a_drag(fresh, checkpoint, latent)
+    fresh.socket.close()
+    fresh.ended_within(2)
+    assert list(fresh.temporary.iterdir()) == []
+
+
+def test_garbage_on_the_wire_ends_it_with_a_line_in_the_log(fresh: EngineClient) -> None:
+    fresh.ready()
+    fresh.socket.sendall(b"\0\0\0\4\0\0\0\0oops")
+    assert fresh.ended_within(5) == 1
+    assert "not JSON" in fresh.log()
+
+
+def test_shutdown_ends_it_in_order(fresh: EngineClient) -> None:
+    fresh.ready()
+    fresh.send(Shutdown())
+    assert fresh.ended_within(5) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX; Windows ends the pipe likewise")
+def test_a_killed_parent_takes_the_engine_with_it(tmp_path: Path) -> None:
+    # The parent of the engine is a process of its own here, which is killed without warning.
+    parent_code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
+        "from tests.engine.serving.client import EngineClient; c = EngineClient(Path(sys.argv[2]));"
+        "c.ready(); print(c.process.pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent_code, str(ROOT), str(tmp_path)], stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        engine_pid = int(parent.stdout.readline())
+        parent.send_signal(signal.SIGKILL)
+        deadline = time.monotonic() + 2
+        while _is_alive(engine_pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert not _is_alive(engine_pid)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits to be reaped does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return not Path("/proc/self").exists()

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Least-squares steps on features that are linear in the latent: everything is known in advance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from engine.features.full_map import FullMapSource
+from engine.solving.drag import drag
+from engine.solving.methods import DragProblem, linearised
+from engine.solving.methods.linearised import Linearised
+from engine.solving.options import LATENT_SPACES, DragOptions
+from engine.solving.result import DragResult, DragStatus, DragStep
+from engine.solving.supervision import disc_offsets
+
+from ...synthetic import ShiftGenerator, Waves, motion_jacobian
+
+SIZE = 32
+OPTIONS = DragOptions(
+    method="linearised", latent_space="w+", num_layers=2, mask_weight=2.0, linear_reach=4.0
+)
+MOVE_PX = np.array([6.0, -5.0])
+"""Of the shifting generator's handles: 3.9 feature pixels."""
+
+HANDLES = torch.tensor([[10.0, 12.0], [20.0, 18.0]])
+TARGETS = HANDLES + torch.tensor([[3.0, 0.0], [0.0, -2.0]])
+
+
+class LinearGenerator(nn.Module):
+    """`F0 + sum_i w_i dF_i`: the six numbers of the first two w each add a texture of their own."""
+
+    img_shape = (3, SIZE, SIZE)
+    resolutions = (SIZE,)
+    num_ws = 3
+    w_dim = z_dim = 3
+    c_dim = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.anchor = nn.Parameter(torch.zeros(1), requires_grad=False)
+        self.config = SimpleNamespace(block_shape=lambda resolution: (SIZE, SIZE))
+        waves = Waves(channels=7 * 6)
+        self.maps = waves.map(SIZE, SIZE, torch.zeros(2)).reshape(7, 6, SIZE, SIZE)
+        self.calls = 0
+
+    def mapping(self, z: Tensor, label: Tensor | None) -> Tensor:
+        """`N x 3 x 3`: so wide that no step is too large for it."""
+        return (100 * z)[:, None].repeat(1, self.num_ws, 1)
+
+    def features(self, ws: Tensor, resolution: int) -> Tensor:
+        """`1 x 6 x 32 x 32`."""
+        self.calls += 1
+        change = torch.einsum("i,ichw->chw", 0.1 * ws[0, :2].flatten(), self.maps[1:])
+        return (self.maps[0] + change)[None]
+
+
+def _fixed() -> Tensor:
+    fixed = torch.zeros(SIZE, SIZE)
+    fixed[:, 20:] = 1
+    return fixed
+
+
+def _method(
+    options: DragOptions, fixed: Tensor | None, **problem_changes: object
+) -> tuple[Linearised, LinearGenerator]:
+    generator = LinearGenerator()
+    start = torch.zeros(3, 3)
+    problem = DragProblem(
+        generator=generator,
+        source=FullMapSource(generator, SIZE, start, fixed),
+        start=start,
+        layers=2,
+        handles=HANDLES,
+        targets=TARGETS,
+        options=options,
+        **problem_changes,
+    )
+    return Linearised(problem), generator
+
+
+def test_only_a_drag_that_goes_on_from_no_other_begins_anew() -> None:
+    assert _method(OPTIONS, None)[0].begin_anew()
+    assert not _method(OPTIONS, None, origin=torch.zeros(3, 3))[0].begin_anew()
+
+
+def test_it_settles_for_what_is_near_enough() -> None:
+    far_px = float((TARGETS - HANDLES).norm(dim=1).max())
+    for enough_px, settled in ((0.0, False), (far_px - 0.1, False), (far_px + 0.1, True)):
+        method, _ = _method(OPTIONS, None, enough_px=enough_px)
+        assert bool(method.look().settled) is settled
+
+
+def _jacobian(generator: LinearGenerator, coordinates: Tensor, handles: Tensor) -> np.ndarray:
+    leaf = coordinates.clone().requires_grad_()
+    latent = torch.cat([leaf.reshape(2, 3), torch.zeros(1, 3)])
+    source = FullMapSource(generator, SIZE, torch.zeros(3, 3))
+    windows = source.observe(latent, handles, 8).windows
+    return motion_jacobian(windows, handles, disc_offsets(OPTIONS.r1), leaf).double().numpy()
+
+
+def _dense_problem(
+    generator: LinearGenerator,
+    coordinates: Tensor,
+    handles: Tensor,
+    reach: float,
+    mask_weight: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The whole least-squares problem of one step: each term as rows, those of the mask last."""
+    c = coordinates.double().numpy()
+    jacobian = _jacobian(generator, coordinates, handles)
+    way = TARGETS - handles
+    wanted = (way * (reach / way.norm(dim=1, keepdim=True).clamp(min=reach))).flatten().numpy()
+    mu = 1e-2 * np.square(jacobian).sum(axis=1).mean()
+    # The fixed area's difference: mean square over its places and channels.
+    base = generator.maps[0]
+    spread = (base - base.mean(dim=(1, 2), keepdim=True)).square().mean().sqrt().item()
+    slope = 0.1 * generator.maps[1:, :, :, 20:].flatten(1).T.double().numpy()
+    slope *= np.sqrt(2.0 * mask_weight / len(slope)) / spread
+    rows = [jacobian, np.sqrt(mu) * np.eye(6), slope]
+    right = [wanted, -0.1 * np.sqrt(mu) * c, -slope @ c]
+    return np.concatenate(rows), np.concatenate(right)
+
+
+@pytest.mark.parametrize("mask_weight", [0.0, 1.25, 12.5, 50.0])
+def test_each_step_is_the_dense_solution_with_and_without_a_fixed_area(
+    mask_weight: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As many as the numbers, and some for rounding: nothing is left to converge.
+    monkeypatch.setattr(linearised, "_MASK_PASSES", 10)
+    options = replace(OPTIONS, mask_weight=mask_weight)
+    method, generator = _method(options, _fixed() if mask_weight else None)
+    base = method.look()
+    for _ in range(2):  # the second one has something to take back and to hold
+        before, reach = base.latent[:2].flatten(), float(method._limit)
+        matrix, right = _dense_problem(generator, before, base.handles, reach, mask_weight)
+        expected = np.linalg.lstsq(matrix, right, rcond=None)[0]
+        method.update()
+        look = method.look()
+        found = (look.latent[:2].flatten() - before).double().numpy()
+        assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+        # Held back too much, the first step does not help, and the second starts where it did.
+        base = look if look.loss < 0.9 * base.loss else base
+
+
+def test_the_few_passes_of_a_step_bring_most_of_what_any_number_would() -> None:
+    method, generator = _method(OPTIONS, _fixed())
+    reach = OPTIONS.linear_reach * SIZE / 128
+    handles = method.look().handles
+    method.update()
+    found = method.look().latent[:2].flatten().double().numpy()
+    matrix, right = _dense_problem(generator, torch.zeros(6), handles, reach, OPTIONS.mask_weight)
+
+    def cost(change: np.ndarray) -> float:
+        return float(np.square(matrix @ change - right).sum())
+
+    least = cost(np.linalg.lstsq(matrix, right, rcond=None)[0])
+    others = 2 * len(HANDLES) + 6
+    without = cost(np.linalg.lstsq(matrix[:others], right[:others], rcond=None)[0])
+    assert cost(found) - least < 0.2 * (without - least)
+
+
+def test_a_fixed_area_costs_four_passes_a_step_and_none_costs_none() -> None:
+    for fixed, expected in ((None, 1), (_fixed(), 1 + 4)):
+        method, generator = _method(OPTIONS, fixed)
+        method.look()
+        method.update()
+        before = generator.calls
+        method.look()
+        method.update()
+        assert generator.calls - before == expected
+
+
+def _shift_drag(
+    options: DragOptions,
+    generator: ShiftGenerator | None = None,
+    moves_px: np.ndarray = MOVE_PX,
+) -> tuple[DragResult, list[DragStep]]:
+    handles = np.array([[10.0, 20.0], [20.0, 30.0]])
+    steps: list[DragStep] = []
+    generator = generator or ShiftGenerator()
+    start = np.zeros((4, 8), np.float32)
+    result = drag(generator, start, handles, handles + moves_px, options, on_step=steps.append)
+    return result, steps
+
+
+@pytest.mark.parametrize("space", LATENT_SPACES)
+def test_it_needs_about_as_many_steps_as_the_way_has_reaches(space: str) -> None:
+    options = replace(OPTIONS, latent_space=space, linear_reach=8.0)  # 1.5 of 24 feature px
+    result, _ = _shift_drag(options)
+    assert result.status is DragStatus.REACHED
+    assert 3 <= result.steps <= 5  # 3.9 feature px
+    moved = ShiftGenerator().shift_of(torch.from_numpy(result.latents[-1])) * 2
+    assert np.linalg.norm(moved.numpy() - MOVE_PX) < 1.2
+
+
+def test_no_step_is_longer_than_the_reach() -> None:
+    result, _ = _shift_drag(replace(OPTIONS, linear_reach=4.0))  # 0.75 of 24 feature px
+    ways_px = np.linalg.norm(np.diff(result.handles_px, axis=0), axis=2)
+    assert ways_px.max() < 1.5 * 1.1
+    assert ways_px[:-1].min() > 1.5 * 0.85
+
+
+def test_a_way_of_many_reaches_is_gone_to_its_end() -> None:
+    result, _ = _shift_drag(replace(OPTIONS, linear_reach=1.0))  # 0.19 of 3.9 feature px
+    assert result.status is DragStatus.REACHED
+    assert 20 <= result.steps <= 23
+
+
+def test_no_step_changes_w_by_more_than_half_its_spread() -> None:
+    class Narrow(ShiftGenerator):
+        def mapping(self, z: Tensor, label: Tensor | None) -> Tensor:
+            return super().mapping(z, label) * 0.02
+
+    _, steps = _shift_drag(replace(OPTIONS, latent_space="w+"), Narrow())
+    latents = np.stack([step.latent.numpy() for step in steps])
+    changes = np.sqrt(np.square(np.diff(latents, axis=0)).mean(axis=2).max(axis=1))
+    spread = 0.1 * 0.02
+    assert changes.max() == pytest.approx(0.5 * spread, rel=0.05)
+
+
+def test_on_a_flat_place_it_soon_sees_that_nothing_helps_and_leaves_the_image_alone() -> None:
+    class Flat(ShiftGenerator):
+        def features(self, ws: Tensor, resolution: int) -> Tensor:
+            flat = torch.linspace(-1, 1, 5)[:, None, None].expand(5, 24, 16)
+            return (flat * (1 + 0.1 * ws.mean()))[None]
+
+    result, steps = _shift_drag(replace(OPTIONS, patience=40), Flat())
+    assert result.status is DragStatus.STALLED and "no nearer" in result.reason
+    assert len(steps) <= 14  # two attempts
+    assert np.abs(result.latents).max() <= 0.1  # one standard deviation
+
+
+def test_a_step_that_leads_away_is_taken_back_and_tried_with_half_the_limit() -> None:
+    class Misleading(ShiftGenerator):
+        def features(self, ws: Tensor, resolution: int) -> Tensor:
+            features = super().features(ws, resolution)
+            if self.calls != 3:
+                return features
+            off = torch.tensor([-2.0, 1.5])
+            return self.waves.map(24, 16, self.shift_of(ws[0]) + off)[None]
+
+    result, steps = _shift_drag(replace(OPTIONS, linear_reach=10.0, r2=3.0), Misleading())  # 1.9 px
+    places = np.stack([ShiftGenerator().shift_of(step.latent).numpy() for step in steps])
+    bases = places[[0, 1, 1, 3]]
+    lengths = np.linalg.norm(places[1:] - bases, axis=1)
+    # Two of the full reach, the second one for nothing; half of it; the rest, below 1.5 halves.
+    assert lengths == pytest.approx([1.9, 1.9, 0.95, 1.05], abs=0.15)
+    assert result.status is DragStatus.REACHED and result.steps == 4
+    assert result.distances_px[2] > result.distances_px[1] > result.distances_px[3]
+
+
+def test_within_the_tolerance_it_goes_on_while_it_comes_nearer() -> None:
+    result, _ = _shift_drag(replace(OPTIONS, linear_reach=6.4))  # 1.2 feature px: 0.3 are left
+    assert result.status is DragStatus.REACHED
+    assert 0.3 < result.distances_px[-2] < 1.0
+    assert result.distances_px[-1] < 0.3
+
+
+def test_within_the_tolerance_it_ends_as_soon_as_it_comes_no_nearer() -> None:
+    apart_px = np.array([[0.5, 0.0], [-0.5, 0.0]])  # no shift moves two handles by different ways
+    result, steps = _shift_drag(OPTIONS, moves_px=MOVE_PX + apart_px)
+    assert result.status is DragStatus.REACHED
+    assert 0.4 < result.distances_px[-1] < 0.7
+    errors = [step.loss for step in steps]
+    assert errors[-1] > 0.9 * errors[-2] and errors[-2] < 0.9 * errors[-3]

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from draggan_blender.protocol.settings import DragSettings
+from engine.errors import RequestError
+from engine.solving.methods import METHODS
+from engine.solving.options import METHOD_NAMES, DragOptions
+
+
+def test_options_and_the_settings_of_the_wire_are_twins() -> None:
+    wire, ours = DragSettings(), DragOptions()
+    assert list(DragSettings.__dataclass_fields__) == list(DragOptions.__dataclass_fields__)
+    for name in DragSettings.__dataclass_fields__:
+        assert getattr(wire, name) == getattr(ours, name)
+        assert type(getattr(wire, name)) is type(getattr(ours, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("method", "magic"),
+        ("latent_space", "z"),
+        ("num_layers", 0),
+        ("feature_resolution", 100),
+        ("mask_resolution", 2),
+        ("r1", -1.0),
+        ("r1", 1e9),
+        ("r2", 0.0),
+        ("step_length", float("nan")),
+        ("step_size", 0.0),
+        ("tracking_radius", -0.5),
+        ("tracking_radius", 65.0),
+        ("sub_motion_loss", 0.0),
+        ("sub_motion_distance", float("inf")),
+        ("linear_reach", 0.0),
+        ("mask_weight", float("inf")),
+        ("tolerance_px", -1.0),
+        ("max_steps", -1),
+        ("patience", -1),
+    ],
+)
+def test_an_option_out_of_range_is_named(name: str, value: object) -> None:
+    with pytest.raises(RequestError, match=name):
+        DragOptions(**{name: value})
+
+
+def test_every_method_that_can_be_named_exists() -> None:
+    assert tuple(METHODS) == METHOD_NAMES
+
+
+def test_a_drag_needs_a_rule_that_ends_it() -> None:
+    with pytest.raises(RequestError, match="must not both be 0"):
+        DragOptions(max_steps=0, patience=0)

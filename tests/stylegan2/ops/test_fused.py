@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fused operators against torch's, how they are built, and that nothing depends on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from stylegan2 import WindowSynthesis, fused_operators, plan_windows, start_fused_operators
+from stylegan2.network.layers import SynthesisLayer
+from stylegan2.ops.fused import BuildError, FusedOperators, build
+from stylegan2.ops.fused.build import build_by, cuda_command
+from stylegan2.ops.scratch import Scratch
+from stylegan2.windows import fused_pass, fused_start
+from stylegan2.windows.fused_pass import FusedPass
+from stylegan2.windows.fused_proof import difference
+from stylegan2.windows.layer_pass import LayerPass, LayerStyle, Place
+from stylegan2.windows.prepared_layer import PreparedLayer
+
+from ..making import random_generator
+from ..windows.test_synthesis import CASES, SIDE, Whole, assert_close, everywhere
+
+CPU = torch.device("cpu")
+HAS_COMPILER = any(shutil.which(name) for name in ("c++", "g++", "clang++"))
+needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="needs a C++ compiler")
+has_contexts = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX's contexts")
+
+
+@pytest.fixture(
+    scope="module",
+    params=["fused.cpp", pytest.param("fused.cu", marks=has_contexts)],
+)
+def operators(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> FusedOperators:
+    """The CPU's, and the GPU's kernels, run by a CPU."""
+    folder = tmp_path_factory.mktemp("fused")
+    if request.param == "fused.cpp":
+        return FusedOperators(build(folder, CPU), CPU)
+    header = Path(__file__).parent / "cuda_on_host"
+    language = ("-x", "c++", "-std=c++17", "-O1", "-Wno-unknown-pragmas")
+    command = ["c++", *language, "-shared", "-fPIC", "-I", str(header)]
+    return FusedOperators(build_by(command, "fused.cu", folder), CPU)
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has not yet thought of fused operators."""
+    monkeypatch.setattr(fused_start, "_PREPARATIONS", {})
+    monkeypatch.delenv(fused_start.SWITCH, raising=False)
+
+
+def prepared(
+    channels: tuple[int, int], shape: tuple[int, int], *, doubles: bool = False
+) -> PreparedLayer:
+    torch.manual_seed(4)
+    layer = SynthesisLayer(*channels, w_dim=6, shape=shape, upsample=doubles, conv_clamp=0.9)
+    layer.requires_grad_(False)
+    for tensor in (*layer.parameters(), layer.noise_const):
+        tensor.normal_()
+    layer.freeze()
+    return PreparedLayer.of(layer)
+
+
+def assert_same(
+    operators: FusedOperators, layer: PreparedLayer, x: Tensor, place: Place | None
+) -> None:
+    style = LayerStyle.of(layer, torch.randn(6))
+    plain = LayerPass(layer, style, x, place)
+    for keep in (True, False):
+        fused = FusedPass(operators, layer, style, x, place, keep=keep, scratch=Scratch())
+        assert_close(fused.result, plain.result)
+        directions = torch.randn(3 * len(x), *plain.result.shape[1:])
+        (of_x, of_style), expected = fused.pull_back(directions), plain.pull_back(directions)
+        assert_close(of_x, expected[0])
+        assert (of_style is not None) == keep
+        if of_style is not None and expected[1] is not None:
+            assert_close(of_style, expected[1])
+
+
+@needs_compiler
+@pytest.mark.parametrize("doubles", [False, True])
+@pytest.mark.parametrize("channels", [(2, 3), (5, 70), (130, 17)])
+@pytest.mark.parametrize("shape", [(1, 1), (4, 2), (5, 7)])
+def test_a_whole_layer(
+    operators: FusedOperators, doubles: bool, channels: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    height, width = shape
+    factor = 2 if doubles else 1
+    layer = prepared(channels, (factor * height, factor * width), doubles=doubles)
+    assert_same(operators, layer, torch.randn(1, height, width, channels[0]), None)
+
+
+@needs_compiler
+@pytest.mark.parametrize("side", [1, 6, 9])
+def test_windows_of_a_layer(operators: FusedOperators, side: int) -> None:
+    origins = torch.tensor([[-2, 3], [5, 30 - side], [4, 4], [7, 10]])
+    layer = prepared((20, 36), (30, 30))
+    place = Place.of(origins, side, (30, 30))
+    assert_same(operators, layer, torch.randn(4, side + 2, side + 2, 20), place)
+    layer = prepared((20, 36), (30, 30), doubles=True)
+    below = (side - 2 + 8) // 2  # `side_below` of the block's result, which is two pixels smaller
+    assert_same(operators, layer, torch.randn(4, below, below, 20), place)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", CASES)
+def test_the_whole_computation(
+    operators: FusedOperators, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fused_pass, "_FEW_CHANNELS", 1)
+    monkeypatch.setattr(fused_pass, "_FEW_PIXELS", 0)
+    config, resolution, free = CASES[name]
+    generator = random_generator(config).freeze()
+    free = min(free, config.layers_below(resolution))
+    whole, origins = Whole(generator, resolution, free), everywhere(config.block_shape(resolution))
+    plan = plan_windows(config, resolution, SIDE, 2)
+    synthesis = WindowSynthesis(generator, resolution, plan, whole.ws, free, operators)
+    found = synthesis.run(whole.ws, origins)
+    assert all(isinstance(layer, FusedPass) for layer in found._layers)
+    assert_close(found.values, whole.cut(origins))
+    directions = torch.randn_like(found.values)
+    product = (whole.cut(origins) * directions).sum()
+    (known,) = torch.autograd.grad(product, whole.leaf)
+    assert_close(found.pull_back(directions, {}), known)
+    each = found.pull_back_each(torch.stack([directions, -2 * directions]))
+    assert_close(each[0].sum(dim=0), known)
+    assert_close(each[1], -2 * each[0])
+
+
+@needs_compiler
+def test_the_result_does_not_depend_on_the_number_of_threads(operators: FusedOperators) -> None:
+    layer = prepared((64, 64), (12, 12))
+    style, x = LayerStyle.of(layer, torch.randn(6)), torch.randn(1, 12, 12, 64)
+    directions = torch.randn(2, 12, 12, 64)
+    fused = FusedPass(operators, layer, style, x, None, keep=True, scratch=Scratch())
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            tiles, products = torch.empty(16, 36, 64), torch.empty(16, 72, 64)
+            sums, of_scale, g = torch.empty(2, 64), torch.empty(2, 64), torch.empty(2, 12, 12, 64)
+            operators.tiles(x, style.scale, 1, tiles)
+            operators.outputs_back(directions, fused._activation, products, sums)
+            operators.tiles_back(products, style.scale, x, g, of_scale, 1)
+            results.append((tiles, products, sums, of_scale, g))
+    finally:
+        torch.set_num_threads(before)
+    for result in results[1:]:
+        assert all(torch.equal(*pair) for pair in zip(result, results[0], strict=True))
+
+
+@needs_compiler
+def test_nan_and_infinity_go_through(operators: FusedOperators) -> None:
+    layer = dataclasses.replace(prepared((4, 4), (6, 6)), clamp=None)
+    style, x = LayerStyle.of(layer, torch.randn(6)), torch.randn(1, 6, 6, 4)
+    x[0, 0, 0, 0] = float("nan")
+    fused = FusedPass(operators, layer, style, x, None, keep=True, scratch=Scratch())
+    assert fused.result[0, :2, :2].isnan().all()
+    assert fused.result[0, 2:].isfinite().all()
+
+
+@needs_compiler
+def test_in_the_background(fresh: None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    start_fused_operators(tmp_path, CPU)
+    found = fused_operators(CPU, wait=True)
+    assert found is not None
+    start_fused_operators(tmp_path, CPU)
+    assert fused_operators(CPU) is found
+    assert [record.message for record in caplog.records] == ["drags run with fused operators"]
+    (library,) = tmp_path.iterdir()
+    made = library.stat().st_mtime_ns
+    assert build(tmp_path, CPU) == library
+    assert library.stat().st_mtime_ns == made
+
+
+def test_switched_off(fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(fused_start.SWITCH, "0")
+    start_fused_operators(tmp_path, CPU)
+    assert fused_operators(CPU, wait=True) is None
+    assert not list(tmp_path.iterdir())
+
+
+def failing(folder: Path, code: str) -> Path:
+    """A compiler that does something else."""
+    path = folder / "compiler"
+    path.write_text(f"#!{sys.executable}\n{code}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its stand-in is a script")
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("print('x.h: fatal error: 1'); raise SystemExit(3)", "failed with code 3: x.h: fatal"),
+        ("open('fused.so', 'w').write('nonsense')", "drags run without fused operators"),
+        ("import time; time.sleep(60)", "took over 1 s"),
+        (None, "there is no C++ compiler"),
+    ],
+)
+def test_without_them_it_goes_on(
+    fresh: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    code: str | None,
+    said: str,
+) -> None:
+    caplog.set_level(logging.INFO)
+    building = sys.modules["stylegan2.ops.fused.build"]  # the name is also its function's
+    monkeypatch.setattr(building, "_TIMEOUT_S", 1.0)
+    if code is None:
+        monkeypatch.delenv("CXX", raising=False)
+        monkeypatch.setenv("PATH", str(tmp_path))
+    else:
+        monkeypatch.setenv("CXX", str(failing(tmp_path, code)))
+    start_fused_operators(tmp_path / "libraries", CPU)
+    assert fused_operators(CPU, wait=True) is None
+    (record,) = caplog.records
+    assert said in record.message
+    assert "\n" not in record.message
+
+
+def test_a_mac_is_not_asked_for_its_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "xcode-select").write_text("#!/bin/sh\nexit 2\n")
+    (tmp_path / "xcode-select").chmod(0o755)
+    failing(tmp_path, "raise SystemExit('was called')").rename(tmp_path / "c++")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(BuildError, match=r"no C\+\+ compiler"):
+        build(tmp_path / "libraries", CPU)
+
+
+@needs_compiler
+def test_wrong_operators_are_not_used(
+    fresh: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    right = FusedOperators.outputs
+
+    def wrong(self: FusedOperators, products: Tensor, activation: object) -> None:
+        right(self, products * 1.001, activation)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FusedOperators, "outputs", wrong)
+    start_fused_operators(tmp_path, CPU)
+    assert fused_operators(CPU, wait=True) is None
+    assert "they compute the result of a layer wrongly" in caplog.text
+
+
+def test_a_folder_that_cannot_be_made_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BuildError, match="were not built"):
+        build(tmp_path / "file" / "folder", CPU)
+
+
+@needs_compiler
+def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
+    abandoned, current = tmp_path / "making-abandoned", tmp_path / "making-current"
+    for folder in (abandoned, current):
+        folder.mkdir()
+        (folder / "fused.o").touch()
+    os.utime(abandoned, (0, 0))
+    library = build(tmp_path, CPU)
+    assert sorted(tmp_path.iterdir()) == sorted([library, current])
+
+
+@needs_compiler
+def test_the_proof_holds(operators: FusedOperators) -> None:
+    assert difference(operators) is None
+
+
+@pytest.mark.skipif(not shutil.which("nvcc"), reason="needs CUDA's compiler")
+@pytest.mark.parametrize("capability", [(7, 5), (9, 0)])
+def test_the_kernels_compile_for_gpus(tmp_path: Path, capability: tuple[int, int]) -> None:
+    library = build_by(cuda_command(capability), "fused.cu", tmp_path)
+    operators = FusedOperators(library, CPU)
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA's error"):
+            difference(operators)
+
+
+def test_there_are_none_for_other_devices(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="no fused operators for mps"):
+        build(tmp_path, torch.device("mps"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_on_a_gpu(tmp_path: Path) -> None:
+    device = torch.device("cuda", 0)
+    torch.backends.cudnn.allow_tf32 = False
+    assert difference(FusedOperators(build(tmp_path, device), device)) is None

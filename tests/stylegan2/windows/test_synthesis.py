@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Windows against the whole map: values and derivatives, at borders, at corners, anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+import stylegan2.ops.convolution as convolution
+from stylegan2 import Generator, GeneratorConfig, WindowSynthesis, plan_windows
+from stylegan2.windows.plan import side_below, whole_multiply_adds
+
+from ..making import random_generator, random_ws
+
+CONFIG = GeneratorConfig.standard(
+    64, channel_base=768, channel_max=24, z_dim=8, w_dim=12, mapping_layers=2
+)
+SIDE = 9
+CLOSE = 1e-5
+"""Of the largest magnitude."""
+
+
+class Whole:
+    """The same windows, cut from the whole map, with autograd."""
+
+    def __init__(self, generator: Generator, resolution: int, free: int) -> None:
+        self.ws = random_ws(generator, 1)[0]
+        self.leaf = self.ws[:free].clone().requires_grad_()
+        self._latent = torch.cat([self.leaf, self.ws[free:]])[None]
+        self._generator = generator
+        self.features = self.map_of(resolution)
+
+    def map_of(self, resolution: int) -> Tensor:
+        """`H x W x C`."""
+        return self._generator.features(self._latent, resolution)[0].permute(1, 2, 0)
+
+    def cut(self, origins: Tensor) -> Tensor:
+        """`P x SIDE x SIDE x C`."""
+        return torch.stack([self.features[y : y + SIDE, x : x + SIDE] for x, y in origins.tolist()])
+
+
+def everywhere(shape: tuple[int, int]) -> Tensor:
+    """Origins of windows at every corner, at every border, and at random places: `P x 2`."""
+    height, width = shape
+    right, bottom = width - SIDE, height - SIDE
+    torch.manual_seed(3)
+    corners = [(0, 0), (right, 0), (0, bottom), (right, bottom)]
+    borders = [(7, 0), (0, 10), (right, 6), (4, bottom), (1, 1), (right - 1, bottom - 1)]
+    random = torch.rand(8, 2) * torch.tensor([right, bottom])
+    return torch.cat([torch.tensor(corners + borders), random.long()])
+
+
+def assert_close(found: Tensor, expected: Tensor) -> None:
+    error = (found - expected).abs().max() / expected.abs().max()
+    assert error < CLOSE, f"off by {error:.1e} of the largest magnitude"
+
+
+CASES = {
+    "usual": (CONFIG, 64, 5),
+    "clamped": (replace(CONFIG, conv_clamp=1.0), 64, 5),
+    "without noise": (replace(CONFIG, use_noise=False), 64, 5),
+    "higher than wide": (replace(CONFIG, start_shape=(4, 2)), 64, 5),
+    "a lower block": (CONFIG, 32, 3),
+    "every latent free": (CONFIG, 64, 10),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("alone", [True, False])
+def test_windows_equal_the_whole_map_in_values_and_derivatives(name: str, alone: bool) -> None:
+    config, resolution, free = CASES[name]
+    generator = random_generator(config).freeze()
+    free = min(free, config.layers_below(resolution))
+    whole = Whole(generator, resolution, free)
+    origins = everywhere(config.block_shape(resolution))
+    groups = origins.split(1) if alone else (origins,)
+    crops = set()
+    for group in groups:
+        # As if for two, or nothing would be saved in such a small network.
+        plan = plan_windows(config, resolution, SIDE, min(len(group), 2))
+        crops.add(plan.crop)
+        found = WindowSynthesis(generator, resolution, plan, whole.ws, free).run(whole.ws, group)
+        expected = whole.cut(group)
+        assert_close(found.values, expected)
+        directions = torch.randn(2, *expected.shape)
+        derivatives = found.pull_back_each(directions)
+        for row in range(2):
+            for point in range(len(group)):
+                product = (expected[point] * directions[row, point]).sum()
+                (known,) = torch.autograd.grad(product, whole.leaf, retain_graph=True)
+                assert_close(derivatives[row, point], known)
+    assert max(crops) < resolution
+
+
+def test_the_derivative_of_all_windows_and_of_whole_maps_together() -> None:
+    generator = random_generator(CONFIG).freeze()
+    whole = Whole(generator, 64, 5)
+    origins = everywhere((64, 64))
+    plan = plan_windows(CONFIG, 64, SIDE, 2, least_crop=16)
+    assert plan.crop == 16
+    found = WindowSynthesis(generator, 64, plan, whole.ws, 5).run(whole.ws, origins)
+    directions = torch.randn_like(found.values)
+    maps = {block: torch.randn_like(found.maps[block]) for block in (8, 16)}
+    for windows, chosen in ((directions, maps), (None, maps), (directions, {})):
+        products = [(whole.map_of(block) * maps[block][0]).sum() for block in chosen]
+        if windows is not None:
+            products.append((whole.cut(origins) * windows).sum())
+        (known,) = torch.autograd.grad(sum(products), whole.leaf, retain_graph=True)
+        assert_close(found.pull_back(windows, chosen), known)
+
+
+def test_windows_by_winograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "_MANY_CHANNELS", 1)
+    monkeypatch.setattr(convolution, "_FEW_PIXELS", 0)
+    for name in ("clamped", "higher than wide", "a lower block"):
+        test_windows_equal_the_whole_map_in_values_and_derivatives(name, False)
+
+
+def test_what_is_prepared_of_a_layer_follows_its_weight() -> None:
+    generator = random_generator(CONFIG).freeze()
+    ws, origins = random_ws(generator, 1)[0], torch.tensor([[3, 4]])
+    plan = plan_windows(CONFIG, 64, SIDE, 1)
+
+    def values() -> Tensor:
+        return WindowSynthesis(generator, 64, plan, ws, 5).run(ws, origins).values
+
+    before = values()
+    generator.load_state_dict(random_generator(CONFIG, seed=9).state_dict())
+    expected = generator.features(ws[None], 64)[0].permute(1, 2, 0)[4 : 4 + SIDE, 3 : 3 + SIDE]
+    assert_close(values()[0], expected)
+    generator.freeze()
+    assert_close(values()[0], expected)
+    assert (before[0] - expected).abs().max() > 0.1
+
+
+def test_what_lies_above_the_maps_has_no_part_in_their_derivative() -> None:
+    generator = random_generator(CONFIG).freeze()
+    ws = random_ws(generator, 1)[0]
+    plan = plan_windows(CONFIG, 64, SIDE, 1, least_crop=16)
+    found = WindowSynthesis(generator, 64, plan, ws, 9).run(ws, torch.zeros(1, 2).long())
+    derivative = found.pull_back(None, {8: torch.ones_like(found.maps[8])})
+    assert derivative.shape == (9, CONFIG.w_dim)
+    assert derivative[:3].abs().min() > 0
+    assert not derivative[3:].any()
+
+
+def test_the_plan_is_the_one_with_the_fewest_multiply_adds() -> None:
+    config = GeneratorConfig.standard(1024)
+    crops = [plan_windows(config, 128, 15, count).crop for count in (1, 8, 20, 200)]
+    assert crops == [8, 16, 32, 128]
+    whole = sum(whole_multiply_adds(config, block) for block in config.resolutions[:6])
+    few, many = plan_windows(config, 128, 15, 1), plan_windows(config, 128, 15, 200)
+    assert few.multiply_adds < whole / 15
+    assert (many.blocks, many.cut_side, many.multiply_adds) == ((), 15, whole)
+
+
+def test_a_block_reads_as_much_of_the_one_below_as_the_definition_says() -> None:
+    for side in range(1, 20):
+        widest = 0
+        for first in range(20):
+            # By listing what is read: a pixel's neighbours, the filter's four rows, the kernel's
+            # three.
+            results = range(first - 1, first + side + 1)
+            rows = {o + step for o in results for step in (-1, 0, 1, 2)}
+            inputs = {(t - k) // 2 for t in rows for k in (0, 1, 2) if (t - k) % 2 == 0}
+            assert (first - 3) // 2 <= min(inputs)
+            widest = max(widest, max(inputs) - (first - 3) // 2 + 1)
+        assert side_below(side) == widest
+
+
+def test_multiply_adds_of_a_map_are_counted_as_its_convolutions_make_them() -> None:
+    config = GeneratorConfig(img_resolution=8, channels=(6, 5))
+    assert whole_multiply_adds(config, 4) == 4 * 4 * 6 * 6 * 9
+    assert whole_multiply_adds(config, 8) == 4 * 4 * 6 * 5 * 9 + 8 * 8 * 5 * 5 * 9

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was solved for the playhead, and how long it is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from draggan_blender.protocol.messages import Preview
+from draggan_blender.timeline import memory as memory_module
+from draggan_blender.timeline.memory import Known, Memory, apart_px
+
+
+def known(x: float, latent: bytes = b"latent") -> Known:
+    """A frame of one pair, whose handle has arrived."""
+    place = np.array([[x, 5.0]], dtype=np.float32)
+    shown = Preview(request_id=1, drag_id=1, step=1, width=2, height=2, pixels=bytes(64))
+    return Known(place, place, latent, shown)
+
+
+def test_the_nearest_frame_is_that_with_the_nearest_targets() -> None:
+    memory = Memory(known(0.0))
+    wanted = np.array([[7.0, 5.0]], dtype=np.float32)
+    assert memory.nearest(wanted) is None
+    for x in (1.0, 8.0, 20.0):
+        memory.add(known(x))
+    nearest = memory.nearest(wanted)
+    assert nearest is not None
+    assert apart_px(nearest.targets_px, wanted) == 1.0
+
+
+def test_a_frame_that_is_solved_again_is_kept_once() -> None:
+    memory = Memory(known(0.0))
+    memory.add(known(1.0, b"first"))
+    memory.add(known(1.0, b"second"))
+    assert [one.latent for one in memory.solved] == [b"second"]
+
+
+def test_the_oldest_images_go_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_module, "KEPT_BYTES", 64 * 3)
+    memory = Memory(known(0.0))
+    for x in range(5):
+        memory.add(known(float(x)))
+    assert [one.targets_px[0, 0] for one in memory.solved] == [2.0, 3.0, 4.0]
+    # One image that is too large by itself is kept all the same.
+    monkeypatch.setattr(memory_module, "KEPT_BYTES", 10)
+    memory.add(known(9.0))
+    assert [one.targets_px[0, 0] for one in memory.solved] == [9.0]
+
+
+def test_frames_of_other_pairs_are_infinitely_far() -> None:
+    one = np.zeros((1, 2), dtype=np.float32)
+    assert apart_px(one, np.zeros((2, 2), dtype=np.float32)) == float("inf")
+    assert apart_px(one, np.array([[3.0, 4.0]], dtype=np.float32)) == 5.0
