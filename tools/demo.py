@@ -55,7 +55,7 @@ def main() -> int:
 def _demo(model: str, seed: int, out: Path, started_s: float) -> int:
     import bpy
 
-    edit, images = _ours("edit"), _ours("images")
+    images, wait = _ours("scene.images"), _ours("jobs.requests").wait
     # The frames of an earlier demo: each image has a folder with a number of its own.
     shutil.rmtree(out / "draggan", ignore_errors=True)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
@@ -64,10 +64,10 @@ def _demo(model: str, seed: int, out: Path, started_s: float) -> int:
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
 
     print("Starting the engine", flush=True)
-    plane = edit.new_image(bpy.context, model, seed)
-    edit.wait(plane.draggan.request_id)
+    plane = _ours("jobs.image").new_image(bpy.context, model, seed)
+    wait(plane.draggan.request_id)
     for handle_uv, target_uv in PAIRS_UV:
-        _ours("points").add_pair(plane, handle_uv, target_uv)
+        _ours("scene.points").add_pair(plane, handle_uv, target_uv)
     _set_up_view(plane)
     _drag(plane)
     left_px = _distances_px(plane)
@@ -96,25 +96,25 @@ def _drag(plane: Any) -> None:
     """Drag, and say every other step how far it is."""
     import bpy
 
-    edit, pump, delivery = _ours("edit"), _ours("pump"), _ours("delivery")
-    request_id, told = edit.start_drag(bpy.context, plane), -1
+    requests = _ours("jobs.requests")
+    request_id, told = _ours("jobs.drag").start_drag(bpy.context, plane), -1
 
     def over(state: Any) -> bool:
         nonlocal told
         if state.step // 2 != told and state.distance_px is not None:
             told = state.step // 2
             print(f"Step {state.step:3d}: {state.distance_px:.2f} px to go", flush=True)
-        return request_id in delivery.endings
+        return request_id in requests.endings
 
-    pump.run_until(over, 600.0)
-    edit.wait(request_id, 0.0)
+    _ours("connection.pump").run_until(over, 600.0)
+    requests.wait(request_id, 0.0)
 
 
 def _distances_px(plane: Any) -> list[float]:
     """How far each handle is from its target, as the scene has them now."""
     import bpy
 
-    placed = _ours("points").read_pairs(bpy.context, plane)
+    placed = _ours("scene.points").read_pairs(bpy.context, plane)
     return [
         sum((a - b) ** 2 for a, b in zip(entry.handle_px, entry.target_px, strict=True)) ** 0.5
         for entry in placed

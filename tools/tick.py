@@ -121,10 +121,10 @@ def _measure(module: Module, options: argparse.Namespace) -> Iterator[float]:
     for item in list(bpy.data.objects):
         bpy.data.objects.remove(item)
     _add_others(options.objects)
-    edit, pump = module("jobs.image"), module("connection.pump")
+    image_job, pump = module("jobs.image"), module("connection.pump")
     watch = _Watch(module)
     bpy.types.SpaceView3D.draw_handler_add(watch.drawn, (), "WINDOW", "POST_VIEW")
-    plane = edit.new_image(bpy.context, seed=options.seed)
+    plane = image_job.new_image(bpy.context, seed=options.seed)
     bpy.context.view_layer.objects.active = plane
     plane.select_set(True)
     while plane.draggan.request_id:
