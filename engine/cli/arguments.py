@@ -13,32 +13,9 @@ import io
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields
 from pathlib import Path
 
-from ..solving.options import DragOptions
-
-_OPTION_HELP = {
-    "method": "draggan, freedrag or linearised (least-squares steps)",
-    "latent_space": "w+ (each layer by itself), w (one change for all layers) or principal "
-    "(all layers nearly alike, along W's principal components)",
-    "num_layers": "how many of the first layers may change",
-    "feature_resolution": "feature block to read, 0 for the usual one",
-    "mask_resolution": "block whose features a mask holds, 0 for the first that all free layers "
-    "have acted on",
-    "r1": "radius of the supervised disc, feature pixels",
-    "r2": "half-width of the tracking window, feature pixels",
-    "tracking_radius": "radius of the disc whose features a handle is found by, feature pixels",
-    "step_length": "how far one step pushes, feature pixels",
-    "step_size": "learning rate on the latent",
-    "sub_motion_loss": "freedrag: how different a search point's features may be from its template",
-    "sub_motion_distance": "freedrag: how far a search point moves at once, feature pixels of 128",
-    "linear_reach": "linearised: how far a step may move a handle, feature pixels of 128",
-    "mask_weight": "weight of changes in the fixed area",
-    "tolerance_px": "a handle this near to its target has arrived, image pixels",
-    "max_steps": "give up after so many steps, 0 for no limit",
-    "patience": "give up after so many steps without progress, 0 for never",
-}
+from draggan_blender.protocol.settings import DEFAULTS, OPTIONS, Option
 
 Pair = tuple[tuple[float, float], tuple[float, float]]
 
@@ -108,19 +85,26 @@ def _add_drag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     drag.add_argument("--out", type=Path, required=True, help="folder to write to")
     _add_device(drag)
     options = drag.add_argument_group("options of the drag")
-    for item in fields(DragOptions):
-        assert item.default is not MISSING
-        _add_option(options, item.name, item.default)
+    for name, option in OPTIONS.items():
+        _add_option(options, name, option)
     drag.set_defaults(run=_guarded("drag"))
 
 
-def _add_option(options: argparse._ArgumentGroup, name: str, default: object) -> None:
-    """One field of `DragOptions`: text or a number."""
-    flag = "--" + name.replace("_", "-")
-    help_text = _OPTION_HELP[name]
+def _add_option(options: argparse._ArgumentGroup, name: str, option: Option) -> None:
+    """Add one option of a drag: a text or a number."""
+    default = DEFAULTS[name]
     kind = type(default)
+    help_text = option.full_description
+    if option.choices:
+        help_text += ": " + ", ".join(choice.value for choice in option.choices)
+    if option.methods:
+        help_text += f" (used by {', '.join(option.methods)})"
     options.add_argument(
-        flag, type=kind, default=default, metavar=kind.__name__.upper(), help=help_text
+        "--" + name.replace("_", "-"),
+        type=kind,
+        default=default,
+        metavar=kind.__name__.upper(),
+        help=help_text,
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from draggan_blender.protocol.file_names import TRACK_FILE
+from draggan_blender.protocol.settings import OPTIONS
 from stylegan2 import convert_checkpoint, inspect_checkpoint
 
 from ..arrays import ByteArray
@@ -67,7 +67,7 @@ def _render(parsed: argparse.Namespace, output: Output) -> None:
 
 
 def _drag(parsed: argparse.Namespace, output: Output) -> None:
-    options = DragOptions(**{item.name: getattr(parsed, item.name) for item in fields(DragOptions)})
+    options = DragOptions(**{name: getattr(parsed, name) for name in OPTIONS})
     model = _load(parsed, output)
     await_operators(device_of(model.generator))
     latent = sample_latent(model.generator, parsed.seed, parsed.psi)

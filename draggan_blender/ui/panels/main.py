@@ -14,18 +14,12 @@ from ... import preferences
 from ...connection import pump, session
 from ...connection.session import EnginePhase
 from ...package import ROOT_PACKAGE
+from ...protocol.settings import in_panel
 from ...scene import planes, points
 
-_DRAG_SETTINGS = (
-    ("method", "latent_space", "num_layers"),
-    ("max_steps", "patience", "tolerance_px"),
-    ("feature_resolution",),
-)
-_METHOD_SETTINGS = {
-    "draggan": ("step_size", "step_length", "r1", "r2", "tracking_radius"),
-    "freedrag": ("step_size", "sub_motion_loss", "sub_motion_distance"),
-    "linearised": ("linear_reach", "r1", "r2", "tracking_radius"),
-}
+# The groups of drag options above the mask, in the order in which they are shown.
+_GROUPS = ("method", "ending", "features", "tuning")
+
 #: The sidebar does not wrap text; this many characters fit into its usual width.
 _LINE_CHARACTERS = 28
 
@@ -185,16 +179,19 @@ class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        for group in (*_DRAG_SETTINGS, _METHOD_SETTINGS.get(settings.drag.method, ())):
-            column = layout.column(align=True)
-            for name in group:
-                column.prop(settings.drag, name)
+        for group in _GROUPS:
+            _draw_options(layout, settings.drag, group)
         column = layout.column()
         column.template_ID(settings, "mask", new="image.new", open="image.open", text="Mask")
-        column = layout.column(align=True)
-        column.prop(settings.drag, "mask_weight")
-        column.prop(settings.drag, "mask_resolution")
+        _draw_options(layout, settings.drag, "mask")
         layout.prop(settings, "folder")
+
+
+def _draw_options(layout: Any, drag: Any, group: str) -> None:
+    """Draw the options of a group that the chosen method uses."""
+    column = layout.column(align=True)
+    for name in in_panel(group, drag.method):
+        column.prop(drag, name)
 
 
 def _engine_sentence(state: session.State) -> str:

@@ -1,20 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
-from draggan_blender.protocol.settings import DragSettings
+from draggan_blender.protocol.settings import DEFAULTS, OPTIONS, DragSettings, in_panel
 from engine.errors import RequestError
 from engine.solving.methods import METHODS
 from engine.solving.options import METHOD_NAMES, DragOptions
 
 
-def test_options_and_the_settings_of_the_wire_are_twins() -> None:
-    wire, ours = DragSettings(), DragOptions()
-    assert list(DragSettings.__dataclass_fields__) == list(DragOptions.__dataclass_fields__)
-    for name in DragSettings.__dataclass_fields__:
-        assert getattr(wire, name) == getattr(ours, name)
-        assert type(getattr(wire, name)) is type(getattr(ours, name))
+def test_the_defaults_of_the_table_are_usable_options() -> None:
+    assert asdict(DragOptions()) == asdict(DragSettings()) == DEFAULTS
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_what_the_panel_offers_is_accepted(name: str) -> None:
+    option = OPTIONS[name]
+    values: list[object] = [choice.value for choice in option.choices]
+    if option.panel is not None:
+        kind = type(DEFAULTS[name])
+        values = [kind(option.panel.least), kind(option.panel.most)]
+    assert values
+    for value in values:
+        DragOptions(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_is_fully_described(name: str) -> None:
+    option = OPTIONS[name]
+    assert option.label and option.description and not option.description.endswith(".")
+    assert set(option.methods) <= set(METHOD_NAMES)
+    assert any(name in in_panel(option.group, method) for method in METHOD_NAMES)
 
 
 @pytest.mark.parametrize(
