@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
@@ -53,7 +52,7 @@ class DRAGGAN_preferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
     )
 
-    def draw(self, _context: Any) -> None:
+    def draw(self, _context: bpy.types.Context) -> None:
         """Called by Blender."""
         layout = self.layout
         layout.use_property_split = True
@@ -62,7 +61,7 @@ class DRAGGAN_preferences(bpy.types.AddonPreferences):
         layout.prop(self, "cache_folder")
 
 
-def get() -> Any | None:
+def get() -> DRAGGAN_preferences | None:
     """The preferences; None while the extension is not enabled in them (``-P`` scripts)."""
     addon = bpy.context.preferences.addons.get(ROOT_PACKAGE)
     return addon.preferences if addon is not None else None
@@ -97,7 +96,7 @@ def _user_folder() -> Path:
     return Path(bpy.utils.extension_path_user(ROOT_PACKAGE, create=True))
 
 
-def _engine_python(stored: Any | None) -> Path:
+def _engine_python(stored: DRAGGAN_preferences | None) -> Path:
     chosen = stored.engine_python if stored is not None else ""
     if chosen:
         return Path(bpy.path.abspath(chosen))

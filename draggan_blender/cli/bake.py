@@ -19,6 +19,7 @@ from ..errors import EditError
 from ..export import farm
 from ..jobs import bake as bake_job
 from ..jobs import bake_folder, folders, recovery, requests
+from ..properties.owners import Plane
 from ..protocol.messages import FrameTarget
 from ..protocol.timeline import Bake, BakeFinished, Edit
 from ..scene import images, models, points, sampling
@@ -78,7 +79,7 @@ def _run(options: argparse.Namespace, running: Running) -> None:
         save(options.save)
 
 
-def _chosen(options: argparse.Namespace) -> list[Any]:
+def _chosen(options: argparse.Namespace) -> list[Plane]:
     """The named images; else those that are animated, or, for their frames, that are solved.
 
     Raises:
@@ -104,12 +105,12 @@ def _chosen(options: argparse.Namespace) -> list[Any]:
     return chosen
 
 
-def base_of(plane: Any, out: str | None) -> Path | None:
+def base_of(plane: Plane, out: str | None) -> Path | None:
     """Where farms' bakes of an image go: as ``--out`` says, else as the file was prepared."""
     return Path(out).absolute() if out else farm.prepared_base(plane)
 
 
-def solved_folder(plane: Any, out: str | None) -> Path | None:
+def solved_folder(plane: Plane, out: str | None) -> Path | None:
     """The folder with the solved bake of an image: a farm's, else the newest of the panel's."""
     base = base_of(plane, out)
     if base is None:
@@ -118,7 +119,7 @@ def solved_folder(plane: Any, out: str | None) -> Path | None:
     return folder if bake_folder.is_solved(folder) else None
 
 
-def _bake(plane: Any, options: argparse.Namespace, running: Running) -> dict[str, Any]:
+def _bake(plane: Plane, options: argparse.Namespace, running: Running) -> dict[str, Any]:
     """Solve and render; the result becomes scene, so that it can be saved."""
     sampled, request = _request(plane, options, write_frames=True)
     running.begin(sampled.first_number)
@@ -137,7 +138,7 @@ def _bake(plane: Any, options: argparse.Namespace, running: Running) -> dict[str
     }
 
 
-def _solve(plane: Any, options: argparse.Namespace, running: Running) -> dict[str, Any]:
+def _solve(plane: Plane, options: argparse.Namespace, running: Running) -> dict[str, Any]:
     sampled, request = _request(plane, options, write_frames=False)
     running.begin(sampled.first_number, counts_solved=True)
     finished = running.do(plane, request, f"Solve {plane.name}").get(BakeFinished)
@@ -161,7 +162,7 @@ def _solve(plane: Any, options: argparse.Namespace, running: Running) -> dict[st
     }
 
 
-def _write_frames(plane: Any, options: argparse.Namespace, running: Running) -> dict[str, Any]:
+def _write_frames(plane: Plane, options: argparse.Namespace, running: Running) -> dict[str, Any]:
     folder = solved_folder(plane, options.out)
     if folder is None:
         base = base_of(plane, options.out)
@@ -186,7 +187,7 @@ def _write_frames(plane: Any, options: argparse.Namespace, running: Running) -> 
     )
 
 
-def _request(plane: Any, options: argparse.Namespace, *, write_frames: bool) -> tuple[Edit, Bake]:
+def _request(plane: Plane, options: argparse.Namespace, *, write_frames: bool) -> tuple[Edit, Bake]:
     """The edit as it is now, and the request to bake it into the folder that was asked for."""
     recovery.require_ready(plane)
     span = options.frames[0] if options.frames else bake_job.frames_of(plane)
@@ -209,7 +210,7 @@ def _request(plane: Any, options: argparse.Namespace, *, write_frames: bool) -> 
 
 
 def _folders(
-    plane: Any, options: argparse.Namespace, sampled: Edit, data: bytes
+    plane: Plane, options: argparse.Namespace, sampled: Edit, data: bytes
 ) -> tuple[Path, Path | None]:
     """The folder to bake into, and one whose rows and files may be taken over."""
     base = base_of(plane, options.out)

@@ -10,6 +10,7 @@ from typing import Any
 import bpy
 
 from ..jobs import drag as drag_job
+from ..properties.owners import Plane
 from ..scene import images, planes
 from .running import Running, UsageError, add_common, add_model, add_save, named, save
 
@@ -43,7 +44,7 @@ def _run(options: argparse.Namespace, running: Running) -> None:
         save(options.save)
 
 
-def _drag(plane: Any, options: argparse.Namespace, running: Running) -> dict[str, Any]:
+def _drag(plane: Plane, options: argparse.Namespace, running: Running) -> dict[str, Any]:
     settings = plane.draggan
     source, folder = settings.source, settings.folder
     if options.out:

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import EditError
 from ..export import farm
 from ..jobs import bake_folder, folders
+from ..properties.owners import Plane
 from ..scene import frame_files, images, models, sampling
 from . import frames as frame_ranges
 from .bake import solved_folder
@@ -38,7 +39,7 @@ def _run(options: argparse.Namespace, running: Running) -> None:
         running.succeed({"object": plane.name, **told}, "\n".join(_lines(plane.name, told)))
 
 
-def _describe(plane: Any, out: str | None) -> dict[str, Any]:
+def _describe(plane: Plane, out: str | None) -> dict[str, Any]:
     settings = plane.draggan
     try:
         model, problem = models.model_path(settings.source), ""
@@ -60,7 +61,7 @@ def _describe(plane: Any, out: str | None) -> dict[str, Any]:
     }
 
 
-def _sequence(plane: Any) -> dict[str, Any] | None:
+def _sequence(plane: Plane) -> dict[str, Any] | None:
     sequence = plane.draggan.sequence
     if sequence.image is None:
         return None
@@ -76,7 +77,7 @@ def _sequence(plane: Any) -> dict[str, Any] | None:
     }
 
 
-def _bake(plane: Any, out: str | None) -> dict[str, Any] | None:
+def _bake(plane: Plane, out: str | None) -> dict[str, Any] | None:
     """The solved bake in a folder: of ``--out``, else the newest of the panel's."""
     folder = solved_folder(plane, out)
     if folder is None:

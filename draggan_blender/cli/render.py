@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import EditError
 from ..jobs import bake_folder, folders
+from ..properties.owners import Plane
 from ..properties.stored import to_bytes
 from ..protocol.messages import FrameTarget
 from ..scene import images, models
@@ -53,11 +54,11 @@ def _run(options: argparse.Namespace, running: Running) -> None:
     running.each(chosen, lambda plane: _render(plane, options, running))
 
 
-def _has_track(plane: Any) -> bool:
+def _has_track(plane: Plane) -> bool:
     return plane.draggan.sequence.image is not None and bool(plane.draggan.track)
 
 
-def _render(plane: Any, options: argparse.Namespace, running: Running) -> dict[str, Any]:
+def _render(plane: Plane, options: argparse.Namespace, running: Running) -> dict[str, Any]:
     settings, sequence = plane.draggan, plane.draggan.sequence
     if not _has_track(plane):
         raise EditError(f"{plane.name} has no track in the file; drag or bake it first")

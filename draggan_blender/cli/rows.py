@@ -8,13 +8,14 @@ from typing import Any
 
 from ..connection import pump
 from ..errors import EditError
+from ..properties.owners import Plane
 from ..protocol.messages import FrameTarget, RenderTrack
 from . import frames as frame_ranges
 from .running import Running
 
 
 def render_rows(
-    plane: Any,
+    plane: Plane,
     running: Running,
     *,
     model_path: str,

@@ -25,6 +25,7 @@ from ..connection import pump
 from ..connection.session import EnginePhase
 from ..errors import EditError, reason_of
 from ..jobs import delivery, requests
+from ..properties.owners import Plane
 from ..protocol.messages import Ending, Failed, FrameTarget, FrameWritten, Message, Request
 from ..protocol.timeline import FrameSolved
 from ..scene import frame_files, planes
@@ -80,7 +81,7 @@ class Running:
         settings = preferences.engine_settings(Path(python).absolute() if python else None)
         return replace(settings, device=device) if device else settings
 
-    def do(self, plane: Any, request: Request, label: str) -> dict[type, Any]:
+    def do(self, plane: Plane, request: Request, label: str) -> dict[type, Any]:
         """Have a request done that changes nothing in the scene.
 
         Returns:
@@ -271,7 +272,7 @@ def add_save(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save", metavar="PATH", help="save the .blend with the result there")
 
 
-def named(names: list[str]) -> list[Any]:
+def named(names: list[str]) -> list[Plane]:
     """The GAN images with these names, all if there are none.
 
     Raises:
@@ -287,7 +288,7 @@ def named(names: list[str]) -> list[Any]:
     return [known[name] for name in dict.fromkeys(names or sorted(known))]
 
 
-def model_of(plane: Any, options: argparse.Namespace, usual: Callable[[Any], str]) -> str:
+def model_of(plane: Plane, options: argparse.Namespace, usual: Callable[[Any], str]) -> str:
     """The model's path on this machine: as ``--model`` says, else as ``usual`` has it."""
     if options.model:
         return str(Path(options.model).absolute())

@@ -23,12 +23,13 @@ import bpy
 from ..errors import EditError, reason_of
 from ..jobs import bake as bake_job
 from ..jobs import bake_folder, folders, recovery
+from ..properties.owners import Plane
 from ..protocol import file_names
 from ..protocol.atomic_files import link_or_copy, write_atomically
 from ..scene import frame_files, images, models, planes, points, sampling
 
 
-def prepare(scene: Any, base: Path) -> list[str]:
+def prepare(scene: bpy.types.Scene, base: Path) -> list[str]:
     """Have the scene's GAN images with an animated edit show what a farm will bake.
 
     Args:
@@ -63,7 +64,7 @@ def prepare(scene: Any, base: Path) -> list[str]:
         source = plane.draggan.source
         if source.kind == "FILE":
             source.path = models.model_path(source)
-    scene.draggan_farm.base = str(base)
+    _settings(scene).base = str(base)
     return [plane.name for plane in chosen]
 
 
@@ -84,19 +85,20 @@ def save_copy(base: Path) -> Path:
     return path
 
 
-def prepared_base(plane: Any) -> Path | None:
+def prepared_base(plane: Plane) -> Path | None:
     """The shared folder under which the plane's bake is expected; None where it is not prepared."""
     if not images.shows_bake(plane):
         return None
     for scene in plane.users_scene:
-        if scene.draggan_farm.base:
-            base = Path(scene.draggan_farm.base)
+        chosen = _settings(scene).base
+        if chosen:
+            base = Path(chosen)
             if images.sequence_folder(plane) == bake_folder.folder_of(plane, base):
                 return base
     return None
 
 
-def prepared(scene: Any) -> list[dict[str, str]]:
+def prepared(scene: bpy.types.Scene) -> list[dict[str, str]]:
     """What a job needs to know of the scene's prepared images.
 
     Returns:
@@ -121,19 +123,24 @@ def prepared(scene: Any) -> list[dict[str, str]]:
     return found
 
 
-def prepared_json(scene: Any) -> str:
+def prepared_json(scene: bpy.types.Scene) -> str:
     """:func:`prepared` as the JSON that a job type reads."""
     return json.dumps(prepared(scene), sort_keys=True)
 
 
-def _is_for_farm(scene: Any, plane: Any) -> bool:
+def _settings(scene: Any) -> Any:
+    """Return the scene's ``DRAGGAN_PG_farm``."""
+    return scene.draggan_farm
+
+
+def _is_for_farm(scene: bpy.types.Scene, plane: Plane) -> bool:
     settings = plane.draggan
     has_pair = any(pair.enabled for pair in settings.pairs)
     in_scene = scene in plane.users_scene
     return in_scene and bool(settings.latent) and has_pair and sampling.is_animated(plane)
 
 
-def _place_stand_ins(plane: Any, folder: Path, span: range) -> None:
+def _place_stand_ins(plane: Plane, folder: Path, span: range) -> None:
     """Give every frame a file, unless a farm is at work in the folder, or was.
 
     Raises:
@@ -174,14 +181,14 @@ def _place(source: Path, path: Path) -> None:
         link_or_copy(source, path, replace=False)
 
 
-def _shown_bake(plane: Any) -> Path | None:
+def _shown_bake(plane: Plane) -> Path | None:
     """The folder of the bake that the plane shows."""
     if not images.shows_bake(plane):
         return None
     return images.sequence_folder(plane)
 
 
-def _is_whole(plane: Any, folder: Path) -> bool:
+def _is_whole(plane: Plane, folder: Path) -> bool:
     """Whether the shown bake's folder has its track and every image of it."""
     sequence = plane.draggan.sequence
     first, count = sequence.first_frame, sequence.frame_count
@@ -189,7 +196,7 @@ def _is_whole(plane: Any, folder: Path) -> bool:
     return bake_folder.is_solved(folder) and not frame_files.missing(folder, sequence.stem, span)
 
 
-def _base_png(plane: Any) -> bytes:
+def _base_png(plane: Plane) -> bytes:
     """The image that the bake starts from, as the bytes of a PNG: a drag's last, or the seed's.
 
     Raises:
@@ -209,14 +216,14 @@ def _base_png(plane: Any) -> bytes:
     return bytes(still.packed_file.data)
 
 
-def _shows(plane: Any, folder: Path, span: range) -> bool:
+def _shows(plane: Plane, folder: Path, span: range) -> bool:
     """Whether the plane shows this very sequence already."""
     sequence = plane.draggan.sequence
     shown = (sequence.first_frame, sequence.frame_count) == (span.start, len(span))
     return shown and _shown_bake(plane) == folder
 
 
-def _show(plane: Any, folder: Path, span: range) -> None:
+def _show(plane: Plane, folder: Path, span: range) -> None:
     """Have the plane show the sequence to come."""
     settings, sequence = plane.draggan, plane.draggan.sequence
     stem = folders.stem_of(plane)

@@ -33,12 +33,15 @@ class DRAGGAN_PG_farm(bpy.types.PropertyGroup):
 
 CLASSES = (DRAGGAN_PG_farm,)
 
+# Where the group is attached to a scene.
+_NAME = "draggan_farm"
+
 
 def register() -> None:
     """Attach the group; its class is registered before."""
-    bpy.types.Scene.draggan_farm = PointerProperty(type=DRAGGAN_PG_farm)
+    setattr(bpy.types.Scene, _NAME, PointerProperty(type=DRAGGAN_PG_farm))
 
 
 def unregister() -> None:
     """Detach it."""
-    del bpy.types.Scene.draggan_farm
+    delattr(bpy.types.Scene, _NAME)

@@ -18,6 +18,7 @@ import bpy
 
 from .. import compat
 from ..errors import EditError, reason_of
+from ..properties.owners import Plane
 from ..properties.stored import to_bytes
 from ..protocol.atomic_files import replacing
 from ..protocol.file_names import frame_file
@@ -27,7 +28,7 @@ from ..scene import images, planes, playhead, timing
 SUFFIXES = {"PNG": ".png", "OPEN_EXR": ".exr"}
 
 
-def shown_files(plane: Any) -> list[tuple[int, Path]]:
+def shown_files(plane: Plane) -> list[tuple[int, Path]]:
     """Each scene frame and the file that the plane shows at it.
 
     Raises:
@@ -48,7 +49,7 @@ def shown_files(plane: Any) -> list[tuple[int, Path]]:
     return [(frame, file) for (frame, _), file in zip(numbers, files, strict=True)]
 
 
-def frames(plane: Any, folder: Path, file_format: str) -> Iterator[Path]:
+def frames(plane: Plane, folder: Path, file_format: str) -> Iterator[Path]:
     """Write the images into a folder, one at a time, so that the caller can do other things.
 
     Args:
@@ -74,7 +75,7 @@ def frames(plane: Any, folder: Path, file_format: str) -> Iterator[Path]:
     return _write_all(named, write)
 
 
-def video(plane: Any, path: Path) -> None:
+def video(plane: Plane, path: Path) -> None:
     """Write what the plane shows as an H.264 video with Blender's own encoder.
 
     It has the scene's frame rate, and the colours of the images.
@@ -104,7 +105,7 @@ def video(plane: Any, path: Path) -> None:
             raise EditError(f"Blender wrote no video {path.name}; its console says why")
 
 
-def track(plane: Any, path: Path) -> None:
+def track(plane: Plane, path: Path) -> None:
     """Write the track: the latents from which every image can be rendered again.
 
     Raises:

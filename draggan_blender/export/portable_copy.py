@@ -16,6 +16,7 @@ from typing import Any
 import bpy
 
 from ..errors import EditError, reason_of
+from ..properties.owners import Plane
 from ..scene import images, planes
 from . import files as export_files
 
@@ -54,7 +55,7 @@ def bake_down(path: Path) -> Path:
     return folder
 
 
-def _files(plane: Any) -> list[Path]:
+def _files(plane: Plane) -> list[Path]:
     """All that Blender may show of a sequence, the hold before its start included."""
     sequence = plane.draggan.sequence
     first = sequence.first_frame

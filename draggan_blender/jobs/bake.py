@@ -17,6 +17,7 @@ import numpy as np
 
 from ..connection import pump
 from ..errors import EditError
+from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text
 from ..protocol import Decoder, LocalProtocolError, encode
 from ..protocol.messages import FrameTarget
@@ -25,7 +26,7 @@ from ..scene import images, masks, models, planes, playhead, points, sampling, s
 from . import bake_folder, folders, recovery, requests
 
 
-def start_bake(plane: Any) -> int:
+def start_bake(plane: Plane) -> int:
     """Solve every frame of the range so that the handles follow their targets. The request's id.
 
     A bake of the same edit that was interrupted goes on; frames that an earlier bake has solved
@@ -38,7 +39,7 @@ def start_bake(plane: Any) -> int:
     return _submit(plane, make_edit(plane, frames_of(plane)))
 
 
-def refine(plane: Any) -> int:
+def refine(plane: Plane) -> int:
     """Solve each frame of the bake further: to half of the distance it was solved to.
 
     Raises:
@@ -64,7 +65,7 @@ def refine(plane: Any) -> int:
     return _submit(plane, replace(sampled, settings=finer, refined_track=track))
 
 
-def clear(plane: Any) -> None:
+def clear(plane: Plane) -> None:
     """Take the bake away: what it has covered is shown again. Its folder stays.
 
     Raises:
@@ -87,7 +88,7 @@ def clear(plane: Any) -> None:
         points.write_paths(plane, sequence.first_frame, paths_px)
 
 
-def frames_of(plane: Any) -> range:
+def frames_of(plane: Plane) -> range:
     """The frames that a bake of the plane solves; from 1 on, because files have numbers.
 
     Raises:
@@ -106,7 +107,7 @@ def frames_of(plane: Any) -> range:
     return frames
 
 
-def make_edit(plane: Any, frames: range) -> Edit:
+def make_edit(plane: Plane, frames: range) -> Edit:
     """The plane's edit over a range of frames, sampled.
 
     Raises:
@@ -155,7 +156,7 @@ def _finer(settings: Any, share: float) -> Any:
     return replace(settings, tolerance_px=settings.tolerance_px * share)
 
 
-def _submit(plane: Any, sampled: Edit) -> int:
+def _submit(plane: Plane, sampled: Edit) -> int:
     settings = plane.draggan
     data = encoded(sampled)
     path = models.model_path(settings.source)
@@ -176,7 +177,7 @@ def _submit(plane: Any, sampled: Edit) -> int:
     return requests.submit(plane, request, f"Bake {plane.name}")
 
 
-def finish(plane: Any, request: Bake, finished: BakeFinished | None) -> None:
+def finish(plane: Plane, request: Bake, finished: BakeFinished | None) -> None:
     """Write the result of a bake: its sequence, the handles' paths and the track.
 
     The latent stays as it is: the next bake starts from it again.

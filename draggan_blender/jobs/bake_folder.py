@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import EditError
+from ..properties.owners import Plane
 from ..protocol import Decoder, RemoteProtocolError
 from ..protocol.file_names import EDIT_FILE, JOURNAL_FILE, TRACK_FILE
 from ..protocol.timeline import Edit
@@ -27,12 +27,12 @@ _MAX_FOLDERS = 16
 _MAX_EDIT_BYTES = 64 << 20
 
 
-def folder_of(plane: Any, base: Path) -> Path:
+def folder_of(plane: Plane, base: Path) -> Path:
     """The one folder of an image under the base folder of a farm's job."""
     return base / f"{folders.stem_of(plane)}-{plane.draggan.uuid[:8]}"
 
 
-def make_folder(plane: Any, base: Path) -> Path:
+def make_folder(plane: Plane, base: Path) -> Path:
     """:func:`folder_of`, made if need be.
 
     Raises:
@@ -62,7 +62,7 @@ def is_solved(folder: Path) -> bool:
     return False
 
 
-def newest_solved(plane: Any) -> Path | None:
+def newest_solved(plane: Plane) -> Path | None:
     """The newest of the panel's own folders with a solved bake of the image."""
     return next((folder for folder in folders.bakes_of(plane) if is_solved(folder)), None)
 
@@ -142,7 +142,7 @@ def _decoded(stored: bytes) -> Edit | None:
     return found if isinstance(found, Edit) else None
 
 
-def folders_for(plane: Any, wanted: Edit, data: bytes) -> tuple[Path, Path | None]:
+def folders_for(plane: Plane, wanted: Edit, data: bytes) -> tuple[Path, Path | None]:
     """The folder to bake into, and that of the earlier bake with the most frames in common."""
     same: Path | None = None
     earlier: Path | None = None

@@ -19,6 +19,7 @@ import bpy
 
 from ..connection import pump
 from ..errors import EditError
+from ..properties.owners import Plane
 from ..protocol.messages import (
     Cancelled,
     Done,
@@ -74,7 +75,7 @@ def deliver(job: pump.Job, message: Message) -> None:
         _results.setdefault(request_id, {})[type(message)] = message
 
 
-def _waiting_plane(job: pump.Job) -> Any | None:
+def _waiting_plane(job: pump.Job) -> Plane | None:
     plane = planes.find(job.image_id)
     if plane is None or plane.draggan.request_id != job.request.request_id:
         return None
@@ -120,7 +121,7 @@ def _remove_folder(request: Request) -> None:
         folders.remove_empty(Path(request.image_path).parent)
 
 
-def _give_up(plane: Any, problem: str, *, failed: bool) -> None:
+def _give_up(plane: Plane, problem: str, *, failed: bool) -> None:
     recovery.settle(plane)
     plane.draggan.status, plane.draggan.failed = problem, failed
     if not plane.draggan.latent:
@@ -128,7 +129,7 @@ def _give_up(plane: Any, problem: str, *, failed: bool) -> None:
         planes.remove(plane)
 
 
-def _finish(plane: Any, job: pump.Job, result: dict[type, Any]) -> None:
+def _finish(plane: Plane, job: pump.Job, result: dict[type, Any]) -> None:
     """Write a result.
 
     Raises:

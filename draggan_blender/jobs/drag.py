@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 import numpy as np
 
 from ..connection import pump
 from ..errors import EditError
 from ..properties import drag as drag_properties
+from ..properties.owners import Plane
 from ..properties.stored import to_text
 from ..protocol.messages import Drag, DragFinished, FrameTarget, Pair
 from ..scene import images, masks, models, planes, points, shown, timing
@@ -24,7 +23,7 @@ _STATUS = {
 }
 
 
-def start_drag(context: Any, plane: Any, *, previews: bool = True) -> int:
+def start_drag(context: bpy.types.Context, plane: Plane, *, previews: bool = True) -> int:
     """Start to move the handles of the enabled pairs to their targets.
 
     The drag starts from the image that the plane shows at the current frame. Its sequence is put
@@ -68,12 +67,12 @@ def start_drag(context: Any, plane: Any, *, previews: bool = True) -> int:
     return requests.submit(plane, request, f"Drag {plane.name}")
 
 
-def stop_drag(plane: Any) -> None:
+def stop_drag(plane: Plane) -> None:
     """End the running drag or bake; what it has reached so far becomes its result."""
     pump.stop_job(plane.draggan.uuid)
 
 
-def finish(plane: Any, request: Drag, finished: DragFinished | None) -> None:
+def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     """Write the result of a drag: its sequence, the handles' paths, the latent and the track.
 
     Raises:
@@ -97,7 +96,7 @@ def finish(plane: Any, request: Drag, finished: DragFinished | None) -> None:
     _go_to_frame(plane, first + count - 1)
 
 
-def reset(plane: Any) -> None:
+def reset(plane: Plane) -> None:
     """Go back to the image of the seed, without the drags, and put the handles back.
 
     Raises:
@@ -115,7 +114,7 @@ def reset(plane: Any) -> None:
     images.clear_sequence(plane)
 
 
-def _go_to_frame(plane: Any, number: int) -> None:
+def _go_to_frame(plane: Plane, number: int) -> None:
     """Go to the frame that shows the result."""
     # While Blender renders an animation, the scene's current frame is its counter: leave it alone.
     if not bpy.app.is_job_running("RENDER") and not timing.is_retimed(plane):

@@ -10,23 +10,23 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from typing import Any
 
 import bpy
 
 from .. import preferences
 from ..errors import EditError
+from ..properties.owners import Plane
 from ..protocol.atomic_files import PART_SUFFIX
 from ..protocol.file_names import EDIT_FILE, TRACK_FILE
 
 
-def stem_of(plane: Any) -> str:
+def stem_of(plane: Plane) -> str:
     """The plane's name as a plain file name: ASCII letters, digits, ``-`` and ``_``."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", plane.name).strip("-_")
     return plain[:48].strip("-_") or "image"
 
 
-def new_drag(plane: Any) -> Path:
+def new_drag(plane: Plane) -> Path:
     """A new, empty folder for the sequence of a drag.
 
     Raises:
@@ -35,7 +35,7 @@ def new_drag(plane: Any) -> Path:
     return _new(plane, "drag")
 
 
-def new_bake(plane: Any) -> Path:
+def new_bake(plane: Plane) -> Path:
     """A new, empty folder for a bake.
 
     Raises:
@@ -44,7 +44,7 @@ def new_bake(plane: Any) -> Path:
     return _new(plane, "bake")
 
 
-def bakes_of(plane: Any) -> list[Path]:
+def bakes_of(plane: Plane) -> list[Path]:
     """The folders of the plane's bakes that have their edit, the newest first.
 
     Those from before the file was saved are in the cache.
@@ -55,12 +55,12 @@ def bakes_of(plane: Any) -> list[Path]:
     return sorted(found, key=lambda folder: folder.name, reverse=True)
 
 
-def is_current(plane: Any, folder: Path) -> bool:
+def is_current(plane: Plane, folder: Path) -> bool:
     """Whether a new result of the plane would go beside this one."""
     return folder.parent == _parent(plane)
 
 
-def new_still(plane: Any) -> Path:
+def new_still(plane: Plane) -> Path:
     """The path of a file that does not exist yet, for the image of a seed.
 
     Raises:
@@ -96,7 +96,7 @@ def remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _base(plane: Any) -> Path:
+def _base(plane: Plane) -> Path:
     """What the person chose, else beside the saved file, else the cache."""
     chosen = plane.draggan.folder
     saved = bool(bpy.data.filepath)
@@ -109,11 +109,11 @@ def _base(plane: Any) -> Path:
     return base.absolute()
 
 
-def _parent(plane: Any) -> Path:
+def _parent(plane: Plane) -> Path:
     return _base(plane) / f"{stem_of(plane)}-{plane.draggan.uuid[:8]}"
 
 
-def _new(plane: Any, kind: str) -> Path:
+def _new(plane: Plane, kind: str) -> Path:
     parent = _parent(plane)
     try:
         parent.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import bpy
+
 from ..connection import pump
 from ..errors import EditError
+from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text
 from ..protocol.messages import (
     FrameTarget,
@@ -22,12 +25,12 @@ from . import folders, recovery, requests
 
 
 def new_image(
-    context: Any,
+    context: bpy.types.Context,
     model: str = models.BUILT_IN_MODEL,
     seed: int = 1,
     truncation_psi: float = 0.7,
     location: Any = (0.0, 0.0, 0.0),
-) -> Any:
+) -> Plane:
     """Make a plane and ask the engine for the image of a seed.
 
     Args:
@@ -60,7 +63,7 @@ def new_image(
     return plane
 
 
-def resample(plane: Any) -> int:
+def resample(plane: Plane) -> int:
     """Ask for the image of the plane's seed and truncation; its edits are lost.
 
     Returns:
@@ -83,7 +86,7 @@ def resample(plane: Any) -> int:
     return requests.submit(plane, request, f"New image of {plane.name}")
 
 
-def render_again(plane: Any) -> int:
+def render_again(plane: Plane) -> int:
     """Render the images again from what is stored in the .blend, without solving.
 
     For a machine that has no copy of the folder with the images.
@@ -118,7 +121,7 @@ def render_again(plane: Any) -> int:
     return requests.submit(plane, request, f"Render {plane.name}")
 
 
-def finish_sample(plane: Any, request: Sample, sampled: Sampled | None) -> None:
+def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> None:
     """Show the image of a seed; edits of the image before are gone.
 
     Raises:
@@ -139,7 +142,7 @@ def finish_sample(plane: Any, request: Sample, sampled: Sampled | None) -> None:
     settings.w_dim = model.w_dim if model is not None else 0
 
 
-def finish_render(plane: Any, request: RenderTrack | RenderLatent) -> None:
+def finish_render(plane: Plane, request: RenderTrack | RenderLatent) -> None:
     """Show the images that were rendered again.
 
     Raises:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..connection import pump
 from ..errors import EditError
+from ..properties.owners import Plane
 from ..properties.stored import to_text
 from ..protocol.messages import FrameTarget
 from ..protocol.timeline import RenderLatents, TrackMade
@@ -17,7 +16,7 @@ from ..scene import models, points
 from . import folders, requests
 
 
-def start_latents(plane: Any, latents: NDArray[np.float32], first_frame: int, label: str) -> int:
+def start_latents(plane: Plane, latents: NDArray[np.float32], first_frame: int, label: str) -> int:
     """Start to render one image for each latent, one frame each.
 
     Args:
@@ -49,7 +48,7 @@ def start_latents(plane: Any, latents: NDArray[np.float32], first_frame: int, la
     return requests.submit(plane, request, label)
 
 
-def finish(plane: Any, request: RenderLatents, made: TrackMade | None) -> None:
+def finish(plane: Plane, request: RenderLatents, made: TrackMade | None) -> None:
     """Write the sequence; the handles have no places in it, because nothing was tracked.
 
     Raises:

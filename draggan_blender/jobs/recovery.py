@@ -18,6 +18,7 @@ from bpy.app.handlers import persistent
 
 from ..connection import pump
 from ..errors import EditError
+from ..properties.owners import Plane
 from ..scene import images, planes, points, timing
 from . import requests
 
@@ -32,7 +33,7 @@ def _is_live(settings: Any) -> bool:
     return bool(settings.dragging or settings.baking or settings.previewing)
 
 
-def settle(plane: Any) -> None:
+def settle(plane: Plane) -> None:
     """Bring a plane to rest: the image and the handles as before the drag that runs on it."""
     settings = plane.draggan
     settings.request_id = 0
@@ -48,7 +49,7 @@ def settle(plane: Any) -> None:
     images.remove_live(settings.uuid)
 
 
-def preview_id(plane: Any) -> str:
+def preview_id(plane: Plane) -> str:
     """The image id of jobs that solve the playhead's frame: they end apart from the plane's own."""
     return f"{plane.draggan.uuid}{_PREVIEW}"
 
@@ -58,7 +59,7 @@ def is_preview(image_id: str) -> bool:
     return image_id.endswith(_PREVIEW)
 
 
-def end_preview(plane: Any) -> None:
+def end_preview(plane: Plane) -> None:
     """Show again what the plane shows at rest, if it is an image that was solved for the playhead.
 
     One that is being solved is given up.
@@ -68,13 +69,13 @@ def end_preview(plane: Any) -> None:
         settle(plane)
 
 
-def cancel(plane: Any) -> None:
+def cancel(plane: Plane) -> None:
     """Give up what runs for a plane; its late messages find nobody."""
     settle(plane)
     pump.cancel_job(plane.draggan.uuid)
 
 
-def own(plane: Any) -> None:
+def own(plane: Plane) -> None:
     """Make a duplicate an image of its own, and have the plane show what it shows at rest.
 
     To be called first by whatever is going to change the image. A drag that runs goes on.
@@ -85,7 +86,7 @@ def own(plane: Any) -> None:
     end_preview(plane)
 
 
-def require_ready(plane: Any) -> None:
+def require_ready(plane: Plane) -> None:
     """Prepare an image for a change: make a duplicate an image of its own, and check its state.
 
     Raises:
@@ -96,7 +97,7 @@ def require_ready(plane: Any) -> None:
     requests.require_image(plane)
 
 
-def release_duplicates(plane: Any | None, request_id: int) -> None:
+def release_duplicates(plane: Plane | None, request_id: int) -> None:
     """Bring to rest what was duplicated while a request ran: its result is for ``plane`` alone."""
     for other in planes.everywhere():
         if other != plane and other.draggan.request_id == request_id:

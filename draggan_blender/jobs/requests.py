@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ..connection import pump
 from ..errors import EditError
+from ..properties.owners import Plane
 from ..protocol.messages import FrameTarget, Message, Request
 from ..scene import images
 
@@ -23,7 +23,7 @@ endings: dict[int, str] = {}
 _takers: dict[int, Callable[[Message], None]] = {}
 
 
-def submit(plane: Any, request: Request, label: str) -> int:
+def submit(plane: Plane, request: Request, label: str) -> int:
     """Submit a request for an image.
 
     Args:
@@ -82,19 +82,19 @@ def forget() -> None:
     _takers.clear()
 
 
-def refuse_if_busy(plane: Any) -> None:
+def refuse_if_busy(plane: Plane) -> None:
     """Raise ``EditError`` if a request is running for the plane."""
     if plane.draggan.request_id:
         raise EditError(f"{plane.name} is being worked on; wait, or press Stop")
 
 
-def require_image(plane: Any) -> None:
+def require_image(plane: Plane) -> None:
     """Raise ``EditError`` if the plane has no image yet."""
     if not plane.draggan.latent:
         raise EditError(f"{plane.name} has no image yet; make a new one, or wait for it")
 
 
-def show_frames(plane: Any, target: FrameTarget, count: int, kind: str) -> None:
+def show_frames(plane: Plane, target: FrameTarget, count: int, kind: str) -> None:
     """Show the frames that a request has written.
 
     Args:

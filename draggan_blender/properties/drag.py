@@ -13,13 +13,13 @@ from ..protocol.settings import DEFAULTS, OPTIONS, DragSettings, Option
 
 def _property(option: Option, default: str | int | float) -> Any:
     """Return the property of an option."""
-    texts = {"name": option.label, "description": option.full_description}
+    texts: dict[str, Any] = {"name": option.label, "description": option.full_description}
     if option.choices:
         items = [(choice.value, choice.label, choice.description) for choice in option.choices]
-        return EnumProperty(items=items, default=default, **texts)
+        return EnumProperty(items=items, default=str(default), **texts)
     shown = option.panel
     assert shown is not None, f"{option.label} is a number without a range for the panel"
-    limits = {
+    limits: dict[str, Any] = {
         "min": shown.least,
         "max": shown.most,
         "soft_min": shown.least if shown.soft_least is None else shown.soft_least,
@@ -27,12 +27,12 @@ def _property(option: Option, default: str | int | float) -> Any:
     }
     if isinstance(default, int):
         limits = {name: int(limit) for name, limit in limits.items()}
-        subtype = "PIXEL" if option.is_block else "NONE"
-        return IntProperty(default=default, subtype=subtype, **limits, **texts)
+        limits["subtype"] = "PIXEL" if option.is_block else "NONE"
+        return IntProperty(default=default, **limits, **texts)
     if option.digits is not None:
         limits["precision"] = option.digits
         limits["step"] = 0.01
-    return FloatProperty(default=default, **limits, **texts)
+    return FloatProperty(default=float(default), **limits, **texts)
 
 
 class DRAGGAN_PG_drag(bpy.types.PropertyGroup):

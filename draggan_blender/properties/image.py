@@ -187,13 +187,17 @@ CLASSES = (
 )
 
 
+# Where each group is attached, as ``draggan``.
+_OWNERS = ((bpy.types.Object, DRAGGAN_PG_image), (bpy.types.Scene, DRAGGAN_PG_scene))
+
+
 def register() -> None:
     """Attach the groups; their classes are registered before."""
-    bpy.types.Object.draggan = PointerProperty(type=DRAGGAN_PG_image)
-    bpy.types.Scene.draggan = PointerProperty(type=DRAGGAN_PG_scene)
+    for owner, group in _OWNERS:
+        setattr(owner, "draggan", PointerProperty(type=group))  # noqa: B010  (mypy knows no such attribute)
 
 
 def unregister() -> None:
     """Detach them; what a file stores of them stays in the file."""
-    del bpy.types.Scene.draggan
-    del bpy.types.Object.draggan
+    for owner, _ in _OWNERS:
+        delattr(owner, "draggan")

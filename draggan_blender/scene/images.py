@@ -20,11 +20,13 @@ import bpy
 import numpy as np
 
 from ..errors import EditError
+from ..properties.bake import DRAGGAN_PG_sequence
+from ..properties.owners import Plane
 from . import planes, timing
 from .frame_files import frame_path
 
 
-def show_rest(plane: Any) -> None:
+def show_rest(plane: Plane) -> None:
     """Put on the plane what it shows while no drag runs."""
     settings, node = plane.draggan, planes.texture_node(plane)
     sequence = settings.sequence
@@ -36,7 +38,7 @@ def show_rest(plane: Any) -> None:
     timing.place(plane)
 
 
-def show_still(plane: Any, path: Path) -> None:
+def show_still(plane: Plane, path: Path) -> None:
     """Take a PNG as the plane's image, packed into the .blend so that it is never missing.
 
     Raises:
@@ -55,7 +57,7 @@ def show_still(plane: Any, path: Path) -> None:
 
 
 def show_sequence(
-    plane: Any, folder: Path, stem: str, first_frame: int, frame_count: int, kind: str = "DRAG"
+    plane: Plane, folder: Path, stem: str, first_frame: int, frame_count: int, kind: str = "DRAG"
 ) -> None:
     """Take a sequence as the plane's image, mapped onto the timeline by its files' numbers.
 
@@ -83,13 +85,13 @@ def show_sequence(
         _forget_covered(plane)
 
 
-def shows_bake(plane: Any) -> bool:
+def shows_bake(plane: Plane) -> bool:
     """Return whether the plane's sequence is a bake."""
     sequence = plane.draggan.sequence
     return sequence.image is not None and sequence.kind == "BAKE"
 
 
-def clear_sequence(plane: Any) -> None:
+def clear_sequence(plane: Plane) -> None:
     """Forget the sequence; its files stay where they are."""
     sequence = plane.draggan.sequence
     before, sequence.image = sequence.image, None
@@ -100,14 +102,14 @@ def clear_sequence(plane: Any) -> None:
     _forget_covered(plane)
 
 
-def cover(plane: Any) -> None:
+def cover(plane: Plane) -> None:
     """Remember the sequence and its track: a bake is about to be shown in its place."""
     settings = plane.draggan
     _copy(settings.sequence, settings.bake.under)
     settings.bake.under_track = settings.track
 
 
-def uncover(plane: Any) -> None:
+def uncover(plane: Plane) -> None:
     """Show the sequence again that the bake has covered."""
     settings = plane.draggan
     before = settings.sequence.image
@@ -117,12 +119,12 @@ def uncover(plane: Any) -> None:
     _forget_covered(plane)
 
 
-def sequence_folder(plane: Any) -> Path:
+def sequence_folder(plane: Plane) -> Path:
     """Where the files of the plane's sequence are, whether they exist or not."""
     return Path(bpy.path.abspath(plane.draggan.sequence.image.filepath)).parent
 
 
-def sequence_files(plane: Any, numbers: Iterable[int]) -> list[Path]:
+def sequence_files(plane: Plane, numbers: Iterable[int]) -> list[Path]:
     """The files of the plane's sequence with these numbers, in their order.
 
     Raises:
@@ -137,7 +139,7 @@ def sequence_files(plane: Any, numbers: Iterable[int]) -> list[Path]:
     return files
 
 
-def show_preview(plane: Any, width: int, height: int, pixels: bytes) -> None:
+def show_preview(plane: Plane, width: int, height: int, pixels: bytes) -> None:
     """Show one image of a running drag.
 
     Args:
@@ -150,7 +152,8 @@ def show_preview(plane: Any, width: int, height: int, pixels: bytes) -> None:
     if live is None or tuple(live.size) != (width, height):
         remove_live(image_id)
         live = bpy.data.images.new(_live_name(image_id), width, height, alpha=True)
-    live.pixels.foreach_set(np.frombuffer(pixels, dtype=np.float32))
+    target: Any = live.pixels
+    target.foreach_set(np.frombuffer(pixels, dtype=np.float32))
     live.update()
     node = planes.texture_node(plane)
     if node.image != live:
@@ -164,7 +167,7 @@ def remove_live(image_id: str) -> None:
         bpy.data.images.remove(live)
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> bpy.types.Image:
     try:
         image = bpy.data.images.load(str(path))
     except RuntimeError:
@@ -182,12 +185,12 @@ def _load(path: Path) -> Any:
     return image
 
 
-def _copy(sequence: Any, into: Any) -> None:
+def _copy(sequence: DRAGGAN_PG_sequence, into: Any) -> None:
     for name in ("image", "kind", "stem", "first_frame", "frame_count"):
         setattr(into, name, getattr(sequence, name))
 
 
-def _forget_covered(plane: Any) -> None:
+def _forget_covered(plane: Plane) -> None:
     bake = plane.draggan.bake
     before, bake.under.image, bake.under_track = bake.under.image, None, ""
     _remove_unused(before)
@@ -197,6 +200,6 @@ def _live_name(image_id: str) -> str:
     return f".{planes.NAME} Live {image_id[:8]}"
 
 
-def _remove_unused(image: Any | None) -> None:
+def _remove_unused(image: bpy.types.Image | None) -> None:
     if image is not None and image.users == 0:
         bpy.data.images.remove(image)

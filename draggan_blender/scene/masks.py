@@ -17,6 +17,7 @@ import bpy
 import numpy as np
 
 from ..errors import EditError
+from ..properties.owners import Plane
 from ..protocol.codec import MAX_PAYLOAD_BYTES
 from ..protocol.timeline import MaskFrom
 from . import view
@@ -24,7 +25,7 @@ from . import view
 _NUMBERED = re.compile(r"(.*?)(\d+)(\.[^.]+)")
 
 
-def at_frame(plane: Any, frame: int) -> bytes:
+def at_frame(plane: Plane, frame: int) -> bytes:
     """The mask as the engine takes it (:func:`.view.mask_bytes`); empty where all may change.
 
     Raises:
@@ -39,7 +40,7 @@ def at_frame(plane: Any, frame: int) -> bytes:
     return _image_bytes(mask, plane)
 
 
-def over_frames(plane: Any, frames: range) -> tuple[tuple[MaskFrom, ...], bytes]:
+def over_frames(plane: Plane, frames: range) -> tuple[tuple[MaskFrom, ...], bytes]:
     """Which mask holds from which frame on, and the masks one after the other, each only once.
 
     Raises:
@@ -110,7 +111,7 @@ def _place(numbers: list[int], frame: int) -> int:
     return max(bisect_right(numbers, frame) - 1, 0)
 
 
-def _file_bytes(path: Path, plane: Any) -> bytes:
+def _file_bytes(path: Path, plane: Plane) -> bytes:
     try:
         image = bpy.data.images.load(str(path))
     except RuntimeError:
@@ -121,7 +122,7 @@ def _file_bytes(path: Path, plane: Any) -> bytes:
         bpy.data.images.remove(image)
 
 
-def _image_bytes(image: Any, plane: Any) -> bytes:
+def _image_bytes(image: Any, plane: Plane) -> bytes:
     width, height = image.size
     if image.source == "MOVIE":
         raise EditError(f"The mask {image.name} is a movie; render it to an image sequence first")

@@ -9,14 +9,16 @@ Python between two calls, because undo replaces them: a job names its plane by u
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TypeGuard, cast
 
 import bpy
 import numpy as np
 
 from .. import compat
 from ..errors import EditError
+from ..properties.owners import Plane
 from . import view
 
 NAME = "GAN Image"
@@ -27,7 +29,7 @@ _TEXTURE_NODE = "GAN Image"
 _names: dict[str, str] = {}
 
 
-def is_plane(candidate: Any) -> bool:
+def is_plane(candidate: bpy.types.Object | None) -> TypeGuard[Plane]:
     """Whether an object (or None) is a GAN image of this file; one of a linked file is not."""
     # To ask an object for its group would give it one: every object of the scene, on every look.
     if candidate is None or not candidate.is_property_set("draggan"):
@@ -37,9 +39,9 @@ def is_plane(candidate: Any) -> bool:
     return bool(candidate.draggan.uuid)
 
 
-def active(context: Any) -> Any | None:
+def active(context: bpy.types.Context) -> Plane | None:
     """The GAN image that the person works on: the active object, or the plane of its point."""
-    chosen = getattr(context, "object", None)
+    chosen: bpy.types.Object | None = getattr(context, "object", None)
     if is_plane(chosen):
         return chosen
     if chosen is not None and is_plane(chosen.parent):
@@ -47,7 +49,7 @@ def active(context: Any) -> Any | None:
     return None
 
 
-def require_active(context: Any) -> Any:
+def require_active(context: bpy.types.Context) -> Plane:
     """:func:`active`, where a poll has seen to it that there is one.
 
     Raises:
@@ -59,17 +61,17 @@ def require_active(context: Any) -> Any:
     return plane
 
 
-def everywhere() -> list[Any]:
+def everywhere() -> list[Plane]:
     """Every GAN image of the file."""
     return [candidate for candidate in bpy.data.objects if is_plane(candidate)]
 
 
-def find(image_id: str) -> Any | None:
+def find(image_id: str) -> Plane | None:
     """The plane with this uuid, or None when it was deleted or undone.
 
     The pump asks for each message, so not every object of the scene is looked at for the answer.
     """
-    hinted = bpy.data.objects.get(_names.get(image_id, ""))
+    hinted: bpy.types.Object | None = bpy.data.objects.get(_names.get(image_id, ""))
     if is_plane(hinted) and hinted.draggan.uuid == image_id:
         return hinted
     found = next((plane for plane in everywhere() if plane.draggan.uuid == image_id), None)
@@ -78,7 +80,7 @@ def find(image_id: str) -> Any | None:
     return found
 
 
-def scene_of(plane: Any) -> Any:
+def scene_of(plane: Plane) -> bpy.types.Scene:
     """The scene whose timeline the plane follows: one that is open in a window, if it has one.
 
     Raises:
@@ -92,7 +94,7 @@ def scene_of(plane: Any) -> Any:
     raise EditError(f"{plane.name} is in no scene; link it to one")
 
 
-def create(context: Any, location: Any = (0.0, 0.0, 0.0)) -> Any:
+def create(context: bpy.types.Context, location: Sequence[float] = (0.0, 0.0, 0.0)) -> Plane:
     """A new square plane in a collection of its own, without an image yet."""
     mesh = bpy.data.meshes.new(NAME)
     corners = [(-1.0, -1.0, 0.0), (1.0, -1.0, 0.0), (1.0, 1.0, 0.0), (-1.0, 1.0, 0.0)]
@@ -100,7 +102,7 @@ def create(context: Any, location: Any = (0.0, 0.0, 0.0)) -> Any:
     uv = mesh.uv_layers.new(name="UVMap")
     uv.data.foreach_set("uv", [0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
     mesh.materials.append(_material())
-    plane = bpy.data.objects.new(NAME, mesh)
+    plane = cast(Plane, bpy.data.objects.new(NAME, mesh))
     plane.location = location
     plane.draggan.uuid = str(uuid.uuid4())
     collection = bpy.data.collections.new(plane.name)
@@ -109,22 +111,23 @@ def create(context: Any, location: Any = (0.0, 0.0, 0.0)) -> Any:
     return plane
 
 
-def remove(plane: Any) -> None:
+def remove(plane: Plane) -> None:
     """Remove a plane with its points, its material and the collection that was made for it."""
     collections = list(plane.users_collection)
     mesh, material = plane.data, plane.active_material
     for child in list(plane.children):
         bpy.data.objects.remove(child)
     bpy.data.objects.remove(plane)
-    for datablock, owner in ((mesh, bpy.data.meshes), (material, bpy.data.materials)):
-        if datablock is not None and datablock.users == 0:
-            owner.remove(datablock)
+    if isinstance(mesh, bpy.types.Mesh) and mesh.users == 0:
+        bpy.data.meshes.remove(mesh)
+    if material is not None and material.users == 0:
+        bpy.data.materials.remove(material)
     for collection in collections:
         if collection.name.startswith(NAME) and not collection.all_objects:
             bpy.data.collections.remove(collection)
 
 
-def fit_to_size(plane: Any, width: int, height: int) -> None:
+def fit_to_size(plane: Plane, width: int, height: int) -> None:
     """Remember the image's size and, where it changed, give the plane its aspect."""
     if tuple(plane.draggan.size) == (width, height):
         return
@@ -135,7 +138,7 @@ def fit_to_size(plane: Any, width: int, height: int) -> None:
         plane.data.update()
 
 
-def own(plane: Any) -> bool:
+def own(plane: Plane) -> bool:
     """Make a duplicated plane an image of its own; answers whether it was a duplicate.
 
     Blender copies the uuid, and shares the material and the pointers to points that were not
@@ -159,7 +162,7 @@ def own(plane: Any) -> bool:
     return True
 
 
-def uv_map(plane: Any) -> view.Points:
+def uv_map(plane: Plane) -> view.Points:
     """The plane's map from local to texture coordinates, as :func:`view.fit_local_to_uv` has it.
 
     Raises:
@@ -192,7 +195,7 @@ def _fitted(local: bytes, uv: bytes) -> view.Points:
     return fitted
 
 
-def texture_node(plane: Any) -> Any:
+def texture_node(plane: Plane) -> bpy.types.ShaderNodeTexImage:
     """The Image Texture node that shows the image.
 
     Raises:
@@ -209,7 +212,7 @@ def texture_node(plane: Any) -> Any:
     return node
 
 
-def _material() -> Any:
+def _material() -> bpy.types.Material:
     """Shadeless: what the image says is what the camera sees, whatever the light."""
     material = bpy.data.materials.new(NAME)
     compat.enable_nodes(material)

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from typing import Any
+
+import bpy
 
 _visits = 0
 
@@ -14,7 +15,7 @@ def is_visiting() -> bool:
     return _visits > 0
 
 
-def visit(scene: Any, frames: Iterable[int]) -> Generator[int, None, None]:
+def visit(scene: bpy.types.Scene, frames: Iterable[int]) -> Generator[int, None, None]:
     """Go to each frame in turn, and in the end back to where the playhead was.
 
     Args:
@@ -36,7 +37,7 @@ def visit(scene: Any, frames: Iterable[int]) -> Generator[int, None, None]:
         _visits -= 1
 
 
-def playback_range(scene: Any) -> range:
+def playback_range(scene: bpy.types.Scene) -> range:
     """The frames that playback shows: the preview range where it is used, else the scene's."""
     if scene.use_preview_range:
         return range(scene.frame_preview_start, scene.frame_preview_end + 1)

@@ -21,6 +21,8 @@ from numpy.typing import ArrayLike
 
 from .. import compat
 from ..errors import EditError
+from ..properties.image import DRAGGAN_PG_pair
+from ..properties.owners import Plane
 from . import markers, planes, timing, view
 from .markers import Marker
 
@@ -35,12 +37,14 @@ _COLORS = {Marker.HANDLE: (1.0, 0.2, 0.1, 1.0), Marker.TARGET: (0.15, 0.55, 1.0,
 class PlacedPair(NamedTuple):
     """A pair with where it is: ``px`` points of the generator's resolution, ``(x, y)``."""
 
-    pair: Any
+    pair: DRAGGAN_PG_pair
     handle_px: tuple[float, float]
     target_px: tuple[float, float]
 
 
-def add_pair(plane: Any, handle_uv: Sequence[float], target_uv: Sequence[float]) -> Any:
+def add_pair(
+    plane: Plane, handle_uv: Sequence[float], target_uv: Sequence[float]
+) -> DRAGGAN_PG_pair:
     """Put a new pair on the plane and return its entry in ``plane.draggan.pairs``.
 
     Args:
@@ -50,7 +54,7 @@ def add_pair(plane: Any, handle_uv: Sequence[float], target_uv: Sequence[float])
     uv_map = planes.uv_map(plane)
     handle_local, target_local = view.uv_to_local(uv_map, [tuple(handle_uv), tuple(target_uv)])
     number = len(plane.draggan.pairs) + 1
-    pair = plane.draggan.pairs.add()
+    pair: DRAGGAN_PG_pair = plane.draggan.pairs.add()
     pair.handle = _empty(plane, f"Handle {number:03d}", Marker.HANDLE)
     pair.target = _empty(plane, f"Target {number:03d}", Marker.TARGET)
     # By it the Graph Editor tells the pairs' influences apart.
@@ -63,7 +67,7 @@ def add_pair(plane: Any, handle_uv: Sequence[float], target_uv: Sequence[float])
     return pair
 
 
-def remove_pair(plane: Any, index: int) -> None:
+def remove_pair(plane: Plane, index: int) -> None:
     """Remove a pair of the list together with its empties."""
     settings = plane.draggan
     for point in (settings.pairs[index].handle, settings.pairs[index].target):
@@ -75,13 +79,13 @@ def remove_pair(plane: Any, index: int) -> None:
     settings.active_pair = max(0, min(settings.active_pair, len(settings.pairs) - 1))
 
 
-def default_uv(plane: Any) -> tuple[tuple[float, float], tuple[float, float]]:
+def default_uv(plane: Plane) -> tuple[tuple[float, float], tuple[float, float]]:
     """Where the next pair starts: handle and target in the middle, below those before."""
     v = 0.5 - 0.12 * (len(plane.draggan.pairs) % 4)
     return (0.45, v), (0.6, v)
 
 
-def is_gone(point: Any | None, scene: Any) -> bool:
+def is_gone(point: bpy.types.Object | None, scene: bpy.types.Scene | None) -> bool:
     """Whether a handle or target was deleted.
 
     Blender keeps a deleted object as long as a pair names it; it is then in no scene.
@@ -89,7 +93,7 @@ def is_gone(point: Any | None, scene: Any) -> bool:
     return point is None or scene.objects.get(point.name) != point
 
 
-def enabled_pairs(plane: Any) -> list[Any]:
+def enabled_pairs(plane: Plane) -> list[DRAGGAN_PG_pair]:
     """The pairs that the next drag or bake takes, in their order.
 
     Raises:
@@ -105,7 +109,9 @@ def enabled_pairs(plane: Any) -> list[Any]:
     return enabled
 
 
-def places(depsgraph: Any, plane: Any, objects: Sequence[Any]) -> list[tuple[float, float]]:
+def places(
+    depsgraph: bpy.types.Depsgraph, plane: Plane, objects: Sequence[Any]
+) -> list[tuple[float, float]]:
     """Where objects are at the depsgraph's frame, in the plane's space."""
     to_local = plane.evaluated_get(depsgraph).matrix_world.inverted_safe()
     found = [
@@ -114,7 +120,7 @@ def places(depsgraph: Any, plane: Any, objects: Sequence[Any]) -> list[tuple[flo
     return [(point.x, point.y) for point in found]
 
 
-def to_px(plane: Any, local: ArrayLike) -> view.Points:
+def to_px(plane: Plane, local: ArrayLike) -> view.Points:
     """``N x 2`` places in the plane's space to ``N x 2`` px; not finite where they lie beside.
 
     They are put onto a fine grid, so that a place that went through Blender's float32 transforms
@@ -129,7 +135,7 @@ def to_px(plane: Any, local: ArrayLike) -> view.Points:
     return np.where(view.inside(uv)[:, None], on_grid_px, np.nan)
 
 
-def to_local(plane: Any, points_px: ArrayLike) -> view.Points:
+def to_local(plane: Plane, points_px: ArrayLike) -> view.Points:
     """``N x 2`` px to ``N x 2`` places in the plane's space.
 
     Raises:
@@ -138,7 +144,7 @@ def to_local(plane: Any, points_px: ArrayLike) -> view.Points:
     return view.uv_to_local(planes.uv_map(plane), view.px_to_uv(points_px, *plane.draggan.size))
 
 
-def read_pairs(context: Any, plane: Any) -> list[PlacedPair]:
+def read_pairs(context: bpy.types.Context, plane: Plane) -> list[PlacedPair]:
     """Where the enabled pairs are at the current frame; targets as their influence has it.
 
     Raises:
@@ -166,7 +172,9 @@ def mix(base: ArrayLike, target: ArrayLike, influence: ArrayLike) -> view.Points
     return np.asarray(start + np.asarray(influence) * (np.asarray(target) - start))
 
 
-def bases(depsgraph: Any, plane: Any, *, is_base_shown: Callable[[], bool]) -> view.Points:
+def bases(
+    depsgraph: bpy.types.Depsgraph, plane: Plane, *, is_base_shown: Callable[[], bool]
+) -> view.Points:
     """Where the handles of the enabled pairs are in the image of the latent, ``P x 2`` px.
 
     Args:
@@ -194,7 +202,7 @@ def bases(depsgraph: Any, plane: Any, *, is_base_shown: Callable[[], bool]) -> v
     return found_px
 
 
-def _was_moved(plane: Any, handle: Any) -> bool:
+def _was_moved(plane: Plane, handle: Any) -> bool:
     """Whether a handle is not where its path has it: a person moved it, or removed its keys."""
     if timing.is_retimed(plane):
         # A driver holds it where it is.
@@ -207,7 +215,7 @@ def _was_moved(plane: Any, handle: Any) -> bool:
     return False
 
 
-def begin(pairs: Sequence[Any], plane: Any) -> None:
+def begin(pairs: Sequence[Any], plane: Plane) -> None:
     """Remember which pairs a drag or bake takes, in which order, and where all handles are."""
     for pair in plane.draggan.pairs:
         pair.slot = -1
@@ -217,7 +225,7 @@ def begin(pairs: Sequence[Any], plane: Any) -> None:
         pair.slot = slot
 
 
-def move_handles(plane: Any, handles_px: Sequence[tuple[float, float]]) -> None:
+def move_handles(plane: Plane, handles_px: Sequence[tuple[float, float]]) -> None:
     """Put the handles of the running drag where the engine found their points."""
     locations = to_local(plane, handles_px)
     for pair in _dragged(plane, len(handles_px)):
@@ -225,14 +233,14 @@ def move_handles(plane: Any, handles_px: Sequence[tuple[float, float]]) -> None:
         pair.handle.location[:2] = locations[pair.slot]
 
 
-def restore_handles(plane: Any) -> None:
+def restore_handles(plane: Plane) -> None:
     """Put the handles back to where they were when the last drag began."""
     for pair in _dragged(plane):
         pair.handle.location[:2] = pair.start
         timing.hold(pair.handle)
 
 
-def send_home(plane: Any) -> None:
+def send_home(plane: Plane) -> None:
     """Put the handles back to where they were before their first drag since the image was new."""
     for pair in plane.draggan.pairs:
         if pair.dragged and pair.handle is not None:
@@ -241,7 +249,7 @@ def send_home(plane: Any) -> None:
 
 
 def write_paths(
-    plane: Any, first_frame: int, paths_px: ArrayLike, bases_px: ArrayLike | None = None
+    plane: Plane, first_frame: int, paths_px: ArrayLike, bases_px: ArrayLike | None = None
 ) -> None:
     """Take a result: key the handles' paths, and remember where a Reset puts them.
 
@@ -274,13 +282,13 @@ def write_paths(
             pair.dragged, pair.home = True, pair.start
 
 
-def cover_paths(plane: Any) -> None:
+def cover_paths(plane: Plane) -> None:
     """Remember which pairs go along with the sequence that a bake is about to cover."""
     for pair in plane.draggan.pairs:
         pair.under_slot = pair.path_slot
 
 
-def uncover_paths(plane: Any) -> None:
+def uncover_paths(plane: Plane) -> None:
     """Take them for the pairs of the next :func:`write_paths`; their handles go to their bases."""
     for pair in plane.draggan.pairs:
         pair.slot = pair.under_slot
@@ -288,7 +296,7 @@ def uncover_paths(plane: Any) -> None:
             pair.start = pair.base
 
 
-def clear_paths(plane: Any) -> None:
+def clear_paths(plane: Plane) -> None:
     """Remove the keys of the handles' paths; they stand where they are in the latent's image."""
     for pair in plane.draggan.pairs:
         if pair.handle is not None:
@@ -298,30 +306,31 @@ def clear_paths(plane: Any) -> None:
         pair.has_base, pair.path_slot = False, -1
 
 
-def _dragged(plane: Any, count: float = math.inf) -> list[Any]:
+def _dragged(plane: Plane, count: float = math.inf) -> list[DRAGGAN_PG_pair]:
     """The pairs of the drag whose handles still exist."""
     return [
         pair for pair in plane.draggan.pairs if 0 <= pair.slot < count and pair.handle is not None
     ]
 
 
-def _marker_image(marker: Marker) -> Any:
+def _marker_image(marker: Marker) -> bpy.types.Image:
     """The image of a marker; one for all points of the file, packed so that it is saved."""
     image = bpy.data.images.get(marker.value)
     if image is None:
         image = bpy.data.images.new(marker.value, markers.SIZE_PX, markers.SIZE_PX, alpha=True)
-        image.pixels.foreach_set(markers.pixels(marker).ravel())
+        pixels: Any = image.pixels
+        pixels.foreach_set(markers.pixels(marker).ravel())
         image.update()
         image.pack()
     return image
 
 
-def _empty(plane: Any, name: str, marker: Marker) -> Any:
+def _empty(plane: Plane, name: str, marker: Marker) -> bpy.types.Object:
     empty = bpy.data.objects.new(name, None)
     for collection in plane.users_collection:
         collection.objects.link(empty)
     empty.empty_display_type = "IMAGE"
-    empty.data = _marker_image(marker)
+    empty.data = _marker_image(marker)  # type: ignore[assignment]
     empty.empty_display_size = _SIZES[marker]
     empty.empty_image_depth = "FRONT"
     empty.use_empty_image_alpha = True
@@ -331,7 +340,7 @@ def _empty(plane: Any, name: str, marker: Marker) -> Any:
     empty.matrix_parent_inverse = Matrix.Identity(4)
     empty.lock_location[2] = True
     empty.lock_rotation = empty.lock_scale = (True, True, True)
-    hold = empty.constraints.new("LIMIT_LOCATION")
+    hold: Any = empty.constraints.new("LIMIT_LOCATION")
     hold.name = "Hold on the Image"
     hold.owner_space = "LOCAL"
     hold.use_min_z = hold.use_max_z = True

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from .. import compat
 from ..errors import EditError
 from ..properties import drag as drag_properties
+from ..properties.owners import Plane
 from ..protocol.settings import DragSettings
 from ..protocol.timeline import SettingsFrom
 from . import planes, playhead, points, view
@@ -55,7 +56,7 @@ class _Row(NamedTuple):
     psi: float
 
 
-def over_frames(plane: Any, frames: range, bases_px: ArrayLike) -> Sampled:
+def over_frames(plane: Plane, frames: range, bases_px: ArrayLike) -> Sampled:
     """Sample the enabled pairs over a range; the playhead is where it was afterwards.
 
     Args:
@@ -85,7 +86,9 @@ def over_frames(plane: Any, frames: range, bases_px: ArrayLike) -> Sampled:
     )
 
 
-def at_present(plane: Any, depsgraph: Any, bases_px: ArrayLike, frame: int) -> Sampled:
+def at_present(
+    plane: Plane, depsgraph: bpy.types.Depsgraph, bases_px: ArrayLike, frame: int
+) -> Sampled:
     """The same of the one frame at which the depsgraph is evaluated.
 
     Raises:
@@ -101,7 +104,7 @@ def at_present(plane: Any, depsgraph: Any, bases_px: ArrayLike, frame: int) -> S
     )
 
 
-def depsgraph_of(scene: Any) -> Any:
+def depsgraph_of(scene: bpy.types.Scene) -> bpy.types.Depsgraph:
     """The scene's depsgraph, evaluated at its current frame, be it the context's scene or not."""
     context = bpy.context
     if context.scene == scene:
@@ -110,7 +113,7 @@ def depsgraph_of(scene: Any) -> Any:
         return bpy.context.evaluated_depsgraph_get()
 
 
-def key_frames(plane: Any, frames: range) -> tuple[int, ...]:
+def key_frames(plane: Plane, frames: range) -> tuple[int, ...]:
     """The frames of a range at which the edit has keys, and its ends: a person's poses."""
     found = compat.key_frames(plane, _EDIT_PATHS)
     for moved in _movers(plane):
@@ -119,7 +122,7 @@ def key_frames(plane: Any, frames: range) -> tuple[int, ...]:
     return tuple(sorted(keyed | {frames.start, frames[-1]}))
 
 
-def is_animated(plane: Any) -> bool:
+def is_animated(plane: Plane) -> bool:
     """Whether the edit can be another at another frame."""
     if compat.is_animated(plane, _EDIT_PATHS):
         return True
@@ -129,7 +132,7 @@ def is_animated(plane: Any) -> bool:
     )
 
 
-def _movers(plane: Any) -> list[Any]:
+def _movers(plane: Plane) -> list[bpy.types.ID]:
     """The targets of the enabled pairs, and what moves them: parents, targets of constraints."""
     waiting = [pair.target for pair in plane.draggan.pairs if pair.enabled]
     found: list[Any] = []
@@ -143,13 +146,13 @@ def _movers(plane: Any) -> list[Any]:
     return found
 
 
-def _simulates(scene: Any) -> bool:
+def _simulates(scene: bpy.types.Scene) -> bool:
     """Whether anything in the scene has to be played from its start to be right."""
     if scene.rigidbody_world is not None and scene.rigidbody_world.enabled:
         return True
     return any(
         modifier.type in _SIMULATIONS
-        or (modifier.type == "NODES" and _has_simulation(modifier.node_group))
+        or (modifier.type == "NODES" and _has_simulation(getattr(modifier, "node_group", None)))
         for item in scene.objects
         for modifier in item.modifiers
     )
@@ -160,14 +163,15 @@ def _has_simulation(tree: Any | None) -> bool:
 
 
 @contextlib.contextmanager
-def _evaluated(scene: Any, objects: Sequence[Any]) -> Iterator[None]:
+def _evaluated(scene: bpy.types.Scene, objects: Sequence[Any]) -> Iterator[None]:
     """Have Blender evaluate objects that are switched off in viewports or excluded as well.
 
     It evaluates what something visible depends on, and leaves others where they were last.
     """
     probe = bpy.data.objects.new("GAN Image Probe", None)
     for item in objects:
-        probe.constraints.new("COPY_LOCATION").target = item
+        copy: Any = probe.constraints.new("COPY_LOCATION")
+        copy.target = item
     scene.collection.objects.link(probe)
     try:
         yield
@@ -175,7 +179,9 @@ def _evaluated(scene: Any, objects: Sequence[Any]) -> Iterator[None]:
         bpy.data.objects.remove(probe)
 
 
-def _read(depsgraph: Any, plane: Any, targets: Sequence[Any], indices: Sequence[int]) -> _Row:
+def _read(
+    depsgraph: bpy.types.Depsgraph, plane: Plane, targets: Sequence[Any], indices: Sequence[int]
+) -> _Row:
     evaluated = plane.evaluated_get(depsgraph).draggan
     pairs = evaluated.pairs
     return _Row(
@@ -187,7 +193,7 @@ def _read(depsgraph: Any, plane: Any, targets: Sequence[Any], indices: Sequence[
 
 
 def _targets_px(
-    plane: Any, rows: Sequence[_Row], bases_px: ArrayLike, first: int, targets: Sequence[Any]
+    plane: Plane, rows: Sequence[_Row], bases_px: ArrayLike, first: int, targets: Sequence[Any]
 ) -> view.Points:
     """``T x P x 2`` float32: what the handles are to go for.
 

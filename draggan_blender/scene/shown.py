@@ -8,17 +8,17 @@ it; the next drag has to start from that image and not from the last one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EditError
+from ..properties.owners import Plane
 from ..properties.stored import to_bytes
 from . import timing, tracks
 
 
-def latent(plane: Any) -> bytes:
+def latent(plane: Plane) -> bytes:
     """Return the latent of the image at the current frame.
 
     Returns:
@@ -39,7 +39,7 @@ def latent(plane: Any) -> bytes:
     return rows(plane, [row]).tobytes()
 
 
-def rows(plane: Any, numbers: Sequence[int]) -> NDArray[np.float32]:
+def rows(plane: Plane, numbers: Sequence[int]) -> NDArray[np.float32]:
     """Return the latents of some rows of the plane's sequence, ``N x num_ws x w_dim`` float32.
 
     Raises:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import compat
+from ..properties.owners import Plane
 from . import planes
 
 PROGRESS = "draggan_progress"
@@ -28,12 +29,12 @@ PROGRESS_PATH = f'["{PROGRESS}"]'
 _LONG_AGO = -1048574
 
 
-def is_retimed(plane: Any) -> bool:
+def is_retimed(plane: Plane) -> bool:
     """Whether the plane's progress says which image is shown."""
-    return PROGRESS in plane
+    return plane.get(PROGRESS) is not None
 
 
-def shown_row(plane: Any) -> int:
+def shown_row(plane: Plane) -> int:
     """The row of the sequence that the plane shows at the current frame, counted from 0.
 
     The plane has a sequence.
@@ -49,7 +50,7 @@ def shown_row(plane: Any) -> int:
     return max(min(row, last), 0)
 
 
-def place(plane: Any) -> None:
+def place(plane: Plane) -> None:
     """Have the texture node show the plane's sequence at its time."""
     sequence, node = plane.draggan.sequence, planes.texture_node(plane)
     user = node.image_user
@@ -68,12 +69,12 @@ def place(plane: Any) -> None:
     _drive(user.driver_add("frame_offset").driver, plane, f"{offset} + {_row_expression(plane)}")
 
 
-def forget_place(node: Any) -> None:
+def forget_place(node: bpy.types.ShaderNodeTexImage) -> None:
     """Take the driver from a texture node that has one."""
     node.image_user.driver_remove("frame_offset")
 
 
-def write_path(plane: Any, handle: Any, first_frame: int, path: ArrayLike) -> None:
+def write_path(plane: Plane, handle: Any, first_frame: int, path: ArrayLike) -> None:
     """Have a handle go along with the plane's sequence, in place of any path it had.
 
     Args:
@@ -92,7 +93,7 @@ def write_path(plane: Any, handle: Any, first_frame: int, path: ArrayLike) -> No
             compat.write_fcurve(handle, "location", axis, frames, rows[:, axis])
 
 
-def read_path(plane: Any, handle: Any) -> NDArray[np.float64] | None:
+def read_path(plane: Plane, handle: Any) -> NDArray[np.float64] | None:
     """The path that :func:`write_path` wrote, `T x 2`; None for a handle that has none."""
     sequence = plane.draggan.sequence
     frames = np.arange(sequence.first_frame, sequence.first_frame + sequence.frame_count)
@@ -127,7 +128,7 @@ def hold(handle: Any) -> None:
         curve.mute = False
 
 
-def adopt(plane: Any) -> None:
+def adopt(plane: Plane) -> None:
     """Have a duplicate follow its own progress instead of that of the plane it was made from."""
     material = plane.active_material
     tree = material.node_tree if material is not None else None
@@ -139,13 +140,13 @@ def adopt(plane: Any) -> None:
                     variable.targets[0].id = plane
 
 
-def _row_expression(plane: Any) -> str:
+def _row_expression(plane: Plane) -> str:
     """The shown row, as :func:`shown_row` has it."""
     last = plane.draggan.sequence.frame_count - 1
     return f"floor(min(max(progress, 0), 1) * {last} + 0.5)"
 
 
-def _drive(driver: Any, plane: Any, expression: str) -> None:
+def _drive(driver: Any, plane: Plane, expression: str) -> None:
     """Have a new driver follow the plane's ``progress``."""
     driver.type = "SCRIPTED"
     variable = driver.variables.new()
@@ -157,7 +158,7 @@ def _drive(driver: Any, plane: Any, expression: str) -> None:
     driver.expression = expression
 
 
-def _drive_along(plane: Any, handle: Any, axis: int, values: NDArray[np.float64]) -> None:
+def _drive_along(plane: Plane, handle: Any, axis: int, values: NDArray[np.float64]) -> None:
     """A driver that finds the shown row, with a curve that says where the handle is in it."""
     curve = handle.driver_add("location", axis)
     _drive(curve.driver, plane, _row_expression(plane))

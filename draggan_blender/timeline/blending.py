@@ -9,7 +9,6 @@ that it is rendered and not cross-faded.
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +17,25 @@ from .. import compat
 from ..errors import EditError
 from ..jobs import latents as latents_job
 from ..jobs import recovery
+from ..properties.owners import Plane
 from ..properties.stored import to_bytes
+from ..properties.timeline import DRAGGAN_PG_blend_source
 from ..scene import planes, playhead, sampling, shown, timing
 from . import interpolation
 
 _SOURCES_PATH = "draggan.timeline.blend_sources"
 
 
-def add_source(plane: Any, image: Any | None) -> Any:
+def add_source(plane: Plane, image: Plane | None) -> DRAGGAN_PG_blend_source:
     """Add a GAN image to the mix, or a place for one that is chosen later (None)."""
     timeline = plane.draggan.timeline
-    source = timeline.blend_sources.add()
+    source: DRAGGAN_PG_blend_source = timeline.blend_sources.add()
     source.image = image
     timeline.active_blend_source = len(timeline.blend_sources) - 1
     return source
 
 
-def remove_source(plane: Any, index: int) -> None:
+def remove_source(plane: Plane, index: int) -> None:
     """Take an image out of the mix, and the animation of its weight with it."""
     timeline = plane.draggan.timeline
     timeline.blend_sources.remove(index)
@@ -42,7 +43,7 @@ def remove_source(plane: Any, index: int) -> None:
     compat.remove_item_curves(plane, _SOURCES_PATH, index)
 
 
-def blend(plane: Any, frames: range) -> int:
+def blend(plane: Plane, frames: range) -> int:
     """Render the mix at each frame of a range. The request's id.
 
     Raises:
@@ -68,7 +69,7 @@ def blend(plane: Any, frames: range) -> int:
     return latents_job.start_latents(plane, mixed, frames.start, f"Blend into {plane.name}")
 
 
-def _sources(plane: Any) -> list[Any]:
+def _sources(plane: Plane) -> list[Plane]:
     """The images to mix, in the order of the list."""
     images = [source.image for source in plane.draggan.timeline.blend_sources]
     if len(images) < 2 or any(image is None for image in images):
@@ -87,7 +88,7 @@ def _sources(plane: Any) -> list[Any]:
 
 
 def _sample(
-    plane: Any, sources: list[Any], frames: range
+    plane: Plane, sources: list[Plane], frames: range
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Each frame's weights, and the rows that the sources show at it; `T x S` both."""
     weights = np.empty((len(frames), len(sources)), dtype=np.float64)
@@ -107,7 +108,7 @@ def _sample(
     return weights, rows
 
 
-def _latents(image: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def _latents(image: Plane, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """What a source shows at each frame: `T x num_ws x w_dim`."""
     settings = image.draggan
     if settings.sequence.image is not None:

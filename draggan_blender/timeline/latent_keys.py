@@ -7,20 +7,20 @@ again and keyed again without losing those before.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EditError
 from ..jobs import latents as latents_job
 from ..jobs import recovery, requests
+from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text
+from ..properties.timeline import DRAGGAN_PG_latent_key
 from ..scene import planes, shown
 from . import interpolation
 
 
-def add_key(plane: Any) -> Any:
+def add_key(plane: Plane) -> DRAGGAN_PG_latent_key:
     """Make the image at the current frame a key at this frame, in place of one that is there.
 
     Files have numbers, so that a key before frame 1 becomes one at frame 1.
@@ -40,21 +40,21 @@ def add_key(plane: Any) -> Any:
     if index is None:
         timeline.latent_keys.add()
         index = len(timeline.latent_keys) - 1
-    key = timeline.latent_keys[index]
+    key: DRAGGAN_PG_latent_key = timeline.latent_keys[index]
     key.frame, key.latent = frame, to_text(latent)
     key.model_sha256 = plane.draggan.model_sha256
     timeline.active_latent_key = index
     return key
 
 
-def remove_key(plane: Any, index: int) -> None:
+def remove_key(plane: Plane, index: int) -> None:
     """Remove a key of the list."""
     timeline = plane.draggan.timeline
     timeline.latent_keys.remove(index)
     timeline.active_latent_key = max(0, min(index, len(timeline.latent_keys) - 1))
 
 
-def render_keys(plane: Any) -> int:
+def render_keys(plane: Plane) -> int:
     """Render the sequence from the first key to the last. The request's id.
 
     Raises:
@@ -68,7 +68,7 @@ def render_keys(plane: Any) -> int:
     return latents_job.start_latents(plane, latents, frames.start, f"Render Keys of {plane.name}")
 
 
-def _read(plane: Any) -> tuple[list[int], NDArray[np.float32]]:
+def _read(plane: Plane) -> tuple[list[int], NDArray[np.float32]]:
     """The keys in the order of their frames, and their latents, `N x num_ws x w_dim`."""
     settings = plane.draggan
     ordered = sorted(settings.timeline.latent_keys, key=lambda key: key.frame)

@@ -13,10 +13,11 @@ import bpy
 from .. import compat
 from ..errors import EditError
 from ..jobs import recovery, requests
+from ..properties.owners import Plane
 from ..scene import images, planes, timing
 
 
-def retime(plane: Any) -> None:
+def retime(plane: Plane) -> None:
     """Give a plane its progress, keyed so that every frame still shows what it showed.
 
     Two linear keys, at the first and the last frame of the sequence, are there to be moved.
@@ -34,7 +35,8 @@ def retime(plane: Any) -> None:
     paths = _paths(plane)
     first, last = sequence.first_frame, sequence.first_frame + sequence.frame_count - 1
     plane[timing.PROGRESS] = timing.shown_row(plane) / max(last - first, 1)
-    plane.id_properties_ui(timing.PROGRESS).update(
+    progress: Any = plane.id_properties_ui(timing.PROGRESS)
+    progress.update(
         description="Which image of the sequence is shown: 0 is the first, 1 the last",
         min=0.0,
         max=1.0,
@@ -46,7 +48,7 @@ def retime(plane: Any) -> None:
     _show(plane, paths)
 
 
-def unretime(plane: Any) -> None:
+def unretime(plane: Plane) -> None:
     """Take a plane's progress with its keys away: each image is shown at its own frame again.
 
     Raises:
@@ -67,7 +69,7 @@ def unretime(plane: Any) -> None:
     _show(plane, paths)
 
 
-def _paths(plane: Any) -> list[tuple[Any, Any]]:
+def _paths(plane: Plane) -> list[tuple[Any, Any]]:
     """Each handle that goes along with the sequence, and its path."""
     if plane.draggan.sequence.image is None:
         return []
@@ -76,7 +78,7 @@ def _paths(plane: Any) -> list[tuple[Any, Any]]:
     return [(handle, path) for handle, path in read if path is not None]
 
 
-def _show(plane: Any, paths: list[tuple[Any, Any]]) -> None:
+def _show(plane: Plane, paths: list[tuple[Any, Any]]) -> None:
     """Image and handles at their new time, at once and not only from the next frame on."""
     # A driver that finds its property missing where Blender evaluates it is dead for good.
     plane.update_tag(refresh={"OBJECT", "TIME"})

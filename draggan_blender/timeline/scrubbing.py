@@ -16,7 +16,6 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import bpy
 import numpy as np
@@ -26,6 +25,7 @@ from ..connection import pump
 from ..connection.session import EnginePhase
 from ..errors import EditError
 from ..jobs import bake_folder, recovery, requests
+from ..properties.owners import Plane
 from ..properties.stored import to_bytes
 from ..protocol import LocalProtocolError, encode, file_names
 from ..protocol.messages import Done, Ending, FrameTarget, Message, Preview
@@ -63,7 +63,7 @@ _moved_s = 0.0
 _baked: tuple[tuple[str, int], Edit] | None = None
 
 
-def playhead_moved(scene: Any, depsgraph: Any) -> None:
+def playhead_moved(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Show what is known of the frame, and note the planes whose frame is to be solved."""
     global _generation, _moved_s
     _generation += 1
@@ -103,7 +103,7 @@ def playhead_rests() -> None:
                 recovery.end_preview(plane)
 
 
-def _look(plane: Any, scene: Any, depsgraph: Any) -> None:
+def _look(plane: Plane, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Show the nearest image that is known; note the plane if it is not that of this frame.
 
     Raises:
@@ -129,7 +129,7 @@ def _look(plane: Any, scene: Any, depsgraph: Any) -> None:
         _wanted.add(plane.draggan.uuid)
 
 
-def _memory(plane: Any, depsgraph: Any) -> Memory:
+def _memory(plane: Plane, depsgraph: bpy.types.Depsgraph) -> Memory:
     """What is known of the plane with its present latent and handles."""
     settings = plane.draggan
     latent = to_bytes(settings.latent)
@@ -147,7 +147,7 @@ def _memory(plane: Any, depsgraph: Any) -> Memory:
     return memory
 
 
-def _plays_other(plane: Any, scene: Any) -> bool:
+def _plays_other(plane: Plane, scene: bpy.types.Scene) -> bool:
     """Whether the present frame is one of a sequence that is no bake: a result to be looked at."""
     sequence = plane.draggan.sequence
     row = scene.frame_current - sequence.first_frame
@@ -155,7 +155,7 @@ def _plays_other(plane: Any, scene: Any) -> bool:
     return is_other and 0 <= row < sequence.frame_count - 1
 
 
-def _targets_at_rest(plane: Any, memory: Memory, frame: int) -> Points:
+def _targets_at_rest(plane: Plane, memory: Memory, frame: int) -> Points:
     """``P x 2`` px: what the image that the plane shows at rest was solved for."""
     global _baked
     sequence = plane.draggan.sequence
@@ -176,7 +176,7 @@ def _targets_at_rest(plane: Any, memory: Memory, frame: int) -> Points:
     return np.asarray(rows[min(row, len(rows) - 1)])
 
 
-def _solve(plane: Any, scene: Any) -> None:
+def _solve(plane: Plane, scene: bpy.types.Scene) -> None:
     """Ask for the present frame: a bake of one frame, from the nearest latent that is known.
 
     Raises:
@@ -205,7 +205,7 @@ def _solve(plane: Any, scene: Any) -> None:
     pump.submit(pump.Job(request=request, image_id=recovery.preview_id(plane), label=label))
 
 
-def _present_edit(plane: Any, scene: Any, model_name: str) -> Edit:
+def _present_edit(plane: Plane, scene: bpy.types.Scene, model_name: str) -> Edit:
     """The edit of the present frame alone.
 
     Raises:
@@ -234,7 +234,7 @@ def _present_edit(plane: Any, scene: Any, model_name: str) -> Edit:
     )
 
 
-def _start(plane: Any, memory: Memory, targets_px: Points, *, is_moving: bool) -> Known:
+def _start(plane: Plane, memory: Memory, targets_px: Points, *, is_moving: bool) -> Known:
     """The known latent whose handles have the shortest way to go.
 
     Args:
@@ -276,7 +276,7 @@ def _take(solve: _Solve, message: Message) -> None:
             memory.add(known)
 
 
-def _show(plane: Any, preview: Preview) -> None:
+def _show(plane: Plane, preview: Preview) -> None:
     plane.draggan.previewing = True
     _touched.add(plane.draggan.uuid)
     images.show_preview(plane, preview.width, preview.height, preview.pixels)
@@ -299,7 +299,7 @@ def _is_unwatched() -> bool:
     return any(screen.is_animation_playing for screen in screens)
 
 
-def _on_frame_change(scene: Any, depsgraph: Any) -> None:
+def _on_frame_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Blender's handler: after every frame change, with everything evaluated."""
     if pump.state().engine is not EnginePhase.READY or _is_unwatched():
         _end_all()

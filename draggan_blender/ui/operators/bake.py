@@ -13,7 +13,7 @@ from ...scene import images, planes
 from .common import Result, poll_idle, poll_pairs, poll_plane, run
 
 
-def _poll_baked(cls: Any, context: Any) -> bool:
+def _poll_baked(cls: Any, context: bpy.types.Context) -> bool:
     """Whether a GAN image is active that shows a bake and has nothing running."""
     if not poll_idle(cls, context):
         return False
@@ -31,11 +31,11 @@ class DRAGGAN_OT_bake(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is an image and an enabled pair."""
         return poll_pairs(cls, context)
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Start it, or go on with it. Its one undo step is made when the result is there."""
         return run(self, lambda: bake_job.start_bake(planes.require_active(context)))
 
@@ -48,11 +48,11 @@ class DRAGGAN_OT_refine_bake(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is a bake."""
         return _poll_baked(cls, context)
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Start it, or go on with it."""
         return run(self, lambda: bake_job.refine(planes.require_active(context)))
 
@@ -65,11 +65,11 @@ class DRAGGAN_OT_clear_bake(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is a bake."""
         return _poll_baked(cls, context)
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Done at once."""
         return run(self, lambda: bake_job.clear(planes.require_active(context)))
 
@@ -82,7 +82,7 @@ class DRAGGAN_OT_cancel(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether something runs; otherwise Esc means what it means elsewhere."""
         if not poll_plane(cls, context):
             return False
@@ -91,7 +91,7 @@ class DRAGGAN_OT_cancel(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """The image is at once what it was before."""
         plane = planes.require_active(context)
         is_bake = plane.draggan.baking

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 
@@ -12,10 +12,11 @@ from ...errors import EditError
 from ...jobs import requests
 from ...scene import planes
 
-Result = set[str]
+# What Blender expects of ``execute``, ``invoke`` and ``modal``.
+Result = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 
 
-def poll_plane(cls: Any, context: Any) -> bool:
+def poll_plane(cls: Any, context: bpy.types.Context) -> bool:
     """Whether a GAN image is active; tells what to do otherwise."""
     if planes.active(context) is None:
         cls.poll_message_set("Select a GAN image, or make one with New GAN Image")
@@ -23,7 +24,7 @@ def poll_plane(cls: Any, context: Any) -> bool:
     return True
 
 
-def poll_idle(cls: Any, context: Any) -> bool:
+def poll_idle(cls: Any, context: bpy.types.Context) -> bool:
     """Whether a GAN image is active that has an image and nothing running."""
     if not poll_plane(cls, context):
         return False
@@ -37,7 +38,7 @@ def poll_idle(cls: Any, context: Any) -> bool:
     return True
 
 
-def poll_pairs(cls: Any, context: Any) -> bool:
+def poll_pairs(cls: Any, context: bpy.types.Context) -> bool:
     """Whether an idle GAN image with an enabled pair is active."""
     if not poll_idle(cls, context):
         return False

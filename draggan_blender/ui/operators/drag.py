@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from ...jobs import drag as drag_job
@@ -20,11 +18,11 @@ class DRAGGAN_OT_drag(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is an image and an enabled pair."""
         return poll_pairs(cls, context)
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Start it. Its one undo step is made when the result is there."""
         return run(self, lambda: drag_job.start_drag(context, planes.require_active(context)))
 
@@ -37,7 +35,7 @@ class DRAGGAN_OT_stop(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether something runs."""
         if not poll_plane(cls, context):
             return False
@@ -46,7 +44,7 @@ class DRAGGAN_OT_stop(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Ask the engine; the result comes as if it had ended by itself."""
         drag_job.stop_drag(planes.require_active(context))
         return {"FINISHED"}
@@ -60,7 +58,7 @@ class DRAGGAN_OT_reset(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether a GAN image is active that has an image; a running drag is given up."""
         if not poll_plane(cls, context):
             return False
@@ -69,7 +67,7 @@ class DRAGGAN_OT_reset(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Done at once: the image of the seed is in the file."""
         return run(self, lambda: drag_job.reset(planes.require_active(context)))
 

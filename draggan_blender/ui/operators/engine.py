@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from ...connection import pump, session
@@ -24,14 +22,14 @@ class DRAGGAN_OT_engine_start(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, _context: Any) -> bool:
+    def poll(cls, _context: bpy.types.Context) -> bool:
         """Whether it is off."""
         if pump.state().engine in _ON:
             cls.poll_message_set("The engine is running")
             return False
         return True
 
-    def execute(self, _context: Any) -> Result:
+    def execute(self, _context: bpy.types.Context) -> Result:
         """Start it; under ``blender -b`` until it is ready."""
         pump.start()
         if bpy.app.background:
@@ -53,14 +51,14 @@ class DRAGGAN_OT_engine_stop(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, _context: Any) -> bool:
+    def poll(cls, _context: bpy.types.Context) -> bool:
         """Whether it is on."""
         if pump.state().engine not in _ON:
             cls.poll_message_set("The engine is off")
             return False
         return True
 
-    def execute(self, _context: Any) -> Result:
+    def execute(self, _context: bpy.types.Context) -> Result:
         """Stop it; under ``blender -b`` until it is gone."""
         pump.stop()
         if bpy.app.background:
@@ -75,7 +73,7 @@ class DRAGGAN_OT_copy_error(bpy.types.Operator):
     bl_label = "Copy Details"
     bl_options = {"REGISTER"}
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Put them into the clipboard."""
         version = ".".join(str(part) for part in bpy.app.version)
         lines = [pump.state().error, f"Blender {version}", f"Engine log: {pump.log_path()}"]
@@ -92,7 +90,7 @@ class DRAGGAN_OT_open_log(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, _context: Any) -> bool:
+    def poll(cls, _context: bpy.types.Context) -> bool:
         """Whether there is one."""
         path = pump.log_path()
         if path is None or not path.is_file():
@@ -100,7 +98,7 @@ class DRAGGAN_OT_open_log(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, _context: Any) -> Result:
+    def execute(self, _context: bpy.types.Context) -> Result:
         """Let the system open it."""
         bpy.ops.wm.path_open(filepath=str(pump.log_path()))
         return {"FINISHED"}

@@ -27,7 +27,7 @@ class _SequenceExport:
     """What needs an image with a sequence."""
 
     @classmethod
-    def poll(cls: Any, context: Any) -> bool:
+    def poll(cls: Any, context: bpy.types.Context) -> bool:
         """Whether there is one."""
         if not poll_idle(cls, context):
             return False
@@ -59,12 +59,12 @@ class DRAGGAN_OT_export_frames(_SequenceExport, bpy.types.Operator):
     _timer: Any
     _count: int
 
-    def invoke(self, context: Any, _event: Any) -> Result:
+    def invoke(self, context: bpy.types.Context, _event: Any) -> Result:
         """Ask for the folder."""
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Write: in a window a few files at a time, so that it stays responsive."""
         plane, self._count = planes.require_active(context), 0
         folder = _path(self.directory)
@@ -83,7 +83,7 @@ class DRAGGAN_OT_export_frames(_SequenceExport, bpy.types.Operator):
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: Any, event: Any) -> Result:
+    def modal(self, context: bpy.types.Context, event: Any) -> Result:
         """Go on until all is written; Esc leaves it at that."""
         if event.type == "ESC":
             return self._finish(context, {"CANCELLED"})
@@ -111,7 +111,7 @@ class DRAGGAN_OT_export_frames(_SequenceExport, bpy.types.Operator):
                 return True
         return False
 
-    def _finish(self, context: Any, result: Result) -> Result:
+    def _finish(self, context: bpy.types.Context, result: Result) -> Result:
         context.window_manager.event_timer_remove(self._timer)
         context.workspace.status_text_set(None)
         self.report({"INFO"}, f"Exported {self._count} images to {self.directory}")
@@ -121,13 +121,16 @@ class DRAGGAN_OT_export_frames(_SequenceExport, bpy.types.Operator):
 class _FileExport(_SequenceExport, ExportHelper):
     """An export of one file, named after the image at first."""
 
-    def invoke(self, context: Any, event: Any) -> Result:
+    filename_ext = ""
+
+    def invoke(self, context: bpy.types.Context, event: Any) -> Result:  # type: ignore[override]
         """Ask for the file."""
-        if not self.properties.filepath:
+        properties: Any = getattr(self, "properties")  # noqa: B009  (of the operator)
+        if not properties.filepath:
             stem = folders.stem_of(planes.require_active(context))
             beside = Path(bpy.data.filepath).parent if bpy.data.filepath else Path.home()
-            self.properties.filepath = str(beside / f"{stem}{self.filename_ext}")
-        result: Result = ExportHelper.invoke(self, context, event)
+            properties.filepath = str(beside / f"{stem}{self.filename_ext}")
+        result: Result = ExportHelper.invoke(self, context, event)  # type: ignore[assignment]
         return result
 
 
@@ -141,7 +144,7 @@ class DRAGGAN_OT_export_video(_FileExport, bpy.types.Operator):
     filename_ext = ".mp4"
     filter_glob: StringProperty(default="*.mp4", options={"HIDDEN"})
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Blender waits for its encoder."""
         plane = planes.require_active(context)
         return run(self, lambda: export_files.video(plane, _path(self.properties.filepath)))
@@ -157,7 +160,7 @@ class DRAGGAN_OT_export_track(_FileExport, bpy.types.Operator):
     filename_ext = ".npz"
     filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Done at once."""
         plane = planes.require_active(context)
         return run(self, lambda: export_files.track(plane, _path(self.properties.filepath)))
@@ -174,15 +177,16 @@ class DRAGGAN_OT_bake_down(bpy.types.Operator, ExportHelper):
     filename_ext = ".blend"
     filter_glob: StringProperty(default="*.blend", options={"HIDDEN"})
 
-    def invoke(self, context: Any, event: Any) -> Result:
+    def invoke(self, context: bpy.types.Context, event: Any) -> Result:  # type: ignore[override]
         """Ask for the file."""
-        if not self.properties.filepath:
+        properties: Any = getattr(self, "properties")  # noqa: B009  (of the operator)
+        if not properties.filepath:
             opened = Path(bpy.data.filepath) if bpy.data.filepath else Path.home() / "untitled"
             self.properties.filepath = str(opened.with_name(f"{opened.stem}_baked.blend"))
-        result: Result = ExportHelper.invoke(self, context, event)
+        result: Result = ExportHelper.invoke(self, context, event)  # type: ignore[assignment]
         return result
 
-    def execute(self, _context: Any) -> Result:
+    def execute(self, _context: bpy.types.Context) -> Result:
         """Done at once."""
 
         def save() -> None:

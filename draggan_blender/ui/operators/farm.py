@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 
@@ -22,21 +21,23 @@ class DRAGGAN_OT_prepare_farm(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether a folder was chosen."""
         if not context.scene.draggan_farm.base:
             cls.poll_message_set("Choose a Shared Folder first")
             return False
         return True
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Done at once."""
 
         def prepare() -> None:
             base = Path(bpy.path.abspath(context.scene.draggan_farm.base)).absolute()
             if context.scene.draggan_farm.base.startswith("//") and not bpy.data.filepath:
                 raise EditError("Save the file first, or choose an absolute Shared Folder")
-            names = farm.prepare(context.scene, base)
+            scene = context.scene
+            assert scene is not None  # every file has one
+            names = farm.prepare(scene, base)
             path = farm.save_copy(base)
             self.report({"INFO"}, f"Prepared {', '.join(names)}; saved a copy as {path}")
 

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 from bpy.props import FloatProperty, IntProperty, StringProperty
 
 from ...jobs import image as image_job
+from ...properties.owners import Plane
 from ...scene import models, planes
 from .common import Result, poll_idle, poll_plane, run
 
@@ -30,7 +29,7 @@ class DRAGGAN_OT_new_image(bpy.types.Operator):
         name="Truncation", default=0.7, min=-2.0, max=2.0, options={"SKIP_SAVE"}
     )
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """What was not given is taken from the panel."""
         active = planes.active(context)
         shown = (active or context.scene).draggan.source
@@ -60,7 +59,7 @@ class DRAGGAN_OT_resample(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether a GAN image is active that nothing is running for."""
         if not poll_plane(cls, context):
             return False
@@ -69,7 +68,7 @@ class DRAGGAN_OT_resample(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Ask the engine."""
         return run(self, lambda: image_job.resample(planes.require_active(context)))
 
@@ -82,11 +81,11 @@ class DRAGGAN_OT_render_again(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is something to render."""
         return poll_idle(cls, context)
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Ask the engine."""
         return run(self, lambda: image_job.render_again(planes.require_active(context)))
 
@@ -99,21 +98,21 @@ class DRAGGAN_OT_use_standard_view(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether it is another."""
         if context.scene.view_settings.view_transform == "Standard":
             cls.poll_message_set("The view transform is Standard already")
             return False
         return True
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Change it, with the look, which belongs to a view transform."""
         view = context.scene.view_settings
         view.view_transform, view.look = "Standard", "None"
         return {"FINISHED"}
 
 
-def _select(context: Any, plane: Any) -> None:
+def _select(context: bpy.types.Context, plane: Plane) -> None:
     for selected in context.selected_objects:
         selected.select_set(False)
     if plane.name in context.view_layer.objects:

@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from ...jobs import bake as bake_job
+from ...properties.owners import Plane
 from ...scene import planes
 from ...timeline import blending, latent_keys
 from .common import Result, poll_idle, run
@@ -21,11 +22,11 @@ class DRAGGAN_OT_key_latent(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is an image that nothing is running for."""
         return poll_idle(cls, context)
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Add it, or replace the one that is there."""
 
         def add() -> None:
@@ -43,11 +44,11 @@ class DRAGGAN_OT_remove_latent_key(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is one."""
         return _poll_filled(cls, context, "latent_keys", "There is no latent key")
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Done at once."""
         plane = planes.require_active(context)
         latent_keys.remove_key(plane, plane.draggan.timeline.active_latent_key)
@@ -62,12 +63,12 @@ class DRAGGAN_OT_render_keys(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is a latent key."""
         text = "Go to a frame and press Key Latent first"
         return _poll_filled(cls, context, "latent_keys", text)
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Start it. Its one undo step is made when the result is there."""
         return run(self, lambda: latent_keys.render_keys(planes.require_active(context)))
 
@@ -80,15 +81,15 @@ class DRAGGAN_OT_add_blend_source(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is an image to mix into."""
         return poll_idle(cls, context)
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Done at once."""
         plane = planes.require_active(context)
         known = {source.image for source in plane.draggan.timeline.blend_sources}
-        chosen = [
+        chosen: list[Plane | None] = [
             candidate
             for candidate in context.selected_objects
             if planes.is_plane(candidate) and candidate != plane and candidate not in known
@@ -106,11 +107,11 @@ class DRAGGAN_OT_remove_blend_source(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is one."""
         return _poll_filled(cls, context, "blend_sources", "There is no image to mix")
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Done at once."""
         plane = planes.require_active(context)
         blending.remove_source(plane, plane.draggan.timeline.active_blend_source)
@@ -126,17 +127,17 @@ class DRAGGAN_OT_blend(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is something to mix."""
         return _poll_filled(cls, context, "blend_sources", "Add two or more images to mix")
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Start it. Its one undo step is made when the result is there."""
         plane = planes.require_active(context)
         return run(self, lambda: blending.blend(plane, bake_job.frames_of(plane)))
 
 
-def _poll_filled(cls: Any, context: Any, collection: str, text: str) -> bool:
+def _poll_filled(cls: Any, context: bpy.types.Context, collection: str, text: str) -> bool:
     if not poll_idle(cls, context):
         return False
     if not len(getattr(planes.require_active(context).draggan.timeline, collection)):

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 from bpy.props import FloatVectorProperty
 
@@ -37,11 +35,11 @@ class DRAGGAN_OT_add_pair(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether a GAN image is active that nothing is running for."""
         return poll_idle(cls, context)
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Add them and select the target, which is moved next."""
         plane = planes.require_active(context)
         handle_uv, target_uv = points.default_uv(plane)
@@ -72,7 +70,7 @@ class DRAGGAN_OT_remove_pair(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is one that is not being dragged."""
         if not poll_idle(cls, context):
             return False
@@ -81,7 +79,7 @@ class DRAGGAN_OT_remove_pair(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Remove it; the plane becomes active where one of its points was."""
         plane = planes.require_active(context)
         points.remove_pair(plane, plane.draggan.active_pair)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from ...scene import planes, timing
@@ -20,7 +18,7 @@ class DRAGGAN_OT_retime(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is a sequence that follows the frames."""
         if not poll_idle(cls, context):
             return False
@@ -33,7 +31,7 @@ class DRAGGAN_OT_retime(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Key it so that nothing changes at first."""
         return run(self, lambda: retiming.retime(planes.require_active(context)))
 
@@ -46,7 +44,7 @@ class DRAGGAN_OT_unretime(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether the image is retimed."""
         if not poll_idle(cls, context):
             return False
@@ -55,7 +53,7 @@ class DRAGGAN_OT_unretime(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: Any) -> Result:
+    def execute(self, context: bpy.types.Context) -> Result:
         """Done at once."""
         return run(self, lambda: retiming.unretime(planes.require_active(context)))
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from ...connection import pump
@@ -18,7 +16,7 @@ class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):
     bl_idname = "DRAGGAN_PT_bake"
     bl_label = "Bake"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         layout, settings = self.layout, planes.require_active(context).draggan
         if settings.baking:
@@ -45,7 +43,7 @@ class DRAGGAN_PT_bake_settings(ImagePanel, bpy.types.Panel):
     bl_parent_id = "DRAGGAN_PT_bake"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         layout, bake = self.layout, planes.require_active(context).draggan.bake
         layout.use_property_split = True

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from ...export import farm
@@ -21,7 +19,7 @@ class DRAGGAN_PT_farm(bpy.types.Panel):
     bl_order = 90
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         layout = self.layout
         column = layout.column()
@@ -29,7 +27,9 @@ class DRAGGAN_PT_farm(bpy.types.Panel):
         column.use_property_decorate = False
         column.prop(context.scene.draggan_farm, "base")
         layout.operator("draggan.prepare_farm", icon="NETWORK_DRIVE")
-        for entry in farm.prepared(context.scene):
+        scene = context.scene
+        assert scene is not None  # a window always has one
+        for entry in farm.prepared(scene):
             layout.label(text=f"{entry['object']}: {entry['frames']}", icon="CHECKMARK")
 
 

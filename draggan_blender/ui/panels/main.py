@@ -6,7 +6,7 @@ From top to bottom in the order of use: the engine, the image, its points, the d
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 
@@ -24,19 +24,23 @@ _GROUPS = ("method", "ending", "features", "tuning")
 _LINE_CHARACTERS = 28
 
 
+# The icons that these panels show before a sentence.
+Icon = Literal["NONE", "INFO", "ERROR", "CHECKMARK", "BLANK1"]
+
+
 class _Panel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "DragGAN"
 
-    layout: Any
+    layout: bpy.types.UILayout
 
 
 class ImagePanel(_Panel):
     """A panel that needs an active GAN image."""
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is one."""
         return planes.active(context) is not None
 
@@ -47,13 +51,13 @@ class DRAGGAN_PT_engine(_Panel, bpy.types.Panel):
     bl_idname = "DRAGGAN_PT_engine"
     bl_label = "Engine"
 
-    def draw(self, _context: Any) -> None:
+    def draw(self, _context: bpy.types.Context) -> None:
         """Called by Blender."""
         layout, state = self.layout, pump.state()
         if state.error:
             _draw_error(layout, state.error)
         if state.engine is not EnginePhase.FAILED:
-            icon = "CHECKMARK" if state.engine is EnginePhase.READY else "INFO"
+            icon: Icon = "CHECKMARK" if state.engine is EnginePhase.READY else "INFO"
             _draw_text(layout, _engine_sentence(state), icon)
         if state.engine in (EnginePhase.OFF, EnginePhase.FAILED):
             stored = preferences.get()
@@ -73,7 +77,7 @@ class DRAGGAN_PT_image(_Panel, bpy.types.Panel):
     bl_idname = "DRAGGAN_PT_image"
     bl_label = "Image"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         layout = self.layout
         plane = planes.active(context)
@@ -104,13 +108,15 @@ class DRAGGAN_UL_pairs(bpy.types.UIList):
 
     def draw_item(
         self,
-        context: Any,
-        layout: Any,
-        _data: Any,
+        context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        data: Any,
         item: Any,
-        _icon: int,
-        _active_data: Any,
-        _active_property: str,
+        icon: int | None,
+        active_data: Any,
+        active_property: str | None,
+        index: int | None = 0,
+        flt_flag: int | None = 0,
     ) -> None:
         """Called by Blender."""
         row = layout.row(align=True)
@@ -129,7 +135,7 @@ class DRAGGAN_PT_points(ImagePanel, bpy.types.Panel):
     bl_idname = "DRAGGAN_PT_points"
     bl_label = "Points"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         settings = planes.require_active(context).draggan
         row = self.layout.row()
@@ -147,7 +153,7 @@ class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
     bl_idname = "DRAGGAN_PT_drag"
     bl_label = "Drag"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         layout, state = self.layout, pump.state()
         settings = planes.require_active(context).draggan
@@ -173,7 +179,7 @@ class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
     bl_parent_id = "DRAGGAN_PT_drag"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         settings = planes.require_active(context).draggan
         layout = self.layout
@@ -187,7 +193,7 @@ class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
         layout.prop(settings, "folder")
 
 
-def _draw_options(layout: Any, drag: Any, group: str) -> None:
+def _draw_options(layout: bpy.types.UILayout, drag: Any, group: str) -> None:
     """Draw the options of a group that the chosen method uses."""
     column = layout.column(align=True)
     for name in in_panel(group, drag.method):
@@ -201,7 +207,7 @@ def _engine_sentence(state: session.State) -> str:
     return session.describe(state)
 
 
-def draw_status(layout: Any, settings: Any, state: session.State) -> None:
+def draw_status(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:
     """How the last request of a GAN image ended."""
     if settings.failed and settings.status == state.error:
         _draw_text(layout, "It failed; see Engine", "ERROR")
@@ -209,7 +215,7 @@ def draw_status(layout: Any, settings: Any, state: session.State) -> None:
         _draw_text(layout, settings.status, "ERROR" if settings.failed else "INFO")
 
 
-def draw_progress(layout: Any, settings: Any, state: session.State) -> None:
+def draw_progress(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:
     """How far the request of a GAN image is."""
     job = state.active
     if job is None or job.request.request_id != settings.request_id:
@@ -223,7 +229,7 @@ def draw_progress(layout: Any, settings: Any, state: session.State) -> None:
     layout.progress(factor=state.fraction, text=text)
 
 
-def _draw_error(layout: Any, error: str) -> None:
+def _draw_error(layout: bpy.types.UILayout, error: str) -> None:
     box = layout.box().column(align=True)
     _draw_text(box, error, "ERROR")
     row = box.row(align=True)
@@ -234,7 +240,7 @@ def _draw_error(layout: Any, error: str) -> None:
     ).module = ROOT_PACKAGE
 
 
-def _draw_text(layout: Any, text: str, icon: str) -> None:
+def _draw_text(layout: bpy.types.UILayout, text: str, icon: Icon) -> None:
     """A sentence over as many lines as it needs."""
     column = layout.column(align=True)
     line = ""

@@ -21,7 +21,7 @@ class DRAGGAN_PT_timing(ImagePanel, bpy.types.Panel):
     bl_label = "Timing"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         plane, layout = planes.require_active(context), self.layout
         if not timing.is_retimed(plane):
@@ -38,13 +38,15 @@ class DRAGGAN_UL_latent_keys(bpy.types.UIList):
 
     def draw_item(
         self,
-        _context: Any,
-        layout: Any,
-        _data: Any,
+        context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        data: Any,
         item: Any,
-        _icon: int,
-        _active_data: Any,
-        _active_property: str,
+        icon: int | None,
+        active_data: Any,
+        active_property: str | None,
+        index: int | None = 0,
+        flt_flag: int | None = 0,
     ) -> None:
         """Called by Blender."""
         layout.prop(item, "frame", text="Frame", emboss=False, icon="KEYFRAME_HLT")
@@ -57,7 +59,7 @@ class DRAGGAN_PT_latent_keys(ImagePanel, bpy.types.Panel):
     bl_label = "Latent Keys"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         timeline, layout = planes.require_active(context).draggan.timeline, self.layout
         row = layout.row()
@@ -80,13 +82,15 @@ class DRAGGAN_UL_blend_sources(bpy.types.UIList):
 
     def draw_item(
         self,
-        _context: Any,
-        layout: Any,
-        _data: Any,
+        context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        data: Any,
         item: Any,
-        _icon: int,
-        _active_data: Any,
-        _active_property: str,
+        icon: int | None,
+        active_data: Any,
+        active_property: str | None,
+        index: int | None = 0,
+        flt_flag: int | None = 0,
     ) -> None:
         """Called by Blender."""
         row = layout.row(align=True)
@@ -101,7 +105,7 @@ class DRAGGAN_PT_blend(ImagePanel, bpy.types.Panel):
     bl_label = "Blend"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         timeline, layout = planes.require_active(context).draggan.timeline, self.layout
         row = layout.row()
@@ -123,7 +127,7 @@ class DRAGGAN_PT_export(ImagePanel, bpy.types.Panel):
     bl_label = "Export"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, _context: Any) -> None:
+    def draw(self, _context: bpy.types.Context) -> None:
         """Called by Blender."""
         column = self.layout.column(align=True)
         column.operator("draggan.export_frames", icon="IMAGE_DATA")
@@ -132,7 +136,7 @@ class DRAGGAN_PT_export(ImagePanel, bpy.types.Panel):
         self.layout.operator("draggan.bake_down", icon="PACKAGE")
 
 
-def _draw_choice(layout: Any, data: Any, name: str) -> None:
+def _draw_choice(layout: bpy.types.UILayout, data: Any, name: str) -> None:
     """A menu beside its name."""
     row = layout.row()
     row.use_property_split = True

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender's ``Object`` with the properties that ``register`` attaches to it, for type checkers.
+
+A misspelled property is then an error of mypy and not of a person's session. At run time the name
+stands for Blender's own class.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import bpy
+
+__all__ = ["Plane"]
+
+if TYPE_CHECKING:
+    from .image import DRAGGAN_PG_image
+
+    class Plane(bpy.types.Object):
+        """An object that is a GAN image."""
+
+        draggan: DRAGGAN_PG_image
+
+else:
+    Plane = bpy.types.Object
