@@ -43,7 +43,8 @@ def test_it_gives_way_to_blender(fresh: EngineClient) -> None:
 
 def test_nothing_that_a_hello_needs_imports_torch_or_numpy() -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import engine.cli, engine.server;"
+        "import sys; sys.path.insert(0, sys.argv[1]); import engine.cli.arguments, "
+        "engine.serving.server; "
         "print([name for name in ('torch', 'numpy', 'bpy') if name in sys.modules])"
     )
     done = subprocess.run(
