@@ -43,7 +43,7 @@ DECODED = [
     r"\bWho takes\b",
     r"\bWhom to\b",
     r"\bno nearer any more\b",
-    r"\bis to go for\b",
+    r"\b(is|are) to go for\b",
     r"\bgoes unseen\b",
     r"\bbecomes scene\b",
     r"\bNothing half done\b",
@@ -125,9 +125,9 @@ def structure(tree: ast.AST) -> list[str]:
                         wrong.append(f"{statement.lineno}: a string as a note, use a comment above")
         if isinstance(node, ast.Starred) and isinstance(node.value, ast.Tuple | ast.List):
             wrong.append(f"{node.lineno}: a starred literal, write its items out")
-        if isinstance(node, ast.Assign) and "getLogger" in ast.dump(node.value):
-            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-            if names and (names != ["_LOG"] or ast.unparse(node.value).count("__name__") != 1):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            name, call = ast.unparse(node.targets[0]), ast.unparse(node.value)
+            if "getLogger" in call and (name, call) != ("_LOG", "logging.getLogger(__name__)"):
                 wrong.append(f"{node.lineno}: write _LOG = logging.getLogger(__name__)")
     return wrong
 
