@@ -63,10 +63,10 @@ def test_the_zip_holds_nothing_of_development(archive_names: set[str]) -> None:
     assert not [name for name in archive_names if "__pycache__" in name or name.startswith(".")]
 
 
-def test_the_changelog_s_newest_version_is_the_manifest_s() -> None:
+def test_the_newest_version_in_the_changelog_is_that_of_the_manifest() -> None:
     manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    headings = re.findall(r"^## (.+)$", changelog, re.MULTILINE)
-    if headings[:1] == ["Unreleased"]:  # what the next version will have
+    headings = re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)
+    if headings[:1] == ["Unreleased"]:  # the changes of the next version
         del headings[0]
     assert headings[:1] == [manifest["version"]]
