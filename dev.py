@@ -2,48 +2,121 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one command for people who work on this project.
 
-``demo`` and ``test`` do all the set-up on a machine with nothing but Python 3.11 or 3.13: they
-make ``.venv`` beside this file, install the pinned packages of ``requirements/dev.txt`` (Blender
-among them, as the ``bpy`` module), and run. Standard library only.
+``demo`` and ``test`` set up everything on a machine that has only Python 3.11 or 3.13: they
+create ``.venv`` in this file's folder, install the pinned packages of ``requirements/dev.txt``
+(which include Blender, as the ``bpy`` module), and run. This file uses the standard library only.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 DIST = ROOT / "dist"
-#: Blender ships as a module for these Pythons only.
+# The Python versions that Blender's module is published for.
 PYTHONS = ((3, 11), (3, 13))
+
+# The lines of pip's output that are shown, shortened, while it works.
+_PIP_STEP = re.compile(
+    r"(?:Collecting |Processing (?:\S*[/\\])?)(?P<package>\w+(?:[.-][A-Za-z]\w*)*)"
+    r"|Installing collected packages"
+)
+# pip prints this warning once per package for a folder that its configuration names and that
+# is missing; it is not the cause of a failure and would hide the lines that are.
+_PIP_NOISE = "is ignored: it is neither a file nor a directory"
+_PIP_LINES_SHOWN = 15
 
 
 class SetupError(Exception):
-    """Something that the person at the keyboard has to put right."""
+    """A problem that the person who runs this file has to solve; the message says how."""
 
 
 def venv_python() -> Path:
-    """The interpreter of ``.venv``, whether or not it exists yet."""
+    """Return the path of the interpreter of ``.venv``, which may not exist yet."""
     return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
+@contextlib.contextmanager
+def phase(title: str) -> Iterator[None]:
+    """Print the title of a phase before it starts, and its duration when it ends."""
+    print(f"== {title} ...", flush=True)
+    started_s = time.monotonic()
+    outcome = "failed after"
+    try:
+        yield
+        outcome = "done in"
+    finally:
+        print(f"== {title} ... {outcome} {time.monotonic() - started_s:.0f} s", flush=True)
+
+
 def run(*command: object, env: dict[str, str] | None = None) -> None:
-    """Run a command in the project's folder; its failure is ours (CalledProcessError)."""
+    """Run a command in the project's folder, with ``env`` added to this process's environment.
+
+    Raises:
+        CalledProcessError: The command returned a non-zero exit code.
+    """
     sys.stdout.flush()
     merged = {**os.environ, **(env or {})}
     subprocess.run([str(part) for part in command], cwd=ROOT, env=merged, check=True)
 
 
+def pip_install(python: Path, requirements: Path, log: Path) -> None:
+    """Install a requirements file; write pip's output to a log, and its steps to the screen.
+
+    Raises:
+        SetupError: pip failed; the message has the last lines of its output and the log's path.
+    """
+    command = [python, "-u", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    command += ["--progress-bar", "off", "-r", requirements]
+    lines: list[str] = []
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            [str(part) for part in command],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            file.write(line)
+            if _PIP_NOISE in line:
+                continue
+            lines.append(line)
+            if step := _PIP_STEP.match(line):
+                name = step["package"]
+                print(f"   Collecting {name}" if name else f"   {step[0]}", flush=True)
+    if process.returncode:
+        tail = "".join(lines[-_PIP_LINES_SHOWN:]).rstrip()
+        raise SetupError(
+            f"pip failed with exit code {process.returncode}. Its last lines:\n{tail}\n"
+            f"All of its output is in {log}. Solve the problem and run the command again."
+        )
+
+
 def set_up() -> Path:
-    """Make or renew ``.venv``; returns its interpreter. A second call costs milliseconds."""
+    """Create ``.venv``, or replace it if its requirements changed; return its interpreter.
+
+    Raises:
+        SetupError: This Python cannot make the virtual environment, or pip failed.
+    """
     if sys.version_info[:2] not in PYTHONS:
         raise SetupError(
             "Python 3.11 or 3.13 is needed (Blender's module exists for these two only); this is "
@@ -56,52 +129,51 @@ def set_up() -> Path:
         wanted.update((ROOT / "requirements" / name).read_bytes())
     if python.exists() and stamp.exists() and stamp.read_text() == wanted.hexdigest():
         return python
-    print(f"Setting up {VENV} (a few minutes, once; the downloads are large)")
-    try:
-        venv.create(VENV, clear=True, with_pip=True)
-    except subprocess.CalledProcessError as error:
-        raise SetupError(
-            "this Python cannot make a virtual environment with pip in it; on Debian and Ubuntu "
-            "the package python3-venv is missing"
-        ) from error
-    pip = (python, "-m", "pip", "install", "--disable-pip-version-check", "-q")
-    run(*pip, "-r", ROOT / "requirements" / "dev.txt")
-    stamp.write_text(wanted.hexdigest())
+    with phase(f"Setting up {VENV.name} (a few minutes on the first run; the downloads are large)"):
+        try:
+            venv.create(VENV, clear=True, with_pip=True)
+        except subprocess.CalledProcessError as error:
+            raise SetupError(
+                "This Python cannot make a virtual environment with pip in it. On Debian and "
+                "Ubuntu, install the package python3-venv."
+            ) from error
+        pip_install(python, ROOT / "requirements" / "dev.txt", VENV / "pip.log")
+        stamp.write_text(wanted.hexdigest())
     return python
 
 
 def build(python: Path) -> Path:
-    """Build the extension's zip with Blender's own builder and check it; returns the zip."""
-    found = subprocess.run(
-        [python, "-c", "import importlib.util as u; print(u.find_spec('bpy').origin)"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    builders = list(
-        Path(found.stdout.strip()).parent.glob("*/scripts/**/bl_pkg/cli/blender_ext.py")
-    )
-    if len(builders) != 1:
-        raise SetupError(f"one blender_ext.py expected in the bpy package, {len(builders)} found")
-    scripts = builders[0].parents[3]
-    tags = scripts / "modules" / "_bpy_internal" / "extensions" / "tags.py"
-    DIST.mkdir(exist_ok=True)
-    run(
-        python,
-        builders[0],
-        "build",
-        "--source-dir",
-        ROOT,
-        "--output-dir",
-        DIST,
-        "--valid-tags",
-        tags,
-    )
-    return max(DIST.glob("draggan_blender-*.zip"), key=lambda path: path.stat().st_mtime)
+    """Build the extension's zip with Blender's own builder, and return the zip's path.
+
+    Raises:
+        SetupError: The ``bpy`` package of ``python`` has no builder.
+    """
+    with phase("Building the extension's zip"):
+        found = subprocess.run(
+            [python, "-c", "import importlib.util as u; print(u.find_spec('bpy').origin)"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        package = Path(found.stdout.strip()).parent
+        builders = list(package.glob("*/scripts/**/bl_pkg/cli/blender_ext.py"))
+        if len(builders) != 1:
+            raise SetupError(
+                f"One blender_ext.py was expected in {package}, but {len(builders)} were found."
+            )
+        scripts = builders[0].parents[3]
+        tags = scripts / "modules" / "_bpy_internal" / "extensions" / "tags.py"
+        DIST.mkdir(exist_ok=True)
+        folders = ("--source-dir", ROOT, "--output-dir", DIST)
+        run(python, builders[0], "build", *folders, "--valid-tags", tags)
+        return max(DIST.glob("draggan_blender-*.zip"), key=lambda path: path.stat().st_mtime)
 
 
 def installed_blenders() -> list[str]:
-    """Blenders to test in beside the module: DRAGGAN_BLENDERS (a path list), else the PATH."""
+    """Return the Blenders to test in: those in ``DRAGGAN_BLENDERS``, or ``blender`` on the PATH.
+
+    ``DRAGGAN_BLENDERS`` is a list of names or paths, separated as in the PATH variable.
+    """
     listed = os.environ.get("DRAGGAN_BLENDERS", "")
     if listed:
         return [item for item in listed.split(os.pathsep) if item]
@@ -109,25 +181,56 @@ def installed_blenders() -> list[str]:
 
 
 def test_in_blender(python: Path, archive: Path, blender: str | None) -> None:
-    """Run ``tests/blender`` against the built zip: in one Blender, or in the module (None)."""
-    print(f"\n== tests/blender in {blender or 'the bpy module'}")
+    """Install the zip in one Blender, or in the ``bpy`` module (None), and run ``tests/blender``.
+
+    Raises:
+        SetupError: There is no such Blender.
+        CalledProcessError: A test failed.
+    """
     script = ROOT / "tests" / "blender" / "run.py"
     args = ("--zip", archive, "--engine-python", python)
-    with tempfile.TemporaryDirectory(prefix="draggan-user-") as user:
+    if blender is not None and not shutil.which(blender):
+        raise SetupError(f"There is no Blender called {blender}; give its name or its path.")
+    with (
+        phase(f"Running tests/blender in {blender or 'the bpy module'}"),
+        tempfile.TemporaryDirectory(prefix="draggan-user-") as user,
+    ):
         env = {"BLENDER_USER_RESOURCES": user}
         if blender is None:
             run(python, script, *args, env=env)
             return
-        if not shutil.which(blender):
-            raise SetupError(f"no such Blender: {blender}")
         flags = ("-b", "--factory-startup", "--python-exit-code", "1", "-P")
         run(blender, *flags, script, "--", *args, env=env)
 
 
+def run_pytest(python: Path, arguments: list[str], *, coverage: bool) -> None:
+    """Run pytest, and measure the coverage if ``coverage`` is set (see ``pyproject.toml``).
+
+    The floor applies to the whole test suite. With further arguments, which usually select some
+    of the tests, the coverage is only shown.
+
+    Raises:
+        CalledProcessError: A test failed, or the coverage is below the floor.
+    """
+    measuring = ("-m", "coverage", "run") if coverage else ()
+    with phase("Running pytest, measuring coverage" if coverage else "Running pytest"):
+        if coverage:
+            # Not by "coverage erase", which leaves the damaged files of killed processes.
+            shutil.rmtree(VENV / "coverage", ignore_errors=True)
+            (VENV / "coverage").mkdir(exist_ok=True)
+        run(python, *measuring, "-m", "pytest", *arguments)
+    if coverage:
+        with phase("Checking the coverage"):
+            run(python, "-m", "coverage", "combine", "--quiet")
+            run(python, "-m", "coverage", "report", *(("--fail-under=0",) if arguments else ()))
+
+
 def command_demo(options: argparse.Namespace) -> None:
-    """Run the main job in the bpy module and say where its results are."""
+    """Drag a point of the built-in model in the bpy module, and print where the results are."""
     python = set_up()
-    run(python, ROOT / "tools" / "demo.py", "--zip", build(python), "--out", options.out)
+    archive = build(python)
+    with phase("Running the demo"):
+        run(python, ROOT / "tools" / "demo.py", "--zip", archive, "--out", options.out)
 
 
 def command_test(options: argparse.Namespace) -> None:
@@ -138,37 +241,38 @@ def command_test(options: argparse.Namespace) -> None:
         for blender in options.blender:
             test_in_blender(python, archive, blender)
         return
-    run(python, "-m", "pytest", *options.rest)
+    run_pytest(python, options.rest, coverage=options.coverage)
     test_in_blender(python, archive, None)
     for blender in installed_blenders():
         test_in_blender(python, archive, blender)
 
 
 def command_check(options: argparse.Namespace) -> None:
-    """Format, lint and types; with --fix, format and lint write their changes."""
+    """Check format, lint and types; with ``--fix``, write the changes of the first two."""
     python = set_up()
-    run(python, "-m", "ruff", "format", *(() if options.fix else ("--check",)), ".")
-    run(python, "-m", "ruff", "check", *(("--fix",) if options.fix else ()), ".")
-    run(python, "-m", "mypy")
+    with phase("Checking format, lint and types"):
+        run(python, "-m", "ruff", "format", *(() if options.fix else ("--check",)), ".")
+        run(python, "-m", "ruff", "check", *(("--fix",) if options.fix else ()), ".")
+        run(python, "-m", "mypy")
 
 
 def command_build(_options: argparse.Namespace) -> None:
-    """Build the extension's zip."""
+    """Build the extension's zip and print its path."""
     print(build(set_up()))
 
 
 def command_bench(options: argparse.Namespace) -> None:
-    """Time drag steps (`step`, the default) or measure how well we drag (`drag`)."""
+    """Measure speed (``step``, the default, ``start``, ``bake``) or quality (``drag``)."""
     run(set_up(), "-m", "tools.bench", *options.rest)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line: ``command`` is the function to call, ``rest`` what it passes on."""
+    """Return the options: ``command`` is the function to call, ``rest`` what it passes on."""
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(required=True, metavar="demo|test|check|build|bench")
 
     def add(name: str, function: object, add_help: bool = True) -> argparse.ArgumentParser:
-        text = (function.__doc__ or "").strip()
+        text = (function.__doc__ or "").replace("``", "")
         command = commands.add_parser(name, help=text, description=text, add_help=add_help)
         command.set_defaults(command=function)
         return command
@@ -177,19 +281,26 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     demo.add_argument("--out", type=Path, default=ROOT / "demo_out", help="folder of the results")
     test = add("test", command_test)
     test.add_argument("--blender", action="append", help="a Blender's name or path; repeatable")
-    test.epilog = "Further arguments go to pytest."
+    test.add_argument(
+        "--coverage",
+        action="store_true",
+        help="measure what pytest covers, and fail below the floor in pyproject.toml",
+    )
+    test.epilog = "Further arguments are passed to pytest."
     add("check", command_check).add_argument("--fix", action="store_true", help="write the changes")
     add("build", command_build)
-    add("bench", command_bench, add_help=False)  # --help, too, is passed on
+    add("bench", command_bench, add_help=False)  # --help is passed on as well
     options, rest = parser.parse_known_args(argv)
     options.rest = rest
     if rest and options.command not in (command_test, command_bench):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if options.command is command_test and options.blender and (options.coverage or rest):
+        parser.error("--blender runs without pytest: leave out --coverage and pytest's arguments")
     return options
 
 
 def main() -> int:
-    """Run the command; returns the exit code: 0, 1 for a failure, 130 for Ctrl-C."""
+    """Run the command; return the exit code: 0, 1 for a failure, 130 for Ctrl-C."""
     options = parse()
     try:
         options.command(options)
@@ -197,7 +308,8 @@ def main() -> int:
         print(f"dev.py: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
-        print(f"dev.py: failed ({error.returncode}): {error.cmd[0]}", file=sys.stderr)
+        command = shlex.join(str(part) for part in error.cmd)
+        print(f"dev.py: exit code {error.returncode} of the command: {command}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``dev.py``: what it refuses, and what is in the zip that it builds."""
+"""Tests of ``dev.py``: what it refuses, what it runs, what it prints, and what is in the zip."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import collections
 import re
 import sys
 import tomllib
+import venv
 import zipfile
 from pathlib import Path
 
@@ -15,6 +16,39 @@ import pytest
 import dev
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A stand-in for pip, found by ``python -m pip`` in the folder that it runs in.
+PIP = """\
+import sys
+
+NOISE = "WARNING: Location 'file:///missing' is ignored: it is neither a file nor a directory"
+print("Collecting torch==2.13.0 (from -r dev.txt (line 2))")
+print("  Downloading torch-2.13.0.whl (200.0 MB)")
+print("Processing /wheels/numpy-1.26.4-cp311-cp311-linux_x86_64.whl (from -r dev.txt (line 3))")
+print("Collecting ast-serialize<1.0.0,>=0.12.1 (from mypy==2.4.1->-r dev.txt (line 8))")
+for _ in range(300):
+    print(NOISE, file=sys.stderr)
+print("Installing collected packages: mpmath, torch")
+if {code}:
+    print("ERROR: No space left on device")
+    for _ in range(300):
+        print(NOISE, file=sys.stderr)
+sys.exit({code})
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder that ``dev`` takes for the project, whose ``.venv`` takes no time to make."""
+    requirements = tmp_path / "requirements"
+    requirements.mkdir()
+    for name in ("engine.txt", "dev.txt"):
+        (requirements / name).write_text("torch==2.13.0\n")
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(dev, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(dev, "venv_python", lambda: Path(sys.executable))
+    monkeypatch.setattr(venv, "create", lambda path, **_: path.mkdir(exist_ok=True))
+    return tmp_path
 
 
 def test_another_python_is_refused_with_the_versions_that_work(
@@ -31,10 +65,126 @@ def test_another_python_is_refused_with_the_versions_that_work(
 
 def test_unknown_arguments_go_to_pytest_and_the_benchmark_and_nowhere_else() -> None:
     assert dev.parse(["bench", "--quick"]).rest == ["--quick"]
-    options = dev.parse(["test", "--blender", "blender", "-k", "mask"])
-    assert (options.blender, options.rest) == (["blender"], ["-k", "mask"])
+    assert dev.parse(["test", "-k", "mask"]).rest == ["-k", "mask"]
+    assert dev.parse(["test", "--blender", "blender"]).blender == ["blender"]
     with pytest.raises(SystemExit):
         dev.parse(["demo", "--quick"])
+
+
+@pytest.mark.parametrize("arguments", [["--coverage"], ["-k", "mask"]])
+def test_arguments_without_effect_are_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        dev.parse(["test", "--blender", "blender", *arguments])
+    assert "--blender runs without pytest" in capsys.readouterr().err
+
+
+def test_a_phase_prints_its_title_before_and_its_time_after(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with dev.phase("Building"):
+        assert capsys.readouterr().out == "== Building ...\n"
+    assert re.fullmatch(r"== Building \.\.\. done in \d+ s\n", capsys.readouterr().out)
+    with pytest.raises(dev.SetupError), dev.phase("Building"):
+        raise dev.SetupError
+    assert re.search(r"== Building \.\.\. failed after \d+ s\n", capsys.readouterr().out)
+
+
+def test_set_up_shows_the_steps_of_pip_and_logs_the_rest(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / "pip.py").write_text(PIP.format(code=0))
+    dev.set_up()
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.strip() for line in shown[1:-1]] == [
+        "Collecting torch",
+        "Collecting numpy",
+        "Collecting ast-serialize",
+        "Installing collected packages",
+    ]
+    assert shown[0].startswith("== Setting up .venv")
+    assert "done in" in shown[-1]
+    log = (checkout / ".venv" / "pip.log").read_text(encoding="utf-8")
+    assert "200.0 MB" in log
+    assert log.count("is ignored") == 300
+    dev.set_up()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_failure_of_pip_is_shown_with_its_last_lines_and_the_log(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / "pip.py").write_text(PIP.format(code=2))
+    monkeypatch.setattr(sys, "argv", ["dev.py", "build"])
+    assert dev.main() == 1
+    out, err = capsys.readouterr()
+    assert "failed after" in out
+    assert "pip failed with exit code 2" in err
+    assert "ERROR: No space left on device" in err
+    assert str(checkout / ".venv" / "pip.log") in err
+    assert "is ignored" not in out + err
+    # The next run tries again.
+    assert dev.main() == 1
+    assert "pip failed" in capsys.readouterr().err
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that receives what ``dev`` runs with ``python -m``, without running it."""
+    found: list[str] = []
+    monkeypatch.setattr(dev, "VENV", tmp_path)
+    monkeypatch.setattr(dev, "run", lambda *command, env=None: found.append(" ".join(command[2:])))
+    monkeypatch.setattr(dev, "set_up", lambda: Path("python"))
+    monkeypatch.setattr(dev, "build", lambda python: Path("draggan.zip"))
+    monkeypatch.setattr(dev, "installed_blenders", list)
+    monkeypatch.setattr(
+        dev, "test_in_blender", lambda python, archive, blender: found.append("tests/blender")
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ["pytest", "tests/blender"]),
+        (["-k", "mask"], ["pytest -k mask", "tests/blender"]),
+        (
+            ["--coverage"],
+            [
+                "coverage run -m pytest",
+                "coverage combine --quiet",
+                "coverage report",
+                "tests/blender",
+            ],
+        ),
+        (
+            ["--coverage", "-k", "mask"],
+            [
+                "coverage run -m pytest -k mask",
+                "coverage combine --quiet",
+                "coverage report --fail-under=0",
+                "tests/blender",
+            ],
+        ),
+    ],
+    ids=["all", "some", "coverage of all", "coverage of some"],
+)
+def test_test_runs_pytest_and_then_the_tests_in_blender(
+    commands: list[str], arguments: list[str], expected: list[str]
+) -> None:
+    options = dev.parse(["test", *arguments])
+    options.command(options)
+    assert commands == expected
+
+
+def test_an_earlier_measurement_does_not_count(commands: list[str]) -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    data = dev.VENV / Path(settings["tool"]["coverage"]["run"]["data_file"]).relative_to(".venv")
+    data.parent.mkdir()
+    data.touch()
+    dev.run_pytest(Path("python"), [], coverage=True)
+    assert list(data.parent.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +213,10 @@ def test_the_zip_holds_nothing_of_development(archive_names: set[str]) -> None:
     assert not [name for name in archive_names if "__pycache__" in name or name.startswith(".")]
 
 
-def test_the_changelog_s_newest_version_is_the_manifest_s() -> None:
+def test_the_newest_version_in_the_changelog_is_that_of_the_manifest() -> None:
     manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    headings = re.findall(r"^## (.+)$", changelog, re.MULTILINE)
-    if headings[:1] == ["Unreleased"]:  # what the next version will have
+    headings = re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)
+    if headings[:1] == ["Unreleased"]:  # the changes of the next version
         del headings[0]
     assert headings[:1] == [manifest["version"]]
