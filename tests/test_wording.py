@@ -119,10 +119,13 @@ def structure(tree: ast.AST) -> list[str]:
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(tree):
         if isinstance(node, documented):
-            for statement in node.body[1:]:
-                if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-                    if isinstance(statement.value.value, str):
-                        wrong.append(f"{statement.lineno}: a string as a note, use a comment above")
+            wrong += [
+                f"{statement.lineno}: a string as a note, use a comment above"
+                for statement in node.body[1:]
+                if isinstance(statement, ast.Expr)
+                and isinstance(statement.value, ast.Constant)
+                and isinstance(statement.value.value, str)
+            ]
         if isinstance(node, ast.Starred) and isinstance(node.value, ast.Tuple | ast.List):
             wrong.append(f"{node.lineno}: a starred literal, write its items out")
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
