@@ -39,6 +39,7 @@ RULES: list[tuple[str, set[str]]] = [
     ("engine/edit_file.py", ALGORITHMS | {"draggan_blender"}),
     ("engine/worker.py", ALGORITHMS | {"draggan_blender"}),
     ("engine", ALGORITHMS),
+    ("stylegan2/ops/fused/build.py", STDLIB | {"torch", "ninja"}),
     ("stylegan2", STDLIB | TORCH | {"stylegan2"}),
     ("__init__.py", STDLIB),
     ("dev.py", STDLIB),
