@@ -1,120 +1,158 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compiling the fused operators, once for a machine.
+"""Build of the fused operators: Ninja compiles and links them in a folder that it finds again.
 
-The libraries have a plain C border and include neither Python's nor torch's headers, so that any
-C++ compiler with OpenMP does, or CUDA's, in about two seconds.
+The libraries have a plain C border and include neither Python's nor torch's headers, so a C++
+compiler with OpenMP, or CUDA's compiler, is enough and takes about two seconds.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 _FOLDER = Path(__file__).parent
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+_OBJECT = ".obj" if sys.platform == "win32" else ".o"
 _TIMEOUT_S = 120.0
-_WORK = "making-"
+# How long Ninja has to end its compilers before it is killed.
+_GRACE_S = 5.0
+_NOT_BUILT = "the fused operators were not built"
 
-_GNU = ("-std=c++17", "-O3", "-shared", "-fPIC", "-fvisibility=hidden")
+_GNU = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden")
 # No flag that would change what NaN and infinity mean.
 _GNU_MATHS = ("-fno-math-errno", "-fno-trapping-math")
 _GNU_VECTORS = {
     "AVX2": ("-mavx2", "-mfma"),
     "AVX512": ("-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma"),
 }
-_MSVC = ("/nologo", "/std:c++17", "/O2", "/LD", "/EHsc", "/openmp")
+_MSVC = ("/nologo", "/std:c++17", "/O2", "/EHsc", "/openmp")
 _MSVC_VECTORS = {"AVX2": ("/arch:AVX2",), "AVX512": ("/arch:AVX512",)}
-_CUDA = ("-std=c++17", "-O3", "-shared")
+_CUDA = ("-std=c++17", "-O3")
 _CUDA_HOST = ("-Xcompiler", "-fPIC,-fvisibility=hidden")
 
 
 class BuildError(Exception):
-    """There is no compiler, or it failed; the message says which, in one line."""
+    """A missing compiler or Ninja, or a failed build; the message is one line that names which."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A library to build: its sources and the two commands, which lack the names of the files.
+
+    Attributes:
+        name: The device and what of it the flags are for; part of the build folder's name.
+        sources: Names of the source files, which are next to this module.
+        compile: Path of the compiler, and the flags that make an object of a source.
+        link: Path of the compiler, and the flags that make the library of the objects.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    compile: tuple[str, ...]
+    link: tuple[str, ...]
 
 
 def build(folder: Path, device: torch.device) -> Path:
-    """Compile the library for a device, unless that was done before.
+    """Build the library for a device; compile only what changed since the last build.
 
     Args:
-        folder: for compiled libraries; made if it is not there.
-        device: a CPU or a CUDA GPU.
+        folder: Folder for the builds of all devices; created if it is missing.
+        device: A CPU or a CUDA GPU.
 
     Returns:
-        The library's file; its name is of its sources, the compiler's command, the system and
-        torch's version.
+        The library. Its name contains the hash of its content: the file of a name never changes, so
+        that a process can have it loaded while another process builds.
 
     Raises:
-        BuildError: see there.
+        BuildError: There are no fused operators for this device, Ninja or the compiler is missing,
+            or the build failed.
     """
     if device.type == "cuda":
-        return build_by(cuda_command(torch.cuda.get_device_capability(device)), "fused.cu", folder)
+        return build_by(cuda_target(torch.cuda.get_device_capability(device)), folder)
     if device.type == "cpu":
-        return build_by(_cpu_command(), "fused.cpp", folder)
+        return build_by(_cpu_target(), folder)
     raise BuildError(f"there are no fused operators for {device.type}")
 
 
-def build_by(command: list[str], source: str, folder: Path) -> Path:
-    """`build` by a certain compiler: its command without the files."""
-    parts = [repr(command), platform.platform(), platform.machine(), torch.__version__]
-    key = hashlib.sha256("\n".join(parts).encode())
-    for path in (_FOLDER / source, *sorted(_FOLDER.glob("*.h"))):
-        key.update(path.read_bytes())
-    library = folder / f"fused-{key.hexdigest()[:24]}{_SUFFIX}"
-    if library.is_file():
-        return library
+def build_by(target: Target, folder: Path) -> Path:
+    """Build a target; arguments, result and errors are those of ``build``."""
+    # A home folder may be shared by machines: what differs between them must not share a build.
+    machine = "\n".join((platform.platform(), platform.machine(), torch.__version__))
+    work = folder.absolute() / f"{target.name}-{_digest(machine.encode())}"
+    library = work / f"fused{_SUFFIX}"
+    ninja = _ninja()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(folder)
-        with tempfile.TemporaryDirectory(prefix=_WORK, dir=folder) as work:
-            made = Path(work) / f"fused{_SUFFIX}"
-            output = [f"/Fe:{made}"] if _is_msvc(command[0]) else ["-o", str(made)]
-            _run([*command, str(_FOLDER / source), *output], Path(work))
-            # Another process may have been faster; then its file is replaced by its equal.
-            os.replace(made, library)
+        work.mkdir(parents=True, exist_ok=True)
+        with _locked(work / "lock") as lock:
+            _copy_sources(target, work)
+            _write_build_file(target, library)
+            _run(ninja, target.compile[0], work, lock)
+            return _published(library)
     except OSError as error:
-        raise BuildError(f"the fused operators were not built: {error}") from error
-    return library
+        raise BuildError(f"{_NOT_BUILT}: {error}") from error
 
 
-def cuda_command(capability: tuple[int, int]) -> list[str]:
-    """CUDA's compiler and its flags, for GPUs of a compute capability.
+def cuda_target(capability: tuple[int, int]) -> Target:
+    """Return the target for GPUs of a compute capability.
 
     Raises:
-        BuildError: it is not there.
+        BuildError: CUDA's compiler is missing.
     """
     homes = [os.environ.get(name) for name in ("CUDA_HOME", "CUDA_PATH")] + ["/usr/local/cuda"]
     names = ["nvcc", *(str(Path(home, "bin", "nvcc")) for home in homes if home)]
+    found = _first_of(names, "CUDA")
     kind = "".join(map(str, capability))
     architecture = ("-gencode", f"arch=compute_{kind},code=sm_{kind}")
     host = () if sys.platform == "win32" else _CUDA_HOST
-    return [_first_of(names, "CUDA"), *_CUDA, *architecture, *host]
+    return Target(
+        name=f"cuda-sm_{kind}",
+        sources=("fused.cu",),
+        compile=(found, *_CUDA, *architecture, *host),
+        link=(found, "-shared", *architecture),
+    )
 
 
-def _cpu_command() -> list[str]:
+def _cpu_target() -> Target:
     names = [os.environ.get("CXX", ""), "c++", "g++", "clang++"]
     if sys.platform == "win32":
         names.append("cl")
     if sys.platform == "darwin" and not _has_developer_tools():
         names.clear()
     found = _first_of(names, "C++")
-    # What torch itself makes use of on this processor.
+    # The instructions that torch itself uses on this processor.
     vectors = torch.backends.cpu.get_cpu_capability()
+    name, sources = f"cpu-{vectors}", ("fused.cpp",)
     if _is_msvc(found):
-        return [found, *_MSVC, *_MSVC_VECTORS.get(vectors, ())]
-    return [found, *_GNU, *_GNU_MATHS, *_GNU_VECTORS.get(vectors, ()), *_openmp()]
+        compile = (found, *_MSVC, *_MSVC_VECTORS.get(vectors, ()))
+        return Target(name, sources, compile, link=(found, "/nologo", "/LD"))
+    compile_openmp, link_openmp = ["-fopenmp"], "-fopenmp"
+    if sys.platform == "darwin":
+        # The system has no OpenMP; torch brings it.
+        compile_openmp = ["-Xpreprocessor", "-fopenmp"]
+        link_openmp = str(Path(torch.__file__).parent / "lib" / "libomp.dylib")
+    compile = (found, *_GNU, *_GNU_MATHS, *_GNU_VECTORS.get(vectors, ()), *compile_openmp)
+    return Target(name, sources, compile, link=(found, "-shared", link_openmp))
 
 
 def _has_developer_tools() -> bool:
-    """Whether macOS's compiler is there: its command always is, and would ask to install it."""
+    """Return whether macOS has a compiler: its command always exists, and would ask to install."""
     tool = shutil.which("xcode-select")
     if tool is None:
         return False
@@ -125,49 +163,162 @@ def _has_developer_tools() -> bool:
 def _first_of(names: list[str], language: str) -> str:
     found = next((path for name in names if name and (path := shutil.which(name))), None)
     if found is None:
-        raise BuildError(f"the fused operators were not built: there is no {language} compiler")
-    return found
-
-
-def _openmp() -> tuple[str, ...]:
-    """The flags for OpenMP: on macOS with torch's own library, for the system has none."""
-    if sys.platform != "darwin":
-        return ("-fopenmp",)
-    library = Path(torch.__file__).parent / "lib" / "libomp.dylib"
-    return ("-Xpreprocessor", "-fopenmp", str(library))
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """What a process left that ended while its compiler was at work."""
-    for work in folder.glob(f"{_WORK}*"):
-        if time.time() - work.stat().st_mtime > 2 * _TIMEOUT_S:
-            shutil.rmtree(work, ignore_errors=True)
+        raise BuildError(f"{_NOT_BUILT}: there is no {language} compiler")
+    return os.path.abspath(found)
 
 
 def _is_msvc(compiler: str) -> bool:
     return Path(compiler).stem.lower() == "cl"
 
 
-def _run(command: list[str], folder: Path) -> None:
+def _ninja() -> str:
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            # The compiler's own files as well: whatever ends this process, they are found here.
-            env=os.environ | dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(folder)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BuildError(
-            f"the fused operators were not built: {command[0]} took over {_TIMEOUT_S:.0f} s"
-        ) from error
-    if done.returncode:
-        lines = done.stdout.decode(errors="replace").strip().splitlines()
-        said = next((line for line in lines if "error" in line), lines[-1] if lines else "")
-        raise BuildError(
-            f"the fused operators were not built: {command[0]} failed with code "
-            f"{done.returncode}: {said}"
-        )
+        from ninja import BIN_DIR
+    except ImportError as error:
+        raise BuildError(f"{_NOT_BUILT}: the Python package ninja is missing") from error
+    found = shutil.which("ninja", path=BIN_DIR)
+    if found is None:
+        raise BuildError(f"{_NOT_BUILT}: the package ninja has no program for this machine")
+    return found
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """Hold the lock of a build folder; yields the descriptor of its file."""
+    end = time.monotonic() + _TIMEOUT_S
+    with path.open("ab") as file:
+        while not _try_to_lock(file.fileno()):
+            if time.monotonic() > end:
+                raise BuildError(f"{_NOT_BUILT}: {path} was locked for over {_TIMEOUT_S:.0f} s")
+            time.sleep(0.02)
+        yield file.fileno()
+
+
+def _try_to_lock(descriptor: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _copy_sources(target: Target, work: Path) -> None:
+    """Copy the sources and headers that differ from those of the last build.
+
+    Ninja compares times. An update can bring files that are older than the last build, and two
+    installed versions can use one folder: the time of a copy is when its content changed here.
+    """
+    for source in (*(_FOLDER / name for name in target.sources), *_FOLDER.glob("*.h")):
+        copy, content = work / source.name, source.read_bytes()
+        if not copy.is_file() or copy.read_bytes() != content:
+            copy.write_bytes(content)
+
+
+def _write_build_file(target: Target, library: Path) -> None:
+    """Write ``build.ninja``: one object per source, and the library of the objects.
+
+    All files are named relative to the build folder, so that its path does not matter.
+    """
+    compiler = target.compile[0]
+    state = os.stat(compiler)
+    # Ninja compiles again when a command changes. A macro that nothing reads makes an upgrade of
+    # the compiler such a change.
+    identity = f"{os.path.realpath(compiler)} {state.st_size} {state.st_mtime_ns}"
+    macro = f"-DFUSED_COMPILER={_digest(os.fsencode(identity))}"
+    compile, link = _quoted((*target.compile, macro)), _quoted(target.link)
+    if _is_msvc(compiler):
+        compile, link = f"{compile} /showIncludes /c $in /Fo$out", f"{link} $in /Fe$out"
+        headers = "  deps = msvc"
+    else:
+        compile, link = f"{compile} -MD -MF $out.d -c $in -o $out", f"{link} $in -o $out"
+        headers = "  depfile = $out.d\n  deps = gcc"
+    text = f"rule compile\n  command = {compile}\n{headers}\nrule link\n  command = {link}\n"
+    objects = ""
+    for source in target.sources:
+        text += f"build {source}{_OBJECT}: compile {source}\n"
+        objects += f" {source}{_OBJECT}"
+    text += f"build {library.name}: link{objects}\n"
+    library.with_name("build.ninja").write_bytes(text.encode(errors="surrogateescape"))
+
+
+def _quoted(command: tuple[str, ...]) -> str:
+    """Return a command for a rule: quoted for the shell, or on Windows for the program."""
+    joined = subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
+    return joined.replace("$", "$$")
+
+
+def _run(ninja: str, compiler: str, work: Path, lock: int) -> None:
+    """Have Ninja build what is out of date in a folder.
+
+    Raises:
+        BuildError: The build failed or took too long.
+    """
+    temporary = work / "temp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(exist_ok=True)
+    # The compiler's own temporary files as well: the next build removes what a killed one left.
+    # The relative name is for nvcc, which fails if the path contains a dollar sign.
+    place = str(temporary) if sys.platform == "win32" else temporary.name
+    variables = dict.fromkeys(("TMPDIR", "TMP", "TEMP"), place)
+    # Microsoft's compiler lists headers in its user's language; Ninja expects English.
+    variables["VSLANG"] = "1033"
+    with subprocess.Popen(
+        [ninja, "--quiet"],
+        cwd=work,
+        env=os.environ | variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # If this process is killed, the folder stays locked until its compilers have ended.
+        pass_fds=() if sys.platform == "win32" else (lock,),
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            _end(process)
+            raise BuildError(f"{_NOT_BUILT}: {compiler} took over {_TIMEOUT_S:.0f} s") from error
+    if process.returncode:
+        said = _first_error(output.decode(errors="replace"), ninja, compiler, process.returncode)
+        raise BuildError(f"{_NOT_BUILT}: {said}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End Ninja together with its compilers."""
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True)
+    else:
+        process.terminate()  # Ninja ends its compilers and removes what they had begun to write.
+    try:
+        process.communicate(timeout=_GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _first_error(output: str, ninja: str, compiler: str, code: int) -> str:
+    """Return one line: which program failed, its code, and the first error that it printed."""
+    # After ``FAILED: `` come the rest of its line, the command, and what the command printed.
+    before, failed, after = output.partition("FAILED: ")
+    program, lines = ninja, before.strip().splitlines()
+    if failed:
+        lines = after.split(failed)[0].strip().splitlines()[2:]
+        program, lines = compiler, [line for line in lines if not line.startswith("ninja: ")]
+    said = next((line for line in lines if "error" in line), lines[-1] if lines else "")
+    return f"{program} failed with code {code}: {said}"
+
+
+def _published(library: Path) -> Path:
+    """Return a copy that nothing overwrites: another process may have this one loaded."""
+    content = library.read_bytes()
+    published = library.with_stem(f"fused-{_digest(content)}")
+    if not published.is_file():
+        part = library.with_suffix(".part")
+        part.write_bytes(content)
+        os.replace(part, published)
+    return published

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import ninja
 import pytest
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from torch import Tensor
 from stylegan2 import WindowSynthesis, fused_operators, plan_windows, start_fused_operators
 from stylegan2.network.layers import SynthesisLayer
 from stylegan2.ops.fused import BuildError, FusedOperators, build
-from stylegan2.ops.fused.build import build_by, cuda_command
+from stylegan2.ops.fused.build import Target, build_by, cuda_target
 from stylegan2.ops.scratch import Scratch
 from stylegan2.windows import fused_pass, fused_start
 from stylegan2.windows.fused_pass import FusedPass
@@ -29,8 +30,11 @@ from ..making import random_generator
 from ..windows.test_synthesis import CASES, SIDE, Whole, assert_close, everywhere
 
 CPU = torch.device("cpu")
-HAS_COMPILER = any(shutil.which(name) for name in ("c++", "g++", "clang++"))
-needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="needs a C++ compiler")
+SUFFIXES = (".so", ".dylib", ".dll")
+COMPILERS = ("c++", "g++", "clang++")
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, COMPILERS)), reason="needs a C++ compiler"
+)
 has_contexts = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX's contexts")
 
 
@@ -46,9 +50,15 @@ def operators(
     if request.param == "fused.cpp":
         return FusedOperators(build(folder, CPU), CPU)
     header = Path(__file__).parent / "cuda_on_host"
+    compiler = next(path for name in COMPILERS if (path := shutil.which(name)))
     language = ("-x", "c++", "-std=c++17", "-O1", "-Wno-unknown-pragmas")
-    command = ["c++", *language, "-shared", "-fPIC", "-I", str(header)]
-    return FusedOperators(build_by(command, "fused.cu", folder), CPU)
+    target = Target(
+        name="cuda-on-host",
+        sources=("fused.cu",),
+        compile=(compiler, *language, "-fPIC", "-I", str(header)),
+        link=(compiler, "-shared"),
+    )
+    return FusedOperators(build_by(target, folder), CPU)
 
 
 @pytest.fixture
@@ -177,9 +187,11 @@ def test_in_the_background(fresh: None, tmp_path: Path, caplog: pytest.LogCaptur
     start_fused_operators(tmp_path, CPU)
     assert fused_operators(CPU) is found
     assert [record.message for record in caplog.records] == ["drags run with fused operators"]
-    (library,) = tmp_path.iterdir()
-    made = library.stat().st_mtime_ns
-    assert build(tmp_path, CPU) == library
+    (folder,) = tmp_path.iterdir()
+    libraries = sorted(path.name for path in folder.iterdir() if path.suffix in SUFFIXES)
+    made = (folder / libraries[0]).stat().st_mtime_ns
+    library = build(tmp_path, CPU)
+    assert [library.name, f"fused{library.suffix}"] == libraries
     assert library.stat().st_mtime_ns == made
 
 
@@ -206,6 +218,7 @@ def failing(folder: Path, code: str) -> Path:
         ("open('fused.so', 'w').write('nonsense')", "drags run without fused operators"),
         ("import time; time.sleep(60)", "took over 1 s"),
         (None, "there is no C++ compiler"),
+        ("no ninja", "the Python package ninja is missing"),
     ],
 )
 def test_without_them_it_goes_on(
@@ -224,6 +237,8 @@ def test_without_them_it_goes_on(
         monkeypatch.setenv("PATH", str(tmp_path))
     else:
         monkeypatch.setenv("CXX", str(failing(tmp_path, code)))
+    if code == "no ninja":
+        monkeypatch.setitem(sys.modules, "ninja", None)
     start_fused_operators(tmp_path / "libraries", CPU)
     assert fused_operators(CPU, wait=True) is None
     (record,) = caplog.records
@@ -268,17 +283,6 @@ def test_a_folder_that_cannot_be_made_is_a_failure(tmp_path: Path) -> None:
 
 
 @needs_compiler
-def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
-    abandoned, current = tmp_path / "making-abandoned", tmp_path / "making-current"
-    for folder in (abandoned, current):
-        folder.mkdir()
-        (folder / "fused.o").touch()
-    os.utime(abandoned, (0, 0))
-    library = build(tmp_path, CPU)
-    assert sorted(tmp_path.iterdir()) == sorted([library, current])
-
-
-@needs_compiler
 def test_the_proof_holds(operators: FusedOperators) -> None:
     assert difference(operators) is None
 
@@ -286,11 +290,19 @@ def test_the_proof_holds(operators: FusedOperators) -> None:
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="needs CUDA's compiler")
 @pytest.mark.parametrize("capability", [(7, 5), (9, 0)])
 def test_the_kernels_compile_for_gpus(tmp_path: Path, capability: tuple[int, int]) -> None:
-    library = build_by(cuda_command(capability), "fused.cu", tmp_path)
+    folder, target = tmp_path / "$in: é", cuda_target(capability)
+    library = build_by(target, folder)
     operators = FusedOperators(library, CPU)
     if not torch.cuda.is_available():
         with pytest.raises(RuntimeError, match="CUDA's error"):
             difference(operators)
+    made = [path.stat().st_mtime_ns for path in (library, library.with_stem("fused"))]
+    assert build_by(target, folder) == library
+    assert [path.stat().st_mtime_ns for path in (library, library.with_stem("fused"))] == made
+    plan = [Path(ninja.BIN_DIR, "ninja"), "-C", library.parent, "-n"]
+    for name in ("elements.h", "border.h"):
+        (library.parent / name).touch()
+        assert b"fused.cu.o" in subprocess.run(plan, check=True, capture_output=True).stdout
 
 
 def test_there_are_none_for_other_devices(tmp_path: Path) -> None:
