@@ -76,7 +76,7 @@ def test_a_handle_on_the_plain_background_ends_soon_and_the_image_stays(
     corner_px = np.array([[0.05, 0.05]]) * size
     latent = sample_latent(generator, seed, 0.7)
     result = drag(generator, latent, corner_px, corner_px + 0.14 * size, DragOptions())
-    assert result.status is DragStatus.STALLED and "no nearer" in result.reason
+    assert result.status is DragStatus.STALLED and "do not move the handles closer" in result.reason
     assert result.steps <= 16  # two attempts
     before, after = render_images(generator, torch.from_numpy(result.latents[[0, -1]])).astype(int)
     assert np.abs(after - before).mean() < 15

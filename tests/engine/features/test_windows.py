@@ -25,7 +25,7 @@ from stylegan2.windows import fused_pass
 
 CPU = torch.device("cpu")
 BLOCK = 64
-FREE = 5
+NUM_LAYERS = 5
 HELD = 16
 
 
@@ -49,7 +49,7 @@ def _latents(generator: Generator) -> tuple[Tensor, Tensor]:
     torch.manual_seed(2)
     start = torch.randn(generator.num_ws, generator.w_dim)
     moved = start.clone()
-    moved[:FREE] += 0.2 * torch.randn(FREE, generator.w_dim)
+    moved[:NUM_LAYERS] += 0.2 * torch.randn(NUM_LAYERS, generator.w_dim)
     return start, moved
 
 
@@ -63,7 +63,7 @@ def _centres() -> Tensor:
 def _both(generator: Generator, fixed: Tensor | None = None) -> tuple[FeatureSource, FeatureSource]:
     start, _ = _latents(generator)
     whole = FullMapSource(generator, BLOCK, start, fixed, HELD)
-    return whole, WindowSource(generator, BLOCK, start, FREE, start, fixed, HELD)
+    return whole, WindowSource(generator, BLOCK, start, NUM_LAYERS, start, fixed, HELD)
 
 
 def _looks(generator: Generator) -> list[tuple[Tensor, FeatureView]]:
@@ -88,8 +88,8 @@ def test_samples_and_their_gradients_are_those_of_the_whole_map(generator: Gener
     weights = torch.randn_like(samples[0])
     for sample in samples:
         (sample * weights).sum().backward()
-    _assert_close(leaf.grad[:FREE], known_leaf.grad[:FREE])
-    assert not leaf.grad[FREE:].any()
+    _assert_close(leaf.grad[:NUM_LAYERS], known_leaf.grad[:NUM_LAYERS])
+    assert not leaf.grad[NUM_LAYERS:].any()
 
 
 def test_each_window_s_dependence_on_the_latent_is_that_of_the_whole_map(
@@ -106,8 +106,8 @@ def test_each_window_s_dependence_on_the_latent_is_that_of_the_whole_map(
             torch.autograd.grad(samples, values, torch.randn_like(samples), retain_graph=True)[0]
             for _ in range(2)
         ]
-        rows.append(view.pull_back_each(torch.stack(directions))[:, :, :FREE])
-    assert rows[0].shape == (2, 12, FREE, 12)
+        rows.append(view.pull_back_each(torch.stack(directions))[:, :, :NUM_LAYERS])
+    assert rows[0].shape == (2, 12, NUM_LAYERS, 12)
     _assert_close(rows[1], rows[0])
 
 
@@ -119,11 +119,11 @@ def test_the_spread_is_that_of_the_whole_map(generator: Generator) -> None:
 def test_a_mask_holds_the_first_block_that_depends_on_all_that_varies(
     generator: Generator,
 ) -> None:
-    blocks = [held_block(generator, BLOCK, free) for free in (1, 2, 3, 4, 5, 6, 7, 9, 10)]
+    blocks = [held_block(generator, BLOCK, count) for count in (1, 2, 3, 4, 5, 6, 7, 9, 10)]
     assert blocks == [4, 8, 8, 16, 16, 32, 32, 64, 64]
     assert held_block(generator, 16, 9) == 16
     assert held_block(generator, BLOCK, 6, wanted=8) == 8
-    with pytest.raises(ValueError, match="no block of 32 px up to the features, only 4, 8, 16"):
+    with pytest.raises(ValueError, match="no block of 32 px up to the feature block, only 4, 8, 16"):
         held_block(generator, 16, 6, wanted=32)
 
 
@@ -142,7 +142,7 @@ def test_what_a_mask_holds_is_the_mean_over_the_fixed_area_of_that_block(
         _assert_close(view.fixed_change(), change)
         _assert_close(view.fixed_difference().square().sum(), (after - before).square().mean())
         (found,) = torch.autograd.grad(view.fixed_change(), leaf, retain_graph=True)
-        _assert_close(found[:FREE], known[:FREE])
+        _assert_close(found[:NUM_LAYERS], known[:NUM_LAYERS])
         # Without points, the mask is all that is looked at.
         alone = source.observe(moved, torch.zeros(0, 2), 0)
         _assert_close(alone.fixed_difference(), view.fixed_difference())
@@ -161,7 +161,7 @@ def test_the_gradient_of_windows_and_of_what_a_mask_holds_is_that_of_both(
         view = source.observe(leaf, _centres(), 5)
         samples = view.windows.sample(_centres()[:, None])
         (view.fixed_change() + samples.square().mean()).backward()
-        gradients.append(leaf.grad[:FREE])
+        gradients.append(leaf.grad[:NUM_LAYERS])
     _assert_close(gradients[1], gradients[0])
 
 
@@ -182,7 +182,7 @@ def test_windows_are_taken_where_they_are_cheaper(generator: Generator) -> None:
     start, _ = _latents(generator)
 
     def kind(**choice: object) -> type:
-        source = open_source(generator, BLOCK, start, **{"free": FREE, "points": 1, **choice})
+        source = open_source(generator, BLOCK, start, **{"num_layers": NUM_LAYERS, "points": 1, **choice})
         return type(source)
 
     assert kind() is WindowSource
@@ -232,7 +232,7 @@ def assert_agreement_after(steps: int, method: str, generator: Generator) -> Non
     options = DragOptions(
         method=method,
         latent_space="w+",
-        num_layers=FREE,
+        num_layers=NUM_LAYERS,
         step_size=1e-3,
         tolerance_px=0.0,
         patience=0,

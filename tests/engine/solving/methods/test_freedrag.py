@@ -60,7 +60,7 @@ class _Drag:
             generator=torch.nn.Identity(),
             source=self.source,
             start=torch.zeros(4, 8),
-            layers=4,
+            num_layers=4,
             handles=start,
             targets=start + torch.tensor([way, 0.0]),
             options=OPTIONS,

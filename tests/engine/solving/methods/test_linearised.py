@@ -75,7 +75,7 @@ def _method(
         generator=generator,
         source=FullMapSource(generator, SIZE, start, fixed),
         start=start,
-        layers=2,
+        num_layers=2,
         handles=HANDLES,
         targets=TARGETS,
         options=options,
@@ -231,7 +231,7 @@ def test_on_a_flat_place_it_soon_sees_that_nothing_helps_and_leaves_the_image_al
             return (flat * (1 + 0.1 * ws.mean()))[None]
 
     result, steps = _shift_drag(replace(OPTIONS, patience=40), Flat())
-    assert result.status is DragStatus.STALLED and "no nearer" in result.reason
+    assert result.status is DragStatus.STALLED and "do not move the handles closer" in result.reason
     assert len(steps) <= 14  # two attempts
     assert np.abs(result.latents).max() <= 0.1  # one standard deviation
 
