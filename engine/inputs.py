@@ -55,7 +55,7 @@ def check_points(
         generator: The generator whose image the points are in.
         handles_px: ``P x 2`` float, at least one, in image pixels: (x, y), from 0 to the image's
             width and height inclusive. They are copied.
-        targets_px: ``P x 2`` float, one target for each handle, likewise.
+        targets_px: ``P x 2`` float, the target of each handle, in the same range.
 
     Returns:
         Handles and targets, ``P x 2`` float32 each, in image pixels.

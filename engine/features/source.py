@@ -88,7 +88,7 @@ class Windows:
     origins: Tensor
 
     def sample(self, positions: Tensor) -> Tensor:
-        """Sample each window bilinearly at positions of its own.
+        """Sample the windows bilinearly, each at its own positions.
 
         This selects rows by index instead of calling ``grid_sample``: it is exact at integer
         positions, the same on every device, and on the CPU sums the gradient in a fixed order.

@@ -59,7 +59,7 @@ def drag(
         generator: Frozen, on the device to compute on.
         latent: ``num_ws x w_dim`` float32, the latent to start from.
         handles_px: ``P x 2`` float, P > 0, (x, y) in image pixels, inside the image.
-        targets_px: ``P x 2`` float, the target of each handle, likewise.
+        targets_px: ``P x 2`` float, the target of each handle, in image pixels.
         options: The options of the drag.
         mask: ``H x W`` uint8 in the image's size, 255 = may change, 0 = fixed; None if everything
             may change.

@@ -99,7 +99,7 @@ class Record:
         mean_px: The mean distance of the handles from their targets, for each row.
         losses: The method's loss, for each row.
         settled: Whether the method has settled at the last row, see ``methods.base.Look``.
-        exhausted: Whether the method is exhausted at the last row, likewise.
+        exhausted: Whether the method is exhausted at the last row.
         progress_at: How many rows there were when the last progress was made.
         progress_px: The mean distance at the last progress.
     """

@@ -47,9 +47,9 @@ def steps_to_targets(handles: Tensor, targets: Tensor, step_length: float | Tens
         ``P x 2`` feature pixels: the vector to the target, shortened to ``step_length`` if it is
         longer.
     """
-    way = targets - handles
-    distance = way.norm(dim=1, keepdim=True)
-    steps: Tensor = way * (step_length / distance.clamp(min=step_length))
+    path = targets - handles
+    distance = path.norm(dim=1, keepdim=True)
+    steps: Tensor = path * (step_length / distance.clamp(min=step_length))
     return steps
 
 

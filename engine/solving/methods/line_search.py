@@ -55,8 +55,8 @@ def way_points(
         ``P x 10 x 2``, evenly spaced up to ``distance`` ahead but not past the target. The
         beginning of the range itself is not a candidate.
     """
-    way = targets - handles
-    length = way.norm(dim=1, keepdim=True)
+    path = targets - handles
+    length = path.norm(dim=1, keepdim=True)
     begin = torch.where(falls_back[:, None], handles - directions * distance, handles)
     end = torch.where(length > distance, handles + directions * distance, targets)
     parts = torch.arange(1, _CANDIDATES + 1, device=handles.device) / _CANDIDATES
