@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start of the engine: `python -m engine`, or as a file, `python -I engine/__main__.py`.
+"""The entry point of the engine: ``python -m engine``, or ``python -I engine/__main__.py``.
 
-Blender starts it as a file in isolated mode, in which neither its own Python settings nor the
-current folder reach the engine's Python; the packages beside this one are then found from here.
+Blender runs this file by its path and in isolated mode (``-I``), so that neither the environment
+variables for Blender's own Python nor the current folder affect the engine's Python. The folder
+that contains the packages is then not on ``sys.path`` and is added here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ _ROOT = str(Path(__file__).resolve().parent.parent)
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
-from engine.cli.arguments import main  # noqa: E402  (the path comes first)
+from engine.cli.arguments import main  # noqa: E402  (needs the path)
 from engine.machine.openmp import wait_briefly  # noqa: E402
 
 if __name__ == "__main__":

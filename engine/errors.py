@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The error for a wish that cannot be granted, as opposed to a fault of the program."""
+"""The error for a request that cannot be carried out, as opposed to a defect of the program."""
 
 from __future__ import annotations
 
 
 class RequestError(ValueError):
-    """What was asked for cannot be done; the message is a sentence for the person who asked.
+    """A request that cannot be carried out.
 
-    A plain ``ValueError`` from somewhere inside is a defect of ours and gets a traceback; this one
-    is shown as it stands.
+    The message is a sentence for the user and is shown unchanged. A plain ``ValueError`` that comes
+    out of the engine is a defect instead, and is reported with a traceback.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The generator in use: found by name or path, loaded once, kept until another is wanted."""
+"""Loads generators by name or path, keeps the last one in memory, and samples latents."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ from .inputs import device_of
 
 
 def model_path(name_or_path: str) -> Path:
-    """The file of a built-in model's name (`suzanne`), or of a path."""
+    """Return the file of a built-in model (``suzanne``) or of a path, with ``~`` expanded."""
     path = builtin_model_path(name_or_path) or Path(name_or_path)
     try:
         return path.expanduser()
-    except RuntimeError:  # `~name` of nobody: a file may be called so, and loading says if not
+    except RuntimeError:
+        # ``~name`` without such a user: a file can have this name, and loading reports if it is
+        # missing.
         return path
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A generator, and which file it came from.
+    """A generator and the file that it was loaded from.
 
     Attributes:
-        sha256: of the file, lower-case hexadecimal.
+        generator: Frozen, on the device that it was loaded for.
+        path: The file.
+        sha256: The SHA-256 of the file, in lower-case hexadecimal.
     """
 
     generator: Generator
@@ -39,10 +43,13 @@ class LoadedModel:
     sha256: str
 
     def require(self, sha256: str) -> None:
-        """Insist on a certain file; an empty `sha256` accepts any.
+        """Raise ``RequestError`` if the model is not the expected file.
+
+        Args:
+            sha256: The expected SHA-256, in hexadecimal of either case; empty accepts any file.
 
         Raises:
-            RequestError: the file is another one.
+            RequestError: The file has another SHA-256.
         """
         if sha256 and sha256.lower() != self.sha256:
             raise RequestError(
@@ -51,10 +58,16 @@ class LoadedModel:
             )
 
     def latent(self, data: bytes) -> FloatArray:
-        """A latent `num_ws x w_dim` float32 from the bytes of the wire.
+        """Return one latent from the bytes of a message.
+
+        Args:
+            data: Little-endian float32 values.
+
+        Returns:
+            ``num_ws x w_dim`` float32.
 
         Raises:
-            RequestError: it has not the size that the model needs.
+            RequestError: The size of the data does not match the model.
         """
         latents = self.latents(data)
         if len(latents) != 1:
@@ -63,10 +76,16 @@ class LoadedModel:
         return latent
 
     def latents(self, data: bytes) -> FloatArray:
-        """Any number of latents, `T x num_ws x w_dim` float32, likewise.
+        """Return one or more latents from the bytes of a message.
+
+        Args:
+            data: Little-endian float32 values, one latent after the other.
+
+        Returns:
+            ``T x num_ws x w_dim`` float32, T >= 1.
 
         Raises:
-            RequestError: they have not the size that the model needs.
+            RequestError: The size of the data does not match the model, or there is no data.
         """
         rows, columns = self.generator.num_ws, self.generator.w_dim
         if not data or len(data) % (rows * columns * 4):
@@ -81,22 +100,28 @@ class LoadedModel:
         )
 
     def masks(self, data: bytes) -> tuple[ByteArray, ...]:
-        """Masks `H x W` uint8 of the image's size, one after the other, from the wire's bytes.
+        """Return the masks in the bytes of a message.
+
+        Args:
+            data: One byte per pixel, row by row, one mask after the other; may be empty.
+
+        Returns:
+            Read-only arrays ``H x W`` uint8 of the image's size; 255 = may change, 0 = fixed.
 
         Raises:
-            RequestError: they have another size.
+            RequestError: The size of the data is not a multiple of the image's size.
         """
         _, height, width = self.generator.img_shape
         if len(data) % (height * width):
             raise RequestError(
                 f"the mask has {len(data)} pixels, but the image of {self.path.name} has "
-                f"{width} x {height}; make the mask again"
+                f"{width} x {height}; create the mask again"
             )
         return tuple(np.frombuffer(data, dtype=np.uint8).reshape(-1, height, width))
 
 
 class ModelCache:
-    """Holds the last model, as long as its file does not change."""
+    """The last loaded model, reused until another is requested or its file changes."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -105,25 +130,28 @@ class ModelCache:
 
     @property
     def current(self) -> LoadedModel | None:
-        """The model in memory."""
+        """The model in memory, or None before the first one is loaded."""
         return self._model
 
     def holds(self, name_or_path: str) -> bool:
-        """Whether the model is in memory and its file is still the same."""
+        """Return whether a model is in memory and its file has not changed since."""
         stamp = _stamp(model_path(name_or_path))
         return self._model is not None and stamp is not None and stamp == self._stamp
 
     def get(self, name_or_path: str) -> tuple[LoadedModel, bool]:
-        """The model, and whether it was read anew.
+        """Return a model, and whether this call loaded it from its file.
+
+        Args:
+            name_or_path: A built-in model's name or a path, see ``model_path``.
 
         Raises:
-            ModelError: the file is not a model that can be read.
+            ModelError: The file cannot be read as a model.
         """
         path = model_path(name_or_path)
         stamp = _stamp(path)
         if self._model is not None and self.holds(name_or_path):
             return self._model, False
-        # The old one goes first: two models at once may not fit the memory.
+        # Release the old model first: two models may not fit into memory.
         self._model = self._stamp = None
         generator = load_generator(path, self._device)
         self._model = LoadedModel(generator, path, sha256_of(path))
@@ -132,33 +160,37 @@ class ModelCache:
 
 
 def _stamp(path: Path) -> tuple[Path, int, int] | None:
-    """What tells a file from its replacement; None if there is no file (loading then says why)."""
+    """Return path, time and size of a file, to notice when it is replaced.
+
+    None if there is no such file; loading it then reports why.
+    """
     try:
         status = path.stat()
-    except (OSError, ValueError):  # ValueError: a path with a zero byte
+    except (OSError, ValueError):  # ValueError: the path contains a zero byte
         return None
     return path, status.st_mtime_ns, status.st_size
 
 
 @torch.no_grad()
 def sample_latent(generator: Generator, seed: int, truncation_psi: float) -> FloatArray:
-    """The latent of a seed, as every tool of the field finds it.
+    """Return the latent of a seed, the same that other StyleGAN2 tools compute.
 
-    `z = numpy.random.RandomState(seed).randn(1, z_dim)`, then the mapping with truncation, which is
-    applied here and never again.  A model with labels gets the all-zero label.
+    ``z = numpy.random.RandomState(seed).randn(1, z_dim)``, then the mapping network. Truncation is
+    applied here and nowhere else. A conditional model gets the all-zero label.
 
     Args:
+        generator: The generator, on any device.
         seed: 0 to 2**32 - 1.
-        truncation_psi: 1 for none, 0 for the average image.
+        truncation_psi: -2 to 2; 1 for no truncation, 0 for the average image.
 
     Returns:
-        `num_ws x w_dim` float32.
+        ``num_ws x w_dim`` float32.
 
     Raises:
-        RequestError: seed or truncation are out of range.
+        RequestError: The seed or the truncation is out of range.
     """
     if not 0 <= seed < 2**32:
-        raise RequestError(f"a seed is a number from 0 to 4294967295, not {seed}")
+        raise RequestError(f"the seed must be from 0 to 4294967295, not {seed}")
     if not -2 <= truncation_psi <= 2:
         raise RequestError(f"the truncation must be from -2 to 2, not {truncation_psi}")
     device = device_of(generator)

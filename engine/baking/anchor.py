@@ -57,7 +57,11 @@ class Anchor:
         self._generator = generator
         self._latent = check_latent(generator, latent)
         self._source = open_source(
-            *(generator, block, self._latent), free=generator.num_ws, points=len(handles_px)
+            generator,
+            block,
+            self._latent,
+            num_layers=generator.num_ws,
+            points=len(handles_px),
         )
         self._r2 = options.r2
         # Around the expected place, rounded to a pixel.

@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Feature sources: windows of feature maps around points, cut from whole maps or computed alone."""
+"""Feature sources, which return windows of a generator's feature map around given points.
+
+Windows are cut from the whole map or computed without it. What a drag does with them is in
+``solving``.
+"""

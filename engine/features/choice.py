@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole feature maps, or windows of them: what is cheaper for a drag, unless it is asked for."""
+"""Chooses whether a drag computes whole feature maps or only windows of them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .full_map import FullMapSource
 from .source import FeatureSource
 from .windows import WindowSource
 
+# The side of the windows that the methods request with the default options.
 _USUAL_SIDE = 13
-"""Of the windows that the methods ask for with the default options."""
+# Windows are computed if they need at most this share of the whole maps' multiply-adds.
 _WORTH_IT = 0.9
-"""Windows are taken if they need at most this part of the whole maps' multiply-adds."""
 
 
 def open_source(
@@ -22,21 +22,30 @@ def open_source(
     resolution: int,
     start: Tensor,
     *,
-    free: int,
+    num_layers: int,
     points: int,
     reference_ws: Tensor | None = None,
     fixed: Tensor | None = None,
     held: int = 0,
     windows: bool | None = None,
 ) -> FeatureSource:
-    """The source of the features for a drag.
+    """Return a feature source for a drag.
 
     Args:
-        resolution, start, free: as `WindowSource` takes them.
-        points: how many handles there are.
-        reference_ws, fixed, held: as `FullMapSource` takes them; the start, and no mask, if left
-            out.
-        windows: whether to compute windows; None for whichever is cheaper.
+        generator: Frozen, on the device to compute on.
+        resolution: The feature block, see ``source.feature_block``.
+        start: ``num_ws x w_dim`` float32. Every latent to observe equals it from row
+            ``num_layers`` on.
+        num_layers: How many of the first w vectors may change.
+        points: The number of handles.
+        reference_ws: ``num_ws x w_dim`` float32, the latent whose features the fixed area keeps;
+            None for ``start``.
+        fixed: ``H x W`` float32 in the image's size, 1 where nothing may change; None without a
+            mask.
+        held: The block whose features the fixed area keeps, see ``source.held_block``; 0 for the
+            feature block.
+        windows: True to compute windows, False to compute whole maps, None for whichever is
+            cheaper.
     """
     reference = start if reference_ws is None else reference_ws
     if windows is None:
@@ -47,4 +56,4 @@ def open_source(
         windows = best.multiply_adds <= _WORTH_IT * whole.multiply_adds
     if not windows:
         return FullMapSource(generator, resolution, reference, fixed, held)
-    return WindowSource(generator, resolution, start, free, reference, fixed, held)
+    return WindowSource(generator, resolution, start, num_layers, reference, fixed, held)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Windows cut out of the whole feature map: the plain way, and what the faster one is held to.
+"""Computes the whole feature map and cuts the windows out of it.
 
-The mask's term reads the same map, as published.
+This is the simple implementation. ``windows.WindowSource`` is the faster one and is tested against
+it. The mask's term can read the same map, as published.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .source import FeatureGrid, FixedArea, Windows, grid_of, spread_of
 
 
 class FullMapSource:
-    """Cuts the windows out of the whole feature map."""
+    """A ``FeatureSource`` that cuts windows out of the whole feature map."""
 
     def __init__(
         self,
@@ -25,14 +26,17 @@ class FullMapSource:
         fixed: Tensor | None = None,
         held: int = 0,
     ) -> None:
-        """Prepare the reference for the mask.
+        """Compute the features that the fixed area keeps, if there is a mask.
 
         Args:
-            resolution: the feature block, as `feature_block` gives it.
-            reference_ws: `num_ws x w_dim`, the latent that the fixed area is held to.
-            fixed: `H x W` float32 in the image's size, 1 where nothing may change, or None; see
-                `FixedArea`.
-            held: the block whose features the mask holds; 0 for the feature block itself.
+            generator: Frozen, on the device to compute on.
+            resolution: The feature block, see ``source.feature_block``.
+            reference_ws: ``num_ws x w_dim`` float32, the latent whose features the fixed area
+                keeps.
+            fixed: ``H x W`` float32 in the image's size, 1 where nothing may change; None without
+                a mask. See ``source.FixedArea``.
+            held: The block whose features the fixed area keeps, see ``source.held_block``; 0 for
+                the feature block.
         """
         self._generator = generator
         self._resolution = resolution
@@ -45,11 +49,15 @@ class FullMapSource:
 
     @property
     def grid(self) -> FeatureGrid:
-        """The sizes of image and feature map."""
+        """The sizes of the image and of the feature map."""
         return self._grid
 
     def _maps(self, ws: Tensor) -> tuple[Tensor, Tensor]:
-        """The features of a latent `num_ws x w_dim`, and those that the mask holds, `C x h x w`."""
+        """Return the maps ``C x h x w`` of the feature block and of the held block.
+
+        Args:
+            ws: ``num_ws x w_dim`` float32.
+        """
         if self._held_block == self._resolution:
             features = self._generator.features(ws[None], self._resolution)[0]
             return features, features
@@ -58,14 +66,14 @@ class FullMapSource:
         return state.x[0], held[0]
 
     def observe(self, ws: Tensor, centres: Tensor, radius: int) -> FullMapView:
-        """Compute the map of `ws`; see `FeatureSource.observe`."""
+        """Compute the whole map of a latent; see ``source.FeatureSource.observe``."""
         features, held = self._maps(ws)
         windows = cut_windows(features, centres, radius)
         return FullMapView(features, ws, windows, held, self._fixed)
 
 
 class FullMapView:
-    """The view that `FullMapSource` gives: a map, and windows cut from it."""
+    """The ``FeatureView`` of a ``FullMapSource``: a map, and windows cut from it."""
 
     def __init__(
         self,
@@ -75,11 +83,14 @@ class FullMapView:
         held: Tensor,
         fixed: FixedArea | None,
     ) -> None:
-        """Hold them.
+        """Store the computed features.
 
         Args:
-            features: `C x h x w` float32 of the latent `ws`, `num_ws x w_dim`.
-            held: those that the mask holds, of which `fixed` says how.
+            features: ``C x h x w`` float32, the feature map.
+            ws: ``num_ws x w_dim`` float32, the latent that the features were computed from.
+            windows: The windows cut from ``features``.
+            held: ``C' x h' x w'`` float32, the map of the held block.
+            fixed: The fixed area of ``held``; None if nothing is fixed.
         """
         self._features = features
         self._ws = ws
@@ -89,41 +100,45 @@ class FullMapView:
 
     @property
     def windows(self) -> Windows:
-        """The windows around the centres, with gradient to the latent."""
+        """The windows around the centres, with a gradient to the latent."""
         return self._windows
 
     def pull_back_each(self, directions: Tensor) -> Tensor:
-        """By autograd, one pass for each direction; see `FeatureView.pull_back_each`."""
+        """Differentiate with autograd, one backward pass for each direction and window.
+
+        See ``source.FeatureView.pull_back_each``.
+        """
         return rows_by_autograd(self._windows.values, self._ws, directions)
 
     def fixed_change(self) -> Tensor:
-        """Mean absolute change in the fixed area; see `FeatureView.fixed_change`."""
+        """Return the mean absolute change; see ``source.FeatureView.fixed_change``."""
         if self._fixed is None:
             return self._features.new_zeros(())
         return self._fixed.change(self._held)
 
     def fixed_difference(self) -> Tensor | None:
-        """The change in the fixed area; see `FeatureView.fixed_difference`."""
+        """Return the change as a vector; see ``source.FeatureView.fixed_difference``."""
         return None if self._fixed is None else self._fixed.difference(self._held)
 
     def spread(self) -> Tensor:
-        """How much the features differ over the map; see `FeatureView.spread`."""
+        """Return the spread of the feature map; see ``source.FeatureView.spread``."""
         return spread_of(self._features)
 
     def fixed_spread(self) -> Tensor:
-        """The same of the features that the mask holds."""
+        """Return the spread of the held map; see ``source.FeatureView.fixed_spread``."""
         return spread_of(self._held)
 
 
 def rows_by_autograd(values: Tensor, leaf: Tensor, directions: Tensor) -> Tensor:
-    """The derivatives of sums of products, each window by itself.
+    """Return the derivatives of ``sum(direction * window)``, separately for each window.
 
     Args:
-        values: `P x S x S x C`, with gradient to `leaf`.
-        directions: `R x P x S x S x C`.
+        values: ``P x S x S x C``, the windows, with a gradient to ``leaf``.
+        leaf: The tensor to differentiate with respect to.
+        directions: ``R x P x S x S x C``.
 
     Returns:
-        `R x P x` the shape of `leaf`.
+        ``R x P x`` the shape of ``leaf``.
     """
     with torch.enable_grad():
         windows = values.unbind()
@@ -136,12 +151,15 @@ def rows_by_autograd(values: Tensor, leaf: Tensor, directions: Tensor) -> Tensor
 
 
 def cut_windows(features: Tensor, centres: Tensor, radius: int) -> Windows:
-    """Copy a window around each centre out of a map, repeating the border beyond it.
+    """Copy a window around each centre out of a map; outside the map, its border is repeated.
 
     Args:
-        features: `C x h x w` float32.
-        centres: `P x 2` feature positions.
-        radius: see `FeatureSource.observe`.
+        features: ``C x h x w`` float32.
+        centres: ``P x 2`` feature positions.
+        radius: Windows have ``2 radius + 1`` pixels a side.
+
+    Returns:
+        Windows with a gradient to ``features``.
     """
     channels, rows, columns = features.shape
     origins = (centres.detach() + 0.5).floor() - radius
@@ -149,7 +167,7 @@ def cut_windows(features: Tensor, centres: Tensor, radius: int) -> Windows:
     x = (origins[:, :1].long() + steps).clamp(0, columns - 1)
     y = (origins[:, 1:].long() + steps).clamp(0, rows - 1)
     index = y[:, :, None] * columns + x[:, None, :]
-    # On CPUs the generator's maps are channels last already: this is a view there.
+    # On CPUs the generator's maps are in channels-last order already: this is a view there.
     pixels = features.permute(1, 2, 0).reshape(rows * columns, channels)
     values = pixels.index_select(0, index.flatten())
     return Windows(values.reshape(*index.shape, channels), origins)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the drag loop gets features from: windows around points, never a whole map.
+"""The interface of feature sources, the coordinate spaces, and the fixed area of a mask.
 
-The loop reads the feature map only near its handles, so all that it asks for is a square window
-around each of them.  `FullMapSource` computes the map and cuts them out; `WindowSource` computes
-nothing but the windows, and gives the same numbers.  The loop does not know which it has.
+A drag reads the feature map only near its handles, so it requests a square window around each of
+them and never the whole map. ``full_map.FullMapSource`` computes the map and cuts the windows out;
+``windows.WindowSource`` computes only the windows. Both return the same values, apart from
+rounding, and a drag method does not depend on which one it has.
 
-Two spaces meet here.  *Image pixels*: `(x, y)`, origin top-left, pixel centres at half-integers.
-*Feature positions*: `(x, y)` in pixels of the feature map, where whole numbers are pixel centres,
-so that they are indices into the tensor.  `FeatureGrid` converts; both axes have their own size.
+Two coordinate spaces are used. *Image pixels*: (x, y), origin at the top left, pixel centres at
+half-integers. *Feature positions*: (x, y) in pixels of the feature map, pixel centres at integers,
+so that integers are indices into the tensor. ``FeatureGrid`` converts between them; each axis has
+its own scale.
 """
 
 from __future__ import annotations
@@ -20,42 +22,53 @@ from torch import Tensor
 
 from stylegan2 import Generator
 
+# The feature block of Pan et al., "Drag Your GAN", section 4, and of the official code.
 USUAL_FEATURE_RESOLUTION = 128
-"""The paper's feature block (Pan et al., "Drag Your GAN", section 4, by the official code)."""
 
 
 @dataclass(frozen=True)
 class FeatureGrid:
-    """The sizes of image and feature map, both as (width, height).
+    """The sizes of the image and of the feature map, and the conversions between them.
 
-    The axes are converted one by one, with plain numbers: a tensor of sizes would have to be sent
-    to a GPU, and the drag loop would wait for it.
+    Each axis is converted separately, with Python numbers: a tensor of sizes would have to be
+    copied to the GPU, and the drag loop would wait for the copy.
+
+    Attributes:
+        image_size: (width, height) of the image, pixels.
+        feature_size: (width, height) of the feature map, pixels.
     """
 
     image_size: tuple[int, int]
     feature_size: tuple[int, int]
 
     def to_feature(self, points_px: Tensor) -> Tensor:
-        """Image pixels to feature positions, `... x 2`: `p * feature / image - 0.5`."""
+        """Convert image pixels to feature positions: ``p * feature_size / image_size - 0.5``.
+
+        Args:
+            points_px: ``... x 2``.
+
+        Returns:
+            ``... x 2``.
+        """
         (width, height), (columns, rows) = self.image_size, self.feature_size
         x, y = points_px.unbind(-1)
         return torch.stack([x * (columns / width), y * (rows / height)], dim=-1) - 0.5
 
     def to_image(self, positions: Tensor) -> Tensor:
-        """Feature positions to image pixels, `... x 2`; the inverse of `to_feature`."""
+        """Convert feature positions to image pixels, ``... x 2``; the inverse of ``to_feature``."""
         (width, height), (columns, rows) = self.image_size, self.feature_size
         x, y = (positions + 0.5).unbind(-1)
         return torch.stack([x * (width / columns), y * (height / rows)], dim=-1)
 
     def clamp(self, positions: Tensor) -> Tensor:
-        """Bring feature positions back onto the map, whose outer edge is at -0.5."""
+        """Clamp feature positions ``... x 2`` to the map: from -0.5 to its size - 0.5."""
         columns, rows = self.feature_size
         x, y = positions.unbind(-1)
         return torch.stack([x.clamp(-0.5, columns - 0.5), y.clamp(-0.5, rows - 0.5)], dim=-1)
 
 
 def grid_of(generator: Generator, resolution: int) -> FeatureGrid:
-    """The sizes of a generator's image and of the feature map of one of its blocks."""
+    """Return the sizes of a generator's image and of the feature map of one of its blocks."""
     _, height, width = generator.img_shape
     rows, columns = generator.config.block_shape(resolution)
     return FeatureGrid((width, height), (columns, rows))
@@ -66,25 +79,25 @@ class Windows:
     """One square piece of the feature map for each of P points.
 
     Attributes:
-        values: `P x S x S x C` float32.
-        origins: `P x 2` float32, the feature position `(x, y)` of each window's first pixel.  Where
-            a window ends at the border of the map, samples beyond it are the border's.
+        values: ``P x S x S x C`` float32.
+        origins: ``P x 2`` float32, the feature position (x, y) of each window's first pixel. Where
+            a window ends at the border of the map, samples outside it have the border's value.
     """
 
     values: Tensor
     origins: Tensor
 
     def sample(self, positions: Tensor) -> Tensor:
-        """Bilinear samples, each point from its own window.
+        """Sample the windows bilinearly, each at its own positions.
 
-        Written with rows picked by index and not with `grid_sample`: exact at whole positions, the
-        same on every device, and on the CPU with a gradient that is summed in one fixed order.
+        This selects rows by index instead of calling ``grid_sample``: it is exact at integer
+        positions, the same on every device, and on the CPU sums the gradient in a fixed order.
 
         Args:
-            positions: `P x Q x 2` feature positions; clamped to the window.
+            positions: ``P x Q x 2`` feature positions, Q for each window; clamped to the window.
 
         Returns:
-            `P x Q x C` float32.
+            ``P x Q x C`` float32.
         """
         count, side, _, channels = self.values.shape
         local = (positions - self.origins[:, None]).clamp(0, side - 1)
@@ -106,81 +119,92 @@ class Windows:
 
 
 class FeatureView(Protocol):
-    """What one latent's features look like near the points."""
+    """The features of one latent: windows around the points, and the fixed area."""
 
     @property
     def windows(self) -> Windows:
-        """The windows around the centres, with gradient to the latent."""
+        """The windows around the centres, with a gradient to the latent."""
         ...
 
     def pull_back_each(self, directions: Tensor) -> Tensor:
-        """How the windows depend on the latent, each by itself and along each of its directions.
+        """Return the derivatives of ``sum(direction * window)``, separately for each window.
 
         Args:
-            directions: `R x P x S x S x C` float32, what the windows' values are multiplied with.
+            directions: ``R x P x S x S x C`` float32, R directions for each of the P windows.
 
         Returns:
-            `R x P x L x w_dim` float32, the derivatives of the sums of these products with respect
-            to the first L rows of the latent: all of those that vary.
+            ``R x P x L x w_dim`` float32, the derivatives with respect to the first L w vectors of
+            the latent. These include all that may change and on which the features depend.
         """
         ...
 
     def fixed_change(self) -> Tensor:
-        """Mean absolute change of the features in the fixed area since the start, a scalar.
+        """Return the mean absolute change of the features in the fixed area.
 
-        The mean is over the fixed area alone, so that the weight of this term against motion
-        supervision does not depend on how large that area is.  Zero if nothing is fixed.
+        The change is from the source's reference latent. The mean is over the fixed area only, so
+        that the weight of this term relative to motion supervision does not depend on the size of
+        the area.
+
+        Returns:
+            A scalar with a gradient to the latent; zero if nothing is fixed.
         """
         ...
 
     def fixed_difference(self) -> Tensor | None:
-        """The change of the features in the fixed area, as a vector; None if nothing is fixed.
+        """Return the change of the features in the fixed area as a vector.
 
-        With gradient to the latent; its sum of squares is the mean square of the change over the
-        fixed area and all channels.
+        Returns:
+            One dimension, with a gradient to the latent. Its sum of squares is the mean square of
+            the change over the fixed area and all channels. None if nothing is fixed.
         """
         ...
 
     def spread(self) -> Tensor:
-        """How much the features differ over the whole map, a scalar; see `spread_of`.
+        """Return the spread of the whole feature map, a scalar; see ``spread_of``.
 
-        The unit in which differences mean the same for every network.  It needs the whole map, so
-        ask once.
+        Differences of features in units of the spread are comparable between networks. This may
+        compute the whole map, so call it once per drag.
         """
         ...
 
     def fixed_spread(self) -> Tensor:
-        """Likewise of the features that `fixed_difference` compares; ask only if it is not None."""
+        """Return the spread of the map that ``fixed_difference`` compares, a scalar.
+
+        Call this only if ``fixed_difference`` does not return None.
+        """
         ...
 
 
 class FeatureSource(Protocol):
-    """Made once for each drag; gives a view of the features of any latent."""
+    """Computes views of the features of latents; created for each drag."""
 
     @property
     def grid(self) -> FeatureGrid:
-        """The sizes of image and feature map."""
+        """The sizes of the image and of the feature map."""
         ...
 
     def observe(self, ws: Tensor, centres: Tensor, radius: int) -> FeatureView:
-        """Look at the features of a latent.
+        """Compute the features of a latent.
 
         Args:
-            ws: `num_ws x w_dim` float32.
-            centres: `P x 2` feature positions.
-            radius: windows have `2 radius + 1` pixels a side, around the pixel next to the centre.
+            ws: ``num_ws x w_dim`` float32.
+            centres: ``P x 2`` feature positions; P may be 0.
+            radius: Windows have ``2 radius + 1`` pixels a side, around the pixel nearest to the
+                centre.
         """
         ...
 
 
 def feature_block(generator: Generator, wanted: int = 0) -> int:
-    """The block whose features a drag reads.
+    """Return the resolution of the block whose features a drag reads.
 
     Args:
-        wanted: a block's resolution, or 0 for the usual one: 128, or the last if that is smaller.
+        generator: The generator to drag with.
+        wanted: A block's resolution, or 0 for the usual one: 128, or the last block if that is
+            smaller.
 
     Raises:
-        ValueError: the generator has no such block.
+        ValueError: The generator has no such block.
     """
     resolutions = generator.resolutions
     if not wanted:
@@ -192,45 +216,53 @@ def feature_block(generator: Generator, wanted: int = 0) -> int:
 
 
 def spread_of(features: Tensor) -> Tensor:
-    """The root of the mean square of what each channel of `C x H x W` is off its own mean."""
+    """Return the spread of a feature map: how far features are from their channel's mean.
+
+    Args:
+        features: ``C x H x W``.
+
+    Returns:
+        A scalar, the root mean square over all positions and channels.
+    """
     centred = features - features.mean(dim=(1, 2), keepdim=True)
     return centred.square().mean().sqrt()
 
 
-def held_block(generator: Generator, resolution: int, free: int, wanted: int = 0) -> int:
-    """The block whose features a mask holds.
+def held_block(generator: Generator, resolution: int, num_layers: int, wanted: int = 0) -> int:
+    """Return the resolution of the block whose features the fixed area of a mask keeps.
 
     Args:
-        resolution: the block whose features are read.
-        free: how many of the first rows of a latent vary.
-        wanted: a block, or 0 for the first that none of the other rows has a part in.  All that
-            lies above it depends on it alone: where its features, and those around, stay the same,
-            the image does.
+        generator: The generator to drag with.
+        resolution: The feature block, see ``feature_block``.
+        num_layers: How many of the first w vectors may change.
+        wanted: A block's resolution, or 0 for the first block that all w vectors that may change
+            have acted on, at most ``resolution``. All later blocks change only if this one does:
+            where its features, and those around them, stay the same, the image stays the same.
 
     Raises:
-        ValueError: the generator has no such block, or it lies above the one that is read.
+        ValueError: The generator has no such block, or it comes after the feature block.
     """
     blocks = [block for block in generator.resolutions if block <= resolution]
     if not wanted:
         below = generator.config.layers_below
-        return next((block for block in blocks if below(block) >= free), resolution)
+        return next((block for block in blocks if below(block) >= num_layers), resolution)
     if wanted not in blocks:
         known = ", ".join(str(block) for block in blocks)
-        raise ValueError(f"there is no block of {wanted} px up to the features, only {known}")
+        raise ValueError(f"no block of {wanted} px up to the feature block, only {known}")
     return wanted
 
 
 class FixedArea:
-    """What a mask holds: a block's features at the start, and how much each place counts."""
+    """The fixed area of a mask: the features that it keeps, and the weight of each position."""
 
     def __init__(self, reference: Tensor, fixed: Tensor) -> None:
-        """Remember the start.
+        """Store the reference and scale the mask to the size of the map.
 
         Args:
-            reference: `C x H x W` float32, the block's features.
-            fixed: `height x width` float32 in the image's size, 1 where nothing may change.  Parts
-                of 1 count as such parts of a pixel; where 1 is not reached anywhere, as in a mask
-                that is nearly white, the whole change counts that much less.
+            reference: ``C x H x W`` float32, the features to keep, of the held block.
+            fixed: ``height x width`` float32 in the image's size, 1 where nothing may change.
+                Values between 0 and 1 weigh a pixel accordingly. If no pixel is 1, as in a mask
+                that is light grey at its darkest, the change is scaled by the largest value.
         """
         self._reference = reference
         _, rows, columns = reference.shape
@@ -238,9 +270,17 @@ class FixedArea:
         self._weights = weights * (fixed.max() / (weights.sum() * len(reference)))
 
     def change(self, features: Tensor) -> Tensor:
-        """Weighted mean of `|F - F0|` over the area and all channels, a scalar."""
+        """Return the weighted mean of ``|F - F0|`` over the area and all channels, a scalar.
+
+        Args:
+            features: F, ``C x H x W``; F0 is the reference.
+        """
         return ((features - self._reference).abs() * self._weights).sum()
 
     def difference(self, features: Tensor) -> Tensor:
-        """See `FeatureView.fixed_difference`."""
+        """Return the weighted ``F - F0`` as a vector; see ``FeatureView.fixed_difference``.
+
+        Args:
+            features: F, ``C x H x W``; F0 is the reference.
+        """
         return ((features - self._reference) * self._weights.sqrt()).flatten()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Windows computed by themselves, exactly, at a fraction of the whole map's cost.
+"""Computes only the windows of a feature map, exactly, at a fraction of the whole map's cost.
 
-What a mask holds is computed as a whole; that costs little as long as it is an earlier block.
+The map of the held block, which the fixed area of a mask needs, is computed as a whole. That costs
+little if the held block is an early one.
 """
 
 from __future__ import annotations
@@ -18,35 +19,42 @@ from .source import FeatureGrid, FeatureView, FixedArea, Windows, grid_of, sprea
 
 
 class WindowSource:
-    """Computes windows of a generator's features, and what a mask needs."""
+    """A ``FeatureSource`` that computes only windows, and the held map if there is a mask."""
 
     def __init__(
         self,
         generator: Generator,
         resolution: int,
         start: Tensor,
-        free: int,
+        num_layers: int,
         reference_ws: Tensor,
         fixed: Tensor | None = None,
         held: int = 0,
     ) -> None:
-        """Prepare the reference for the mask.
+        """Compute the features that the fixed area keeps, if there is a mask.
 
         Args:
-            resolution: the feature block, as `feature_block` gives it.
-            start: `num_ws x w_dim`; all latents to come have its rows from `free` on.
-            free: how many of the first rows vary.
-            reference_ws, fixed, held: as `FullMapSource` takes them.
+            generator: Frozen, on the device to compute on.
+            resolution: The feature block, see ``source.feature_block``.
+            start: ``num_ws x w_dim`` float32. Every latent to observe equals it from row
+                ``num_layers`` on.
+            num_layers: How many of the first w vectors may change.
+            reference_ws: ``num_ws x w_dim`` float32, the latent whose features the fixed area
+                keeps.
+            fixed: ``H x W`` float32 in the image's size, 1 where nothing may change; None without
+                a mask. See ``source.FixedArea``.
+            held: The block whose features the fixed area keeps, see ``source.held_block``; 0 for
+                the feature block.
         """
         self._generator = generator
         self._resolution = resolution
         self._start = start
         self._reference_ws = reference_ws
-        self._free = min(free, generator.layers_below(resolution))
+        self._num_layers = min(num_layers, generator.layers_below(resolution))
         self._grid = grid_of(generator, resolution)
         self._mask = fixed
         self._full: FullMapSource | None = None
-        # As they are now, to the end: a drag does not change its way of computing.
+        # Looked up once, so that a drag does not switch operators when they become ready.
         self._operators = fused_operators(start.device)
         self._syntheses: dict[tuple[int, int], WindowSynthesis] = {}
         self._held_block = 0
@@ -59,36 +67,43 @@ class WindowSource:
 
     @property
     def grid(self) -> FeatureGrid:
-        """The sizes of image and feature map."""
+        """The sizes of the image and of the feature map."""
         return self._grid
 
     def observe(self, ws: Tensor, centres: Tensor, radius: int) -> FeatureView:
-        """Compute the windows of `ws`; see `FeatureSource.observe`."""
+        """Compute the windows of a latent; see ``source.FeatureSource.observe``."""
         side = 2 * radius + 1
         columns, rows = self._grid.feature_size
         if side > min(columns, rows):
             return self._full_maps().observe(ws, centres, radius)
         wanted = (centres.detach() + 0.5).floor() - radius
         x, y = wanted.unbind(-1)
-        # A window that would stick out is moved back: then none has anything but the map in it.
+        # A window that would extend beyond the map is moved back, so that all its pixels exist.
         origins = torch.stack([x.clamp(0, columns - side), y.clamp(0, rows - side)], dim=-1)
         run = self._synthesis(side, len(centres)).run(ws.detach(), origins.long())
         return WindowView(self, ws, run, origins)
 
     def whole_map(self, ws: Tensor) -> Tensor:
-        """The feature map `C x h x w` of a latent, without gradient."""
+        """Return the feature map of a latent.
+
+        Args:
+            ws: ``num_ws x w_dim`` float32.
+
+        Returns:
+            ``C x h x w`` float32, without a gradient.
+        """
         with torch.no_grad():
             return self._generator.features(ws[None], self._resolution)[0]
 
     @property
     def held_block(self) -> int:
-        """The block whose features the mask holds; 0 without one."""
+        """The block whose features the fixed area keeps; 0 if nothing is fixed."""
         return self._held_block
 
     def _synthesis(self, side: int, count: int) -> WindowSynthesis:
         key = (side, count)
         if key not in self._syntheses:
-            # Without points there is nothing to compute but what the mask holds.
+            # Without points, only the held map is computed.
             wanted = self._resolution if count else self._held_block
             plan = plan_windows(
                 self._generator.config,
@@ -98,21 +113,24 @@ class WindowSource:
                 least_crop=self._held_block,
             )
             self._syntheses[key] = WindowSynthesis(
-                self._generator, wanted, plan, self._start, self._free, self._operators
+                self._generator, wanted, plan, self._start, self._num_layers, self._operators
             )
         return self._syntheses[key]
 
     def _full_maps(self) -> FullMapSource:
         if self._full is None:
             self._full = FullMapSource(
-                *(self._generator, self._resolution, self._reference_ws),
-                *(self._mask, self._held_block),
+                self._generator,
+                self._resolution,
+                self._reference_ws,
+                self._mask,
+                self._held_block,
             )
         return self._full
 
 
 class WindowView:
-    """The view that `WindowSource` gives."""
+    """The ``FeatureView`` of a ``WindowSource``."""
 
     def __init__(self, source: WindowSource, ws: Tensor, run: WindowPass, origins: Tensor) -> None:
         self._source = source
@@ -124,37 +142,37 @@ class WindowView:
 
     @property
     def windows(self) -> Windows:
-        """The windows around the centres, with gradient to the latent."""
+        """The windows around the centres, with a gradient to the latent."""
         return self._windows
 
     def pull_back_each(self, directions: Tensor) -> Tensor:
-        """In one pass; see `FeatureView.pull_back_each`."""
+        """Differentiate all windows in one pass; see ``source.FeatureView.pull_back_each``."""
         return self._run.pull_back_each(directions)
 
     def fixed_change(self) -> Tensor:
-        """Mean absolute change in the fixed area; see `FeatureView.fixed_change`."""
+        """Return the mean absolute change; see ``source.FeatureView.fixed_change``."""
         if self._source.fixed is None or self._held is None:
             return self._ws.new_zeros(())
         return self._source.fixed.change(self._held)
 
     def fixed_difference(self) -> Tensor | None:
-        """The change in the fixed area; see `FeatureView.fixed_difference`."""
+        """Return the change as a vector; see ``source.FeatureView.fixed_difference``."""
         if self._source.fixed is None or self._held is None:
             return None
         return self._source.fixed.difference(self._held)
 
     def spread(self) -> Tensor:
-        """How much the features differ over the map; see `FeatureView.spread`."""
+        """Compute the whole map for its spread; see ``source.FeatureView.spread``."""
         return spread_of(self._source.whole_map(self._ws.detach()))
 
     def fixed_spread(self) -> Tensor:
-        """The same of the block that the mask holds."""
-        assert self._held is not None, "asked only if there is a fixed area"
+        """Return the spread of the held map; see ``source.FeatureView.fixed_spread``."""
+        assert self._held is not None, "called only if there is a fixed area"
         return spread_of(self._held)
 
 
 class _WithGradient(torch.autograd.Function):
-    """Ties what a pass has computed to its latent: windows, and the map that the mask holds."""
+    """Connects a pass's windows and held map to the latent for autograd."""
 
     @staticmethod
     def forward(

@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The machine: device, threads, priority, compiled operators."""
+"""The computer that the engine runs on: its device, threads, priority and compiled operators.
+
+Features, drags and jobs are not handled here.
+"""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which processor computes: one wish in words becomes one ``torch.device`` that is ready."""
+"""Selects the device to compute on and prepares torch for it."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ import torch
 
 from ..errors import RequestError
 
-_WISH = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
-def choose_device(wish: str = "auto") -> torch.device:
-    """The device that ``wish`` names.
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device that a name stands for.
 
     Args:
-        wish: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the fastest one present.
+        name: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the first available of
+            ``cuda``, ``mps`` and ``cpu``.
 
     Raises:
-        RequestError: the wish is not one of these, or this machine has no such device.
+        RequestError: The name is not one of these, or this computer has no such device.
     """
-    if not _WISH.fullmatch(wish):
-        raise RequestError(f"the device must be auto, cpu, cuda, cuda:N or mps, not {wish!r}")
-    if wish == "auto":
-        wish = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
-    if wish == "mps" and not _has_mps():
+    if not _NAME.fullmatch(name):
+        raise RequestError(f"the device must be auto, cpu, cuda, cuda:N or mps, not {name!r}")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
+    if name == "mps" and not _has_mps():
         raise RequestError(_absent("mps", "finds no Apple GPU"))
-    if wish.startswith("cuda"):
-        return _choose_cuda(wish)
-    return torch.device(wish)
+    if name.startswith("cuda"):
+        return _choose_cuda(name)
+    return torch.device(name)
 
 
-def _choose_cuda(wish: str) -> torch.device:
+def _choose_cuda(name: str) -> torch.device:
     if not torch.cuda.is_available():
-        raise RequestError(_absent(wish, "finds no CUDA GPU"))
-    index = int(wish.partition(":")[2] or 0)
+        raise RequestError(_absent(name, "finds no CUDA GPU"))
+    index = int(name.partition(":")[2] or 0)
     count = torch.cuda.device_count()
     if index >= count:
-        raise RequestError(_absent(wish, f"finds only {count} CUDA GPUs, numbered from 0"))
+        raise RequestError(_absent(name, f"finds only {count} CUDA GPUs, numbered from 0"))
     return torch.device("cuda", index)
 
 
@@ -47,12 +48,12 @@ def _has_mps() -> bool:
     return torch.backends.mps.is_available()
 
 
-def _absent(wish: str, finding: str) -> str:
-    return f"the device {wish} was asked for, but PyTorch {torch.__version__} {finding}; choose cpu"
+def _absent(name: str, finding: str) -> str:
+    return f"the device {name} was requested, but PyTorch {torch.__version__} {finding}; choose cpu"
 
 
 def describe_device(device: torch.device) -> str:
-    """A name for people, such as ``NVIDIA RTX 4090`` or ``CPU, 8 threads``."""
+    """Return a readable name of a device, such as ``NVIDIA RTX 4090`` or ``CPU, 8 threads``."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "mps":
@@ -60,30 +61,33 @@ def describe_device(device: torch.device) -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
-def open_device(wish: str = "auto", threads: int = 0) -> torch.device:
-    """Get torch ready to compute: the device, its precision, the CPU's threads.
+def open_device(name: str = "auto", threads: int = 0) -> torch.device:
+    """Choose a device and set torch's precision and number of CPU threads.
 
-    float32 is the reference, so convolutions on CUDA do not round to TF32 as they do by default.
+    float32 is the reference: convolutions on CUDA do not round to TF32, as they do by default.
 
     Args:
-        wish: as for `choose_device`.
-        threads: as for `use_threads`.
+        name: The device, as for ``choose_device``.
+        threads: The number of CPU threads, as for ``use_threads``.
 
     Raises:
-        RequestError: there is no such device, or no such number of threads.
+        RequestError: There is no such device, or the number of threads is negative.
     """
     use_threads(threads)
-    device = choose_device(wish)
+    device = choose_device(name)
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False
     return device
 
 
 def use_threads(count: int) -> None:
-    """Let torch use ``count`` CPU threads; 0 leaves its own choice, one per core.
+    """Set the number of CPU threads that torch uses.
+
+    Args:
+        count: The number of threads; 0 keeps torch's default, one per core.
 
     Raises:
-        RequestError: the count is negative.
+        RequestError: The count is negative.
     """
     if count < 0:
         raise RequestError(f"the number of threads must be 0 or more, not {count}")

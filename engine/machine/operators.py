@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fused operators of this process, and where they are kept once they are compiled."""
+"""Compiles the fused operators of this process and keeps them in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -13,22 +13,27 @@ from stylegan2 import fused_operators, start_fused_operators
 
 
 def start_operators(device: torch.device) -> None:
-    """Have them compiled, in the background; see `stylegan2.fused_operators`."""
+    """Start to compile a device's fused operators in the background.
+
+    Further calls for the same device do nothing. See ``stylegan2.start_fused_operators``.
+    """
     start_fused_operators(_folder(), device)
 
 
 def await_operators(device: torch.device) -> bool:
-    """Have them compiled, and wait: what comes then does not depend on when the compiler is done.
+    """Compile a device's fused operators and wait until they are ready or have failed.
+
+    Results computed afterwards do not depend on when the compiler finished.
 
     Returns:
-        Whether there are any.
+        Whether the device has fused operators. If not, features are computed with torch's.
     """
     start_operators(device)
     return fused_operators(device, wait=True) is not None
 
 
 def _folder() -> Path:
-    """In the system's folder for the user's caches."""
+    """Return the folder for compiled operators, in the system's cache folder of the user."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":

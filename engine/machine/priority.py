@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine gives way: it may take all cores, but never one that Blender wants."""
+"""Lowers the engine's priority: it may use all idle cores, but Blender comes first."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _BELOW_NORMAL_PRIORITY_CLASS = 0x4000
 
 
 def give_way() -> None:
-    """Lower this process's priority a little; where the system does not let it, nothing happens.
+    """Lower the priority of this process a little; do nothing where the system refuses.
 
-    Torch uses all cores for a step.  With the same priority Blender's own threads, which have
-    little to do but soon, would wait for a slice of time beside them.
+    Torch uses all cores for a step. With the same priority, Blender's threads, which have short
+    tasks that cannot wait, would have to share the cores with torch's.
     """
     if sys.platform == "win32":
         import ctypes

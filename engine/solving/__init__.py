@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The drag: the loop, its options and result, motion supervision, point tracking, latent spaces.
+"""The drag: its loop, options and result, motion supervision, point tracking and latent spaces.
 
-The methods that move the latent are in ``methods``.
+The methods that move the latent are in ``methods``. Drags for a sequence of frames are in
+``engine.baking``.
 """

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The drag loop: move handles to targets by changing the latent of a generator.
+"""The drag loop: moves handles to their targets by changing the latent of a generator.
 
-Options in, result out, a callback for each step; no sockets, no files, no Blender.  The loop lets a
-method (see ``methods``) look at its latent and move it, keeps the record, and says when it is over.
+It takes options, returns a result and calls a function for each step. It uses no sockets, files or
+Blender. The loop lets a method (see ``methods``) look at its latent and move it, keeps the record
+of all steps, and decides when the drag ends.
 
-Row 0 of every record is the start, unchanged.  Everything of a drag (references, optimiser moments)
-is made new for each drag.  On the CPU the result depends on nothing but the arguments and the
-number of threads.
+Row 0 of every record is the start, unchanged. A drag keeps no state (reference features, optimiser
+moments) from earlier drags. On the CPU the result depends only on the arguments and the number of
+threads.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from .methods import METHODS, DragProblem, Look
 from .options import DragOptions
 from .result import DragResult, DragStatus, DragStep, Record
 
+# With more handles than this, the tolerance is multiplied by ``MANY_FACTOR``; Pan et al., "Drag
+# Your GAN", section 4.
 MANY_HANDLES = 5
 MANY_FACTOR = 2.0
-"""More handles than this have arrived `MANY_FACTOR` times as far from their targets as few have
-(Pan et al., "Drag Your GAN", section 4)."""
+# Progress means that the mean distance falls by more than this share of the tolerance.
 _PROGRESS = 0.01
-"""Progress is what brings the mean distance down by more than this part of the tolerance."""
 
 
 def drag(
@@ -52,35 +53,46 @@ def drag(
     on_step: Callable[[DragStep], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> DragResult:
-    """Drag points of an image.
+    """Drag points of an image to their targets.
 
     Args:
-        generator: frozen, on the device to compute on.
-        latent: `num_ws x w_dim` float32.
-        handles_px: `P x 2` float, image pixels, inside the image.
-        targets_px: the same, one for each handle.
-        mask: `H x W` uint8 of the image's size, 255 = may change, 0 = stays; None for no limits.
-        origin: the latent, as `latent`, of the image before a row of drags that this one goes on
-            with: the fixed area stays as it is there, and a method that takes back what no handle
-            needs goes back there.  None for the latent itself.
-        least_steps: so many are made, even if the handles are at their targets.
-        enough_px: a method that could bring the handles nearer than the tolerance need not, once
-            all are this near to their targets, image pixels.
-        windows: whether features are computed in windows around the handles alone, or as whole
-            maps; None for whichever is cheaper.
-        on_step: called with every step; what it raises ends the drag and is passed on.
-        should_stop: asked once a step; True ends the drag where it is.
+        generator: Frozen, on the device to compute on.
+        latent: ``num_ws x w_dim`` float32, the latent to start from.
+        handles_px: ``P x 2`` float, P > 0, (x, y) in image pixels, inside the image.
+        targets_px: ``P x 2`` float, the target of each handle, in image pixels.
+        options: The options of the drag.
+        mask: ``H x W`` uint8 in the image's size, 255 = may change, 0 = fixed; None if everything
+            may change.
+        origin: ``num_ws x w_dim`` float32, the latent of the original image if this drag continues
+            earlier ones. The fixed area keeps the features of the origin, and a method that
+            reverts changes which no handle needs reverts them towards the origin. None for
+            ``latent``.
+        least_steps: The smallest number of steps, even if the handles are at their targets.
+        enough_px: Once all handles are this close to their targets, image pixels, a method need
+            not move them closer, even if it could.
+        windows: True to compute features only in windows around the handles, False to compute
+            whole maps, None for whichever is cheaper.
+        on_step: Called with every step, the start included. An exception that it raises ends the
+            drag and is not caught.
+        should_stop: Called once per step; the drag ends with the current step if it returns True.
 
     Raises:
-        RequestError: the arguments do not fit the generator or each other.
+        RequestError: The arguments do not match the generator or each other, or the model computes
+            values that are not finite for the latent.
     """
     started = time.monotonic()
     handles, targets = check_points(generator, handles_px, targets_px)
     start = check_latent(generator, latent)
-    before = None if origin is None else check_latent(generator, origin)
+    origin_latent = None if origin is None else check_latent(generator, origin)
     fixed = check_mask(generator, mask)
     loop = _Loop(
-        *(generator, start, before, handles, targets, options, fixed),
+        generator,
+        start,
+        origin_latent,
+        handles,
+        targets,
+        options,
+        fixed,
         least_steps=least_steps,
         enough_px=enough_px,
         windows=windows,
@@ -90,12 +102,17 @@ def drag(
 
 
 def tolerance_of(options: DragOptions, handles: int) -> float:
-    """How near to its target each of so many handles has arrived, image pixels."""
+    """Return the distance from its target at which a handle has arrived, image pixels.
+
+    Args:
+        options: The options of the drag.
+        handles: The number of handles.
+    """
     return options.tolerance_px * (MANY_FACTOR if handles > MANY_HANDLES else 1.0)
 
 
 class _Loop:
-    """One drag in progress: the method and the record."""
+    """A drag in progress: its method and its record."""
 
     def __init__(
         self,
@@ -111,13 +128,13 @@ class _Loop:
         enough_px: float,
         windows: bool | None,
     ) -> None:
-        layers = min(options.num_layers, generator.num_ws)
+        num_layers = min(options.num_layers, generator.num_ws)
         try:
             block = feature_block(generator, options.feature_resolution)
         except ValueError as error:
             raise RequestError(f"feature_resolution: {error}") from None
         try:
-            held = held_block(generator, block, layers, options.mask_resolution)
+            held = held_block(generator, block, num_layers, options.mask_resolution)
         except ValueError as error:
             raise RequestError(f"mask_resolution: {error}") from None
         self._options = options
@@ -126,8 +143,10 @@ class _Loop:
         self._targets_px = targets_px
         fixed = fixed if options.mask_weight else None
         source = open_source(
-            *(generator, block, start),
-            free=layers,
+            generator,
+            block,
+            start,
+            num_layers=num_layers,
             points=len(handles_px),
             reference_ws=origin,
             fixed=fixed,
@@ -139,7 +158,7 @@ class _Loop:
             generator=generator,
             source=source,
             start=start,
-            layers=layers,
+            num_layers=num_layers,
             handles=self._grid.to_feature(handles_px),
             targets=self._grid.to_feature(targets_px),
             options=options,
@@ -147,12 +166,12 @@ class _Loop:
             enough_px=enough_px,
         )
         self._method = METHODS[options.method](problem)
-        self.record = Record(start, layers)
+        self.record = Record(start, num_layers)
 
     def run(
         self, on_step: Callable[[DragStep], None] | None, should_stop: Callable[[], bool] | None
     ) -> tuple[DragStatus, str]:
-        """Step until a rule says to stop."""
+        """Make steps until the drag ends; return the status and the reason."""
         step = 0
         while True:
             with torch.enable_grad():
@@ -166,7 +185,7 @@ class _Loop:
             ending = self._ending(step, should_stop)
             if ending is not None:
                 return ending
-            # Exhausted, and yet no ending: the method has gone back to the start.
+            # If the method is exhausted and the drag goes on, it has returned to the start.
             if not self.record.exhausted:
                 with torch.enable_grad():
                     self._method.update()
@@ -174,10 +193,11 @@ class _Loop:
 
     @torch.no_grad()
     def _report(self, look: Look) -> FloatArray:
-        """All numbers of a look in a single transfer from the device.
+        """Return all numbers of a look, copied from the device in a single transfer.
 
-        Loss, whether it is settled and exhausted (0 or 1), then each handle's x, y in image pixels,
-        then each one's distance to its target: `3 + 3 P` float32.
+        Returns:
+            ``3 + 3 P`` float32: the loss, settled, exhausted (0 or 1 each), x and y of each handle,
+            and the distance of each from its target; image pixels.
         """
         handles_px = self._grid.to_image(look.handles)
         distances = (handles_px - self._targets_px).norm(dim=1)
@@ -189,7 +209,10 @@ class _Loop:
     def _ending(
         self, step: int, should_stop: Callable[[], bool] | None
     ) -> tuple[DragStatus, str] | None:
-        """How it ends here, if it does; a method that is exhausted may begin anew instead."""
+        """Return the status and the reason if the drag ends at this step, else None.
+
+        An exhausted method is asked to make another attempt first.
+        """
         options, record = self._options, self.record
         at_limit = bool(options.max_steps) and step >= options.max_steps
         may_end = step >= self._least_steps and (record.settled or at_limit)
@@ -199,10 +222,10 @@ class _Loop:
         if should_stop is not None and should_stop():
             return DragStatus.STOPPED, f"stopped by request at step {step}"
         if at_limit:
-            text = f"the limit of {options.max_steps} steps was met; {record.closest()}"
+            text = f"the limit of {options.max_steps} steps was reached; {record.closest()}"
             return DragStatus.STEP_LIMIT, text
         if record.exhausted and not self._method.begin_anew():
-            text = f"further steps bring the handles no nearer; {record.closest()}"
+            text = f"more steps do not move the handles closer; {record.closest()}"
             return DragStatus.STALLED, text
         if options.patience and record.steps_without(_PROGRESS * self._tolerance_px) >= (
             options.patience
@@ -212,11 +235,11 @@ class _Loop:
         return None
 
     def result(self, status: DragStatus, reason: str, seconds: float) -> DragResult:
-        """What `drag` returns."""
+        """Return the result of ``drag``."""
         return self.record.result(status, reason, seconds, self._tolerance_px)
 
     def _not_finite(self, step: int) -> str:
         if not self.record.losses:
-            raise RequestError("the model gives values that are not finite for this latent")
-        text = f"the numbers overflowed at step {step}; {self.record.closest()}"
+            raise RequestError("the model computes values that are not finite for this latent")
+        text = f"the computed values overflowed at step {step}; {self.record.closest()}"
         return f"{text}; try a smaller step size or reach"

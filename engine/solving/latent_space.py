@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a drag may change: free coordinates, and the latent that they stand for.
+"""The latent spaces of a drag: the free coordinates, and the latent that they stand for.
 
-A method that descends a loss moves `coordinates`; which numbers these are, is decided here alone:
+A method changes the coordinates. What they mean is defined only here:
 
-- ``w+``: the change of each layer's w by itself (Pan et al., "Drag Your GAN", section 3.2).
-- ``w``: one change for all layers.
-- ``principal``: standard deviations along the principal components of W, one change for all
-  layers and a smaller one for each, `w_l = w0_l + sum_j (c_0j + s c_lj) sigma_j u_j`.  What no
-  random image has, cannot be reached, and layers that need not disagree do not: images from a
-  single w are what the generator was trained to make.
+- ``w+``: each layer's w changes separately (Pan et al., "Drag Your GAN", section 3.2).
+- ``w``: all layers change by the same amount.
+- ``principal``: coordinates are standard deviations along the principal components of W, with one
+  change common to all layers and a smaller one for each layer,
+  ``w_l = w0_l + sum_j (c_0j + s c_lj) sigma_j u_j``. The latent then moves only in directions in
+  which random images differ, and the layers differ from each other only where they have to: the
+  generator was trained on images of a single w.
 
-In each of them coordinates of zero are the start itself, to the bit.  A drag that goes on from
-where another has ended also has an *origin*, the latent of the image before all of them; how far it
-has come from there is said in the same coordinates.
+In each space, coordinates of zero are exactly the start of the drag. A drag that continues an
+earlier one also has an *origin*: the latent of the image before the first of these drags. The
+change since the origin is expressed in the same coordinates.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from stylegan2 import Generator
 
 from .principal import principal_components
 
+# The scale ``s`` of a layer's own change relative to the common change in the space ``principal``.
 LOOSENESS = 0.3
-"""How far a layer's w goes its own way in the space ``principal``, as a share of the common way."""
 
 
 class LatentSpace:
@@ -38,15 +39,15 @@ class LatentSpace:
         basis: Tensor | None = None,
         origin: Tensor | None = None,
     ) -> None:
-        """Begin at the start.
+        """Set the coordinates to zero.
 
         Args:
-            start: `num_ws x w_dim` float32.
-            mixing: `L x rows`, how much each of the first L layers takes of each row of
-                coordinates.
-            basis: `K x w_dim`, what one unit of each coordinate adds to a w, orthogonal to what the
-                others add, or None for the entries of w themselves.
-            origin: `num_ws x w_dim` float32, see `from_origin`; None for the start.
+            start: ``num_ws x w_dim`` float32.
+            mixing: ``num_layers x rows``, how much of each row of coordinates is added to each
+                of the first ``num_layers`` w vectors.
+            basis: ``K x w_dim``, the change of w per unit of each coordinate, with orthogonal rows.
+                None if the coordinates are the entries of w themselves.
+            origin: ``num_ws x w_dim`` float32, see ``from_origin``; None for the start.
         """
         self._start = start
         self._mixing = mixing
@@ -62,54 +63,72 @@ class LatentSpace:
 
     @property
     def coordinates(self) -> Tensor:
-        """The leaf to optimise, `rows x K` float32; changed in place."""
+        """The leaf tensor to optimise, ``rows x K`` float32; change it in place."""
         return self._coordinates
 
     def from_origin(self, coordinates: Tensor) -> Tensor:
-        """Coordinates `rows x K`, which are counted from the start, counted from the origin.
+        """Return coordinates relative to the origin instead of the start.
 
-        Of all coordinates that stand for the way from the origin to the start, the least count;
-        what of it no coordinates stand for, is left out.
+        The change from the origin to the start is expressed by the coordinates of the least norm
+        that come closest to it. The part of the change that is outside the space is left out.
+
+        Args:
+            coordinates: ``rows x K``, relative to the start.
+
+        Returns:
+            ``rows x K``.
         """
         return self._before + coordinates
 
     @property
     def unit(self) -> float:
-        """How far an entry of w moves, root mean square, if each entry of one row moves by one.
+        """The root mean square change of w's entries if each coordinate of a row changes by 1.
 
-        A step size divided by this means the same in each space.
+        A step size divided by this has the same effect in each space.
         """
         return self._unit
 
     def latent(self) -> Tensor:
-        """The latent now, `num_ws x w_dim`, with gradient to the coordinates."""
+        """Return the current latent, ``num_ws x w_dim``, with a gradient to the coordinates."""
         change = self.change_of_w(self._coordinates)
-        layers = len(change)
-        return torch.cat([self._start[:layers] + change, self._start[layers:]])
+        num_layers = len(change)
+        return torch.cat([self._start[:num_layers] + change, self._start[num_layers:]])
 
     def change_of_w(self, change: Tensor) -> Tensor:
-        """What a change of the coordinates, `rows x K`, does to each layer's w: `L x w_dim`."""
+        """Return the change of each w that a change of the coordinates causes.
+
+        Args:
+            change: ``rows x K``.
+
+        Returns:
+            ``num_layers x w_dim``.
+        """
         return self._mixing @ (change if self._basis is None else change @ self._basis)
 
     def pull_back(self, of_latent: Tensor) -> Tensor:
-        """Derivatives with respect to the coordinates.
+        """Convert derivatives with respect to the latent to the coordinates.
 
         Args:
-            of_latent: `… x L' x w_dim`, with respect to the first rows of the latent; of more rows
-                than vary, the first count, and of fewer the others are zero.
+            of_latent: ``... x L x w_dim``, derivatives with respect to the first L w vectors.
+                Those beyond ``num_layers`` are ignored; if L is smaller, the missing ones count as
+                zero.
 
         Returns:
-            `… x rows K`, flat as `coordinates.flatten()`.
+            ``... x (rows K)``, in the order of ``coordinates.flatten()``.
         """
-        layers = min(of_latent.shape[-2], len(self._mixing))
-        rows = self._mixing[:layers].T @ of_latent[..., :layers, :]
+        count = min(of_latent.shape[-2], len(self._mixing))
+        rows = self._mixing[:count].T @ of_latent[..., :count, :]
         if self._basis is not None:
             rows = rows @ self._basis.T
         return rows.flatten(-2)
 
     def _least_coordinates(self, change: Tensor) -> Tensor:
-        """The least coordinates that come nearest to a change of the latent, `num_ws x w_dim`."""
-        # A matrix of a few numbers, which not every device can decompose.
+        """Return the coordinates of the least norm that come closest to a change of the latent.
+
+        Args:
+            change: ``num_ws x w_dim``.
+        """
+        # On the CPU: not every device can decompose a matrix, and this one is small.
         mixing = torch.linalg.pinv(self._mixing.cpu()).to(change)
         rows: Tensor = mixing @ change[: len(self._mixing)]
         if self._basis is not None:
@@ -121,18 +140,20 @@ def latent_space(
     name: str,
     generator: Generator,
     start: Tensor,
-    layers: int,
+    num_layers: int,
     origin: Tensor | None = None,
 ) -> LatentSpace:
-    """The space of a name of `drag_options.LATENT_SPACES`.
+    """Return a latent space by its name.
 
     Args:
-        start: `num_ws x w_dim` float32 on the generator's device.
-        layers: how many of its first rows may change, at most `num_ws`.
-        origin: as the start, see `LatentSpace`.
+        name: ``w+``, ``w`` or ``principal``.
+        generator: The generator whose W the principal components are computed of.
+        start: ``num_ws x w_dim`` float32 on the generator's device.
+        num_layers: How many of the first w vectors may change, at most ``num_ws``.
+        origin: ``num_ws x w_dim`` float32, see ``LatentSpace``; None for the start.
     """
-    together = start.new_ones(layers, 1)
-    each = torch.eye(layers, device=start.device)
+    together = start.new_ones(num_layers, 1)
+    each = torch.eye(num_layers, device=start.device)
     if name == "w+":
         return LatentSpace(start, each, origin=origin)
     if name == "w":

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The principal components of W: the directions in which the images of a generator differ.
+"""The principal components of W: the directions in which a generator's images differ.
 
 Haerkoenen et al., "GANSpace: Discovering Interpretable GAN Controls", section 3.1, sample the
-mapping network and take the components of its output.  W has a few hundred dimensions only, so that
-the covariance of the samples is decomposed exactly.
+mapping network and take the principal components of its output. W has only a few hundred
+dimensions, so the covariance of the samples is decomposed exactly.
 
-The tail is cut: in most trained networks W lies close to a sheet of fewer dimensions than it has
-numbers, and beyond that sheet images tear.  Kept are the first components that together hold
-`VARIANCE_KEPT` of the variance, and of these the ones wider than `LEAST_WIDTH` of the widest.
+The narrowest components are dropped: in most trained networks W lies close to a subspace of fewer
+dimensions than a w has entries, and outside this subspace images break. The first components that
+together hold ``VARIANCE_KEPT`` of the variance are kept, except those whose standard deviation is
+at most ``LEAST_WIDTH`` times the largest.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from stylegan2 import Generator
 
 from ..inputs import device_of
 
+# The share of the variance of W that the kept components hold at least.
 VARIANCE_KEPT = 0.999
+# The smallest standard deviation of a kept component, relative to the largest.
 LEAST_WIDTH = 1e-3
 
 _SAMPLES = 10_000
@@ -33,23 +36,23 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class PrincipalComponents:
-    """The K components of W that are kept, the widest first.
+    """The K kept components of W, in order of descending standard deviation.
 
     Attributes:
-        directions: `K x w_dim` float32, orthonormal rows; the entry of the largest size is
-            positive, so that the sign does not depend on the machine.
-        sigmas: `K` float32, the standard deviation of W along each.
+        directions: ``K x w_dim`` float32, orthonormal rows. In each row the entry with the largest
+            absolute value is positive, so that the sign does not depend on the computer.
+        sigmas: ``K`` float32, the standard deviation of W along each direction.
     """
 
     directions: Tensor
     sigmas: Tensor
 
     def scaled(self) -> Tensor:
-        """`K x w_dim`: each direction as long as one standard deviation."""
+        """Return ``K x w_dim``: each direction with the length of one standard deviation."""
         return self.directions * self.sigmas[:, None]
 
     def spread(self) -> Tensor:
-        """How far an entry of w is from the average's, root mean square: a scalar."""
+        """Return the root mean square deviation of an entry of w from its mean, a scalar."""
         return (self.sigmas.square().sum() / self.directions.shape[1]).sqrt()
 
 
@@ -57,9 +60,9 @@ _KNOWN: weakref.WeakKeyDictionary[Generator, PrincipalComponents] = weakref.Weak
 
 
 def principal_components(generator: Generator) -> PrincipalComponents:
-    """The components of a generator, on its device; computed once for each generator.
+    """Return the components of a generator, on its device; computed once for each generator.
 
-    A model with labels is sampled over all of its classes, each as likely as the next.
+    The classes of a conditional model are sampled with equal probability.
     """
     known = _KNOWN.get(generator)
     if known is None or known.sigmas.device != device_of(generator):
@@ -68,10 +71,10 @@ def principal_components(generator: Generator) -> PrincipalComponents:
 
 
 def decompose(ws: Tensor) -> PrincipalComponents:
-    """The components of samples of W.
+    """Return the principal components of samples of W.
 
     Args:
-        ws: `N x w_dim` float32.
+        ws: ``N x w_dim`` float32, N > 1.
 
     Returns:
         At least one component, on the device of the samples.
@@ -82,7 +85,7 @@ def decompose(ws: Tensor) -> PrincipalComponents:
     variances = variances.flip(0).clamp(min=0)
     shares = variances.cumsum(0) / variances.sum()
     wide = variances.sqrt() > LEAST_WIDTH * variances[0].sqrt()
-    # A component is kept while those before it have not reached the share.
+    # A component is kept if the components before it hold less than the share.
     count = max(1, int((wide & (shares - variances / variances.sum() < VARIANCE_KEPT)).sum()))
     directions = vectors.T.flip(0)[:count]
     largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
@@ -94,11 +97,11 @@ def decompose(ws: Tensor) -> PrincipalComponents:
 
 @torch.no_grad()
 def _samples(generator: Generator) -> Tensor:
-    """`N x w_dim` float32: w of random z, without truncation."""
+    """Return ``N x w_dim`` float32: w of random z, without truncation."""
     source = np.random.RandomState(_SEED)
     device = device_of(generator)
     rows = []
-    # In batches: the mapping repeats each w for every layer.
+    # In batches to save memory: the mapping network repeats each w for every layer.
     for _ in range(_SAMPLES // _BATCH):
         z = source.randn(_BATCH, generator.z_dim).astype(np.float32)
         label: Tensor | None = None

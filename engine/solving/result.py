@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a drag returns and reports: status, steps, result, and the record of its rows."""
+"""What a drag returns and reports: its status, steps and result, and the record of its rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from ..arrays import FloatArray
 
 
 class DragStatus(StrEnum):
-    """How a drag has ended."""
+    """How a drag ended.
+
+    Attributes:
+        REACHED: Every handle is within the tolerance of its target.
+        STALLED: More steps did not help, or the computed values overflowed.
+        STEP_LIMIT: The drag reached its largest number of steps.
+        STOPPED: The caller stopped the drag.
+    """
 
     REACHED = "reached"
     STALLED = "stalled"
@@ -23,20 +30,20 @@ class DragStatus(StrEnum):
     STOPPED = "stopped"
 
 
-# The statuses by the number that stands for each in files: never reorder.
+# Files store the index of a status in this tuple: do not change the order.
 STATUSES = tuple(DragStatus)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DragStep:
-    """One step, for the callback.
+    """One step of a drag, as the callback receives it.
 
     Attributes:
-        step: 0 for the start.
-        loss: of this step's features.
-        handles_px: `P x 2` float32, where the handles are now.
-        distance_px: how far the farthest handle is from its target.
-        latent: `num_ws x w_dim` float32 on the generator's device, the latent of this step.
+        step: The number of the step, 0 for the start.
+        loss: The method's loss at this step.
+        handles_px: ``P x 2`` float32, the positions of the handles, image pixels.
+        distance_px: The largest distance of a handle from its target, image pixels.
+        latent: ``num_ws x w_dim`` float32 on the generator's device, the latent of this step.
     """
 
     step: int
@@ -48,21 +55,23 @@ class DragStep:
 
 @dataclass(frozen=True, kw_only=True)
 class DragResult:
-    """What a drag has reached; T rows, from the start to the step that the drag ends with.
+    """The result of a drag: T rows, from the start to the step that the drag ends with.
 
-    A drag ends at its best step: later rows are left out.  One that the person stopped ends where
-    it was.
+    A drag ends with its best step; rows of later steps are left out. A drag that the caller stopped
+    ends with its last step.
 
     Attributes:
-        reason: one sentence for the person.
-        latents: `T x num_ws x w_dim` float32.
-        num_layers: how many of the first rows of a latent were free to change.
-        handles_px: `T x P x 2` float32.
-        distances_px: `T` float32, the farthest handle's distance to its target.
-        losses: `T` float32.
-        best_index: the row with the least mean distance; of a drag that was not stopped the last.
-        steps: how many steps were made, those whose rows are left out among them.
-        seconds: of the whole loop.
+        status: How the drag ended.
+        reason: Why the drag ended, a sentence for the user.
+        latents: ``T x num_ws x w_dim`` float32; row 0 is the start, unchanged.
+        num_layers: How many of the first w vectors could change.
+        handles_px: ``T x P x 2`` float32, the positions of the handles, image pixels.
+        distances_px: ``T`` float32, the largest distance of a handle from its target, image pixels.
+        losses: ``T`` float32, the method's loss.
+        best_index: The row with the smallest mean distance if the drag was stopped, else the last
+            row.
+        steps: How many steps were made, including those whose rows are left out.
+        seconds: The duration of the drag.
     """
 
     status: DragStatus
@@ -79,7 +88,21 @@ class DragResult:
 
 @dataclass
 class Record:
-    """The rows so far."""
+    """The rows of a drag in progress.
+
+    Attributes:
+        start: ``num_ws x w_dim`` float32, the latent that the drag starts from.
+        num_layers: How many of the first w vectors may change.
+        edited: ``num_layers x w_dim`` float32 per row, on the generator's device.
+        handles_px: ``P x 2`` float32 per row, image pixels.
+        farthest_px: The largest distance of a handle from its target, for each row.
+        mean_px: The mean distance of the handles from their targets, for each row.
+        losses: The method's loss, for each row.
+        settled: Whether the method has settled at the last row, see ``methods.base.Look``.
+        exhausted: Whether the method is exhausted at the last row.
+        progress_at: How many rows there were when the last progress was made.
+        progress_px: The mean distance at the last progress.
+    """
 
     start: Tensor
     num_layers: int
@@ -94,7 +117,13 @@ class Record:
     progress_px: float = math.inf
 
     def add(self, latent: Tensor, report: FloatArray) -> None:
-        """Append one row from the loop's report."""
+        """Append one row.
+
+        Args:
+            latent: ``num_ws x w_dim`` float32.
+            report: ``3 + 3 P`` float32: the loss, settled, exhausted (0 or 1 each), x and y of each
+                handle, and the distance of each from its target; image pixels.
+        """
         count = len(report) // 3 - 1
         positions, distances = np.split(report[3:], [2 * count])
         self.edited.append(latent[: self.num_layers].clone())
@@ -105,28 +134,32 @@ class Record:
         self.mean_px.append(float(distances.mean()))
 
     def steps_without(self, progress_px: float) -> int:
-        """How many steps the mean distance has not come down by more than `progress_px`."""
+        """Return how many steps ago the mean distance last fell by more than ``progress_px``.
+
+        The fall is measured from the last progress. Call this once for each row, because it also
+        updates the last progress.
+        """
         if self.mean_px[-1] < self.progress_px - progress_px:
             self.progress_px, self.progress_at = self.mean_px[-1], len(self.mean_px)
         return len(self.mean_px) - self.progress_at
 
     @property
     def best_index(self) -> int:
-        """The row with the least mean distance, and of equally near ones the least loss."""
+        """The row with the smallest mean distance, of equal ones that with the smallest loss."""
         return int(np.lexsort((self.losses, self.mean_px))[0])
 
     def arrived_index(self, tolerance_px: float) -> int | None:
-        """The best row of those whose handles are all within the tolerance; None without one."""
+        """Return the best row of those with all handles within the tolerance, or None."""
         rows = [row for row, far in enumerate(self.farthest_px) if far <= tolerance_px]
         return min(rows, key=lambda row: (self.mean_px[row], self.losses[row]), default=None)
 
     def closest(self) -> str:
-        """Half a sentence about the best row."""
+        """Return a clause about the best row, for the reason of the result."""
         best = self.best_index
-        return f"the closest was step {best}, {self.mean_px[best]:.2f} px off on average"
+        return f"the closest was step {best}, with a mean distance of {self.mean_px[best]:.2f} px"
 
     def step(self, latent: Tensor) -> DragStep:
-        """The last row, for the callback."""
+        """Return the last row for the callback, with its latent ``num_ws x w_dim``."""
         return DragStep(
             step=len(self.losses) - 1,
             loss=self.losses[-1],
@@ -138,7 +171,14 @@ class Record:
     def result(
         self, status: DragStatus, reason: str, seconds: float, tolerance_px: float
     ) -> DragResult:
-        """Everything up to the row that the drag ends with."""
+        """Return the result, with the rows up to the one that the drag ends with.
+
+        Args:
+            status: How the drag ended.
+            reason: Why, a sentence for the user.
+            seconds: The duration of the drag.
+            tolerance_px: The distance at which a handle has arrived, image pixels.
+        """
         last = self.best_index
         if status is DragStatus.STOPPED:
             last = len(self.losses) - 1

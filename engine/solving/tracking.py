@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Point tracking: where in the new features a handle's content has gone, below a pixel.
+"""Point tracking: finds a handle's content in the new features, with sub-pixel accuracy.
 
 Pan et al., "Drag Your GAN", section 3.3: the new handle is the position in a square window around
-the old one whose feature is nearest, in L1, to the handle's *initial* feature.  The paper searches
-whole pixels; here a coarse search with a pixel's spacing is followed by two finer ones.
+the old one whose feature has the smallest L1 distance to the handle's *initial* feature. The paper
+searches integer positions; here a search with a spacing of one pixel is followed by two finer ones.
 
-Bilinear samples between pixels are smoother than those on them.  The coarse candidates therefore
-all lie at the old handle's own fraction of a pixel, where they are equally smooth and compare
-fairly; and candidates are ordered by distance, so that of equally good ones the nearest wins and a
-handle on a flat place stays where it is.
+Bilinear samples between pixels are smoother than samples at pixels. All candidates of the first
+search therefore have the same fraction of a pixel as the old handle, which makes them equally
+smooth and comparable. Candidates are ordered by distance, so that the nearest of equally good ones
+is chosen and a handle in a uniform area does not move.
 """
 
 from __future__ import annotations
@@ -20,12 +20,20 @@ from torch import Tensor
 
 from ..features.source import FeatureGrid, Windows
 
+# Half-width and spacing, feature pixels, of the finer searches around the best position so far.
 _FINER = ((1.0, 0.25), (0.2, 0.05))
-"""Half-width and spacing, in feature pixels, of the searches around the best so far."""
 
 
 def square_offsets(half_width: float, spacing: float) -> Tensor:
-    """Offsets `Q x 2` of a closed square grid around 0, the nearest first."""
+    """Return the offsets of a square grid around 0, including its edge, the nearest first.
+
+    Args:
+        half_width: Half the side of the square, pixels.
+        spacing: The distance of neighbouring offsets, pixels.
+
+    Returns:
+        ``Q x 2`` float32 (x, y) on the CPU.
+    """
     count = math.floor(half_width / spacing + 1e-6)
     line = torch.arange(-count, count + 1, dtype=torch.float32) * spacing
     y, x = torch.meshgrid(line, line, indexing="ij")
@@ -34,10 +42,10 @@ def square_offsets(half_width: float, spacing: float) -> Tensor:
 
 
 class PointTracker:
-    """Follows handles by the features around them.
+    """Tracks handles by the features around them.
 
     Attributes:
-        references: `P x Q x C` float32, what is looked for now.
+        references: ``P x Q x C`` float32, the features that the next search looks for.
     """
 
     def __init__(
@@ -51,18 +59,21 @@ class PointTracker:
         memory: float = 0.0,
         inertia: float = 0.0,
     ) -> None:
-        """Remember what to look for.
+        """Store the features to look for.
 
         Args:
-            references: `P x Q x C` float32, the features at each handle at the start of the drag.
-            patch: `Q x 2`, at which offsets from the handle they are; None for the handle alone.
-            r2: half-width of the search window, feature pixels, its edge included.
-            renewal: the part of the references that each step takes from where it has found them:
-                0 to look for the start's features, as published, 1 for those of the step before.
-            memory: the weight of the start's features beside the renewed ones.
-            inertia: by which part a place at `r2` from where the handle is expected must match
-                better than that place itself; less in between, with the square of the distance.
-                0 lets the best match win, as published.
+            references: ``P x Q x C`` float32, the features at each handle at the start of the drag.
+            grid: The sizes of the image and of the feature map.
+            r2: Half-width of the search window, feature pixels; its edge is included.
+            patch: ``Q x 2`` feature pixels, the offsets of the references from the handle. None if
+                there is only the feature at the handle.
+            renewal: The share of the references that each step replaces with the features at the
+                position found, 0 to 1: 0 looks for the features of the start, as published, 1 for
+                those of the previous step.
+            memory: The weight of the features of the start relative to the renewed references.
+            inertia: The cost of a candidate is multiplied by ``1 + inertia * (distance / r2)^2``,
+                with the distance from the expected position, so that farther positions must match
+                better. 0 selects the best match, as published.
         """
         self.references = references.detach()
         self._patch = references.new_zeros(1, 2) if patch is None else patch
@@ -77,23 +88,24 @@ class PointTracker:
 
     @torch.no_grad()
     def track(self, windows: Windows, handles: Tensor) -> Tensor:
-        """Find the handles again.
+        """Find the handles in new features.
 
         Args:
-            windows: around `handles`, reaching `r2` and the patch beyond them.
-            handles: `P x 2` feature positions where they are expected: where they were last, or
-                where a step should have brought them.
+            windows: Windows that extend at least ``r2`` plus the patch around ``handles``.
+            handles: ``P x 2`` feature positions where the handles are expected: their last
+                positions, or those to which a step should have moved them.
 
         Returns:
-            `P x 2` feature positions, on the map and within `r2` in x and in y of `handles`.
+            ``P x 2`` feature positions, on the map and within ``r2`` of ``handles`` in x and in y.
         """
         lowest, highest = handles[:, None] - self._r2, handles[:, None] + self._r2
         found = handles
         for offsets in self._levels:
             candidates = torch.clamp(found[:, None] + offsets, lowest, highest)
             candidates = self._grid.clamp(candidates)
-            ways = (candidates - handles[:, None]).square().sum(dim=2) / self._r2**2
-            best = (self._costs(windows, candidates) * (1 + self._inertia * ways)).argmin(dim=1)
+            distances = (candidates - handles[:, None]).square().sum(dim=2) / self._r2**2
+            costs = self._costs(windows, candidates) * (1 + self._inertia * distances)
+            best = costs.argmin(dim=1)
             found = candidates.gather(1, best[:, None, None].expand(-1, 1, 2))[:, 0]
         if self._renewal:
             here = windows.sample(found[:, None] + self._patch)
@@ -101,9 +113,17 @@ class PointTracker:
         return found
 
     def _costs(self, windows: Windows, candidates: Tensor) -> Tensor:
-        """How far the features at `P x K x 2` candidates are from the references: `P x K`."""
-        places = candidates[:, :, None] + self._patch
-        found = windows.sample(places.flatten(1, 2)).reshape(*places.shape[:3], -1)
+        """Return the distance of the features at candidates from the references.
+
+        Args:
+            windows: As for ``track``.
+            candidates: ``P x K x 2`` feature positions.
+
+        Returns:
+            ``P x K``, the sum of absolute differences.
+        """
+        positions = candidates[:, :, None] + self._patch
+        found = windows.sample(positions.flatten(1, 2)).reshape(*positions.shape[:3], -1)
         costs: Tensor = (found - self.references[:, None]).abs().sum(dim=(2, 3))
         if self._memory:
             costs = costs + self._memory * (found - self._first[:, None]).abs().sum(dim=(2, 3))

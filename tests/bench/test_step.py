@@ -186,7 +186,7 @@ def test_a_windowed_step_is_counted_by_the_window_that_the_method_asks_for(
         generator=generator,
         source=Source(),
         start=torch.zeros(generator.num_ws, generator.w_dim),
-        layers=6,
+        num_layers=6,
         handles=handles,
         targets=targets,
         options=step_measure.options_of(WAYS["windows"]),

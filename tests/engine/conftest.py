@@ -22,19 +22,18 @@ def _one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_fused_operators(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process goes on with other tests, which must not depend on which came first."""
+    """Keep tests independent of their order: fused operators would stay in the process."""
     monkeypatch.setattr(operators, "start_fused_operators", lambda folder, device: None)
 
 
 @pytest.fixture(scope="session")
 def generator() -> Generator:
-    """See `tiny_generator`."""
     return tiny_generator()
 
 
 @pytest.fixture(scope="session")
 def checkpoint(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The generator as a file."""
+    """Save ``generator`` as a checkpoint file."""
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     save_generator(generator, path)
     return path
@@ -42,5 +41,5 @@ def checkpoint(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def latent(generator: Generator) -> np.ndarray:
-    """The latent of seed 3."""
+    """Return the latent of seed 3, ``num_ws x w_dim`` float32."""
     return sample_latent(generator, 3, 0.7)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small animated edits of the tiny generator, and how they are baked without a socket."""
+"""Small animated edits of the tiny generator, baked without a socket."""
 
 from __future__ import annotations
 
@@ -24,13 +24,19 @@ HOME = (12.5, 14.0)
 QUICK = DragSettings(max_steps=6, tolerance_px=0.5)
 
 
-def moves(*ways_px: float) -> bytes:
-    """Targets of the handle at `HOME`, each frame so far to the right of it."""
-    return np.array([[(HOME[0] + way, HOME[1])] for way in ways_px], dtype="<f4").tobytes()
+def moves(*distances_px: float) -> bytes:
+    """Return the targets of the handle at ``HOME``: per frame, a distance to the right of it."""
+    points = [[(HOME[0] + distance, HOME[1])] for distance in distances_px]
+    return np.array(points, dtype="<f4").tobytes()
 
 
 def small_edit(latent: np.ndarray, /, **changes: object) -> Edit:
-    """Eight frames: a pixel and a half to the right, a hold of four, and half of the way back."""
+    """Return an edit of eight frames: 1.5 px to the right, a hold of four, and half of it back.
+
+    Args:
+        latent: The latent of every frame.
+        **changes: Fields of the ``Edit`` to replace.
+    """
     edit = Edit(
         model_name="tiny",
         model_sha256="",
@@ -44,7 +50,7 @@ def small_edit(latent: np.ndarray, /, **changes: object) -> Edit:
 
 
 def folder_of(path: Path, stem: str = "bake") -> BakeFolder:
-    """A folder for the frames of `small_edit`."""
+    """Return a bake folder for the frames of ``small_edit``."""
     return BakeFolder(FrameNames(path, stem, FIRST))
 
 
@@ -57,7 +63,7 @@ def bake(
     frames: bool = True,
     **options: object,
 ) -> Baked:
-    """Solve an edit into a folder and write its frames, as the job does."""
+    """Solve an edit into a folder and write its frames, as a bake job does."""
     folder = folder_of(path)
     baked = solve_into(
         folder,
@@ -75,5 +81,5 @@ def bake(
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """Every file of a folder."""
+    """Return the bytes of every file in a folder, by name."""
     return {entry.name: entry.read_bytes() for entry in sorted(path.iterdir())}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Features whose motion is known: smooth random waves that a latent moves as a whole.
+"""Features with a known motion: smooth random waves that a latent moves as a whole.
 
-A real generator cannot tell where a point has gone; this one can, because it is told.
+For a real generator the true position of a point is unknown; here it follows from the latent.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from engine.solving.options import DragOptions
 from engine.solving.result import DragResult
 from stylegan2 import GeneratorConfig
 
+# A drag of ``ShiftGenerator``, in image pixels: the same displacement for both handles.
 START = np.zeros((4, 8), dtype=np.float32)
 HANDLES = np.array([[10.0, 20.0], [20.0, 30.0]], dtype=np.float32)
 MOVE = np.array([6.0, -5.0], dtype=np.float32)
-"""A drag of `ShiftGenerator`, in image pixels: the same way for both handles."""
 
 QUICK = DragOptions(
     method="draggan", latent_space="w+", num_layers=2, step_size=0.01, max_steps=100, patience=30
@@ -31,7 +31,7 @@ QUICK = DragOptions(
 
 
 class Waves:
-    """C channels of sums of plane waves, defined at every real position."""
+    """Channels that are sums of plane waves, defined at every real position."""
 
     def __init__(self, channels: int = 24, waves: int = 6, shortest_px: float = 7.0) -> None:
         generator = torch.Generator().manual_seed(5)
@@ -41,7 +41,13 @@ class Waves:
         self._phases = torch.rand(channels, waves, generator=generator) * 6.2832
 
     def map(self, rows: int, columns: int, shift: Tensor) -> Tensor:
-        """`C x rows x columns`: the waves, moved by `shift` (x, y) feature pixels."""
+        """Return ``C x rows x columns``: the waves, moved by ``shift`` (x, y) feature pixels.
+
+        Args:
+            rows: Height of the map.
+            columns: Width of the map.
+            shift: 2, or ``2 x ...`` that broadcasts against ``rows x columns x C x waves``.
+        """
         y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
         x, y = x[..., None, None] - shift[0], y[..., None, None] - shift[1]
         arguments = x * self._frequencies[0] + y * self._frequencies[1] + self._phases
@@ -49,9 +55,9 @@ class Waves:
 
 
 class ShiftGenerator(nn.Module):
-    """Stands in for a generator: the sum of the first two numbers of each w moves the features.
+    """Stands in for a generator: the first two entries of w, summed over layers, move the features.
 
-    32 px wide, 48 px high; its only block has half of that.
+    The image is 32 px wide and 48 px high; the only block has half that size.
     """
 
     img_shape = (3, 48, 32)
@@ -68,30 +74,30 @@ class ShiftGenerator(nn.Module):
         self.calls = 0
 
     def mapping(self, z: Tensor, label: Tensor | None) -> Tensor:
-        """`N x 4 x 8`: the random images lie some feature pixels apart."""
+        """Return ``N x 4 x 8``, such that random images differ by a few feature pixels."""
         return (0.1 * z)[:, None].repeat(1, self.num_ws, 1)
 
     def shift_of(self, ws: Tensor) -> Tensor:
-        """How far (x, y) feature pixels a latent `num_ws x w_dim` moves everything."""
+        """Return the shift (x, y), feature pixels, of a latent ``num_ws x w_dim``."""
         return ws[:, :2].sum(0) * 10
 
     def features(self, ws: Tensor, resolution: int) -> Tensor:
-        """`1 x C x 24 x 16`."""
+        """Return ``1 x C x 24 x 16`` and count the call."""
         self.calls += 1
         return self.waves.map(24, 16, self.shift_of(ws[0]))[None]
 
 
 def quick_options(**changes: object) -> DragOptions:
-    """`QUICK` with some changes."""
+    """Return ``QUICK`` with changes."""
     return replace(QUICK, **changes)
 
 
 def shift_drag(options: DragOptions = QUICK, **arguments: object) -> DragResult:
-    """Drag `HANDLES` by `MOVE`."""
+    """Drag ``HANDLES`` by ``MOVE``."""
     return drag(ShiftGenerator(), START, HANDLES, HANDLES + MOVE, options, **arguments)
 
 
 def motion_jacobian(windows: Windows, handles: Tensor, offsets: Tensor, change: Tensor) -> Tensor:
-    """`2 P x N`: how the content at each handle moves with each number of a leaf, x before y."""
+    """Return ``2 P x N``: the derivative of each handle's x and y by each entry of a leaf."""
     directions = motion_directions(windows, handles, offsets)
     return rows_by_autograd(windows.values, change, directions).transpose(0, 1).flatten(0, 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What only a CUDA device can show; skipped where there is none."""
+"""Tests that need a CUDA device; skipped without one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _drag(generator: Generator, latent: np.ndarray, method: str, steps: int) -> 
 
 
 def _waits(generator: Generator, latent: np.ndarray, method: str, steps: int) -> int:
-    """How often a drag of so many steps makes the CPU wait for the GPU."""
+    """Return how often a drag of ``steps`` steps makes the CPU wait for the GPU."""
     torch.cuda.set_sync_debug_mode("warn")
     try:
         with warnings.catch_warnings(record=True) as caught:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The built-in model is dragged with the default settings, as a new user does first."""
+"""Drags of the built-in model with the default settings, which a new user tries first."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from engine.solving.options import DragOptions
 from engine.solving.result import DragStatus
 from stylegan2 import Generator, load_generator
 
+# The nose in the average image (truncation 0), where the head faces the viewer, as fractions of the
+# width and height.
 NOSE = np.array([[0.499, 0.595]])
-"""In the average image (truncation 0), where the head looks at us; of its width and height."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_the_head_follows_its_nose_and_the_background_stays(
 
 
 def _way_of_nose(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """How far (x, y) the nose has gone, by comparing pictures: whole pixels, no features."""
+    """Return how far (x, y) the nose has moved, in whole pixels, by comparing the images."""
     size = len(before)
     (x, y), (width, height) = (NOSE[0] * size).round().astype(int), (size // 13, size // 16)
 
@@ -76,7 +77,7 @@ def test_a_handle_on_the_plain_background_ends_soon_and_the_image_stays(
     corner_px = np.array([[0.05, 0.05]]) * size
     latent = sample_latent(generator, seed, 0.7)
     result = drag(generator, latent, corner_px, corner_px + 0.14 * size, DragOptions())
-    assert result.status is DragStatus.STALLED and "no nearer" in result.reason
+    assert result.status is DragStatus.STALLED and "do not move the handles closer" in result.reason
     assert result.steps <= 16  # two attempts
     before, after = render_images(generator, torch.from_numpy(result.latents[[0, -1]])).astype(int)
     assert np.abs(after - before).mean() < 15

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The drag methods: how the latent is moved so that handles come to their targets.
+"""The drag methods: how the latent is changed so that the handles move to their targets.
 
-The loop in ``drag`` owns the record, the callbacks and the stopping rules.  A method owns one drag:
-it looks at its latent, says where the handles are now, and moves the latent.  Another method is
-another class in `METHODS`.
+The loop in ``engine.solving.drag`` has the record, the callbacks and the stopping rules. An
+instance of a method belongs to one drag: it looks at its latent, returns where the handles are, and
+changes the latent. A new method is another class in ``METHODS``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from .linearised import Linearised
 
 __all__ = ["METHODS", "DragMethod", "DragProblem", "Look"]
 
+# The class of each value of the option ``method``.
 METHODS: dict[str, Callable[[DragProblem], DragMethod]] = {
     "draggan": DragGan,
     "freedrag": FreeDrag,
     "linearised": Linearised,
 }
-"""Every method, by the names in `drag_options.METHOD_NAMES`."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Adam for the one small tensor that a drag optimises.
+"""Adam for the single small tensor that a drag optimises.
 
-`torch.optim` computes the same, but its first step imports torch's compiler: more than a second
-before the first preview, and a folder in the system's temporary directory that nobody removes.
+``torch.optim`` computes the same, but its first step imports torch's compiler. That takes more than
+a second before the first preview, and leaves a folder in the system's temporary directory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class Adam:
-    """Kingma and Ba, "Adam: A Method for Stochastic Optimization", algorithm 1."""
+    """The optimiser of Kingma and Ba, "Adam: A Method for Stochastic Optimization", algorithm 1."""
 
     def __init__(
         self,
@@ -21,10 +21,13 @@ class Adam:
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
     ) -> None:
-        """Begin without a memory of earlier gradients.
+        """Set the moments to zero.
 
         Args:
-            parameter: a leaf that requires a gradient; changed in place.
+            parameter: A leaf tensor that requires a gradient; it is changed in place.
+            step_size: The learning rate.
+            betas: The decay rates of the first and second moment.
+            epsilon: Added to the root of the second moment.
         """
         self._parameter = parameter
         self._step_size = step_size
@@ -36,7 +39,7 @@ class Adam:
 
     @torch.no_grad()
     def step(self) -> None:
-        """One update along the parameter's gradient, which is cleared."""
+        """Update the parameter by its gradient, and clear the gradient."""
         gradient = self._parameter.grad
         assert gradient is not None, "backward comes before step"
         self._steps += 1

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a drag method is given, and what the loop asks of it.
+"""The interface of drag methods: what a method receives and what the loop calls.
 
-The loop alternates: `look`, then, unless a rule ends the drag there, `update`.  Nothing else is
-said about how a method finds its way.  One that descends a scalar loss takes a ``descent.Descent``;
-one that needs the derivative of each handle's position takes a ``latent_space.LatentSpace`` and
-``displacement.motion_jacobian``.
+The loop alternates ``look`` and, unless the drag ends there, ``update``. How a method finds its
+steps is up to the method. One that descends a scalar loss uses ``descent.Descent``; one that needs
+the derivative of each handle's position uses ``engine.solving.latent_space.LatentSpace`` and
+``displacement.motion_directions``.
 """
 
 from __future__ import annotations
@@ -24,23 +24,25 @@ from ..tracking import PointTracker
 
 @dataclass(frozen=True, kw_only=True)
 class DragProblem:
-    """One drag as a method sees it.
+    """The arguments of one drag, as a method receives them.
 
     Attributes:
-        source: gives the features of any latent, and how the fixed area has changed.
-        start: `num_ws x w_dim` float32, the latent to begin with.
-        layers: how many of its first rows may change.
-        handles: `P x 2` feature positions at the start.
-        targets: `P x 2` feature positions.
-        origin: the latent of the image before a row of drags that this one goes on with, as
-            `start`; None for the start.
-        enough_px: handles this near to their targets, image pixels, need not come nearer.
+        generator: Frozen, on the device to compute on.
+        source: Computes the features of a latent and the change of the fixed area.
+        start: ``num_ws x w_dim`` float32, the latent to start from.
+        num_layers: How many of the first w vectors may change, at most ``num_ws``.
+        handles: ``P x 2`` float32 feature positions at the start.
+        targets: ``P x 2`` float32 feature positions.
+        options: The options of the drag.
+        origin: ``num_ws x w_dim`` float32, the latent of the original image if this drag continues
+            earlier ones; None for ``start``.
+        enough_px: Handles this close to their targets, image pixels, need not move closer.
     """
 
     generator: Generator
     source: FeatureSource
     start: Tensor
-    layers: int
+    num_layers: int
     handles: Tensor
     targets: Tensor
     options: DragOptions
@@ -50,15 +52,18 @@ class DragProblem:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What one look at the latent has shown.  All on the device: reading it waits for a GPU.
+    """What a method finds at its current latent. All tensors are on the device.
+
+    Reading one of them on the CPU waits for the GPU.
 
     Attributes:
-        latent: `num_ws x w_dim` float32, without gradient.
-        handles: `P x 2` feature positions, where the handles are in its features.
-        loss: a scalar without gradient, for the person and to tell equally near steps apart.
-        settled: a scalar bool, whether the features are what the method wants of them at these
-            handles.  A drag whose handles are at their targets goes on until they are.
-        exhausted: a scalar bool, whether the method can do no better: the drag ends.
+        latent: ``num_ws x w_dim`` float32, without a gradient.
+        handles: ``P x 2`` float32 feature positions, where the handles are in the features.
+        loss: A scalar without a gradient, for display and to order steps of equal distance.
+        settled: A scalar bool, whether the method is satisfied with the features at these handles.
+            A drag whose handles are at their targets continues until this is true.
+        exhausted: A scalar bool, whether the method cannot bring the handles closer, so that the
+            drag ends.
     """
 
     latent: Tensor
@@ -69,35 +74,40 @@ class Look:
 
 
 class DragMethod(Protocol):
-    """One drag by one method; made anew for each drag, so that nothing of an old one survives.
+    """One drag by one method. An instance is created for each drag and keeps no earlier state.
 
-    Both calls come with gradients enabled, and neither may wait for the device: the loop reads
-    what it needs of a look, once.
+    ``look`` and ``update`` are called with gradients enabled and must not wait for the device: the
+    loop reads the numbers that it needs from a look once per step.
     """
 
     def look(self) -> Look:
-        """Observe the latent as it is now; the first time, the start."""
+        """Compute the features of the current latent and find the handles in them.
+
+        The first look is at the start.
+        """
         ...
 
     def update(self) -> None:
-        """Move the latent, by what the last look has shown."""
+        """Change the latent according to the last look."""
         ...
 
     def begin_anew(self) -> bool:
-        """Go back to the start and try in another way, when this one is exhausted.
+        """Return to the start for another attempt, after the method was exhausted.
 
         Returns:
-            Whether there is another way; if so, `look` sees the start next.
+            True if there is another attempt; the next ``look`` is then at the start. False if the
+            method has no other attempt, and nothing was changed.
         """
         ...
 
 
 def track_from(problem: DragProblem, windows: Windows, **how: float) -> PointTracker:
-    """A tracker of what is at the handles at the start of a drag, as its options want it.
+    """Return a tracker for the content at the handles at the start of a drag.
 
     Args:
-        windows: of the start, around the handles.
-        how: renewal, memory and inertia of a `PointTracker`.
+        problem: The drag; its options give the search window and the radius of the references.
+        windows: Windows of the start around the handles.
+        **how: ``renewal``, ``memory`` and ``inertia`` of ``PointTracker``.
     """
     options = problem.options
     patch = disc_offsets(options.tracking_radius).to(problem.handles.device)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pan et al., "Drag Your GAN": track on the new features, then supervise motion there.
+"""DragGAN: motion supervision and point tracking (Pan et al., "Drag Your GAN", section 3).
 
-A step is one forward and one backward pass, in the order of the paper: features of the latent,
-handles found on *these* features, loss at the handles just found, gradient, Adam.  (Tracking on the
-features of before the update, a common mistake, lags by a step and costs a second forward.)
+A step is one forward and one backward pass, in the order of the paper: compute the features of the
+latent, find the handles in *these* features, compute the loss at the handles just found and its
+gradient, and make a step of Adam. Tracking in the features from before the update, a common
+mistake, lags one step behind and needs a second forward pass.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from .descent import Descent
 
 
 class DragGan:
-    """One drag by motion supervision and point tracking."""
+    """One drag with DragGAN."""
 
     def __init__(self, problem: DragProblem) -> None:
         options = problem.options
         self._problem = problem
         self._descent = Descent(problem)
         self._offsets = disc_offsets(options.r1).to(problem.start.device)
-        # The search window, and from its edge a disc and the step; windows begin at whole pixels.
+        # The search window, and around its edge a disc and the step; windows start at whole pixels.
         reach = max(options.r1 + options.step_length, options.tracking_radius)
         self._radius = math.ceil(options.r2 + reach + 0.5)
         self._handles = problem.handles
@@ -35,7 +36,7 @@ class DragGan:
         self._loss: Tensor | None = None
 
     def look(self) -> Look:
-        """Find the handles in the features of the latent; see `DragMethod.look`."""
+        """Track the handles in the features of the latent; see ``base.DragMethod.look``."""
         problem, options = self._problem, self._problem.options
         latent = self._descent.latent()
         view = problem.source.observe(latent, self._handles, self._radius)
@@ -56,7 +57,7 @@ class DragGan:
         )
 
     def begin_anew(self) -> bool:
-        """There is no other way; see `DragMethod.begin_anew`."""
+        """Return False: there is only one attempt."""
         return False
 
     def update(self) -> None:

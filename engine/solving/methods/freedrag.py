@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ling et al., "FreeDrag: Feature Dragging for Reliable Point-based Image Editing" (CVPR 2024).
+"""FreeDrag: search points that advance to the targets, with templates that adapt.
 
-No point is tracked.  Each handle is a search point on the straight way to its target, with a
-template of what is to be seen there, and the drag is a row of sub-motions of a few steps of Adam:
+Ling et al., "FreeDrag: Feature Dragging for Reliable Point-based Image Editing" (2023; CVPR 2024).
 
-- within one, the latent is changed until the features at the search points are the templates';
-- at its end each template takes on as much of what is there now as the two agree (section 3.2), and
-  each search point goes on to where the template is about as far off as one sub-motion can bridge,
-  waits, or goes back and looks for the template again (section 3.3; see ``line_search``).
+No point is tracked. Each handle is a search point on the straight line to its target, with a
+template: the features that should appear there. A drag is a sequence of sub-motions, each of a few
+steps of Adam:
 
-Where paper and published code differ, this is the code: a patch of 3 x 3 samples that are kept
-apart, the mean absolute difference, the end of a sub-motion at a quarter of the expected loss, and
-the template of a handle that has arrived replaced by what is there.
+- Within a sub-motion, the latent changes until the features at the search points match the
+  templates.
+- At its end, each template takes on a share of the features at its search point, the larger the
+  better they match (section 3.2). Each search point then moves on to where the features differ from
+  the template by as much as one sub-motion can correct, or waits, or moves back and searches for
+  the template (section 3.3; see ``line_search``).
 
-The expected loss, 0.3, was chosen for the features of NVIDIA's networks, whose demodulated layers
-have outputs of standard deviation 1 by construction (Karras et al., "Analyzing and Improving the
-Image Quality of StyleGAN", section 2.2).  Other features are larger or smaller as a whole, so that
-all losses are compared with it in units of their own spread in the image that the drag starts from.
+In the following points the published code differs from the paper, and this follows the code: a
+patch has 3 x 3 samples, which are compared one by one; the difference is the mean absolute one; a
+sub-motion ends below a quarter of the expected loss; and the template of a handle that has arrived
+is replaced by the features there.
+
+The expected loss of 0.3 was chosen for NVIDIA's networks, whose demodulated layers have outputs of
+standard deviation 1 by construction (Karras et al., "Analyzing and Improving the Image Quality of
+StyleGAN", section 2.2). The features of other networks have other scales, so the expected loss is
+multiplied by the spread of the features in the image that the drag starts from.
 """
 
 from __future__ import annotations
@@ -31,22 +37,23 @@ from .base import DragProblem, Look
 from .descent import Descent
 from .line_search import choose_candidates, template_share, way_points
 
+# Half-width of a patch, feature pixels: the value of the published code for images of 512 px.
 _PATCH = 0.75
-"""Half-width of a patch, feature pixels: what the published code has for images of 512 px."""
 
+# The largest number of steps in a sub-motion.
 _SUB_MOTION_STEPS = 5
+# Below this share of the expected loss a sub-motion ends, and a handle near its target has arrived.
 _CLOSE = 0.25
-"""A sub-motion is over, and a handle has arrived, below this part of the expected loss."""
 
+# The least distance and spread, against division by zero.
 _SHORTEST = 1e-6
-"""Ways and spreads below this are none."""
 
+# The published mask weight is 10; the option ``mask_weight`` is DragGAN's, which is 20.
 _MASK_SHARE = 0.5
-"""The published weight of the mask is 10, where DragGAN's, for which the option stands, is 20."""
 
 
 class FreeDrag:
-    """One drag by templates that adapt, and search points that go forth and back."""
+    """One drag with FreeDrag."""
 
     def __init__(self, problem: DragProblem) -> None:
         options = problem.options
@@ -59,10 +66,10 @@ class FreeDrag:
         line = torch.tensor([-_PATCH, 0.0, _PATCH])
         self._patch = torch.cartesian_prod(line, line).to(device)
         self._handles = problem.handles
-        way = problem.targets - problem.handles
-        self._directions = way / way.norm(dim=1, keepdim=True).clamp(min=_SHORTEST)
+        path = problem.targets - problem.handles
+        self._directions = path / path.norm(dim=1, keepdim=True).clamp(min=_SHORTEST)
         self._templates: Tensor | None = None
-        # As if a sub-motion had just ended, with nothing left to do: the first one begins.
+        # As if a sub-motion had just ended with losses of zero, so that the first look begins one.
         self._first_losses = torch.zeros(len(problem.handles), device=device)
         self._steps = torch.full((), _SUB_MOTION_STEPS, device=device)
         self._settled = torch.zeros((), dtype=torch.bool, device=device)
@@ -70,7 +77,7 @@ class FreeDrag:
         self._loss: Tensor | None = None
 
     def look(self) -> Look:
-        """Begin another sub-motion if one has ended; see `DragMethod.look`."""
+        """Begin the next sub-motion if one has ended; see ``base.DragMethod.look``."""
         latent = self._descent.latent()
         view = self._problem.source.observe(latent, self._handles, self._radius)
         with torch.no_grad():
@@ -88,11 +95,11 @@ class FreeDrag:
         )
 
     def begin_anew(self) -> bool:
-        """There is no other way; see `DragMethod.begin_anew`."""
+        """Return False: there is only one attempt."""
         return False
 
     def update(self) -> None:
-        """Bring the features at the search points nearer to the templates."""
+        """Make one step of Adam that brings the features at the search points to the templates."""
         assert self._loss is not None, "look comes before update"
         self._descent.step(self._loss)
         self._steps = self._steps + 1
@@ -104,19 +111,19 @@ class FreeDrag:
         self._expected = self._problem.options.sub_motion_loss * spread
 
     def _patches(self, windows: Windows) -> Tensor:
-        """The features `P x 9 x C` around the search points."""
+        """Return the features around the search points, ``P x 9 x C``."""
         return windows.sample(self._handles[:, None] + self._patch)
 
     def _losses(self, windows: Windows) -> Tensor:
-        """How far each search point is from its template, `P`: mean absolute difference."""
+        """Return the mean absolute difference of each search point from its template, ``P``."""
         assert self._templates is not None
         return (self._patches(windows) - self._templates).abs().mean(dim=(1, 2))
 
     def _move_search_points(self, windows: Windows) -> None:
-        """If a sub-motion has ended: new templates, then new search points by them.
+        """If a sub-motion has ended, update the templates and then the search points.
 
-        Decided on the device, as everything is: what does not come to pass is computed for nothing,
-        which costs less than to ask.
+        All decisions are made on the device. Values that are not needed are computed as well, which
+        costs less than waiting for the device.
         """
         assert self._templates is not None
         losses, expected = self._losses(windows), self._expected
@@ -135,14 +142,14 @@ class FreeDrag:
         self._settled = has_arrived.all()
 
     def _has_arrived(self, losses: Tensor) -> Tensor:
-        """`P` bool: near to the target, and showing there what the template has."""
+        """Return ``P`` bool: whether a handle is at its target, with features like its template."""
         grid = self._problem.source.grid
-        way_px = grid.to_image(self._problem.targets) - grid.to_image(self._handles)
-        is_near: Tensor = way_px.norm(dim=1) <= self._problem.options.tolerance_px
+        rest_px = grid.to_image(self._problem.targets) - grid.to_image(self._handles)
+        is_near: Tensor = rest_px.norm(dim=1) <= self._problem.options.tolerance_px
         return is_near & (losses <= _CLOSE * self._expected)
 
     def _search(self, windows: Windows, losses: Tensor) -> Tensor:
-        """Where the next sub-motion's search points are, `P x 2`, by how the last has ended."""
+        """Return the next search points, ``P x 2``, depending on how the sub-motion ended."""
         assert self._templates is not None
         advances = losses < 0.5 * self._expected
         falls_back = ~advances & (losses >= self._first_losses)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Least squares of few rows and many columns, without waiting for the device.
+"""Solves least-squares problems of few rows and many columns without waiting for the device.
 
-Linear algebra only: what the rows and columns mean is ``linearised``'s business.
+This is linear algebra only; the meaning of the rows and columns is defined in ``linearised``.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+# In the square of the unit of d; keeps quotients finite where J is zero.
 _LEAST_DAMPING = 1e-8
-"""In the square of the unit of d; keeps quotients finite where J is zero."""
 
 
 class NormalEquations:
-    """Those of `|J x - d|^2 + mu |x + r c|^2`, for the smallest x.
+    """The normal equations of minimising ``|J x - d|^2 + mu |x + r c|^2`` over x.
 
-    The change x should make the displacements d.  With a small damping `mu` it is the least one
-    that does, and r of what `c` has changed so far is taken back, as far as no displacement needs
-    it.
+    x is a change of the coordinates, and d the displacements that it should cause. With a small
+    damping ``mu``, x is the smallest such change, and it reverts the share r of the change so far,
+    c, except where the displacements need it.
     """
 
     def __init__(
         self, jacobian: Tensor, so_far: Tensor, *, damping: float, taken_back: float
     ) -> None:
-        """Take what does not depend on d.
+        """Compute what does not depend on d.
 
         Args:
-            jacobian: `M x N`, M much smaller than N.
-            so_far: `N`, c.
-            damping: mu, as a share of the mean of the diagonal of `J J^T`.
+            jacobian: ``M x N``, J; M much smaller than N.
+            so_far: ``N``, c.
+            damping: mu, as a share of the mean of the diagonal of ``J J^T``.
             taken_back: r, 0 to 1.
         """
         self._jacobian = jacobian
@@ -42,22 +42,22 @@ class NormalEquations:
         self._back = taken_back * so_far
 
     def apply(self, change: Tensor) -> Tensor:
-        """`(J^T J + mu) x`, for x of `N`."""
+        """Return ``(J^T J + mu) x``, of size ``N``, for an x of size ``N``."""
         return self._jacobian.T @ (self._jacobian @ change) + self._damping * change
 
     def solve(self, right: Tensor) -> Tensor:
-        """`(J^T J + mu)^-1 b` for b of `N`, by Woodbury's identity."""
+        """Return ``(J^T J + mu)^-1 b`` by Woodbury's identity, of size ``N`` as b."""
         inner = _solve(self._damped, self._jacobian @ right)
         return (right - self._jacobian.T @ inner) / self._damping
 
     def least_change(self, wanted: Tensor) -> Tensor:
-        """The x, `N`, for a d of `M`."""
+        """Return the minimising x, of size ``N``, for a d of size ``M``."""
         needed = wanted + self._jacobian @ self._back
         return self._jacobian.T @ _solve(self._damped, needed) - self._back
 
 
 def _solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """Without the check of `torch.linalg.solve`, which would wait for the device."""
+    """Solve without the check of ``torch.linalg.solve``, which would wait for the device."""
     solution: Tensor = torch.linalg.solve_ex(matrix, right).result
     return solution
 
@@ -68,10 +68,18 @@ def conjugate_gradients(
     right: Tensor,
     passes: int,
 ) -> Tensor:
-    """The x with `apply(x) = right`, from zero, after so many passes: no more than its size helps.
+    """Solve ``apply(x) = right`` for x by preconditioned conjugate gradients, starting at zero.
 
-    Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems" (1952),
-    preconditioned.  Both functions are linear, symmetric and positive definite.
+    Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems" (1952).
+
+    Args:
+        apply: A symmetric, positive definite, linear function ``N`` -> ``N``.
+        precondition: Another one, which approximates the inverse of ``apply``.
+        right: ``N``, the right-hand side.
+        passes: The number of passes. Apart from rounding, N passes give the exact solution.
+
+    Returns:
+        ``N``, the approximate solution.
     """
     tiny = torch.finfo(right.dtype).tiny
     solution, residue = torch.zeros_like(right), right

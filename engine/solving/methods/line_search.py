@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""FreeDrag's line search with backtracking, and how fast its templates adapt.
+"""FreeDrag's line search with backtracking, and the rate at which its templates adapt.
 
-Ling et al., "FreeDrag", sections 3.2 and 3.3, for P points at once.  A search point that has found
-its template moves on, up to a longest distance, to where the features differ from it by what one
-sub-motion is expected to make up for.  One that the sub-motion has brought no nearer has gone too
-far: it steps back and looks, from there over twice the distance, for where the template is now.
-(The published code steps back no further than the target is away, and so not at all from there;
-this is the paper.)
+Ling et al., "FreeDrag", sections 3.2 and 3.3, for P points at once. If the features at a search
+point match its template, the point moves on, up to a maximum distance, to where the features differ
+from the template by as much as one sub-motion is expected to correct. If the sub-motion did not
+reduce the difference, the point was too far ahead: it moves back and searches for the template
+from there over twice the distance. This follows the paper; the published code moves back by at most
+the distance to the target, and thus not at all at the target.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ import math
 import torch
 from torch import Tensor
 
+# The number of positions among which the next search point is chosen.
 _CANDIDATES = 10
+# Shares of the expected loss at which a template takes a half and a tenth of the new features.
 _EVEN_AT, _LITTLE_AT = 0.2, 0.8
-"""Parts of the expected loss at which a template takes half and a tenth of what is there."""
 
 
 def template_share(losses: Tensor, expected: Tensor) -> Tensor:
-    """How much of the features that are there a template takes on.
+    """Return how much of the features at its search point each template takes on.
 
-    `1 / (1 + exp(a (loss - b)))`, with a and b such that it is 1/2 at 0.2 and 1/10 at 0.8 of the
-    expected loss.
+    Ling et al., "FreeDrag", section 3.2: ``1 / (1 + exp(a (loss - b)))``, with a and b such that
+    this is 1/2 at 0.2 and 1/10 at 0.8 of the expected loss.
 
     Args:
-        losses: `P`, at the end of a sub-motion.
-        expected: a scalar, in the same unit.
+        losses: ``P``, at the end of a sub-motion.
+        expected: A scalar, the expected loss, in the same unit.
 
     Returns:
-        `P`, 0 to 1.
+        ``P``, 0 to 1.
     """
     slope = math.log(9) / ((_LITTLE_AT - _EVEN_AT) * expected)
     return torch.sigmoid(slope * (_EVEN_AT * expected - losses))
@@ -41,20 +42,21 @@ def template_share(losses: Tensor, expected: Tensor) -> Tensor:
 def way_points(
     handles: Tensor, targets: Tensor, directions: Tensor, distance: float, falls_back: Tensor
 ) -> Tensor:
-    """The points from which the next search points are chosen, nearest to the start first.
+    """Return the candidates for the next search points, in order of distance from the start.
 
     Args:
-        handles: `P x 2` feature positions, on the way or at the target.
-        targets: `P x 2` feature positions.
-        directions: `P x 2`, of length 1, from where a handle began to its target.
-        distance: the longest step, feature pixels.
-        falls_back: `P` bool, which points begin this distance behind themselves.
+        handles: ``P x 2`` feature positions of the search points, on the line to the target.
+        targets: ``P x 2`` feature positions.
+        directions: ``P x 2``, unit vectors from the first position of a handle to its target.
+        distance: The longest step, feature pixels.
+        falls_back: ``P`` bool, the points whose candidates begin ``distance`` behind them.
 
     Returns:
-        `P x 10 x 2`, evenly spaced, the first one apart from the beginning; never past the target.
+        ``P x 10 x 2``, evenly spaced up to ``distance`` ahead but not past the target. The
+        beginning of the range itself is not a candidate.
     """
-    way = targets - handles
-    length = way.norm(dim=1, keepdim=True)
+    path = targets - handles
+    length = path.norm(dim=1, keepdim=True)
     begin = torch.where(falls_back[:, None], handles - directions * distance, handles)
     end = torch.where(length > distance, handles + directions * distance, targets)
     parts = torch.arange(1, _CANDIDATES + 1, device=handles.device) / _CANDIDATES
@@ -62,15 +64,15 @@ def way_points(
 
 
 def choose_candidates(points: Tensor, differences: Tensor, wanted: Tensor) -> Tensor:
-    """The candidates whose difference from the template is nearest to the wanted one.
+    """Return the candidates whose difference from the template is closest to the wanted one.
 
     Args:
-        points: `P x Q x 2`.
-        differences: `P x Q`.
-        wanted: `P`.
+        points: ``P x Q x 2`` feature positions, the candidates.
+        differences: ``P x Q``, their differences from the template.
+        wanted: ``P``, the wanted differences.
 
     Returns:
-        `P x 2`; of equally good ones the first.
+        ``P x 2``; of equally close candidates the first.
     """
     best = (differences - wanted[:, None]).abs().argmin(dim=1)
     return points.gather(1, best[:, None, None].expand(-1, 1, 2))[:, 0]

@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Steps by least squares: the smallest change of the latent that moves each handle as wanted.
 
-Motion supervision descends a loss, whose gradient says which way to go and not how far.  Here the
-motion of the content at each handle is linearised as a function of the latent (``displacement``),
-and a step is the least one, in the metric of the latent space, that moves every handle by its way:
-Gauss and Newton's method with Levenberg's damping.  A drag then takes some steps instead of some
-dozen, and what need not change hardly does.
+This is the method that the interface calls *Least Squares*. Its identifier, ``linearised``, is
+stored in files.
 
-A linearisation holds near where it was made.  How far a step may go is therefore limited, in
-feature pixels for the handles and in the spread of W for the latent; both limits grow while steps
-bring the handles nearer.  A step that does not is taken back, and tried again with the limits cut.
-When next to nothing is left of them the method is exhausted: most often a handle's content was lost
-from sight.  It then begins anew, once, with wider discs to find the handles by.
+Motion supervision descends a loss, whose gradient gives a direction but not a distance. Here the
+motion of the content at each handle is linearised as a function of the latent (see
+``displacement``). A step is the smallest one, in the metric of the latent space, that moves every
+handle by the wanted vector: the Gauss-Newton method with Levenberg's damping. A drag then takes a
+few steps instead of several dozen, and the rest of the image barely changes.
 
-Handles are found again by tracking, around where the step should have brought them, and by what was
-there after the step before as much as by what was there first: in a few large steps a place changes
-its looks too much to be known by the first ones alone.
+A linearisation is valid only near the latent that it was computed at. The length of a step is
+therefore limited, in feature pixels for the handles and in units of the spread of W for the latent.
+Both limits grow while steps bring the handles closer. A step that does not is reverted and repeated
+with smaller limits. When the limits are close to zero, the method is exhausted: usually, tracking
+has lost a handle. The method then makes one more attempt from the start, with a larger tracking
+radius.
+
+Handles are tracked around the positions to which a step should have moved them, and by the features
+of the previous step as much as by those of the start: in a few large steps the appearance of a
+point changes too much to find it by the features of the start alone.
 """
 
 from __future__ import annotations
@@ -36,48 +40,55 @@ from .base import DragProblem, Look, track_from
 from .displacement import SLOPE_REACH, motion_directions
 from .least_squares import NormalEquations, conjugate_gradients
 
+# The damping, as a share of the mean of the diagonal of ``J J^T``.
 _DAMPING = 1e-2
+# The share of the change so far that each step reverts, except where a handle needs it. Without it,
+# the small errors of all steps would add up and change the image more than the handles require.
 _RETURN = 0.1
-"""The part of the change so far that each step takes back, as far as no handle needs it: without,
-the small errors of all steps would add up to an image that has wandered off."""
+# A step has brought the handles closer if their root mean square distance is below the smallest so
+# far by this share of the limit, or of that distance itself if it is shorter than the limit. The
+# gain is thus compared with what the step could achieve, and a short step on a long path counts.
 _LEAST_GAIN = 0.05
-"""A step has brought the handles nearer if their root mean square distance is below the least so
-far by this part of the limit, or of that distance itself where it is shorter: of what the step
-could bring, so that a short step of a long way counts as well."""
+# Factors of the limits after a step that brought the handles closer, and after one that did not.
 _LIMIT_GROWTH = 1.5
 _LIMIT_CUT = 0.5
+# Within this share of the tolerance a drag does not continue to become more accurate.
 _WELL_WITHIN = 0.3
-"""The part of the tolerance within which a drag does not go on for the sake of accuracy."""
+# The memory and inertia of the tracker. On an outline, or where the appearance of a point has
+# changed, many positions match about as well as the right one, and the expected one is the best
+# guess.
 _MEMORY, _INERTIA = 1.0, 0.25
-"""Of the tracking: on an outline, or where a place has changed its looks, much is as like as the
-place itself, and the expected one is the best guess."""
+# The factor of the tracking radius in the second attempt. A point that is lost with a disc of one
+# size is often kept with another.
 _WIDER = 5 / 3
-"""The tracking radius of a second attempt: what one size of disc loses, another often keeps."""
+# Below this share of the reach, the limit is too small to continue.
 _EXHAUSTED = 1 / 20
-"""The part of the reach at which it is not worth going on."""
+# The largest root mean square change of any layer's w in a step at the full reach, in units of the
+# spread of W. A handle in a uniform area, which no change moves, would ask for any change.
 _LARGEST_CHANGE = 0.5
-"""How far a step of the full reach may move any layer's w, in units of W's spread: a handle on a
-flat place, which nothing moves, would ask for any change."""
+# The weight of the fixed area at a mask weight of 1: a root mean square change of its features by
+# their spread weighs as much as this many square feature pixels by which all handles together miss
+# their wanted displacements.
 _HOLD = 2.0
-"""Square feature pixels off their ways that handles are kept, all together, for a mean square
-change of the fixed area by the features' own spread, at a mask weight of 1."""
+# Passes of conjugate gradients. On the built-in model, any number of further passes improves the
+# result by less than a hundredth.
 _MASK_PASSES = 3
-"""On the built-in model any number of them brings less than a hundredth more than three."""
+# How far w is moved for finite differences of the fixed area, in units of the spread of W. Larger
+# values cross the kinks of the activations, smaller ones measure rounding.
 _PROBE = 3e-4
-"""How far w is moved, in units of its spread, to see what changes in the fixed area: further, and
-the kinks of the network's activations are seen; less far, and the rounding of its numbers is."""
 
 
 @dataclass(frozen=True)
 class _Base:
-    """A latent that steps start from, and what is known there.
+    """A latent that steps start from, and what was computed there.
 
     Attributes:
-        coordinates: `rows x K` float32.
-        handles: `P x 2` feature positions.
-        references: `P x Q x C` float32, the features that the handles are found by from there.
-        jacobian: `2 P x N` float32.
-        difference: of the fixed area from the start, if there is one.
+        coordinates: ``rows x K`` float32.
+        handles: ``P x 2`` feature positions.
+        references: ``P x Q x C`` float32, the features by which the handles are found after a step
+            from here.
+        jacobian: ``2 P x N`` float32, see ``Linearised._jacobian``; N is ``rows * K``.
+        difference: The change of the fixed area, see ``FeatureView.fixed_difference``.
     """
 
     coordinates: Tensor
@@ -87,7 +98,7 @@ class _Base:
     difference: Tensor | None
 
     def unless(self, improved: Tensor, best: _Base | None) -> _Base:
-        """This one if it has improved, else the best so far; decided on the device."""
+        """Return this base if it has improved, else the best one; decided on the device."""
         if best is None:
             return self
         difference = self.difference
@@ -103,8 +114,8 @@ class _Base:
 
 
 def _radius_of(options: DragOptions) -> int:
-    """How far windows have to reach, feature pixels."""
-    # Around the expected place, rounded: the search, and from there a disc and its slopes.
+    """Return how far windows must extend around the expected positions, feature pixels."""
+    # The rounding of the position, the search, and around its edge a disc and its slopes.
     return math.ceil(0.5 + options.r2 + max(options.r1 + SLOPE_REACH, options.tracking_radius))
 
 
@@ -115,7 +126,7 @@ class Linearised:
         options, start = problem.options, problem.start
         self._problem = problem
         self._space = latent_space(
-            options.latent_space, problem.generator, start, problem.layers, problem.origin
+            options.latent_space, problem.generator, start, problem.num_layers, problem.origin
         )
         self._spread_of_w = principal_components(problem.generator).spread()
         self._offsets = disc_offsets(options.r1).to(start.device)
@@ -127,7 +138,7 @@ class Linearised:
         self._begin()
 
     def _begin(self) -> None:
-        """Forget all steps and stand at the start."""
+        """Reset everything that depends on earlier steps, except the coordinates."""
         start = self._problem.start
         self._limit = start.new_full((), self._reach)
         self._least_error = start.new_full((), math.inf)
@@ -138,9 +149,9 @@ class Linearised:
         self._best: _Base | None = None
 
     def begin_anew(self) -> bool:
-        """Try once more, with handles known by wider discs; see `DragMethod.begin_anew`."""
+        """Make a second attempt with a larger tracking radius; see ``DragMethod.begin_anew``."""
         wider = _WIDER * self._problem.options.tracking_radius
-        # A drag that goes on from another stays near it, and does not look for another way.
+        # A drag that continues an earlier one must stay near it and makes no second attempt.
         if self._is_second or not wider or self._problem.origin is not None:
             return False
         self._is_second = True
@@ -153,7 +164,7 @@ class Linearised:
         return True
 
     def look(self) -> Look:
-        """Find the handles where the last step should have brought them; see `DragMethod.look`."""
+        """Track the handles around their expected positions; see ``base.DragMethod.look``."""
         problem = self._problem
         latent = self._space.latent()
         view = problem.source.observe(latent, self._expected, self._radius)
@@ -174,16 +185,20 @@ class Linearised:
         )
 
     def _is_settled(self) -> Tensor:
-        """Whether another step is not worth it: well within the tolerance, or no longer nearing."""
+        """Return whether no further step is needed: well within the tolerance, or not improving."""
         problem = self._problem
         to_image = problem.source.grid.to_image
-        ways_px = to_image(problem.targets) - to_image(self._handles)
+        rest_px = to_image(problem.targets) - to_image(self._handles)
         near_px = max(_WELL_WITHIN * problem.options.tolerance_px, problem.enough_px)
-        is_near: Tensor = ways_px.norm(dim=1).max() <= near_px
+        is_near: Tensor = rest_px.norm(dim=1).max() <= near_px
         return is_near | ~self._improved
 
     def _judge(self, error: Tensor) -> None:
-        """Set the limit of the next step by what the last one has brought."""
+        """Set the limit of the next step, depending on whether the last one was an improvement.
+
+        Args:
+            error: The mean square distance of the handles from their targets, a scalar.
+        """
         grown = (self._limit * _LIMIT_GROWTH).clamp(max=self._reach)
         least = self._least_error.sqrt()
         self._improved = error.sqrt() < least - _LEAST_GAIN * torch.minimum(self._limit, least)
@@ -191,7 +206,7 @@ class Linearised:
         self._least_error = torch.minimum(error, self._least_error)
 
     def update(self) -> None:
-        """The least step from the best latent so far that brings every handle nearer."""
+        """Make the smallest step from the best latent so far that moves every handle closer."""
         assert self._view is not None and self._tracker is not None, "look comes before update"
         coordinates = self._space.coordinates
         difference = self._view.fixed_difference()
@@ -223,35 +238,36 @@ class Linearised:
         self._view = None
 
     def _jacobian(self, view: FeatureView) -> Tensor:
-        """How the content at the handles moves with the coordinates.
+        """Return the derivatives of the handles' positions with respect to the coordinates.
 
         Returns:
-            `2 P x N` float32, feature pixels for each unit of a coordinate; a handle's x before
-            its y.
+            ``2 P x N`` float32, feature pixels per unit of a coordinate; for each handle the row of
+            x before that of y.
         """
         directions = motion_directions(view.windows, self._handles, self._offsets)
         rows = self._space.pull_back(view.pull_back_each(directions))
         return rows.transpose(0, 1).flatten(0, 1)
 
     def _shortened(self, change: Tensor) -> Tensor:
-        """A change of the coordinates, `N`, or its part that no layer's w finds too large."""
-        ways = self._space.change_of_w(change.reshape(self._space.coordinates.shape))
-        largest = ways.square().mean(dim=1).max().sqrt()
+        """Return a change of the coordinates, ``N``, scaled so that no w changes too much."""
+        changes = self._space.change_of_w(change.reshape(self._space.coordinates.shape))
+        largest = changes.square().mean(dim=1).max().sqrt()
         allowed = _LARGEST_CHANGE * self._spread_of_w * self._limit / self._reach
         return change * (allowed / largest.clamp(min=allowed))
 
     def _held_back(self, normal: NormalEquations, change: Tensor, difference: Tensor) -> Tensor:
-        """What the fixed area adds to a change, `N`: `weight |R + A x|^2` is to be least as well.
+        """Return the correction of a change, ``N``, that also keeps the fixed area.
 
-        R is its difference from the start so far, A the derivative of that, taken where the latent
-        is now, which after a step that is taken back is not quite the base.  Conjugate gradients
-        need of A only its products: each pass is a forward pass (a finite difference) and a
-        backward pass.
+        It adds the term ``weight |R + A x|^2`` to the least squares. R is the change of the fixed
+        area at the base, and A its derivative at the current latent, which is not exactly the base
+        if a step is reverted. Conjugate gradients need only products with A: each pass is one
+        forward pass (a finite difference) and one backward pass.
 
         Args:
-            normal: the equations without the fixed area.
-            change: their solution.
-            difference: R, with gradient to the coordinates.
+            normal: The normal equations without the fixed area.
+            change: Their solution, ``N``.
+            difference: The change of the fixed area at the current latent, with a gradient to the
+                coordinates.
         """
         assert self._view is not None
         if self._spread is None:
@@ -266,21 +282,26 @@ class Linearised:
         def apply(direction: Tensor) -> Tensor:
             return normal.apply(direction) + back(self._fixed_change(difference, direction))
 
-        # Without the fixed area nothing is left of the equations at their solution.
+        # ``change`` solves the equations without the fixed area: only its term leaves a residue.
         assert self._best is not None and self._best.difference is not None
         residue = -back(self._best.difference + self._fixed_change(difference, change))
         return conjugate_gradients(apply, normal.solve, residue, _MASK_PASSES)
 
     def _fixed_change(self, difference: Tensor, direction: Tensor) -> Tensor:
-        """`A x` for x of `N`: how the fixed area's difference changes along a direction."""
+        """Return ``A x``, the derivative of the fixed area's change along x, by a difference.
+
+        Args:
+            difference: The change of the fixed area at the current latent.
+            direction: x, a direction of the coordinates, ``N``.
+        """
         coordinates = self._space.coordinates
-        way = self._space.change_of_w(direction.reshape(coordinates.shape))
-        length = way.square().mean(dim=1).max().sqrt()
+        change = self._space.change_of_w(direction.reshape(coordinates.shape))
+        length = change.square().mean(dim=1).max().sqrt()
         size = _PROBE * self._spread_of_w / (length + torch.finfo().tiny)
         here = coordinates.clone()
         coordinates += size * direction.reshape(coordinates.shape)
-        none = self._expected[:0]
-        there = self._problem.source.observe(self._space.latent(), none, 0).fixed_difference()
+        no_points = self._expected[:0]
+        there = self._problem.source.observe(self._space.latent(), no_points, 0).fixed_difference()
         coordinates.copy_(here)
-        assert there is not None, "an area that is fixed stays fixed"
+        assert there is not None, "a source with a fixed area keeps it"
         return (there - difference) / size

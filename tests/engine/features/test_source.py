@@ -9,8 +9,8 @@ from engine.features.source import FeatureGrid, feature_block, spread_of
 
 from ..synthetic import ShiftGenerator
 
+# The name of the only block of ``ShiftGenerator``, 24 x 16 px.
 BLOCK = 4
-"""The name of the only block of `ShiftGenerator`, 24 x 16 px."""
 
 
 def test_pixel_centres_of_the_image_become_indices_of_the_map() -> None:
@@ -56,7 +56,7 @@ def test_beyond_the_border_the_border_goes_on(centre: tuple[float, float]) -> No
     features = torch.randn(3, 4, 5) + 10
     windows = cut_windows(features, torch.tensor([centre]), 4)
     positions = torch.tensor([centre]) + torch.rand(1, 40, 2) * 6 - 3
-    # What grid_sample gives for the whole map with border padding, in its own coordinates.
+    # What ``grid_sample`` returns for the whole map with border padding, in its own coordinates.
     normal = (positions + 0.5) * 2 / torch.tensor([5.0, 4.0]) - 1
     expected = torch.nn.functional.grid_sample(
         features[None], normal[:, None], padding_mode="border", align_corners=False
@@ -121,7 +121,7 @@ def test_without_a_fixed_area_nothing_counts_and_no_reference_is_computed() -> N
 
 def test_the_spread_is_of_the_places_and_not_of_the_channels() -> None:
     features = torch.zeros(2, 4, 6)
-    features[0, :, ::2] = 3.0  # 1.5 off the mean everywhere
+    features[0, :, ::2] = 3.0  # 1.5 from the mean everywhere
     features[1] = 100.0
     assert spread_of(features).item() == pytest.approx((1.5**2 / 2) ** 0.5)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Windows computed alone against windows cut from whole maps, as a drag sees them."""
+"""Compares windows computed alone with windows cut from whole maps, as a drag uses them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from stylegan2.windows import fused_pass
 
 CPU = torch.device("cpu")
 BLOCK = 64
-FREE = 5
+NUM_LAYERS = 5
 HELD = 16
 
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
-    """64 px, of random weights, with noise; features and image have the same size."""
+    """Return a generator of 64 px with random weights and noise; features have the image's size."""
     torch.manual_seed(11)
     config = GeneratorConfig.standard(
         64, channel_base=768, channel_max=24, z_dim=12, w_dim=12, mapping_layers=2
@@ -45,16 +45,16 @@ def generator() -> Generator:
 
 
 def _latents(generator: Generator) -> tuple[Tensor, Tensor]:
-    """A start, and a latent whose first rows are others."""
+    """Return a start, and a latent that differs from it in the first rows."""
     torch.manual_seed(2)
     start = torch.randn(generator.num_ws, generator.w_dim)
     moved = start.clone()
-    moved[:FREE] += 0.2 * torch.randn(FREE, generator.w_dim)
+    moved[:NUM_LAYERS] += 0.2 * torch.randn(NUM_LAYERS, generator.w_dim)
     return start, moved
 
 
 def _centres() -> Tensor:
-    """At corners, beyond borders, on borders, between pixels: `P x 2`."""
+    """Return ``P x 2`` centres at corners, on and outside borders, and between pixels."""
     edge = [(-0.5, -0.5), (63.5, -0.2), (0.3, 63.4), (63.5, 63.5), (31.0, 0.0), (0.0, 17.6)]
     torch.manual_seed(4)
     return torch.cat([torch.tensor(edge), torch.rand(6, 2) * 63])
@@ -63,11 +63,11 @@ def _centres() -> Tensor:
 def _both(generator: Generator, fixed: Tensor | None = None) -> tuple[FeatureSource, FeatureSource]:
     start, _ = _latents(generator)
     whole = FullMapSource(generator, BLOCK, start, fixed, HELD)
-    return whole, WindowSource(generator, BLOCK, start, FREE, start, fixed, HELD)
+    return whole, WindowSource(generator, BLOCK, start, NUM_LAYERS, start, fixed, HELD)
 
 
 def _looks(generator: Generator) -> list[tuple[Tensor, FeatureView]]:
-    """The leaf and the view of either source."""
+    """Return the leaf and the view of each source, that of whole maps first."""
     _, moved = _latents(generator)
     looks = []
     for source in _both(generator):
@@ -88,8 +88,8 @@ def test_samples_and_their_gradients_are_those_of_the_whole_map(generator: Gener
     weights = torch.randn_like(samples[0])
     for sample in samples:
         (sample * weights).sum().backward()
-    _assert_close(leaf.grad[:FREE], known_leaf.grad[:FREE])
-    assert not leaf.grad[FREE:].any()
+    _assert_close(leaf.grad[:NUM_LAYERS], known_leaf.grad[:NUM_LAYERS])
+    assert not leaf.grad[NUM_LAYERS:].any()
 
 
 def test_each_window_s_dependence_on_the_latent_is_that_of_the_whole_map(
@@ -106,8 +106,8 @@ def test_each_window_s_dependence_on_the_latent_is_that_of_the_whole_map(
             torch.autograd.grad(samples, values, torch.randn_like(samples), retain_graph=True)[0]
             for _ in range(2)
         ]
-        rows.append(view.pull_back_each(torch.stack(directions))[:, :, :FREE])
-    assert rows[0].shape == (2, 12, FREE, 12)
+        rows.append(view.pull_back_each(torch.stack(directions))[:, :, :NUM_LAYERS])
+    assert rows[0].shape == (2, 12, NUM_LAYERS, 12)
     _assert_close(rows[1], rows[0])
 
 
@@ -119,11 +119,13 @@ def test_the_spread_is_that_of_the_whole_map(generator: Generator) -> None:
 def test_a_mask_holds_the_first_block_that_depends_on_all_that_varies(
     generator: Generator,
 ) -> None:
-    blocks = [held_block(generator, BLOCK, free) for free in (1, 2, 3, 4, 5, 6, 7, 9, 10)]
+    blocks = [held_block(generator, BLOCK, count) for count in (1, 2, 3, 4, 5, 6, 7, 9, 10)]
     assert blocks == [4, 8, 8, 16, 16, 32, 32, 64, 64]
     assert held_block(generator, 16, 9) == 16
     assert held_block(generator, BLOCK, 6, wanted=8) == 8
-    with pytest.raises(ValueError, match="no block of 32 px up to the features, only 4, 8, 16"):
+    with pytest.raises(
+        ValueError, match="no block of 32 px up to the feature block, only 4, 8, 16"
+    ):
         held_block(generator, 16, 6, wanted=32)
 
 
@@ -142,8 +144,8 @@ def test_what_a_mask_holds_is_the_mean_over_the_fixed_area_of_that_block(
         _assert_close(view.fixed_change(), change)
         _assert_close(view.fixed_difference().square().sum(), (after - before).square().mean())
         (found,) = torch.autograd.grad(view.fixed_change(), leaf, retain_graph=True)
-        _assert_close(found[:FREE], known[:FREE])
-        # Without points, the mask is all that is looked at.
+        _assert_close(found[:NUM_LAYERS], known[:NUM_LAYERS])
+        # Without points, only the held map is computed.
         alone = source.observe(moved, torch.zeros(0, 2), 0)
         _assert_close(alone.fixed_difference(), view.fixed_difference())
         spread = view.fixed_spread().item()
@@ -161,7 +163,7 @@ def test_the_gradient_of_windows_and_of_what_a_mask_holds_is_that_of_both(
         view = source.observe(leaf, _centres(), 5)
         samples = view.windows.sample(_centres()[:, None])
         (view.fixed_change() + samples.square().mean()).backward()
-        gradients.append(leaf.grad[:FREE])
+        gradients.append(leaf.grad[:NUM_LAYERS])
     _assert_close(gradients[1], gradients[0])
 
 
@@ -182,7 +184,9 @@ def test_windows_are_taken_where_they_are_cheaper(generator: Generator) -> None:
     start, _ = _latents(generator)
 
     def kind(**choice: object) -> type:
-        source = open_source(generator, BLOCK, start, **{"free": FREE, "points": 1, **choice})
+        source = open_source(
+            generator, BLOCK, start, **{"num_layers": NUM_LAYERS, "points": 1, **choice}
+        )
         return type(source)
 
     assert kind() is WindowSource
@@ -193,7 +197,7 @@ def test_windows_are_taken_where_they_are_cheaper(generator: Generator) -> None:
 
 @pytest.fixture
 def fused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Makes windows be computed by fused operators; what they were asked for."""
+    """Make windows use fused operators; return the list that their calls are appended to."""
     if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
         pytest.skip("needs a C++ compiler")
     operators, calls = FusedOperators(build(tmp_path, CPU), CPU), list[str]()
@@ -205,7 +209,7 @@ def fused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(operators, "outputs_back", counted)
     monkeypatch.setattr(windows_module, "fused_operators", lambda device: operators)
-    # The generator is smaller than what they are worth it for.
+    # Operators are not used for layers as small as this generator's.
     monkeypatch.setattr(fused_pass, "_FEW_CHANNELS", 1)
     return calls
 
@@ -228,11 +232,12 @@ def test_after_many_steps_fused_windows_and_whole_maps_still_agree(
 def assert_agreement_after(steps: int, method: str, generator: Generator) -> None:
     latent = _latents(generator)[0].numpy()
     handles = np.array([[20.0, 24.0], [40.0, 33.0]], dtype=np.float32)
-    # Steps that do not arrive.  Least squares decides between steps, which rounding turns in time.
+    # The drag does not arrive. Least squares makes few steps, because its decisions between steps
+    # would depend on rounding in the long run.
     options = DragOptions(
         method=method,
         latent_space="w+",
-        num_layers=FREE,
+        num_layers=NUM_LAYERS,
         step_size=1e-3,
         tolerance_px=0.0,
         patience=0,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fused operators in the engine: compiled once, kept, used, and not needed."""
+"""The fused operators in the engine: compiled once, kept, used, and optional."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ from ..serving.client import ROOT
 needs_compiler = pytest.mark.skipif(
     not any(shutil.which(name) for name in ("c++", "g++", "clang++")), reason="needs a C++ compiler"
 )
-on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="its folder of caches")
+on_linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="tests the cache folder of Linux"
+)
 
 
 def drag(caches: Path, out: Path, **variables: str) -> FloatArray:
-    """The latents of a drag in a process whose user has this folder for caches."""
+    """Return the latents of a drag in a process whose user has this cache folder."""
     command = [sys.executable, "-m", "engine", "drag", "--pair", "64,60:72,60", "--out", str(out)]
     environment = os.environ | {"XDG_CACHE_HOME": str(caches)} | variables
     environment.setdefault(fused_start.SWITCH, "1")
@@ -58,7 +60,7 @@ def test_a_drag_is_the_same_when_they_are_compiled_for_it_and_when_they_were_bef
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.*o")} == made
     assert np.array_equal(first, second)
     without = drag(caches, tmp_path / "without", **{fused_start.SWITCH: "0"})
-    # Close, but not equal: they were used.
+    # Close but not equal, so the operators were used.
     assert not np.array_equal(first, without)
     share = 1e-4 * np.abs(without).max()
     np.testing.assert_allclose(first, without, atol=share, rtol=0)

@@ -289,7 +289,7 @@ def test_bytes_that_are_no_track_are_refused(
     ("changes", "part"),
     [
         ({"latent": b"1234"}, "belongs to another model"),
-        ({"mask": b"\0" * 7}, "make the mask again"),
+        ({"mask": b"\0" * 7}, "create the mask again"),
         ({"pairs": (Pair(handle_px=(5, 5), target_px=(5, 40)),)}, "target 1 is at (5.0, 40.0)"),
         ({"settings": DragSettings(method="magic")}, "method must be one of draggan"),
         ({"settings": DragSettings(feature_resolution=64)}, "no block of 64 px"),

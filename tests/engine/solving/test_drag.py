@@ -18,7 +18,7 @@ from ..synthetic import HANDLES, MOVE, QUICK, START, ShiftGenerator, quick_optio
 
 
 def _shift_px(generator: ShiftGenerator, latent: np.ndarray) -> np.ndarray:
-    """How far the content has really moved, in image pixels (twice the feature's)."""
+    """Return how far the content has actually moved, in image pixels (twice the feature pixels)."""
     return generator.shift_of(torch.from_numpy(latent)).numpy() * 2
 
 
@@ -45,13 +45,13 @@ def test_the_content_really_arrives_where_the_targets_are(changes: dict[str, obj
     assert np.linalg.norm(moved - MOVE) < 1.2
     assert np.linalg.norm(moved - MOVE) < 1.2
     assert result.distances_px[-1] <= 1.0
-    # FreeDrag does not track: its handles are where the content is meant to be.
+    # FreeDrag does not track: its handles are where the content should be.
     accuracy_px = 1.0 if changes.get("method") == "freedrag" else 0.2
     assert np.allclose(result.handles_px[-1], HANDLES + moved, atol=accuracy_px)
 
 
 class _Changing(ShiftGenerator):
-    """What moves is a mix of its texture and of another, whose share depends on the look."""
+    """Moves a mix of its texture and another one; each look has its own share of the other."""
 
     def __init__(self, shares: list[float]) -> None:
         super().__init__()
@@ -66,9 +66,9 @@ class _Changing(ShiftGenerator):
 @pytest.mark.parametrize(
     ("changes", "shares"),
     [
-        # One look shows something else: known again by the first features.
+        # One look shows something else: found again by the features of the start.
         ({"method": "draggan"}, [0, 0, 0, 1, 0]),
-        # What it is becomes something else, too little in any step to be lost.
+        # The content changes gradually, too little in any step to be lost.
         ({"method": "linearised", "linear_reach": 4.0}, [0, 0.2, 0.4, 0.6, 0.8, 1]),
     ],
 )
@@ -112,7 +112,7 @@ def test_one_forward_pass_a_step_and_one_more_for_the_end(method: str) -> None:
 
 
 class _HostReads(TorchDispatchMode):
-    """Counts operations whose result the host waits for, as `item` and boolean masks do."""
+    """Counts operations whose result the CPU waits for, such as ``item`` and boolean masks."""
 
     count = 0
 
@@ -209,7 +209,7 @@ def test_the_result_is_independent_of_drags_before_it() -> None:
     [
         ({"latent": np.zeros((3, 8))}, "needs a latent of 4 x 8 values"),
         ({"latent": np.full((4, 8), np.nan)}, "not finite"),
-        ({"handles_px": HANDLES[:1]}, "as many points"),
+        ({"handles_px": HANDLES[:1]}, "the same number of points"),
         ({"handles_px": np.zeros((0, 2)), "targets_px": np.zeros((0, 2))}, "at least one"),
         (
             {"handles_px": HANDLES + np.array([0, 30])},
@@ -261,5 +261,5 @@ def test_the_fixed_area_is_held_to_the_origin() -> None:
             ShiftGenerator(), moved, HANDLES, goal, options, mask=mask, origin=origin, least_steps=1
         )
         ways.append(_shift_px(ShiftGenerator(), result.latents[-1])[0] - 2.0)
-    # Held to where it was before it came here, the image goes less far away from there.
+    # Held to the origin, the image moves less far from it.
     assert 0 <= ways[1] < 0.7 * ways[0]

@@ -33,9 +33,13 @@ Way = float | tuple[float, ...]
 
 
 class _Scripted:
-    """Looks told in advance: way to go (px, one for all or each), loss (< 0: exhausted), settled.
+    """A method with prescribed looks.
 
-    The latent is the start, and the loss added to it.  `others` are the ways to begin anew.
+    A look is the remaining distance of the handles (px, one for all or one for each), the loss
+    (< 0: exhausted) and whether the method has settled. The latent is the start plus the loss.
+
+    Attributes:
+        others: How many further attempts there are.
     """
 
     others = 0
@@ -80,7 +84,7 @@ def test_handles_at_their_targets_are_not_enough_until_the_method_has_settled(
     looks = [(8.0, 1.0, True), (0.5, 3.0, False), (0.5, 2.0, False), (0.6, 0.1, True), (0, 0, True)]
     result = _scripted_drag(monkeypatch, looks)
     assert result.status is DragStatus.REACHED and result.steps == 3
-    # It ends with the nearest row, and of equally near ones with that of the least loss.
+    # It ends with the closest row, and of equally close ones with the one of the smallest loss.
     assert len(result.latents) == 3 and result.losses[-1] == 2
 
 
@@ -154,7 +158,7 @@ def test_a_method_that_knows_another_way_goes_on_when_it_is_exhausted(
     monkeypatch.setattr(_Scripted, "others", 1)
     looks = [(8.0, 1.0, True), (5.0, -1.0, True), (8.0, 1.0, True), (2.0, 2.0, True)]
     result = _scripted_drag(monkeypatch, [*looks, (3.0, -1.0, True), (0.0, 0.0, True)])
-    assert result.status is DragStatus.STALLED and "no nearer" in result.reason
+    assert result.status is DragStatus.STALLED and "do not move the handles closer" in result.reason
     assert result.steps == 4 and result.best_index == 3
 
 
@@ -164,7 +168,7 @@ def test_a_method_that_is_exhausted_ends_it_at_the_best_step_whatever_the_patien
     looks = [(8.0, 1.0, True), (2.0, 2.0, True), (5.0, -1.0, True), (0.0, 0.0, True)]
     result = _scripted_drag(monkeypatch, looks)
     assert result.status is DragStatus.STALLED and result.steps == 2
-    assert "no nearer; the closest was step 1" in result.reason
+    assert "closer; the closest was step 1" in result.reason
     assert len(result.latents) == 2
 
 

@@ -45,7 +45,7 @@ def test_principal_coordinates_are_standard_deviations_along_the_components(
     assert space.coordinates.shape == (1 + 3, len(components.sigmas))
     with torch.no_grad():
         space.coordinates[0, 2] = 0.5  # of all layers
-        space.coordinates[1 + 1, 4] = 2.0  # of the second one alone
+        space.coordinates[1 + 1, 4] = 2.0  # of the second layer only
     change = space.latent() - start
     together = 0.5 * components.sigmas[2] * components.directions[2]
     alone = LOOSENESS * 2.0 * components.sigmas[4] * components.directions[4]
@@ -86,6 +86,6 @@ def test_where_one_drag_has_ended_is_known_to_the_next_by_coordinates(
     none = torch.zeros_like(following.coordinates)
     so_far = following.from_origin(none)
     assert torch.allclose(first.change_of_w(so_far), (start - origin)[:4], atol=1e-4)
-    # Common and own ways of the layers can stand for the same change: the least of them counts.
+    # Common and own changes of the layers can stand for the same change: the smallest is chosen.
     assert so_far.norm() <= first.coordinates.norm() + 1e-4
     assert torch.equal(latent_space(name, generator, start, 4).from_origin(none), none)

@@ -13,7 +13,7 @@ from stylegan2 import Generator, GeneratorConfig
 
 
 def _cloud(sigmas: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
-    """20,000 samples with these widths along random orthogonal directions, and the directions."""
+    """Return 20,000 samples with given widths along random orthogonal directions, and those."""
     source = torch.Generator().manual_seed(1)
     size = len(sigmas)
     directions = torch.linalg.qr(torch.randn(size, size, generator=source)).Q
@@ -44,7 +44,7 @@ def test_the_tail_is_cut_by_its_share_of_the_variance(sigmas: list[float], kept:
 
 
 def test_what_is_far_narrower_than_the_widest_is_cut_whatever_its_share() -> None:
-    # Very many narrow directions together hold more than the share that may be lost.
+    # Very many narrow directions together hold more than the share that may be dropped.
     sigmas = torch.tensor([1.0] + [0.9e-3] * 2000)
     ws = torch.cat([torch.diag(sigmas), -torch.diag(sigmas)])
     assert len(decompose(ws).sigmas) == 1

@@ -36,7 +36,7 @@ def test_the_gradient_brings_the_content_forward_and_leaves_what_it_came_from() 
     loss.backward()
     assert loss.item() == 5
     gradient = features.grad[0, 4]
-    # Falling along -gradient raises pixel 5 towards the 5 of pixel 4, which itself is detached.
+    # A step along -gradient raises pixel 5 towards the 5 of pixel 4, which itself is detached.
     assert gradient.tolist() == [0, 0, 0, 0, 0, -1, 0, 0, 0]
 
 

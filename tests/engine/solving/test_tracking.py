@@ -109,8 +109,8 @@ def test_of_places_that_look_alike_the_one_with_the_same_surroundings_is_found()
     features = torch.zeros(2, SIZE, SIZE)
     features[0, 20, 12] = features[1, 22, 12] = 1
     moved = torch.zeros(2, SIZE, SIZE)
-    moved[0, 20, 13] = 1  # near, with nothing beside it
-    moved[0, 20, 15] = moved[1, 22, 15] = 1  # what the handle was on
+    moved[0, 20, 13] = 1  # near, without the surroundings
+    moved[0, 20, 15] = moved[1, 22, 15] = 1  # what was at the handle
     for radius, expected_x in ((0.0, 13.0), (2.0, 15.0)):
         found = _track(_tracker(features, handles, radius=radius), moved, handles)
         assert found.tolist() == [[expected_x, 20.0]]
@@ -122,7 +122,7 @@ def test_renewed_references_follow_what_changes_slowly(renewal: float, expected_
     old, new = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     features = torch.zeros(2, SIZE, SIZE)
     tracker = PointTracker(old[None, None], GRID, 3.0, renewal=renewal)
-    # What is at the handle turns bit by bit into something else; then its old look comes up again,
+    # The content at the handle gradually changes into something else; then the old content appears
     # two pixels to the right.
     for share in torch.linspace(0, 1, 60):
         features[:, 20, 12] = torch.lerp(old, new, share)
@@ -141,13 +141,16 @@ def test_a_reference_is_renewed_with_what_was_found_and_not_with_what_the_handle
     shift = torch.tensor([2.25, -1.5])
     moved = waves.map(SIZE, SIZE, shift)
     found = _track(tracker, moved, handles)
-    # Seen twice, the same image says the same, wherever the search begins.
+    # In the same image, the second search finds the same position, wherever it begins.
     assert torch.allclose(_track(tracker, moved, handles + 0.5), found, atol=0.06)
     assert (found - handles - shift).abs().max().item() < 0.1
 
 
 def _two_places(near: float, far: float) -> torch.Tensor:
-    """Features like those looked for, but for `near` at the expected place, `far` 2 px beside."""
+    """Return ones, except ``near`` at the expected position and ``far`` 2 px to the right of it.
+
+    A value is its distance from a reference of zero.
+    """
     features = torch.ones(1, SIZE, SIZE)
     features[0, 20, 20], features[0, 20, 22] = near, far
     return features
@@ -157,7 +160,7 @@ def _two_places(near: float, far: float) -> torch.Tensor:
 def test_with_inertia_another_place_has_to_match_so_much_better(far: float, moves: bool) -> None:
     handles = torch.tensor([[20.0, 20.0]])
     references = torch.zeros(1, 1, 1)
-    # At r2 the cost counts twice: 0.4 at the expected place against twice that of the other.
+    # At r2 the cost is doubled: 0.4 at the expected position against twice that of the other.
     tracker = PointTracker(references, GRID, 2.0, inertia=1.0)
     found = _track(tracker, _two_places(0.4, far), handles)
     assert torch.equal(found, torch.tensor([[22.0, 20.0]]) if moves else handles)
@@ -173,5 +176,5 @@ def test_memory_weighs_the_start_against_what_was_there_last() -> None:
         looks_changed = torch.full((1, SIZE, SIZE), 0.5)
         assert torch.equal(_track(tracker, looks_changed, handles), handles)
         assert tracker.references.item() == 0.5
-        # As last seen at the expected place, as at the start beside it.
+        # The features of the last step are at the expected position, those of the start next to it.
         assert _track(tracker, _two_places(0.5, 0.0), handles)[0, 0].item() == expected

@@ -7,7 +7,7 @@ import torch
 from engine.solving.methods.adam import Adam
 
 
-# The import of torch's compiler, which is the reason for an Adam of our own, warns on some systems.
+# ``torch.optim`` imports torch's compiler, which ``adam.Adam`` avoids; it warns on some systems.
 @pytest.mark.filterwarnings("ignore")
 def test_it_computes_what_torch_computes() -> None:
     torch.manual_seed(0)

@@ -16,9 +16,10 @@ HANDLES = torch.tensor([[12.0, 20.0], [25.3, 9.6], [18.0, 30.5]])
 
 
 def _shift(places: Tensor, change: Tensor) -> Tensor:
-    """Where what is now at a place was before, as a way back (x, y): `... x 2`.
+    """Return the displacement (x, y), ``... x 2``, of what is now at places from where it was.
 
-    The four numbers move, move, turn and stretch the texture, the last two around its middle.
+    The four entries of ``change`` move the texture in x and in y, rotate it and stretch it in x,
+    the last two around its centre.
     """
     x, y = (places - SIZE / 2).unbind(-1)
     right, down, turn, stretch = change
@@ -26,14 +27,14 @@ def _shift(places: Tensor, change: Tensor) -> Tensor:
 
 
 def _texture(change: Tensor) -> Tensor:
-    """`C x 40 x 40`, with gradient to the change."""
+    """Return ``C x 40 x 40``, with a gradient to the change."""
     y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
     shift = _shift(torch.stack([x, y], dim=-1), change)
     return Waves().map(SIZE, SIZE, shift.movedim(-1, 0)[..., None, None])
 
 
 def _place(handle: Tensor, change: Tensor) -> Tensor:
-    """Where the texture that was at a handle has gone: what lies so far from where it was."""
+    """Return where the texture that was at a handle has moved to, by a fixed-point iteration."""
     place = handle
     for _ in range(50):
         place = handle + _shift(place, change)
@@ -49,7 +50,7 @@ def test_it_is_how_the_texture_at_each_handle_really_moves() -> None:
     for column, unit in enumerate(torch.eye(4)):
         there, back = (_place(HANDLES, sign * size * unit) for sign in (1, -1))
         really = ((there - back) / (2 * size)).flatten()
-        # Slopes over a pixel are a little too small for waves of seven, and motions too large.
+        # Slopes over one pixel are slightly too small for waves of 7 px, so motions are too large.
         assert (jacobian[:, column] - really).abs().max().item() < 0.08 * really.abs().max().item()
 
 
@@ -60,7 +61,7 @@ def test_the_motion_along_an_edge_cannot_be_seen_and_counts_as_none() -> None:
     edge = torch.tanh((x + y - 30) / 2)[None]  # the same along the diagonal
     handles = torch.tensor([[15.0, 15.0]])
     jacobian = motion_jacobian(cut_windows(edge, handles, 5), handles, OFFSETS, change)
-    # A move by (1, 0) is half a pixel across the edge in x and in y, and as much along it.
+    # A move by (1, 0) is (0.5, 0.5) across the edge and (0.5, -0.5) along it.
     assert torch.allclose(jacobian, torch.full((2, 2), 0.5), atol=0.02)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""FreeDrag, step by step, on a ramp: its value is its x, so that all losses are pixels.
+"""FreeDrag, step by step, on a ramp whose value is its x, so that losses are in pixels.
 
-On a map of 32 px the longest move is a quarter of `sub_motion_distance`.  The expected loss is set
+On a map of 32 px the longest move is a quarter of ``sub_motion_distance``. The expected loss is set
 to one pixel.
 """
 
@@ -20,8 +20,8 @@ from engine.solving.methods.freedrag import FreeDrag
 from engine.solving.options import DragOptions
 
 SIZE = 32
+# The standard deviation of 0 .. 31.
 SPREAD = math.sqrt((SIZE**2 - 1) / 12)
-"""The standard deviation of 0 .. 31."""
 
 OPTIONS = DragOptions(
     method="freedrag",
@@ -33,7 +33,7 @@ OPTIONS = DragOptions(
 
 
 class _RampSource:
-    """A ramp that the test moves, and not the latent."""
+    """A ramp that the test moves, not the latent."""
 
     grid = FeatureGrid((SIZE, SIZE), (SIZE, SIZE))
 
@@ -51,7 +51,7 @@ class _RampSource:
 
 
 class _Drag:
-    """FreeDrag on the ramp, one handle, from x = 10 to the right."""
+    """FreeDrag on the ramp with one handle, from x = 10 to the right."""
 
     def __init__(self, way: float = 12.0) -> None:
         self.source = _RampSource()
@@ -60,7 +60,7 @@ class _Drag:
             generator=torch.nn.Identity(),
             source=self.source,
             start=torch.zeros(4, 8),
-            layers=4,
+            num_layers=4,
             handles=start,
             targets=start + torch.tensor([way, 0.0]),
             options=OPTIONS,
@@ -73,7 +73,7 @@ class _Drag:
             return self.method.look()
 
     def step(self, moved_px: float = 0.0) -> Look:
-        """The ramp moves by so much, and the drag makes a step."""
+        """Make a step of the drag, in which the ramp moves by ``moved_px``."""
         self.method.update()
         self.source.moved_px += moved_px
         self.look = self._look()
@@ -81,7 +81,7 @@ class _Drag:
 
     @property
     def x(self) -> float:
-        """Where the search point is, from its start."""
+        """The x of the search point, relative to its start."""
         assert self.look.handles[0, 1] == 16
         return float(self.look.handles[0, 0]) - 10
 
@@ -96,9 +96,9 @@ def test_it_begins_where_the_template_is_off_by_the_expected_loss() -> None:
 def test_a_search_point_waits_during_a_sub_motion_and_moves_on_early_if_that_succeeds() -> None:
     drag = _Drag()
     drag.step(0.4)
-    assert drag.x == pytest.approx(1.0)  # the template is 0.6 px away: go on
+    assert drag.x == pytest.approx(1.0)  # the template is 0.6 px away: the sub-motion continues
     drag.step(0.5)
-    assert drag.x == pytest.approx(2.0, abs=0.2)  # 0.1 px away, less than a quarter: next
+    assert drag.x == pytest.approx(2.0, abs=0.2)  # 0.1 px away, less than a quarter: the next one
 
 
 def test_a_sub_motion_that_brings_nothing_makes_it_look_behind_itself() -> None:
@@ -107,8 +107,8 @@ def test_a_sub_motion_that_brings_nothing_makes_it_look_behind_itself() -> None:
         drag.step()
         assert drag.x == pytest.approx(1.0)
     drag.step()
-    # From 1 it looks at -0.6, -0.2, 0.2, …, and the template, which took 0.05 of what was at 1, is
-    # most like what is at 0.2.
+    # From 1 it looks at -0.6, -0.2, 0.2, …, and the template, which took 0.05 of what was at 1,
+    # matches best at 0.2.
     assert drag.x == pytest.approx(0.2, abs=1e-5)
     assert float(drag.look.loss) == pytest.approx(0.2 - 1 / (1 + 9 ** (4 / 3)), rel=1e-4)
 
@@ -118,7 +118,7 @@ def test_a_sub_motion_that_brings_a_little_makes_it_wait() -> None:
     for moved_px in (0.3, 0.0, 0.0, 0.0, 0.0):
         drag.step(moved_px)
     assert drag.x == pytest.approx(1.0)
-    # Of the 0.7 px that were left, the template took its share of what was there.
+    # The template took its share of the remaining 0.7 px.
     share = 1 / (1 + 9 ** (0.5 / 0.6))
     assert float(drag.look.loss) == pytest.approx(0.7 * (1 - share), rel=1e-4)
 
@@ -130,7 +130,7 @@ def test_a_handle_has_arrived_when_its_content_has() -> None:
     assert not drag.look.settled
     drag.step(0.1)
     assert drag.x == 1.0 and drag.look.settled
-    # From then on it holds what is there.
+    # From then on it keeps the features there.
     assert float(drag.look.loss) == 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Against numpy's dense solutions of the same problems."""
+"""Compares the solver with NumPy's dense solutions of the same problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROWS, COLUMNS = 4, 30
 
 
 def _problem() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """J, d and c."""
+    """Return J, d and c."""
     source = np.random.RandomState(3)
     return source.randn(ROWS, COLUMNS), source.randn(ROWS), source.randn(COLUMNS)
 
@@ -27,7 +27,7 @@ def _normal(taken_back: float) -> NormalEquations:
 def test_the_least_change_is_the_solution_of_both_terms_together(taken_back: float) -> None:
     jacobian, wanted, so_far = _problem()
     mu = 0.05 * np.square(jacobian).sum(axis=1).mean() + 1e-8
-    # Each term as rows of one least-squares problem: J x = d and x = -r c, by their weights.
+    # Both terms as rows of one least-squares problem: J x = d and x = -r c, with their weights.
     matrix = np.concatenate([jacobian, np.sqrt(mu) * np.eye(COLUMNS)])
     right = np.concatenate([wanted, -taken_back * np.sqrt(mu) * so_far])
     expected = np.linalg.lstsq(matrix, right, rcond=None)[0]

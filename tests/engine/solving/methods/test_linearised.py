@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Least-squares steps on features that are linear in the latent: everything is known in advance."""
+"""Least-squares steps on features that are linear in the latent, so that the results are known."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ SIZE = 32
 OPTIONS = DragOptions(
     method="linearised", latent_space="w+", num_layers=2, mask_weight=2.0, linear_reach=4.0
 )
+# The displacement of the shifting generator's handles: 3.9 feature pixels.
 MOVE_PX = np.array([6.0, -5.0])
-"""Of the shifting generator's handles: 3.9 feature pixels."""
 
 HANDLES = torch.tensor([[10.0, 12.0], [20.0, 18.0]])
 TARGETS = HANDLES + torch.tensor([[3.0, 0.0], [0.0, -2.0]])
 
 
 class LinearGenerator(nn.Module):
-    """`F0 + sum_i w_i dF_i`: the six numbers of the first two w each add a texture of their own."""
+    """``F0 + sum_i w_i dF_i``: each of the six entries of the first two w adds its own texture."""
 
     img_shape = (3, SIZE, SIZE)
     resolutions = (SIZE,)
@@ -50,11 +50,11 @@ class LinearGenerator(nn.Module):
         self.calls = 0
 
     def mapping(self, z: Tensor, label: Tensor | None) -> Tensor:
-        """`N x 3 x 3`: so wide that no step is too large for it."""
+        """Return ``N x 3 x 3``, so wide that no step is limited by it."""
         return (100 * z)[:, None].repeat(1, self.num_ws, 1)
 
     def features(self, ws: Tensor, resolution: int) -> Tensor:
-        """`1 x 6 x 32 x 32`."""
+        """Return ``1 x 6 x 32 x 32`` and count the call."""
         self.calls += 1
         change = torch.einsum("i,ichw->chw", 0.1 * ws[0, :2].flatten(), self.maps[1:])
         return (self.maps[0] + change)[None]
@@ -75,7 +75,7 @@ def _method(
         generator=generator,
         source=FullMapSource(generator, SIZE, start, fixed),
         start=start,
-        layers=2,
+        num_layers=2,
         handles=HANDLES,
         targets=TARGETS,
         options=options,
@@ -111,13 +111,13 @@ def _dense_problem(
     reach: float,
     mask_weight: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The whole least-squares problem of one step: each term as rows, those of the mask last."""
+    """Return the least-squares problem of one step: a block of rows per term, the mask's last."""
     c = coordinates.double().numpy()
     jacobian = _jacobian(generator, coordinates, handles)
     way = TARGETS - handles
     wanted = (way * (reach / way.norm(dim=1, keepdim=True).clamp(min=reach))).flatten().numpy()
     mu = 1e-2 * np.square(jacobian).sum(axis=1).mean()
-    # The fixed area's difference: mean square over its places and channels.
+    # The fixed area's difference: its square is the mean over positions and channels.
     base = generator.maps[0]
     spread = (base - base.mean(dim=(1, 2), keepdim=True)).square().mean().sqrt().item()
     slope = 0.1 * generator.maps[1:, :, :, 20:].flatten(1).T.double().numpy()
@@ -131,12 +131,12 @@ def _dense_problem(
 def test_each_step_is_the_dense_solution_with_and_without_a_fixed_area(
     mask_weight: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As many as the numbers, and some for rounding: nothing is left to converge.
+    # As many passes as coordinates, and a few for rounding: the solution has converged.
     monkeypatch.setattr(linearised, "_MASK_PASSES", 10)
     options = replace(OPTIONS, mask_weight=mask_weight)
     method, generator = _method(options, _fixed() if mask_weight else None)
     base = method.look()
-    for _ in range(2):  # the second one has something to take back and to hold
+    for _ in range(2):  # the second one has a change to revert and a fixed area to restore
         before, reach = base.latent[:2].flatten(), float(method._limit)
         matrix, right = _dense_problem(generator, before, base.handles, reach, mask_weight)
         expected = np.linalg.lstsq(matrix, right, rcond=None)[0]
@@ -144,7 +144,7 @@ def test_each_step_is_the_dense_solution_with_and_without_a_fixed_area(
         look = method.look()
         found = (look.latent[:2].flatten() - before).double().numpy()
         assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
-        # Held back too much, the first step does not help, and the second starts where it did.
+        # If the mask prevents an improvement, the second step starts where the first did.
         base = look if look.loss < 0.9 * base.loss else base
 
 
@@ -231,7 +231,7 @@ def test_on_a_flat_place_it_soon_sees_that_nothing_helps_and_leaves_the_image_al
             return (flat * (1 + 0.1 * ws.mean()))[None]
 
     result, steps = _shift_drag(replace(OPTIONS, patience=40), Flat())
-    assert result.status is DragStatus.STALLED and "no nearer" in result.reason
+    assert result.status is DragStatus.STALLED and "do not move the handles closer" in result.reason
     assert len(steps) <= 14  # two attempts
     assert np.abs(result.latents).max() <= 0.1  # one standard deviation
 
@@ -249,21 +249,22 @@ def test_a_step_that_leads_away_is_taken_back_and_tried_with_half_the_limit() ->
     places = np.stack([ShiftGenerator().shift_of(step.latent).numpy() for step in steps])
     bases = places[[0, 1, 1, 3]]
     lengths = np.linalg.norm(places[1:] - bases, axis=1)
-    # Two of the full reach, the second one for nothing; half of it; the rest, below 1.5 halves.
+    # Two steps of the full reach, of which the second is reverted; half of it; the rest, which is
+    # less than 1.5 halves.
     assert lengths == pytest.approx([1.9, 1.9, 0.95, 1.05], abs=0.15)
     assert result.status is DragStatus.REACHED and result.steps == 4
     assert result.distances_px[2] > result.distances_px[1] > result.distances_px[3]
 
 
 def test_within_the_tolerance_it_goes_on_while_it_comes_nearer() -> None:
-    result, _ = _shift_drag(replace(OPTIONS, linear_reach=6.4))  # 1.2 feature px: 0.3 are left
+    result, _ = _shift_drag(replace(OPTIONS, linear_reach=6.4))  # 1.2 feature px: 0.3 remain
     assert result.status is DragStatus.REACHED
     assert 0.3 < result.distances_px[-2] < 1.0
     assert result.distances_px[-1] < 0.3
 
 
 def test_within_the_tolerance_it_ends_as_soon_as_it_comes_no_nearer() -> None:
-    apart_px = np.array([[0.5, 0.0], [-0.5, 0.0]])  # no shift moves two handles by different ways
+    apart_px = np.array([[0.5, 0.0], [-0.5, 0.0]])  # no shift moves two handles differently
     result, steps = _shift_drag(OPTIONS, moves_px=MOVE_PX + apart_px)
     assert result.status is DragStatus.REACHED
     assert 0.4 < result.distances_px[-1] < 0.7
