@@ -50,70 +50,75 @@ class Column:
 COLUMNS = (
     Column(
         "MD",
-        "mean distance of the dragged landmarks from their targets (there and back: from where "
-        "they began), by the detector, px at 128; mean over the drags",
+        "mean distance of the dragged landmarks from their targets (there and back: from their "
+        "start positions), according to the detector, px at 128; mean over the drags",
         "md",
     ),
     Column("MD med", "the same, median over the drags", "md", "median"),
     Column(
-        "reached %", "drags that reached their targets as the method says", "reached", "share", 0
+        "reached %",
+        "share of drags that reached their targets according to the method itself",
+        "reached",
+        "share",
+        0,
     ),
     Column(
         "arrived %",
-        "drags of which the detector finds every landmark within 2 px of its target",
+        "share of drags after which the detector finds every landmark within 2 px of its target",
         "arrived",
         "share",
         0,
     ),
-    Column("steps", "changes of the latent, median", "steps", "median", 0),
-    Column("s", "seconds of the drag alone, mean", "seconds"),
+    Column("steps", "number of changes of the latent, median", "steps", "median", 0),
+    Column("s", "duration of the drag alone in seconds, mean", "seconds"),
     Column("s med", "the same, median", "seconds", "median"),
     Column(
         "outside",
-        "change outside the mask, mean absolute difference, 0 to 255",
+        "change of the image where it must not change, mean absolute difference, 0 to 255",
         "outside",
         settings=("mask",),
     ),
     Column(
         "change",
-        "of the whole image after there and back, mean absolute difference, 0 to 255",
+        "change of the whole image after there and back, mean absolute difference, 0 to 255",
         "change",
         settings=("back",),
     ),
     Column(
         "colours",
-        "error of six colour factors (each from -1 to 1), root mean square: the detector's on the "
-        "result minus those on its twin, the image of the same pose and shape in A's colours",
+        "root mean square error of six colour factors (each from -1 to 1): the detector's values "
+        "for the result minus those for its twin, the image with the same pose and shape and the "
+        "colours of A",
         "colours",
         digits=3,
     ),
-    Column("fur", "the same, fur alone", "fur", digits=3),
-    Column("eye", "the same, eyes alone", "eye", digits=3),
-    Column("backgr.", "the same, background alone", "background", digits=3),
+    Column("fur", "the same, fur only", "fur", digits=3),
+    Column("eye", "the same, eyes only", "eye", digits=3),
+    Column("backgr.", "the same, background only", "background", digits=3),
     Column(
         "strange",
-        "difference of the result from its twin, mean absolute, 0 to 255: how far it is from what "
-        "the model makes of any pose and shape",
+        "mean absolute difference between the result and its twin, 0 to 255: how far the result is "
+        "from the image that the model generates for this pose and shape",
         "strange",
     ),
     Column(
         "border",
-        "change of the image's border (background only), mean absolute difference, 0 to 255",
+        "change of the border of the image (background only), mean absolute difference, 0 to 255",
         "border",
         settings=("1", "3", "7"),
     ),
     Column(
         "Mahal.",
         "Mahalanobis distance of the first six latents from the mean of W, root mean square over "
-        "the latents",
+        "these latents",
         "mahalanobis",
         digits=1,
     ),
     Column("(start)", "the same before the drag", "mahalanobis_start", digits=1),
     Column(
         "unsure",
-        "error that the detector expects of itself, mean over all landmarks, px at 128: how little "
-        "the image still looks like a render",
+        "error that the detector predicts for its own result, mean over all landmarks, px at 128; "
+        "it is larger the less the image looks like a render",
         "uncertainty",
     ),
 )
@@ -150,7 +155,7 @@ def against_reference(results: Mapping[str, Sequence[Result]], name: str) -> str
         return "-" if before == 0.0 else f"{after / before:.2f}"
 
     return (
-        f"`{name}` over `{REFERENCE}`: MD {ratio('md')}, seconds {ratio('seconds')}, "
+        f"Ratio of `{name}` to `{REFERENCE}`: MD {ratio('md')}, seconds {ratio('seconds')}, "
         f"colours {ratio('colours')}"
     )
 

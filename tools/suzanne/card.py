@@ -126,17 +126,27 @@ def main() -> None:
     many = images_of(generator, generator.mapping(torch.randn(500, generator.z_dim))[:, 0])
     all_renders = held_out.batch(torch.arange(len(held_out)), generator.img_shape[1]).images
     figures = {
-        "held-out renders, mean L1 on [-1, 1]": reconstruction(generator, truth, held_out),
-        "sharpness of renders (mean difference of neighbours)": sharpness(all_renders),
-        "sharpness of 500 seeds": sharpness(many),
-        "sharpness of 100 middles of interpolations": sharpness(lines[:, 8]),
-        "w from linear in the factors, share of its size": truth.residue,
-        "components that W has (0.999 of the variance)": float(len(shares)),
-        "variance in the first 5 components": float(shares[4]),
-        "variance in the first 10 components": float(shares[9]),
-        "path length, mean": float(lengths.mean()),
-        "path length, standard deviation over the mean": float(lengths.std() / lengths.mean()),
-        "longest over mean step of an interpolation in 16 steps, median": evenness(lines),
+        "mean L1 of held-out renders, on [-1, 1]": reconstruction(generator, truth, held_out),
+        "mean difference of neighbouring pixels: renders (with their render noise)": sharpness(
+            all_renders
+        ),
+        "the same: 500 seeds": sharpness(many),
+        "the same: midpoints of 100 straight lines in W": sharpness(lines[:, 8]),
+        "deviation of w from a linear map of the factors, relative to the spread of w": (
+            truth.residue
+        ),
+        "principal components that hold 0.999 of the variance": float(len(shares)),
+        "variance in the first 5 principal components": float(shares[4]),
+        "variance in the first 10 principal components": float(shares[9]),
+        "path length (root mean square change of the picture, divided by the change of w)": float(
+            lengths.mean()
+        ),
+        "its standard deviation divided by its mean, 16 latents in 8 directions": float(
+            lengths.std() / lengths.mean()
+        ),
+        "longest step divided by mean step on a straight line in W, 16 steps, median of 100": (
+            evenness(lines)
+        ),
     }
     for name, value in figures.items():
         print(f"| {name} | {value:.4g} |")
