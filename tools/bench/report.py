@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The document of the benchmark: tables, what the columns mean, and under what conditions."""
+"""Writes ``docs/benchmark.md``: the tables, the meaning of their columns, and the conditions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from draggan_blender.protocol.atomic_files import replacing, write_atomically
+
 from .landmarks import COLOURS, LANDMARKS, Detector
 from .pairs import FIRST_SEEDS, TRUNCATION_PSI, Pair, task_of
 from .pictures import best_and_worst, enlarged, marked, sheet
@@ -19,9 +21,9 @@ from .rows import OURS, REFERENCE, ROWS, Row
 from .runs import Bench
 from .summary import COLUMNS, against_reference, as_markdown, table_of
 
+# The picture shows this many best and this many worst drags of this setting.
 SHOWN_SETTING = "3"
 SHOWN = 5
-"""So many best and so many worst drags of the setting are in the picture."""
 
 TITLES = {
     "1": "One landmark",
@@ -32,8 +34,8 @@ TITLES = {
     "back3": "There and back, three landmarks",
 }
 
+# Results by setting, then by the row's name, in the order of the pairs.
 Results = Mapping[str, Mapping[str, Sequence[Result]]]
-"""By setting, then by the row's name, in the pairs' order."""
 
 
 def write_report(
@@ -44,19 +46,27 @@ def write_report(
     detector: Detector,
     bench: Bench,
 ) -> None:
-    """Write `benchmark.md` and `.png` into `folder`, so that no reader sees half a file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / "benchmark.png.partial"
-    _picture(results[SHOWN_SETTING], pairs, bench, partial)
-    os.replace(partial, folder / "benchmark.png")
-    partial = folder / "benchmark.md.partial"
+    """Write ``benchmark.png`` and ``benchmark.md`` into a folder.
+
+    Args:
+        folder: Is made if it is missing.
+        results: Of a full run: all settings and all ``ROWS``.
+        pairs: The pairs that were dragged, in their order.
+        model_sha256: SHA-256 of the model file.
+        detector: The detector that measured.
+        bench: Renders the images of the picture.
+
+    Raises:
+        OSError: The folder or a file cannot be written.
+    """
+    with replacing(folder / "benchmark.png") as temporary:
+        _picture(results[SHOWN_SETTING], pairs, bench, temporary)
     text = document(results, pairs, model_sha256, detector)
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, folder / "benchmark.md")
+    write_atomically(folder / "benchmark.md", text.encode("utf-8"))
 
 
 def document(results: Results, pairs: Sequence[Pair], model_sha256: str, detector: Detector) -> str:
-    """The whole text, Markdown."""
+    """Return the page's text, Markdown; arguments as for ``write_report``."""
     parts = [_introduction()]
     for setting, rows in results.items():
         count = max(map(len, rows.values()))
@@ -174,7 +184,7 @@ the pairs for choosing; `--help` describes all options."""
 
 
 def cpu_name() -> str:
-    """The processor's name, as far as the system tells."""
+    """Return the name of the processor, or its architecture if the system does not name it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(encoding="utf-8").splitlines():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the results of single drags to the lines of a table: one for each setting and row."""
+"""Tables of results: the columns, and a table for each setting with a line for each row."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Column:
     """One column of the tables.
 
     Attributes:
-        heading: at its head.
-        meaning: one line for the reader.
-        measure: the name in `Result.measures`.
-        how: `mean`, `median`, or `share` for a mean in per cent.
-        digits: after the point.
-        settings: the settings that have it, by their first letters; all if empty.
+        heading: The text at its head.
+        meaning: What the column shows, without a full stop.
+        measure: The name in ``Result.measures``.
+        how: ``mean``, ``median``, or ``share`` for a mean in per cent.
+        digits: Number of digits after the decimal point.
+        settings: The first letters of the settings that have this column; empty for all.
     """
 
     heading: str
@@ -32,7 +32,7 @@ class Column:
     settings: tuple[str, ...] = ()
 
     def value(self, results: Sequence[Result]) -> float | None:
-        """The figure of some drags; None if there is none."""
+        """Return the figure over some drags, or None if none of them has this measure."""
         values = [r.measures[self.measure] for r in results if self.measure in r.measures]
         if not values:
             return None
@@ -42,7 +42,7 @@ class Column:
         return 100.0 * mean if self.how == "share" else mean
 
     def text(self, results: Sequence[Result]) -> str:
-        """The figure as it is printed."""
+        """Return the figure as it is printed; ``-`` if it is missing."""
         value = self.value(results)
         return "-" if value is None else f"{value:.{self.digits}f}"
 
@@ -125,15 +125,16 @@ COLUMNS = (
 
 
 def columns_of(setting: str) -> list[Column]:
-    """The columns that a setting has."""
+    """Return the columns of a setting's table."""
     return [c for c in COLUMNS if not c.settings or setting.startswith(c.settings)]
 
 
 def table_of(setting: str, results: Mapping[str, Sequence[Result]]) -> list[list[str]]:
-    """A setting's table: the heading, then a line for each row that has results.
+    """Return a setting's table: the heading, then a line of cells for each row with results.
 
     Args:
-        results: of each row, by its name.
+        setting: One of ``pairs.SETTINGS``.
+        results: The results of each row, by the row's name.
     """
     columns = columns_of(setting)
     lines = [["row", *(column.heading for column in columns)]]
@@ -144,7 +145,15 @@ def table_of(setting: str, results: Mapping[str, Sequence[Result]]) -> list[list
 
 
 def against_reference(results: Mapping[str, Sequence[Result]], name: str) -> str | None:
-    """Half a sentence: how a row compares with the reference; None without both."""
+    """Return a sentence without a full stop that compares a row with the reference.
+
+    Args:
+        results: The results of each row, by the row's name.
+        name: The row to compare.
+
+    Returns:
+        None if the row or the reference has no results.
+    """
     ours, reference = results.get(name), results.get(REFERENCE)
     if not ours or not reference:
         return None
@@ -161,7 +170,7 @@ def against_reference(results: Mapping[str, Sequence[Result]], name: str) -> str
 
 
 def as_text(lines: list[list[str]]) -> str:
-    """A table for the terminal, right-aligned but for the first column."""
+    """Return a table as text for the terminal; all columns but the first are right-aligned."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
@@ -173,7 +182,7 @@ def as_text(lines: list[list[str]]) -> str:
 
 
 def as_markdown(lines: list[list[str]]) -> str:
-    """The same table in Markdown."""
+    """Return a table in Markdown; all columns but the first are right-aligned."""
     head, *rest = ["| " + " | ".join(line) + " |" for line in lines]
     rule = "|---|" + "---:|" * (len(lines[0]) - 1)
     return "\n".join([head, rule, *rest])
