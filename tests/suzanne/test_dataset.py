@@ -54,7 +54,7 @@ def test_an_error_counts_more_at_each_landmark_that_is_seen(tmp_path: Path) -> N
 
 def test_shards_of_other_factors_and_too_few_pictures_are_refused(tmp_path: Path) -> None:
     _save_shard(tmp_path / "a.npz")
-    with pytest.raises(ValueError, match="holds 2 pictures, more than 2 are needed"):
+    with pytest.raises(ValueError, match="holds 2 pictures, but more than 2 are needed"):
         load_pictures(tmp_path, 2)
     _save_shard(tmp_path / "b.npz", FACTORS[:-1])
     with pytest.raises(ValueError, match=r"b\.npz was rendered with other factors"):

@@ -48,5 +48,5 @@ def test_a_twin_has_the_pose_of_the_one_and_the_colours_of_the_other(truth: Fact
 def test_another_kind_of_model_is_refused() -> None:
     torch.manual_seed(0)
     config = GeneratorConfig.standard(32, channel_base=512, channel_max=16, z_dim=32, w_dim=16)
-    with pytest.raises(ValueError, match="no linear map"):
+    with pytest.raises(ValueError, match="not a linear map"):
         FactorMap(Generator(config).freeze())
