@@ -154,8 +154,8 @@ def edit_of(
     size_px = generator.img_shape[1]
     landmarks = list(landmarks_of(pair.index, 1 if scene.handles == 1 else 3)[: scene.handles])
     handles, others = pair.points_px[:, landmarks]
-    ways = scene.share * (others - handles)
-    targets = np.stack([handles + _moved(scene, ways, time) for time in passed])
+    paths = scene.share * (others - handles)
+    targets = np.stack([handles + _moved(scene, paths, time) for time in passed])
     return AnimatedEdit(
         first_number=1,
         latent=pair.latents[0],
@@ -166,13 +166,13 @@ def edit_of(
     )
 
 
-def _moved(scene: Scene, ways: FloatArray, time: float) -> FloatArray:
+def _moved(scene: Scene, paths: FloatArray, time: float) -> FloatArray:
     """Return the offset of each handle from its start at a time: ``P x 2``, image pixels."""
     if scene.motion != CIRCLE:
-        return MOTIONS[scene.motion](time) * ways
+        return MOTIONS[scene.motion](time) * paths
     angle = 2 * math.pi * time
-    turned = np.stack([-ways[:, 1], ways[:, 0]], axis=1)
-    moved: FloatArray = ((1 - math.cos(angle)) * ways + math.sin(angle) * turned) / 2
+    turned = np.stack([-paths[:, 1], paths[:, 0]], axis=1)
+    moved: FloatArray = ((1 - math.cos(angle)) * paths + math.sin(angle) * turned) / 2
     return moved
 
 
