@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps of ``docs/animate.md``, and its pictures: from an empty scene to a rendered clip.
+"""Performs the steps of ``docs/animate.md`` and takes its pictures.
 
-Does what the page says, in its order and with its numbers, by the operators behind the buttons
-that it names. So the page is tried again whenever its pictures are made::
+The steps have the order and the numbers of the page and use the operators of its buttons, so making
+the pictures also tests the page::
 
     python tools/window.py tools/animate_pictures.py --blender blender --zip ZIP \
         --engine-python .venv/bin/python --out docs/animate
 
-``--blender`` is 5.2 or later. Ends with an error where the handles do not follow their targets.
+Needs Blender 5.2 or later. Ends with an error if the handles do not follow their targets.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 SIZE = (1400, 1010)
-#: In the plane's units, as the page has them: frame, and the nose's target.
+# Positions are in the plane's units, as on the page; keys are a frame and the nose's target.
 _NOSE = (0.03, -0.11)
 _NOSE_KEYS = (
     (1, (0.03, -0.11)),
@@ -33,22 +33,33 @@ _EAR = (-0.64, -0.02)
 _EAR_DRIVER = "-0.02 + 0.08 * (1 - cos((frame - 1) / 7.5))"
 _MOVED_KEY = (37, (0.2, -0.24))
 _CLIP_FRAMES = (1, 24, 33, 42, 48)
-#: Where things of the sidebar are in it, in px, in the state that they are needed in.
+# Positions in the sidebar in px, from its top-left corner, at the time of the click.
 _HEADER_X = 40
 _INFLUENCE_AT = (186, 299)
 _BAKE_SETTINGS_Y = 659
 _TIMING_Y = 687
-#: Drag, Points, Image.
+# The headers of the panels Drag, Points and Image.
 _CLOSED_YS = (371, 244, 107)
+# The top and bottom of the picture ``again.png``.
 _AGAIN_Y = (230, 812)
-#: How much higher the Graph Editor gets than the Timeline was, in px.
+# How much the Graph Editor is made higher than the Timeline was, in px.
 _GRAPH_HEIGHT = 160
-#: Image px: a handle that is farther from its target has not followed it.
+# A handle farther from its target than this has not followed it; image pixels.
 _WITHIN_PX = 2.0
 
 
 def steps(window: Any) -> Iterator[float]:
-    """The page from its first line to its last."""
+    """Perform the page from its first step to its last; ``tools/window.py`` runs this.
+
+    Args:
+        window: The ``Window``.
+
+    Yields:
+        Seconds for Blender's main loop.
+
+    Raises:
+        RuntimeError: A request failed, or the handles do not follow their targets.
+    """
     out, folder = window.options.out, Path(tempfile.mkdtemp(prefix="draggan-animate-"))
     try:
         yield from _new_image(window, folder, out)
@@ -82,7 +93,7 @@ def _new_image(window: Any, folder: Path, out: Path) -> Iterator[float]:
     with window.within(area):
         bpy.ops.view3d.view_selected()
         bpy.ops.view3d.zoom(delta=-1)
-    yield 8.0  # shaders are compiled
+    yield 8.0  # Blender compiles shaders
     yield from window.take(out / "image.png", _frame(window))
     with window.within(area):
         bpy.ops.draggan.use_standard_view()
@@ -115,7 +126,7 @@ def _keys(window: Any, out: Path) -> Iterator[float]:
         ear.target.driver_add("location", 1).driver.expression = _EAR_DRIVER
     scene.frame_set(13)
     plane, state = _plane(), window.module("connection.pump").state
-    # The playhead rests, and the frame is solved for it.
+    # Wait until the frame at the playhead is solved.
     while not plane.draggan.previewing or state().active is not None:
         yield 0.2
     yield from window.take(out / "keys.png", _frame(window))
@@ -138,7 +149,7 @@ def _bake(window: Any, out: Path) -> Iterator[float]:
 
 
 def _bake_again(window: Any, out: Path) -> Iterator[float]:
-    """A key that moved, an influence, smoothing: what is solved again is what they can change."""
+    """Move a key, animate an influence and set smoothing, with a bake after each."""
     import bpy
 
     area, plane, scene = window.area("VIEW_3D"), _plane(), bpy.context.scene
@@ -180,7 +191,7 @@ def _retime(window: Any, out: Path) -> Iterator[float]:
         bpy.ops.draggan.retime()
     left, top, *_ = window.box(window.region(area, "UI"))
     yield 1.0
-    # One is opened, and three above it are closed, so that there is room.
+    # Open one panel, and close three above it to make room.
     for y in (_TIMING_Y, *_CLOSED_YS):
         yield from window.click(left + _HEADER_X, top + y)
         yield 1.0
@@ -227,7 +238,7 @@ def _clip(window: Any, folder: Path, out: Path) -> Iterator[float]:
         bpy.ops.draggan.bake_down(filepath=str(folder / "suzanne_baked.blend"))
     rings = [_ring(window, plane, frame) for frame in _CLIP_FRAMES]
     yield 1.0
-    # A colleague's Blender: the file was moved, and this extension is not there.
+    # Render in a colleague's Blender: the file was moved, and the extension is not installed.
     moved = folder / "colleague"
     moved.mkdir()
     for name in ("suzanne_baked.blend", "suzanne_baked_images"):
@@ -247,7 +258,7 @@ def _clip(window: Any, folder: Path, out: Path) -> Iterator[float]:
 
 
 def _frame(window: Any) -> tuple[int, int, int, int]:
-    """The 3D view and the editor below it."""
+    """Return the box of the 3D view and the editor below it."""
     view = window.area("VIEW_3D")
     left, top, width, _ = window.box(view)
     lowest = min(area.y for area in window.window.screen.areas if area.x == view.x)
@@ -269,7 +280,7 @@ def _select(chosen: Any) -> None:
 
 
 def _key_target(pair: Any, place: tuple[float, float]) -> None:
-    """Move a selected target and press I."""
+    """Move a selected target and insert a key, as the key I does."""
     import bpy
 
     pair.target.location[:2] = place
@@ -277,10 +288,10 @@ def _key_target(pair: Any, place: tuple[float, float]) -> None:
 
 
 def _wait(plane: Any) -> Iterator[float]:
-    """Wait for the plane's request.
+    """Wait until the plane's request is done.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: The request failed.
     """
     while plane.draggan.request_id:
         yield 0.1
@@ -290,7 +301,7 @@ def _wait(plane: Any) -> Iterator[float]:
 
 
 def _places(pair: Any) -> tuple[Any, Any]:
-    """Handle and target in the plane's units, at the present frame."""
+    """Return handle and target at the current frame, in the plane's units."""
     import bpy
 
     depsgraph = bpy.context.evaluated_depsgraph_get()
@@ -302,19 +313,19 @@ def _places(pair: Any) -> tuple[Any, Any]:
 
 
 def _require_followed(plane: Any) -> None:
-    """Make sure that a bake's handles are where their targets are.
+    """Check that a bake's handles are at their targets.
 
     Raises:
-        RuntimeError: one is too far off on more than 5 % of the frames.
+        RuntimeError: A handle is too far from its target on more than two of the 48 frames.
     """
     import bpy
 
-    scene, home = bpy.context.scene, _EAR
+    scene = bpy.context.scene
     far, worst = 0, 0.0
     for frame in range(1, 49):
         scene.frame_set(frame)
         apart = 0.0
-        for pair, base in zip(plane.draggan.pairs, (_NOSE, home), strict=True):
+        for pair, base in zip(plane.draggan.pairs, (_NOSE, _EAR), strict=True):
             handle, target = _places(pair)
             wanted = [a + pair.influence * (b - a) for a, b in zip(base, target, strict=True)]
             apart = max(apart, math.dist(handle, wanted) * plane.draggan.size[0] / 2.0)
@@ -325,7 +336,7 @@ def _require_followed(plane: Any) -> None:
 
 
 def _ring(window: Any, plane: Any, frame: int) -> str:
-    """What draws a ring around the nose's target of the image that a frame shows."""
+    """Return ImageMagick's command for a ring around the nose's target in the shown image."""
     import bpy
 
     scene = bpy.context.scene

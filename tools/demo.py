@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main job from a script: Suzanne turns her head and lifts an ear, in the ``bpy`` module.
+"""A demo in the ``bpy`` module: Suzanne turns her head and lifts an ear.
 
-Installs the built zip as a real extension into a temporary user folder, and uses it as any
-script would: new image, pairs of points, drag. Leaves a .blend, the frames and a picture, and
-fails when a handle is not within two pixels of its target, or when the image changed as much
-where nothing was to change as where Suzanne is.
+It installs the built zip as an extension into a temporary user folder and uses it like any script:
+new image, pairs of points, drag. It writes a .blend, the frames and a picture. It fails if a handle
+ends more than two pixels from its target, or if the border of the image, which must not change,
+changes more than a third as much as the middle.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "bl_ext.user_default.draggan_blender"
 SEED = 4
-#: Handle and target of the nose and of an ear, from the image's bottom left.
+# Handle and target of the nose and of an ear, (u, v) in [0, 1] from the image's bottom left.
 PAIRS_UV = (((0.513, 0.446), (0.67, 0.43)), ((0.18, 0.491), (0.165, 0.569)))
 WITHIN_PX = 2.0
 
 
 def main() -> int:
-    """Do it all; the exit code."""
+    """Run the demo; returns the exit code, 1 if the result is not as expected."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--zip", type=Path, required=True, help="the built extension")
-    parser.add_argument("--out", type=Path, default=Path("demo_out"), help="where results go")
-    parser.add_argument("--model", default="suzanne", help="another model than the built-in one")
-    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--out", type=Path, default=Path("demo_out"), help="folder for the results")
+    parser.add_argument("--model", default="suzanne", help="a built-in model's name, or a file")
+    parser.add_argument("--seed", type=int, default=SEED, help="seed of the start image")
     options = parser.parse_args()
     out = options.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
@@ -56,10 +56,10 @@ def _demo(model: str, seed: int, out: Path, started_s: float) -> int:
     import bpy
 
     images, wait = _ours("scene.images"), _ours("jobs.requests").wait
-    # The frames of an earlier demo: each image has a folder with a number of its own.
+    # Remove the frames of an earlier demo, because each new image gets another folder.
     shutil.rmtree(out / "draggan", ignore_errors=True)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    bpy.context.preferences.filepaths.save_version = 0  # no .blend1 beside the .blend
+    bpy.context.preferences.filepaths.save_version = 0  # do not write a .blend1
     blend = out / "suzanne.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
 
@@ -72,7 +72,7 @@ def _demo(model: str, seed: int, out: Path, started_s: float) -> int:
     _drag(plane)
     left_px = _distances_px(plane)
     near, border = _changes(images.sequence_folder(plane))
-    # The playhead is at the result, and playing shows how it came about.
+    # The playhead is at the result, and playback shows the drag.
     bpy.context.scene.frame_end = bpy.context.scene.frame_current
     bpy.ops.wm.save_mainfile()
 
@@ -84,25 +84,23 @@ def _demo(model: str, seed: int, out: Path, started_s: float) -> int:
     )
     print(f"\n{plane.draggan.status}")
     print(f"Frames:  {folder}\nBlend:   {blend}\nPicture: {picture}")
-    print(f"Handles end {max(left_px):.2f} px from their targets at the most")
-    print(
-        f"The image changed by {near:.1f} levels of 255 in its middle, {border:.1f} at its border"
-    )
-    print(f"{time.monotonic() - started_s:.0f} s in all", flush=True)
+    print(f"Largest distance of a handle from its target: {max(left_px):.2f} px")
+    print(f"Change of the image, of 255: {near:.1f} in its middle, {border:.1f} at its border")
+    print(f"Total time: {time.monotonic() - started_s:.0f} s", flush=True)
     return 0 if max(left_px) <= WITHIN_PX and near > 3.0 * border else 1
 
 
 def _drag(plane: Any) -> None:
-    """Drag, and say every other step how far it is."""
+    """Drag, and print the distance at every second step."""
     import bpy
 
     requests = _ours("jobs.requests")
-    request_id, told = _ours("jobs.drag").start_drag(bpy.context, plane), -1
+    request_id, printed = _ours("jobs.drag").start_drag(bpy.context, plane), -1
 
     def over(state: Any) -> bool:
-        nonlocal told
-        if state.step // 2 != told and state.distance_px is not None:
-            told = state.step // 2
+        nonlocal printed
+        if state.step // 2 != printed and state.distance_px is not None:
+            printed = state.step // 2
             print(f"Step {state.step:3d}: {state.distance_px:.2f} px to go", flush=True)
         return request_id in requests.endings
 
@@ -111,7 +109,7 @@ def _drag(plane: Any) -> None:
 
 
 def _distances_px(plane: Any) -> list[float]:
-    """How far each handle is from its target, as the scene has them now."""
+    """Return the distance of each handle from its target in the scene, image pixels."""
     import bpy
 
     placed = _ours("scene.points").read_pairs(bpy.context, plane)
@@ -122,10 +120,11 @@ def _distances_px(plane: Any) -> list[float]:
 
 
 def _changes(folder: Path) -> tuple[float, float]:
-    """Mean change from first to last frame: in the middle half, where Suzanne is, and around it.
+    """Return the mean change from the first to the last frame, 0 to 255.
 
     Returns:
-        Two numbers of levels of 255; the second is of the outermost sixteenth on each side.
+        The change in the middle half, where Suzanne is, and in the outermost sixteenth on each
+        side.
     """
     import bpy
 
@@ -146,7 +145,7 @@ def _changes(folder: Path) -> tuple[float, float]:
 
 
 def _set_up_view(plane: Any) -> None:
-    """A camera above the plane, true colours, and 3D views that show both; it is our file."""
+    """Add a camera above the plane, and set true colours and 3D views that show them."""
     import bpy
 
     scene = bpy.context.scene
@@ -168,7 +167,7 @@ def _set_up_view(plane: Any) -> None:
 def _install(archive: Path) -> None:
     import bpy
 
-    # Lies in a folder that is importable once bpy is.
+    # Importing bpy makes its folder importable.
     addon_utils = importlib.import_module("addon_utils")
     addon_utils.enable("bl_pkg")
     bpy.ops.extensions.package_install_files(
@@ -188,5 +187,5 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: Blender as a module can hang at the interpreter's end.
+    # Not sys.exit: Blender as a module can hang when the interpreter ends.
     os._exit(code)

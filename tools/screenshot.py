@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps of ``docs/panel.png``: the panel and a dragged image, for the README.
+"""Takes ``docs/panel.png`` for the README: the panel and a dragged image.
 
-Run by ``tools/window.py``::
+``tools/window.py`` runs it::
 
     python tools/window.py tools/screenshot.py --blender blender --zip ZIP \
         --engine-python .venv/bin/python --out docs/panel.png
@@ -18,14 +18,24 @@ SIZE = (1400, 900)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen besides."""
-    parser.add_argument("--model", default="suzanne")
-    parser.add_argument("--seed", type=int, default=4)
-    parser.add_argument("--while-dragging", type=Path, help="one more picture, during the drag")
+    """Add the options of this script to those of ``tools/window.py``."""
+    parser.add_argument("--model", default="suzanne", help="a built-in model's name, or a file")
+    parser.add_argument("--seed", type=int, default=4, help="seed of the start image")
+    parser.add_argument("--while-dragging", type=Path, help="also take a picture during the drag")
 
 
 def steps(window: Any) -> Iterator[float]:
-    """A new image, two pairs, a drag."""
+    """Make a new image and two pairs, and drag; ``tools/window.py`` runs this.
+
+    Args:
+        window: The ``Window``.
+
+    Yields:
+        Seconds for Blender's main loop.
+
+    Raises:
+        RuntimeError: The drag failed.
+    """
     import bpy
 
     options, area = window.options, window.area("VIEW_3D")
@@ -61,7 +71,7 @@ def steps(window: Any) -> Iterator[float]:
 
 
 def _look_from_above(space: Any) -> None:
-    """Straight down, orthographic, in true colours, with the sidebar open."""
+    """Set a 3D view: straight down, orthographic, with textures and without overlays."""
     view = space.region_3d
     view.view_rotation = (1.0, 0.0, 0.0, 0.0)
     view.view_perspective = "ORTHO"

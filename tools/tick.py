@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measures what a drag costs Blender's main thread, and how fast it steps meanwhile.
+"""Measures what a drag costs Blender's main thread, and how fast it makes steps meanwhile.
 
-Real drags of the built-in model, each stopped after some seconds. In a window, whose drawing
-competes with the engine for the processor as it does under a person's eyes::
+It runs real drags of the built-in model and stops each after some seconds. In a window, whose
+drawing competes with the engine for the processor, as in interactive use::
 
     python tools/window.py tools/tick.py --blender blender --zip ZIP \
         --engine-python .venv/bin/python --out tick.txt --objects 10000
@@ -12,8 +12,8 @@ and without one::
     blender -b --factory-startup --python-exit-code 1 -P tools/tick.py -- --zip ZIP \
         --engine-python .venv/bin/python --out tick.txt
 
-The pump times its ticks itself; the parts of a tick are timed here, around the functions that are
-named in ``PARTS``. One part may be within another.
+The pump times its ticks itself. The parts of a tick are timed here, by wrapping the functions in
+``PARTS``; one part may contain another.
 """
 
 from __future__ import annotations
@@ -31,38 +31,46 @@ from typing import Any
 SIZE = (1000, 700)
 EXTENSION = "bl_ext.user_default.draggan_blender"
 
-#: Module and name of what a tick consists of.
+# Module of ``draggan_blender`` and function of each part of a tick.
 PARTS = (
-    ("client", "Client.poll"),
-    ("planes", "find"),
-    ("points", "move_handles"),
-    ("images", "show_preview"),
-    ("delivery", "_finish_drag"),
-    ("images", "show_sequence"),
-    ("points", "write_paths"),
-    ("delivery", "_show_last_frame"),
-    ("recovery", "settle"),
-    ("recovery", "release_duplicates"),
-    ("delivery", "_push_undo"),
-    ("delivery", "_redraw"),
+    ("connection.client", "Client.poll"),
+    ("scene.planes", "find"),
+    ("scene.points", "move_handles"),
+    ("scene.images", "show_preview"),
+    ("jobs.drag", "finish"),
+    ("scene.images", "show_sequence"),
+    ("scene.points", "write_paths"),
+    ("jobs.drag", "_go_to_frame"),
+    ("jobs.recovery", "settle"),
+    ("jobs.recovery", "release_duplicates"),
+    ("jobs.delivery", "_push_undo"),
+    ("jobs.delivery", "_redraw"),
 )
 
+# Returns a module of the installed extension by its name below ``draggan_blender``.
 Module = Callable[[str], Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen besides."""
-    parser.add_argument("--method", default="draggan")
-    parser.add_argument("--seed", type=int, default=4)
-    parser.add_argument("--drags", type=int, default=2, help="how many, one after the other")
-    parser.add_argument("--seconds", type=float, default=8.0, help="how long each may step")
-    parser.add_argument("--objects", type=int, default=0, help="other objects in the scene")
+    """Add the options of this script, with and without ``tools/window.py``."""
+    parser.add_argument("--method", default="draggan", help="drag method")
+    parser.add_argument("--seed", type=int, default=4, help="seed of the start image")
+    parser.add_argument("--drags", type=int, default=2, help="number of drags, one after the other")
+    parser.add_argument("--seconds", type=float, default=8.0, help="duration of each drag")
+    parser.add_argument("--objects", type=int, default=0, help="number of other scene objects")
 
 
 def steps(window: Any) -> Iterator[float]:
-    """For ``tools/window.py``: the sidebar is open and the plane is in view."""
+    """Measure with the sidebar open and the plane in view; ``tools/window.py`` runs this.
+
+    Args:
+        window: The ``Window``.
+
+    Yields:
+        Seconds for Blender's main loop.
+    """
     area = window.area("VIEW_3D")
-    # Without a graphics card the usual ways to draw take seconds.
+    # Without a GPU, other kinds of shading take seconds to draw.
     shading = area.spaces.active.shading
     shading.type, shading.color_type = "SOLID", "TEXTURE"
     yield from window.show_tab(area)
@@ -73,7 +81,13 @@ def steps(window: Any) -> Iterator[float]:
 
 
 class _Watch:
-    """What is seen of a drag from outside the pump."""
+    """Counts messages and drawings, and times the parts of ticks.
+
+    Attributes:
+        kinds: Number of delivered messages by kind.
+        draws: Number of drawings of the 3D view.
+        parts: Durations of each of ``PARTS``.
+    """
 
     def __init__(self, module: Module) -> None:
         self.kinds: Counter[str] = Counter()
@@ -86,11 +100,11 @@ class _Watch:
             self._time(reduce(getattr, owners, module(name[0])), function, name)
 
     def drawn(self) -> None:
-        """The 3D view was drawn."""
+        """Count a drawing of the 3D view."""
         self.draws += 1
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Set all counts and durations to zero."""
         self.kinds.clear()
         self.draws = 0
         for part in self.parts.values():
@@ -115,7 +129,7 @@ class _Watch:
 
 
 def _measure(module: Module, options: argparse.Namespace) -> Iterator[float]:
-    """All drags, with their figures on standard output and in a file."""
+    """Run all drags; prints their figures and writes them to the file ``options.out``."""
     import bpy
 
     for item in list(bpy.data.objects):
@@ -156,7 +170,7 @@ def _measure(module: Module, options: argparse.Namespace) -> Iterator[float]:
         while plane.draggan.request_id:
             yield 0.05
         lines += [f"drag {number + 1}: {plane.draggan.status}"]
-        lines += [f"  {count / seconds:6.1f} {name} a second" for name, count in rates.items()]
+        lines += [f"  {count / seconds:6.1f} {name} per second" for name, count in rates.items()]
         lines += [*live, "  and its ending:", *_figures(pump.stats(), watch)]
     text = "\n".join(lines)
     print(text, flush=True)
@@ -164,7 +178,7 @@ def _measure(module: Module, options: argparse.Namespace) -> Iterator[float]:
 
 
 def _add_others(count: int) -> None:
-    """Meshes, because those are what a GAN image could be; far away and small."""
+    """Add small meshes below the plane; meshes, because a GAN image is one too."""
     import bpy
 
     mesh = bpy.data.meshes.new("Other")
@@ -176,7 +190,7 @@ def _add_others(count: int) -> None:
 
 
 def _set_up(module: Module, plane: Any, method: str) -> None:
-    """One pair whose target is too far away to be reached."""
+    """Add a pair whose target is too far away to be reached, and disable the limits."""
     import bpy
 
     module("scene.points").add_pair(plane, (0.51, 0.45), (0.97, 0.43))
@@ -190,16 +204,16 @@ def _figures(stats: Any, watch: _Watch) -> list[str]:
     rows = [
         ("ticks", stats.all),
         ("ticks that delivered", stats.working),
-        *((".".join(name), part) for name, part in watch.parts.items()),
+        *((f"{module}.{function}", part) for (module, function), part in watch.parts.items()),
     ]
-    lines = [f"  {'ms':28} {'count':>6} {'median':>8} {'p99':>8} {'longest':>8}"]
+    lines = [f"  {'ms':34} {'count':>6} {'median':>8} {'p99':>8} {'longest':>8}"]
     for name, part in rows:
         if part.count:
             times = (part.median_s, part.p99_s, part.max_s)
             columns = " ".join(f"{1000 * seconds:8.2f}" for seconds in times)
-            lines.append(f"  {name:28} {part.count:6} {columns}")
+            lines.append(f"  {name:34} {part.count:6} {columns}")
     delivered = (f"{count} {kind}" for kind, count in Counter(stats.longest).items())
-    return [*lines, f"  the longest delivered: {', '.join(delivered) or 'nothing'}"]
+    return [*lines, f"  delivered by the longest tick: {', '.join(delivered) or 'nothing'}"]
 
 
 # ---------------------------------------------------------------- without a window
@@ -212,8 +226,8 @@ def _without_window() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--zip", type=Path, required=True, help="the built extension")
-    parser.add_argument("--engine-python", type=Path, required=True, help="has torch")
-    parser.add_argument("--out", type=Path, required=True, help="where the figures go")
+    parser.add_argument("--engine-python", type=Path, required=True, help="a Python with PyTorch")
+    parser.add_argument("--out", type=Path, required=True, help="file for the figures")
     add_arguments(parser)
     options = parser.parse_args(sys.argv[sys.argv.index("--") + 1 :])
     os.environ["DRAGGAN_ENGINE_PYTHON"] = str(options.engine_python.absolute())

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs a chain of steps in a real Blender window, and takes pictures of it.
+"""Runs a sequence of steps in a real Blender window and takes pictures of it.
 
-For the pictures in ``docs/``, and to see with one's own eyes what tests without a window cannot
-show: that the live image moves, that panels are laid out, that Blender stays responsive. Linux
-with Xvfb, xdotool and ImageMagick; run by any Python::
+It makes the pictures in ``docs/``, and shows what tests without a window cannot show: that the live
+image moves, that panels have the right layout, and that Blender stays responsive. It needs Linux
+with Xvfb, xdotool and ImageMagick, and runs in any Python::
 
     python tools/window.py tools/screenshot.py --blender blender \
         --zip dist/draggan_blender-0.1.0.zip --engine-python .venv/bin/python --out docs/panel.png
 
-The first argument is a file that has ``SIZE``, the window's width and height, and a generator
-``steps(window)``, which does what a person would; each ``yield`` lets Blender's main loop run for
-so many seconds. It may have ``add_arguments(parser)``.
+The first argument is a Python file with ``SIZE``, the window's width and height, and a generator
+function ``steps(window)``, which does what a person would do; each ``yield`` lets Blender's main
+loop run for that number of seconds. The file may also have ``add_arguments(parser)``.
 
-The same file runs in two processes. Outside it starts Xvfb and Blender, takes the pictures and
-presses the mouse button, because Blender's own picture is empty before the first redraw. Inside it
-hands the steps to a timer, so that Blender's main loop runs between them as it does under a
-person's hands, and asks the process outside by lines on standard output.
+This file runs in two processes. The outer process starts Xvfb and Blender, takes the pictures and
+sends mouse and keyboard events, because Blender's own screenshot is empty before the first redraw.
+The inner process, in Blender, runs the steps from a timer, so that Blender's main loop runs between
+them as in interactive use. It sends commands to the outer process as lines on standard output.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from typing import Any
 
 EXTENSION = "bl_ext.user_default.draggan_blender"
 _TIMEOUT_S = 1800.0
-#: How the process inside asks the one outside; what follows is JSON.
+# Starts a line with a command for the outer process; the rest of the line is JSON.
 _ASK = "window, please: "
 
-#: Left, top, width and height in pixels of the window.
+# Left, top, width and height in pixels of the window.
 Box = tuple[int, int, int, int]
 
 
 def _parsed(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, Any]]:
-    """The options, and what the file with the steps defines."""
+    """Return the options, and the names that the file with the steps defines."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("script", type=Path, help="the file with the steps")
-    parser.add_argument("--blender", default="blender")
+    parser.add_argument("--blender", default="blender", help="Blender's executable")
     parser.add_argument("--zip", type=Path, required=True, help="the built extension")
-    parser.add_argument("--engine-python", type=Path, required=True, help="has torch")
-    parser.add_argument("--out", type=Path, required=True, help="where the pictures go")
+    parser.add_argument("--engine-python", type=Path, required=True, help="a Python with PyTorch")
+    parser.add_argument("--out", type=Path, required=True, help="file or folder for the output")
     script = runpy.run_path(next(part for part in arguments if part.endswith(".py")))
     script.get("add_arguments", lambda _parser: None)(parser)
     return parser.parse_args(arguments), script
@@ -58,7 +58,7 @@ def _parsed(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, Any]]:
 
 
 def main() -> int:
-    """Run Xvfb and a Blender in it; the exit code."""
+    """Run Xvfb and Blender in it; returns Blender's exit code."""
     options, script = _parsed(sys.argv[1:])
     width, height = script["SIZE"]
     display = f":{90 + os.getpid() % 100}"
@@ -92,7 +92,7 @@ def main() -> int:
 
 
 def _serve(blender: subprocess.Popen[str], environment: dict[str, str]) -> None:
-    """Hand its output on, and do what it asks for."""
+    """Print Blender's output, and run the commands that it asks for."""
     assert blender.stdout is not None
     for line in blender.stdout:
         if not line.startswith(_ASK):
@@ -108,7 +108,12 @@ def _serve(blender: subprocess.Popen[str], environment: dict[str, str]) -> None:
 
 
 class Window:
-    """Blender's window under the steps' hands. Generators are to be run by ``yield from``."""
+    """Blender's window for the steps. Run its generator methods with ``yield from``.
+
+    Attributes:
+        options: The options of the command line.
+        window: Blender's ``Window``.
+    """
 
     def __init__(self, options: argparse.Namespace) -> None:
         """Take the first window of this Blender."""
@@ -118,15 +123,18 @@ class Window:
         self.window = bpy.context.window_manager.windows[0]
 
     def area(self, kind: str) -> Any:
-        """The first editor of a type, such as ``VIEW_3D``."""
+        """Return the first editor of a type, such as ``VIEW_3D``."""
         return next(area for area in self.window.screen.areas if area.type == kind)
 
     def region(self, area: Any, kind: str = "WINDOW") -> Any:
-        """A part of an editor."""
+        """Return the region of a type in an editor, such as ``UI``."""
         return next(region for region in area.regions if region.type == kind)
 
     def within(self, area: Any, kind: str = "WINDOW") -> Any:
-        """A context in which operators find the editor, for a ``with`` that has no ``yield``."""
+        """Return a context manager that runs operators in an editor.
+
+        The ``with`` block must not contain a ``yield``.
+        """
         import bpy
 
         return bpy.context.temp_override(
@@ -134,26 +142,26 @@ class Window:
         )
 
     def box(self, part: Any) -> Box:
-        """Where an editor or a region is."""
+        """Return the box of an editor or a region."""
         return part.x, self.window.height - part.y - part.height, part.width, part.height
 
     def module(self, name: str) -> Any:
-        """A module of the installed extension."""
+        """Return a module of the installed extension by its name below ``draggan_blender``."""
         return sys.modules[f"{EXTENSION}.draggan_blender.{name}"]
 
     def show_tab(self, area: Any, name: str = "DragGAN") -> Iterator[float]:
         """Open the sidebar at a tab."""
         area.spaces.active.show_region_ui = True
-        yield 1.0  # it has tabs once it was drawn
+        yield 1.0  # the sidebar has tabs after it was drawn
         self.region(area, "UI").active_panel_category = name
         area.tag_redraw()
 
     def take(self, path: Path, box: Box | None = None) -> Iterator[float]:
-        """Take a picture of a part of the window, or of all of it."""
+        """Take a picture of a box of the window, by default all of it, as a PNG of 255 colours."""
         width, height = self.window.width, self.window.height
-        # In the status bar, where it brings no tooltip into the picture.
+        # Over the status bar, the mouse does not bring a tooltip into the picture.
         yield from self.ask(["xdotool", "mousemove", str(width // 2), str(height - 4)])
-        for _ in range(2):  # panels whose height has changed find their place in the second
+        for _ in range(2):  # after a change of height, panels get their places in the second one
             for area in self.window.screen.areas:
                 area.tag_redraw()
             yield 1.5
@@ -163,17 +171,17 @@ class Window:
             command += ["-crop", f"{width}x{height}+{left}+{top}", "+repage"]
         path.parent.mkdir(parents=True, exist_ok=True)
         yield from self.ask([*command, str(path.absolute())])
-        # An interface has few colours: a palette is a third of the file.
+        # A user interface has few colours: with a palette, the file is a third as large.
         fewer = ["-dither", "None", "-colors", "255", f"PNG8:{path.absolute()}"]
         yield from self.ask(["convert", str(path.absolute()), *fewer])
 
     def click(self, x: int, y: int) -> Iterator[float]:
-        """Press and release the left button."""
+        """Click the left mouse button at a position in the window, px from its top-left corner."""
         yield from self.ask(["xdotool", "mousemove", str(x), str(y), "sleep", "0.5", "click", "1"])
 
     def pull(self, x: int, y: int, up: int) -> Iterator[float]:
-        """Move the edge between two editors up by so many px."""
-        # Without a graphics card Blender takes a second to notice the mouse.
+        """Drag the edge between two editors up by ``up`` px, from a position in the window, px."""
+        # Without a GPU, Blender takes a second to notice the mouse.
         rest = ["sleep", "1.5"]
         begin = ["mousemove", str(x), str(y), *rest, "mousedown", "1", *rest]
         half = ["mousemove", str(x), str(y - up // 2), *rest]
@@ -181,11 +189,14 @@ class Window:
         yield from self.ask(["xdotool", *begin, *half, *end])
 
     def press(self, x: int, y: int, key: str) -> Iterator[float]:
-        """Press a key with the mouse over a place."""
+        """Press a key with the mouse at a position in the window, px."""
         yield from self.ask(["xdotool", "mousemove", str(x), str(y), "sleep", "0.5", "key", key])
 
     def ask(self, command: list[str]) -> Iterator[float]:
-        """Have the process outside run a command, and wait for it; a failing one ends it all."""
+        """Let the outer process run a command, and wait until it is done.
+
+        A command that fails ends the outer process, which ends Xvfb and with it Blender.
+        """
         with tempfile.TemporaryDirectory() as folder:
             done = Path(folder, "done")
             print(f"{_ASK}{json.dumps({'command': command, 'done': str(done)})}", flush=True)
@@ -195,7 +206,7 @@ class Window:
 
 
 def _inside() -> None:
-    """Install the extension, and hand the steps to a timer."""
+    """Install the extension, and run the steps from a timer."""
     import bpy
 
     options, script = _parsed(sys.argv[sys.argv.index("--") + 1 :])
@@ -208,21 +219,21 @@ def _inside() -> None:
 
     def turn() -> float | None:
         if time.monotonic() - started_s > _TIMEOUT_S:
-            print("window: took too long", flush=True)
+            print(f"window: the steps took longer than {_TIMEOUT_S:.0f} s", flush=True)
             os._exit(1)
         try:
             waited_s: float = next(steps)
             return waited_s
         except StopIteration:
             _leave(0)
-        except Exception:  # the root of the timer: without this Blender would wait for ever
+        except Exception:  # the timer's outermost function: otherwise Blender would never end
             import traceback
 
             traceback.print_exc()
             _leave(1)
         return None
 
-    # A file that is opened or saved must not end the steps.
+    # Persistent, so that opening a file does not end the steps.
     bpy.app.timers.register(turn, first_interval=2.0, persistent=True)
 
 

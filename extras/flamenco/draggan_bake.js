@@ -2,12 +2,12 @@
 
 // A job type for Flamenco 3: bake the animated edits of GAN images, render the scene, make a video.
 //
-// Solving goes along time and is small in data, so that it is one task for each image. Everything
-// after it is independent, frame by frame: chunks that write the images' files, then chunks that
-// render the scene, then the video. Every task can be run again at any time, on any worker: files
-// appear complete under their names or not at all, and what is there already is kept.
+// Each frame is solved from the previous one, and a solved track is small, so solving is one task
+// per image. After that, frames are independent: chunks write the image files, then chunks render
+// the scene, then one task makes the video. Every task can be run again at any time, on any worker:
+// a file appears under its name only when it is complete, and existing files are kept.
 //
-// The scene must be made ready with *Prepare for Farm* in the DragGAN panel. Installing: docs/farm.md.
+// Prepare the scene with *Prepare for Farm* in the DragGAN panel first. Installation: docs/farm.md.
 
 const PREPARED = "getattr(C.scene, 'draggan_farm', None)";
 
@@ -17,38 +17,38 @@ const JOB_TYPE = {
     settings: [
         { key: "frames", type: "string", required: true,
           eval: "f'{C.scene.frame_start}-{C.scene.frame_end}'",
-          evalInfo: { showLinkButton: true, description: "The scene's frames" },
+          evalInfo: { showLinkButton: true, description: "Frame range of the scene" },
           description: "Frames to render, such as 47, 1-30, or 3, 5-10" },
         { key: "chunk_size", type: "int32", default: 5, propargs: { min: 1 }, visible: "submission",
-          description: "How many frames one render task renders" },
+          description: "Number of frames per render task" },
         { key: "bake_chunk_size", type: "int32", default: 25, propargs: { min: 1 },
           visible: "submission",
-          description: "How many frames of a GAN image one bake task writes" },
+          description: "Number of frames of a GAN image per bake task" },
         { key: "bake_dir", type: "string", subtype: "dir_path", required: true,
           eval: `${PREPARED}.base if ${PREPARED} else ''`,
-          evalInfo: { showLinkButton: true, description: "The folder of Prepare for Farm" },
-          description: "Folder on the shared storage where baked images go" },
+          evalInfo: { showLinkButton: true, description: "Shared Folder of Prepare for Farm" },
+          description: "Folder on the shared storage for the baked images" },
 
         { key: "render_output_root", type: "string", subtype: "dir_path", required: true,
           visible: "submission",
-          description: "Folder under which each job's renders get a folder of their own" },
+          description: "Parent folder of the renders; each job gets its own subfolder" },
         { key: "render_output_path", type: "string", subtype: "file_path", editable: false,
           eval: "str(Path(abspath(settings.render_output_root), jobname, '{timestamp}', '######'))",
-          description: "Where the renders of this job go" },
+          description: "Path of the rendered frames of this job" },
 
         { key: "model", type: "string", subtype: "file_path", required: false, default: "",
           visible: "submission",
-          description: "The GAN's checkpoint on the farm; empty for the path in the file" },
+          description: "GAN checkpoint on the farm; leave empty to use the path in the file" },
         { key: "device", type: "string", choices: ["auto", "cpu", "cuda", "mps"], default: "auto",
-          visible: "submission", description: "What the bake tasks compute on" },
+          visible: "submission", description: "Device that the bake tasks use" },
         { key: "engine_python", type: "string", required: false, default: "", visible: "submission",
-          description: "The workers' Python with PyTorch, or a Manager variable such as "
-              + "{draggan_python}; empty for what each worker has set up" },
+          description: "Python with PyTorch on the workers, or a Manager variable such as "
+              + "{draggan_python}; leave empty to use the setting of each worker" },
         { key: "bake_task_type", type: "string", default: "blender", visible: "submission",
-          description: "Task type of the bake tasks: 'blender' for every worker that renders, or "
-              + "one of your own for those with the right graphics card" },
+          description: "Task type of the bake tasks: 'blender' to bake on every worker that renders, "
+              + "or your own task type to bake only on workers with the right GPU" },
         { key: "extension", type: "string", default: "bl_ext.user_default.draggan_blender",
-          visible: "submission", description: "The extension's module on the workers" },
+          visible: "submission", description: "Module name of the extension on the workers" },
 
         { key: "images", type: "string", required: true, visible: "hidden",
           eval: `${PREPARED}.images if ${PREPARED} else '[]'`,
@@ -66,16 +66,16 @@ const JOB_TYPE = {
     ],
 };
 
-// Blender's formats that are no single images, and those that FFmpeg does not read.
+// Blender's formats that are not single images, and formats that FFmpeg cannot read.
 const VIDEO_FORMATS = new Set(["FFMPEG", "AVI_RAW", "AVI_JPEG"]);
 const NOT_FOR_FFMPEG = new Set(["EXR", "MULTILAYER", "OPEN_EXR", "OPEN_EXR_MULTILAYER"]);
 
-// A render task that is run again keeps the frames that it has rendered.
+// Keep the frames that are already rendered when a render task runs again.
 const KEEP_RENDERED = "import bpy; r = bpy.context.scene.render; "
     + "r.use_file_extension = True; r.use_overwrite = False; r.use_placeholder = False";
 
-// Packing a file for the farm copies the images that exist by then, and has the file point to the
-// copies. The arguments behind `--` are pairs: an image, and the first file of its baked sequence.
+// Packing a file for the farm copies the images that exist at that time, and makes the file use the
+// copies. The arguments after `--` are pairs: an image, and the first file of its baked sequence.
 const SHOW_BAKED = "import bpy, sys; a = sys.argv[sys.argv.index('--') + 1:]; "
     + "[setattr(bpy.data.images[n], 'filepath', f) for n, f in zip(a[::2], a[1::2])]";
 
@@ -100,7 +100,7 @@ function compileJob(job) {
             bakeTasks.push(task);
         }
     }
-    // A retimed image can show any of its frames at any time, so that a render needs them all.
+    // A retimed image can show any of its frames at any time, so a render task needs all of them.
     const renderTasks = [];
     for (const chunk of frameChunker(settings.frames, settings.chunk_size)) {
         const task = renderTask(settings, images, chunk);
@@ -115,8 +115,8 @@ function compileJob(job) {
     }
 }
 
-// What Prepare for Farm has made ready, a list of {object, image, file, frames}: the plane, the image
-// that it shows, that image's first file relative to bake_dir, and which frames it has.
+// Return the prepared images, a list of {object, image, file, frames}: the plane, the image that it
+// shows, the first file of that image relative to bake_dir, and its frames.
 function preparedImages(settings) {
     const images = JSON.parse(settings.images || "[]");
     if (images.length === 0) {
@@ -125,7 +125,7 @@ function preparedImages(settings) {
     return images;
 }
 
-// A Manager before 3.9 has no frameCount; 0 says that the number of steps is not known.
+// Return the number of frames, or 0 (unknown) in a Manager before 3.9, which has no frameCount.
 function stepCount(frames) {
     return typeof frameCount === "function" ? frameCount(frames) : 0;
 }
@@ -189,11 +189,11 @@ function renderTask(settings, images, chunk) {
     return task;
 }
 
-// Nothing where the frame rate is not known, or where FFmpeg cannot read what is rendered.
+// Return null if the frame rate is unknown, or if FFmpeg cannot read the renders.
 function videoTask(settings) {
     const usesPreviews = NOT_FOR_FFMPEG.has(settings.format);
     if (!settings.fps || (usesPreviews && !settings.has_previews)) {
-        print("No video: the renders are not readable by FFmpeg, or the frame rate is not known");
+        print("No video: FFmpeg cannot read the renders, or the frame rate is unknown");
         return null;
     }
     const folder = path.dirname(settings.render_output_path);
@@ -206,7 +206,7 @@ function videoTask(settings) {
         outputFile: path.join(folder, `${name}.mp4`),
         args: [
             "-c:v", "h264", "-crf", "20", "-g", "18",
-            // H.264 with this pixel format has even sides.
+            // H.264 with this pixel format requires an even width and height.
             "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p",
             "-r", settings.fps, "-y",
         ],

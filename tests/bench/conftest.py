@@ -17,5 +17,5 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def generator() -> Generator:
-    """See `tiny_generator`."""
+    """Return ``tiny_generator()``; tests must not change it."""
     return tiny_generator()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`dev.py bench bake --scenes`: warm frames against cold drags."""
+"""``dev.py bench bake --scenes``: warm frames compared with cold drags."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RESULT = SceneResult(
 
 @pytest.fixture(scope="module")
 def pair(generator: Generator) -> Pair:
-    """Two images of the tiny generator, whose landmarks lie 1.5 px apart."""
+    """Return a pair of the tiny generator whose landmarks are 1.5 px apart in the two images."""
     size_px = generator.img_shape[1]
     places = np.linspace(0.3, 0.6, 2 * len(LANDMARKS)).reshape(-1, 2).astype(np.float32) * size_px
     return Pair(
@@ -72,15 +72,15 @@ def test_a_scene_is_baked_and_dragged_to(generator: Generator, pair: Pair) -> No
     assert len(result.cold_distances_px) == 7 * 2
 
 
-def test_a_handle_beside_its_target_does_not_shake() -> None:
-    beside = np.zeros((5, 2, 2), np.float32)
-    beside[:, 0] = 1.0
-    assert not bake_scenes.shakes_of(beside).any()
-    beside[2, 1] = (0.3, 0.4)
-    np.testing.assert_allclose(bake_scenes.shakes_of(beside).max(), 0.5)
+def test_a_handle_at_a_constant_distance_from_its_target_does_not_shake() -> None:
+    errors = np.zeros((5, 2, 2), np.float32)
+    errors[:, 0] = 1.0
+    assert not bake_scenes.shakes_of(errors).any()
+    errors[2, 1] = (0.3, 0.4)
+    np.testing.assert_allclose(bake_scenes.shakes_of(errors).max(), 0.5)
 
 
-def test_the_summary_tells_moving_frames_apart() -> None:
+def test_the_summary_lists_moving_frames_separately() -> None:
     figures = bake_scenes.summary([RESULT])
     assert (figures["steps"], figures["moving"], figures["cold"]) == (0.5, 1.0, 4.0)
     assert (figures["ratio"], figures["moving_ratio"]) == (0.125, 0.25)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command `drag`: one pair of the built-in model from beginning to end, and what it refuses."""
+"""The command ``drag``: one pair of the built-in model from start to end, and what it refuses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_one_pair_is_measured_and_not_measured_again(
     before, after = still["measures"], dragged["measures"]
     assert (before["reached"], before["steps"]) == (0, 0)
     assert after["reached"] == 1 and 0 < after["steps"] < 30
-    # In the pixels that a detector sees, and not only in the engine's own opinion.
+    # Measured by the detector in the image, and not only by the engine's own tracking.
     assert after["md"] < 2.0 < before["md"]
 
     assert main(arguments) == 0
@@ -50,7 +50,7 @@ def test_one_pair_is_measured_and_not_measured_again(
 
 
 def _check_the_image_that_stays(result: dict) -> None:
-    """Without an edit the end is the start, a seed of the list `choosing`."""
+    """Check that, without an edit, the end is the start: a seed of the list ``choosing``."""
     generator = load_generator(model_path("suzanne"))
     latent = decode_latent(result["latent"], (generator.num_ws, generator.w_dim))
     starts = [sample_latent(generator, seed, TRUNCATION_PSI) for seed in range(100_000, 100_064, 2)]
@@ -69,7 +69,7 @@ def _check_the_image_that_stays(result: dict) -> None:
         (["--detector", "no/such.safetensors"], "such.safetensors"),
     ],
 )
-def test_what_cannot_be_measured_is_a_sentence_before_the_first_drag(
+def test_a_wrong_argument_is_refused_in_one_sentence_before_the_first_drag(
     arguments: list[str], part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, "--pairs", "1", "--out", str(tmp_path / "out")]) == 1

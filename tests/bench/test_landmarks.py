@@ -26,13 +26,13 @@ def detector() -> Detector:
 
 @pytest.fixture(scope="module")
 def truth() -> dict[str, list]:
-    """`points_px`, `visible`, `colours` of the stored renders."""
+    """Return ``points_px``, ``visible`` and ``colours`` of the stored renders."""
     return json.loads((DATA / "renders.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
 def renders(truth: dict[str, list]) -> np.ndarray:
-    """`N x 128 x 128 x 3` uint8."""
+    """Return the stored renders, ``N x 128 x 128 x 3`` uint8."""
     with Image.open(DATA / "renders.png") as strip:
         return np.stack(np.split(np.asarray(strip.convert("RGB")), len(truth["points_px"]), axis=1))
 
@@ -58,14 +58,14 @@ def test_images_of_another_size_give_places_in_their_own_pixels(
     np.testing.assert_allclose(found.error_px, 2 * expected.error_px, rtol=0.3)
 
 
-def test_it_says_that_it_is_lost_where_there_is_no_head(
+def test_it_expects_a_large_error_where_there_is_no_head(
     detector: Detector, renders: np.ndarray
 ) -> None:
     blank = np.full((1, 128, 128, 3), 128, dtype=np.uint8)
     assert detector.detect(blank).error_px.mean() > 3 * detector.detect(renders).error_px.mean()
 
 
-def test_what_was_measured_of_it_is_good_enough_and_in_its_file(detector: Detector) -> None:
+def test_its_file_contains_its_accuracy_which_is_good_enough(detector: Detector) -> None:
     assert WEIGHTS.stat().st_size < 1_000_000
     held_out = detector.figures["held_out"]
     assert held_out["pictures"] >= 500
@@ -96,7 +96,7 @@ def test_bending_moves_landmarks_with_the_picture() -> None:
     centres = torch.stack([(weight * x).sum((1, 2)), (weight * y).sum((1, 2))], dim=1)
     assert (moved[:, 0] - centres).norm(dim=1).max() < 0.5
     distance = (moved - places)[:, 0].norm(dim=1)
-    assert distance.max() > 2.0  # and some pictures are left as they are
+    assert distance.max() > 2.0  # while some pictures stay as they are
     assert distance.min() < 0.01
 
 
@@ -154,7 +154,7 @@ def test_the_loss_rewards_being_right_and_being_sure_only_if_right() -> None:
         return detector_loss(prediction, truth.points_px, truth).item()
 
     assert loss(0.1, -2.0) < loss(0.1, 0.0) < loss(3.0, 0.0) < loss(3.0, -2.0)
-    # For an error r the best scale is r / 2.
+    # For an error r, the scale with the smallest loss is r / 2.
     assert loss(2.0, 0.0) < min(loss(2.0, 0.5), loss(2.0, -0.5))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The measures, each by a case whose answer is known."""
+"""The measures, each with a case whose result is known."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIZE = 64
 
 
 def detection(points: np.ndarray) -> Detection:
-    """Of one image, sure of everything, expecting half a pixel of error."""
+    """Return the detection of one image: all landmarks visible, expected errors of 0.5 px."""
     count = len(LANDMARKS)
     return Detection(
         points[None].astype(np.float32),
@@ -45,7 +45,7 @@ TWIN = Judged(
 
 @pytest.fixture
 def pair() -> Pair:
-    """A black image and a white one, all landmarks at (20, 20) in A."""
+    """Return a black image A and a white image B, with all landmarks at (20, 20)."""
     images = np.zeros((2, SIZE, SIZE, 3), dtype=np.uint8)
     images[1] = 255
     points = np.full((2, len(LANDMARKS), 2), 20.0, dtype=np.float32)
@@ -85,7 +85,7 @@ def test_change_outside_the_mask_leaves_the_inside_out(pair: Pair) -> None:
     assert measure_drag(task, pair, Judged(after, detection(points)), TWIN)["outside"] == 5.0
 
 
-def test_there_and_back_is_measured_from_where_the_points_began(pair: Pair) -> None:
+def test_there_and_back_is_measured_from_the_start_positions(pair: Pair) -> None:
     handles = np.array([[20.0, 20.0]], dtype=np.float32)
     task = Task("back1", (1,), handles, handles + 10, returns=True)
     points = np.full((len(LANDMARKS), 2), 20.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Counts of multiply-adds, against counts by hand and against what a network really does."""
+"""Counts of multiply-adds, compared with counts by hand and with counts by torch."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def test_the_network_does_what_was_counted() -> None:
         for operation, flops in counter.get_flop_counts()["Global"].items()
         if "convolution" in str(operation)
     )
-    # The rest are the filters, of which each channel has its own.
+    # The rest are the filters, which are separate for each channel.
     assert counted == pytest.approx(convolutions / 2, rel=0.15)
     assert counted < convolutions / 2
 
 
-def test_a_windowed_step_is_counted_forth_and_back_with_what_a_mask_holds() -> None:
+def test_a_windowed_step_is_counted_forward_and_backward_with_the_block_of_a_mask() -> None:
     config = GeneratorConfig.standard(128)
-    # Windows of 15 px and below them 11, 9, 8 and 8; their channels.
+    # Each block's window width, the width in the block below, its channels, and those below.
     blocks = [(15, 11, 256, 512), (11, 9, 512, 512), (9, 8, 512, 512), (8, 8, 512, 512)]
     costs = [9 * (below**2 * i * o + side**2 * o * o) for side, below, o, i in blocks]
     by_hand = multiply_adds.of_features(config, 8) + 2 * sum(costs)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which pairs are dragged, and what of them."""
+"""The lists of pairs, and the drags made of them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ COUNT = len(LANDMARKS)
 
 
 class BrightnessDetector:
-    """Stands in for the detector: places by the image's mean colours, sight by its brightness."""
+    """A fake detector: positions depend on the mean colour, visibility on the brightness."""
 
     def detect(self, images: np.ndarray) -> Detection:
-        """Find all landmarks at one place, and see them in most images."""
+        """Return one position for all landmarks, which are visible in most images."""
         means = images.reshape(len(images), -1, 3).mean(axis=1)
         points = np.repeat(means[:, None, :2], COUNT, axis=1) * 20.0 / 255.0 + 6.0
         seen = (means.sum(axis=1).astype(int) % 4 > 0).astype(np.float32)
@@ -53,7 +53,9 @@ def test_a_list_is_always_the_same_and_a_longer_one_begins_alike(generator: Gene
 
 def test_pairs_with_hidden_landmarks_are_left_out(generator: Generator) -> None:
     seeds = [pair.seeds[0] for pair in pairs_of(generator, "choosing", 8)]
-    assert seeds[-1] > FIRST_SEEDS["choosing"] + 2 * 7  # the stand-in hides every fourth image
+    assert (
+        seeds[-1] > FIRST_SEEDS["choosing"] + 2 * 7
+    )  # the fake detector rejects every fourth image
 
 
 def test_the_lists_have_no_seed_in_common(generator: Generator) -> None:
@@ -92,7 +94,7 @@ def test_a_masked_drag_goes_a_fixed_way_towards_the_other_image() -> None:
     task = task_of(pair_with(np.array([[30.0, 30.0], [30.0, 50.0]])), "mask")
     np.testing.assert_allclose(task.targets_px, [[30.0, 34.0]], atol=1e-4)  # 8 px of 128
     assert task.mask is not None
-    # A disc of 11 px of 64, drawn out by 4 px; 22 px of 128.
+    # A disc of radius 11 px of 64 (22 px of 128), extended by 4 px.
     assert (task.mask > 0).sum() == pytest.approx(np.pi * 11**2 + 4 * 22, rel=0.03)
     assert task.mask[30, 30] == 255 and task.mask[30, 44] == 0
 

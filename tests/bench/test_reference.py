@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The paper's method, literally: its conventions by hand, and that it drags."""
+"""The literal implementation of the paper's method: its conventions, and that it drags."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tools.bench.weight_modulated import modulated_weights
 
 
 def single_pixels(size: int, *points: tuple[int, int]) -> torch.Tensor:
-    """`1 x size x size`, 1 at the points (x, y), else 0."""
+    """Return features ``1 x size x size``: 1 at the points (x, y), 0 elsewhere."""
     features = torch.zeros(1, size, size)
     for x, y in points:
         features[0, y, x] = 1.0
@@ -44,7 +44,7 @@ def test_equally_near_features_give_the_first_in_reading_order_and_the_border_cl
 def test_the_disc_does_not_include_its_edge(r1: float, count: int) -> None:
     features = torch.zeros(1, 1, 16, 16, requires_grad=True)
     target = torch.tensor([[12.0, 8.0]])
-    # Away from the disc by whole pixels, so that the gradient is at the disc's own pixels, moved.
+    # The step is a whole pixel, so the gradient is at the disc's pixels, moved by one.
     loss = motion_loss(features + torch.rand(16, 16), torch.tensor([[8, 8]]), target, r1)
     loss.backward()
     assert features.grad is not None
@@ -98,7 +98,11 @@ def test_a_drag_with_modulated_weights_is_the_same_drag(generator: Generator) ->
     options = ReferenceOptions(max_steps=3)
     ours, literal = (
         drag_literally(
-            *(generator, latent, handles, handles + 4.0, options),
+            generator,
+            latent,
+            handles,
+            handles + 4.0,
+            options,
             network=network,
         )
         for network in (scaled_activations, modulated_weights)
@@ -113,7 +117,11 @@ def test_a_drag_asks_after_each_step_whether_to_stop(generator: Generator) -> No
     handles = np.array([[12.5, 14.5]], dtype=np.float32)
     answers = iter([False, False, True])
     result = drag_literally(
-        *(generator, latent, handles, handles + 8.0, ReferenceOptions()),
+        generator,
+        latent,
+        handles,
+        handles + 8.0,
+        ReferenceOptions(),
         should_stop=lambda: next(answers),
     )
     assert (result.steps, result.reached) == (2, False)

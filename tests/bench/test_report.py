@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kept results, the tables made of them, and the document."""
+"""Stored results, their tables, and the page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_latents_survive_as_text() -> None:
     np.testing.assert_array_equal(decode_latent(encode_latent(latent), (10, 64)), latent)
 
 
-def test_results_are_kept_and_a_line_that_was_cut_off_is_made_again(tmp_path: Path) -> None:
+def test_results_are_stored_and_a_line_that_was_cut_off_is_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "drag" / "test.jsonl"
     first, second = result(1.0, 0), result(2.0, 1)
     ResultStore(path).add([first, second])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rows from the command line, and what makes a row's results its own."""
+"""Rows from the command line, and what their results depend on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_options_that_no_drag_has_and_values_out_of_range_are_refused() -> None:
         parse_row("mine:step_size=-1").key(300)
 
 
-def test_results_belong_to_options_and_limits_and_not_to_names() -> None:
+def test_results_depend_on_options_and_limits_and_not_on_names() -> None:
     assert Row("a", options={"r1": 4.0}).key(300) == Row("b", options={"r1": 4.0}).key(300)
     assert Row("a", options={"r1": 4.0}).key(300) != Row("a", options={"r1": 5.0}).key(300)
     assert Row("a").key(300) != Row("a").key(200)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`dev.py bench step`: what a drag step costs, in several ways."""
+"""``dev.py bench step``: what a drag step costs, computed in several ways."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_table_compares_with_the_literal_step_of_the_same_case() -> None:
     assert lines[4][2:4] == ["8", "no"]
 
 
-def test_the_ways_of_a_case_follow_each_other_and_a_failure_costs_one_row(
+def test_the_ways_of_a_case_are_measured_in_order_and_a_failure_costs_one_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[tuple[Case, str]] = []
@@ -105,7 +105,7 @@ def test_without_a_choice_there_are_all_cases_and_few_if_it_is_to_be_quick(
     assert set(asked) == {Case("1024", 2, mask=False)}
 
 
-def test_a_measurement_survives_the_way_from_its_process(
+def test_a_measurement_is_passed_on_from_its_process(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(command: list[str], **_how: Any) -> subprocess.CompletedProcess[bytes]:
@@ -176,7 +176,7 @@ def test_a_windowed_step_is_counted_by_the_window_that_the_method_asks_for(
     generator: Generator,
 ) -> None:
     class Source:
-        """Only hears what is asked for."""
+        """A feature source that reports the radius it is asked for."""
 
         def observe(self, _ws: object, _centres: object, radius: int) -> None:
             raise InterruptedError(radius)
@@ -208,7 +208,7 @@ def test_a_slow_drag_ends_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch)
     assert watch.median_s()[0] == 6.0
 
 
-def test_a_drag_that_ends_at_once_is_no_measure() -> None:
+def test_a_drag_that_ends_at_once_is_refused() -> None:
     watch = step_measure.Stopwatch(most_steps=3)
     watch.is_enough()
     with pytest.raises(ValueError, match="a drag of 0 steps is too short"):

@@ -13,7 +13,7 @@ from tools.bench.weight_modulated import modulated_weights
 
 
 def lively(config: GeneratorConfig) -> Generator:
-    """Random weights; noise and biases, which begin at zero, too."""
+    """Return a generator with random weights, also of noise and biases, which start at zero."""
     torch.manual_seed(1)
     generator = Generator(config)
     for name, parameter in generator.named_parameters():
@@ -23,7 +23,7 @@ def lively(config: GeneratorConfig) -> Generator:
 
 
 def apart(result: Tensor, wanted: Tensor) -> float:
-    """The greatest difference, as a part of the greatest value."""
+    """Return the largest difference, divided by the largest wanted value."""
     return float(((result - wanted).abs().max() / wanted.abs().max()).detach())
 
 
@@ -52,7 +52,7 @@ def test_image_features_and_gradients_are_the_generator_s(
     assert apart(gradient, wanted[2]) < 1e-4
 
 
-def test_a_model_without_noise_has_none() -> None:
+def test_a_model_without_noise_gets_no_noise() -> None:
     config = GeneratorConfig(
         img_resolution=8, channels=(4, 4), w_dim=8, num_layers=1, use_noise=False
     )

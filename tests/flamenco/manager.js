@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// A stand-in for the part of Flamenco Manager that job types see: the documented author API, the
-// functions beside it, and what the Manager does with a job before and after its script.
+// A fake of the part of Flamenco Manager that job types use: the documented author API, the
+// functions around it, and what the Manager does with a job before and after its script.
 //
-// Standard input: {"script": PATH, "settings": {...}, "jobname": TEXT, "old": BOOL}; "old" leaves
-// out what came with 3.9. Standard output: {"job_type": ...} and {"tasks": [...]} or {"error": ...}.
-// Like the Manager's own, it copies a task when it is added to the job, so that what a script does
-// to a task later is lost, and it knows nothing of node.
+// Standard input: {"script": PATH, "settings": {...}, "jobname": TEXT, "old": BOOL}; "old" removes
+// what was added in 3.9. Standard output: {"job_type": ...} and {"tasks": [...]} or {"error": ...}.
+// Like the Manager's own interpreter, it copies a task when it is added to the job, so that later
+// changes of a task are lost, and scripts cannot use node.
 
 "use strict";
 
@@ -29,12 +29,12 @@ class Task {
     }
 
     addCommand(command) {
-        require_(command instanceof Command, "addCommand takes a command of author.Command");
+        require_(command instanceof Command, "addCommand needs a command made by author.Command");
         this.commands.push(command);
     }
 
     addDependency(task) {
-        require_(task instanceof Task, "addDependency takes a task of author.Task");
+        require_(task instanceof Task, "addDependency needs a task made by author.Task");
         this.dependencies.push(task.name);
     }
 }
@@ -52,12 +52,12 @@ const author = {
         return new Task(name.trim(), type.trim());
     },
     Command: (name, parameters, totalStepCount = 0) => {
-        require_(Number.isInteger(totalStepCount), "the number of steps is a whole number");
+        require_(Number.isInteger(totalStepCount), "the number of steps must be an integer");
         return new Command(name, parameters, totalStepCount);
     },
 };
 
-// Both kinds of slashes, as the Manager handles paths of any worker's system.
+// Handles both kinds of slashes, like the Manager, whose workers can have any system.
 const path = {
     dirname: (text) => text.replace(/[\\/][^\\/]*$/, "") || "/",
     basename: (text) => text.replace(/^.*[\\/]/, ""),
@@ -86,7 +86,7 @@ function explode(range) {
     return [...numbers].sort((a, b) => a - b);
 }
 
-// Runs of three and more as first-last; two neighbours stay two numbers.
+// Writes runs of three or more numbers as first-last; two consecutive numbers stay two numbers.
 function merge(numbers) {
     const runs = [];
     for (const number of numbers) {
@@ -119,7 +119,7 @@ function checkedSettings(jobType, given) {
     const known = new Map(jobType.settings.map((setting) => [setting.key, setting]));
     const settings = {};
     for (const [key, setting] of known) {
-        require_(TYPES[setting.type], `${key} has the type ${setting.type}, which there is not`);
+        require_(TYPES[setting.type], `${key} has the unknown type ${setting.type}`);
         const value = key in given ? given[key] : setting.default;
         require_(!setting.required || value !== undefined, `the setting ${key} is required`);
         if (value !== undefined) {
@@ -138,20 +138,20 @@ function checkCommand(command) {
     const { name, parameters } = command;
     if (name === "blender-render") {
         for (const key of ["exe", "exeArgs", "blendfile"]) {
-            require_(typeof parameters[key] === "string", `blender-render: ${key} is no text`);
+            require_(typeof parameters[key] === "string", `blender-render: ${key} must be a string`);
         }
         for (const key of ["argsBefore", "args"]) {
             const isTexts = Array.isArray(parameters[key])
                 && parameters[key].every((part) => typeof part === "string");
-            require_(isTexts, `blender-render: ${key} must be texts`);
+            require_(isTexts, `blender-render: ${key} must be strings`);
         }
     } else if (name === "frames-to-video") {
-        require_(typeof parameters.fps === "number", "frames-to-video: fps is a number");
+        require_(typeof parameters.fps === "number", "frames-to-video: fps must be a number");
         for (const key of ["exe", "inputGlob", "outputFile"]) {
-            require_(typeof parameters[key] === "string", `frames-to-video: ${key} is no text`);
+            require_(typeof parameters[key] === "string", `frames-to-video: ${key} must be a string`);
         }
     } else {
-        throw new Error(`this stand-in has no command ${name}`);
+        throw new Error(`this fake has no command ${name}`);
     }
 }
 
@@ -179,7 +179,7 @@ function compile(request) {
         created: new Date(Date.UTC(2026, 10, 23, 12, 30, 0)),
         settings: checkedSettings(JOB_TYPE, request.settings),
         addTask: (task) => {
-            require_(task instanceof Task, "addTask takes a task of author.Task");
+            require_(task instanceof Task, "addTask needs a task made by author.Task");
             tasks.push({
                 ...task, commands: [...task.commands], dependencies: [...task.dependencies],
             });
@@ -190,7 +190,7 @@ function compile(request) {
     for (const task of tasks) {
         require_(task.commands.length > 0, `${task.name} has no commands`);
         task.commands.forEach(checkCommand);
-        task.dependencies.forEach((name) => require_(names.has(name), `${name} is no task`));
+        task.dependencies.forEach((name) => require_(names.has(name), `${name} is not a task`));
     }
     return { job_type: JOB_TYPE, tasks };
 }
@@ -199,7 +199,7 @@ let answer;
 try {
     answer = compile(JSON.parse(fs.readFileSync(0, "utf8")));
 } catch (error) {
-    // A script throws texts; the Manager shows them to the person who submits.
+    // A script throws strings, which the Manager shows to the person who submits the job.
     answer = { error: error && error.message ? error.message : String(error) };
 }
 process.stdout.write(JSON.stringify(answer));

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Flamenco job type, compiled by node against a stand-in of the Manager's API.
+"""The Flamenco job type, compiled by node with a fake of the Manager's API.
 
-That its tasks really bake and render is tested in Blender: ``tests/blender/test_farm.py``.
+``tests/blender/test_farm.py`` tests in Blender that its tasks bake and render.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def ask(**request: Any) -> dict[str, Any]:
-    """What the stand-in answers."""
+    """Return the answer of ``manager.js`` to a request."""
     done = subprocess.run(
         [str(NODE), str(Path(__file__).with_name("manager.js"))],
         input=json.dumps({"script": str(SCRIPT), "jobname": "shot", **request}),
@@ -54,14 +54,14 @@ def ask(**request: Any) -> dict[str, Any]:
 
 
 def tasks_of(**changes: Any) -> dict[str, dict[str, Any]]:
-    """The tasks of a job by name, in their order."""
+    """Return the tasks of a job by name, in their order, with changes to ``SETTINGS``."""
     answer = ask(settings={**SETTINGS, **changes})
     assert "error" not in answer, answer["error"]
     return {task["name"]: task for task in answer["tasks"]}
 
 
 def arguments(task: dict[str, Any]) -> list[str]:
-    """What Blender is given behind the file; nothing for a task of another program."""
+    """Return Blender's arguments after the file; empty for a task of another program."""
     (command,) = task["commands"]
     return list(command["parameters"]["args"]) if command["name"] == "blender-render" else []
 
@@ -117,7 +117,7 @@ def test_every_task_of_a_bake_says_the_same_folder_file_and_extension() -> None:
     assert "--model" not in arguments(tasks_of()["solve Face"])
 
 
-def test_renders_come_after_all_frames_and_show_what_was_baked() -> None:
+def test_renders_depend_on_all_frames_and_show_the_baked_images() -> None:
     tasks = tasks_of()
     bakes = [name for name in tasks if name.startswith("bake ")]
     renders = [name for name in tasks if name.startswith("render ")]
@@ -145,7 +145,7 @@ def test_the_video_is_made_last_from_the_renders() -> None:
     assert parameters["outputFile"] == "/shared/renders/shot/2026-11-23_123000/shot.mp4"
 
 
-def test_what_ffmpeg_cannot_read_gets_a_video_of_its_previews_or_none() -> None:
+def test_formats_that_ffmpeg_cannot_read_give_a_video_of_the_previews_or_no_video() -> None:
     exr = {"format": "OPEN_EXR", "image_file_extension": ".exr"}
     assert "video" not in tasks_of(**exr)
     video = tasks_of(**exr, has_previews=True)["video"]
@@ -179,12 +179,14 @@ def test_the_bakes_have_the_task_type_that_was_chosen() -> None:
         ({"format": "FFMPEG"}, "choose an image format"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(changes: dict[str, Any], words: str) -> None:
+def test_impossible_settings_are_refused_in_one_sentence(
+    changes: dict[str, Any], words: str
+) -> None:
     answer = ask(settings={**SETTINGS, **changes})
     assert words in answer["error"]
 
 
-def test_paths_of_windows_stay_paths_of_windows() -> None:
+def test_windows_paths_stay_windows_paths() -> None:
     windows = tasks_of(
         bake_dir="S:\\bakes", render_output_path="S:\\renders\\shot\\{timestamp}\\######"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rendered shards in memory: what an error counts near each landmark."""
+"""Rendered shards in memory: the weight of an error near each landmark."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZE = 64
 
 
 def _save_shard(path: Path, factor_names: tuple[str, ...] = FACTORS) -> None:
-    """Two pictures, the landmarks in another order; in the second one the chin is hidden."""
+    """Write two pictures with landmarks in another order; the chin of the second is hidden."""
     names = (*reversed(FOCUS_WEIGHTS), "brow")
     places = np.full((2, len(names), 2), -100.0, dtype=np.float32)  # far outside
     places[:, names.index("chin")] = (48.5, 32.5)
@@ -54,7 +54,7 @@ def test_an_error_counts_more_at_each_landmark_that_is_seen(tmp_path: Path) -> N
 
 def test_shards_of_other_factors_and_too_few_pictures_are_refused(tmp_path: Path) -> None:
     _save_shard(tmp_path / "a.npz")
-    with pytest.raises(ValueError, match="holds 2 pictures, more than 2 are needed"):
+    with pytest.raises(ValueError, match="holds 2 pictures, but more than 2 are needed"):
         load_pictures(tmp_path, 2)
     _save_shard(tmp_path / "b.npz", FACTORS[:-1])
     with pytest.raises(ValueError, match=r"b\.npz was rendered with other factors"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The mapping network that is built, and the lengths of W that are set, without training."""
+"""The construction of the mapping network and the lengths of W, without training."""
 
 from __future__ import annotations
 

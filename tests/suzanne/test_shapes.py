@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shapes that the built-in model's pictures vary in: symmetrical and local."""
+"""The shapes of the built-in model's pictures are symmetrical and local."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tools.suzanne import factors, markings, shapes
 
-# Points of Blender's monkey on its right half: eye, middle of an ear, tip of the chin, crown.
+# Points of Blender's monkey with x >= 0: eye, middle of an ear, tip of the chin, crown.
 PLACES = {
     "eye": (0.35, -0.83, 0.24),
     "ear": (1.05, 0.38, 0.19),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The factors that are found in the built-in model."""
+"""The factors of latents of the built-in model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_factors_are_found_again_in_latents(truth: FactorMap) -> None:
 def test_a_twin_has_the_pose_of_the_one_and_the_colours_of_the_other(truth: FactorMap) -> None:
     now, before = truth.latents(torch.stack([torch.full((len(FACTORS),), x) for x in (0.5, -0.5)]))
     latent = torch.cat([now[:COARSE_LATENTS], before[COARSE_LATENTS:]])
-    # Layers that disagree about the pose: their mean counts.
+    # If layers disagree about the pose, their mean counts.
     latent = latent.clone()
     latent[0], latent[1] = truth.latents(
         torch.full((2, len(FACTORS)), 0.5) * torch.tensor([[2.0], [0.0]])
@@ -48,5 +48,5 @@ def test_a_twin_has_the_pose_of_the_one_and_the_colours_of_the_other(truth: Fact
 def test_another_kind_of_model_is_refused() -> None:
     torch.manual_seed(0)
     config = GeneratorConfig.standard(32, channel_base=512, channel_max=16, z_dim=32, w_dim=16)
-    with pytest.raises(ValueError, match="no linear map"):
+    with pytest.raises(ValueError, match="not a linear map"):
         FactorMap(Generator(config).freeze())

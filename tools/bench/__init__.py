@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The benchmarks: how fast a drag step is (`step`), and how well we drag (`drag`).
+"""The benchmarks of ``dev.py bench``: the speed of the engine and the quality of its drags.
 
-`step` measures time and memory of any model, beside those of the public programs' step.  `drag`
-measures the built-in model against ground truth: a small detector, trained on renders whose
-landmarks are known, says where the landmarks of a dragged image are.  The paper's method is kept
-here as the row to compare both with (`reference`), out of the product.
+``step`` measures time and memory of a drag step and compares them with a step of the public
+programs; ``bake`` measures the frames of a bake, and ``start`` the start of the engine. ``drag``
+measures drags of the built-in model against ground truth: a small detector, trained on renders
+whose landmarks are known, finds the landmarks of a dragged image. ``reference`` implements the
+paper's method for comparison; it is not part of the extension.
 """

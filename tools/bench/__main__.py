@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m tools.bench [step|bake|drag|start] …`: `step` is meant where none is named."""
+"""Runs ``python -m tools.bench [step|bake|drag|start] ...``; the default is ``step``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from engine.machine.openmp import wait_briefly
 COMMANDS = ("step", "bake", "drag", "start")
 
 if __name__ == "__main__":
-    # Before torch is imported, here and in the processes that inherit the environment.
+    # This must run before torch is imported, here and in child processes, which inherit the
+    # environment.
     wait_briefly()
     arguments = sys.argv[1:]
     named = arguments[0] if arguments and arguments[0] in COMMANDS else ""

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`bake`: what a frame of a bake costs on this machine: to solve, to render, and to keep.
+"""``bake``: the cost of a frame of a bake on this machine: solving, rendering and disk space.
 
-Two handles go to and fro over one twenty-fifth of the image.  The first frame is a drag from
-nothing to targets that have moved already, each further one starts from the frame before.  Each row
-is measured in a process of its own.  On a CPU the times are seconds of a core (all threads added
-up), which other programs on the machine do not change and which is what a farm is bought by; on
-other devices they are seconds of the clock.
+Two targets move back and forth by one twenty-fifth of the image width to each side. The first frame
+is a drag from the start image to targets that have already moved; each further frame starts from
+the frame before. Each row is measured in a process of its own. On a CPU the times are CPU seconds
+(all threads added up), which other programs on the machine change little and by which farms charge;
+on other devices they are wall-clock seconds.
 
-With `--scenes` it is counted instead how many steps the frames of real motions take, against cold
-drags (`bake_scenes`).
+``--scenes`` counts the steps of the frames of real motions instead and compares them with cold
+drags (``bake_scenes``)::
 
     python dev.py bench bake [--row NAME] [--frames N] [--json FILE] [--threads N] [--device NAME]
     python dev.py bench bake --scenes [--list NAME] [--json FILE] [--threads N]
@@ -29,27 +29,38 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .step import ROOT, ROWS, make_generator, peak_mb
+from .process import ROOT, make_generator, peak_mb
 
+# The rows: the built-in model, and full-size networks with random weights by their resolution.
+ROWS = ("suzanne", "256", "1024")
+
+# Amplitude of the targets' motion, as a share of the image's width.
 _SHARE = 0.04
-"""How far the handles go to each side, as a part of the image's width."""
+# Its period in frames.
 _PERIOD = 24
-"""Frames of one way to and fro."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One row.
+    """The figures of one row.
 
     Attributes:
-        first_s, first_steps: of the first frame.
-        solve_s, solve_steps: of each further frame, on average.
-        render_s: to synthesise one frame, median.
-        write_s: to encode and write its file, median.
-        png_bytes: the size of that file, median.
-        track_bytes: of the track, divided by the frames.
-        start_s: to load PyTorch and make the generator, once a process; of the clock.
-        peak_mb: the process's largest resident memory, 10^6 bytes; None where it is not told.
+        name: One of ``ROWS``.
+        image_px: Height of the image.
+        device: The device as torch names it.
+        threads: CPU threads of torch.
+        frames: Number of frames, the first included.
+        first_s: Seconds to solve the first frame.
+        first_steps: Steps of the first frame.
+        solve_s: Seconds to solve each further frame, mean.
+        solve_steps: Steps of each further frame, mean.
+        render_s: Seconds to synthesise one frame, median.
+        write_s: Seconds to encode a frame and write its file, median.
+        png_bytes: Size of that file, median.
+        track_bytes: Size of the track divided by the number of frames.
+        start_s: Wall-clock seconds to load PyTorch and make the generator, once per process.
+        peak_mb: The process's largest resident memory in 10^6 bytes; None where the system does
+            not report it.
     """
 
     name: str
@@ -70,7 +81,14 @@ class Measurement:
 
 
 def measure(name: str, frames: int, device_name: str, threads: int) -> Measurement:
-    """Solve and render one bake in this process, set up as the engine is."""
+    """Solve and render one bake in this process, which is set up like the engine.
+
+    Args:
+        name: One of ``ROWS``.
+        frames: Number of frames, at least 2.
+        device_name: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        threads: CPU threads; 0 leaves the choice to torch.
+    """
     started = time.perf_counter()
     import torch
 
@@ -105,7 +123,7 @@ def measure(name: str, frames: int, device_name: str, threads: int) -> Measureme
 
 
 def _edit(generator: Any, frames: int) -> Any:
-    """Two handles whose targets swing, from the image of a seed."""
+    """Return an ``AnimatedEdit`` of a seed's image: two handles whose targets swing sideways."""
     import numpy as np
 
     from engine.baking.animated_edit import AnimatedEdit
@@ -115,7 +133,7 @@ def _edit(generator: Any, frames: int) -> Any:
     height, width = generator.img_shape[1:]
     size = np.array([width, height], np.float32)
     handles = np.array([[0.35, 0.4], [0.6, 0.65]], np.float32) * size
-    # A quarter of the way in: the first frame has the longest way to go.
+    # The swing starts at its outermost point, so that the first frame has the longest distance.
     phase = 2 * np.pi * (np.arange(frames) / _PERIOD + 0.25)
     targets = np.repeat(handles[None], frames, axis=0)
     targets[:, :, 0] += np.float32(_SHARE * width) * np.sin(phase).astype(np.float32)[:, None]
@@ -130,7 +148,7 @@ def _edit(generator: Any, frames: int) -> Any:
 
 
 def _solve(generator: Any, edit: Any, clock: Callable[[], float]) -> tuple[list[Any], list[float]]:
-    """The rows, and the seconds that each has taken."""
+    """Solve an edit; returns its rows, and the seconds of each."""
     from engine.baking.solve import BakeReport, solve
 
     marks = [clock()]
@@ -142,14 +160,14 @@ def _solve(generator: Any, edit: Any, clock: Callable[[], float]) -> tuple[list[
 def _render(
     generator: Any, latents: list[Any], clock: Callable[[], float]
 ) -> tuple[list[float], list[float], list[int]]:
-    """Seconds to render and to write, and bytes, of each frame."""
+    """Render and write each latent; returns the seconds of both, and the bytes of the file."""
     from engine.output.frames import write_png
     from engine.output.render import render_image
 
     rendering, writing, sizes = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frame.png"
-        render_image(generator, latents[0])  # the first one of a process also sets things up
+        render_image(generator, latents[0])  # the first one in a process takes longer
         for latent in latents:
             marks = [clock()]
             image = render_image(generator, latent)
@@ -163,7 +181,7 @@ def _render(
 
 
 def _track_bytes(edit: Any, rows: list[Any]) -> int:
-    """The size of the track of all rows, as a file."""
+    """Return the size in bytes of the track file of all rows."""
     import numpy as np
 
     from engine.output.track import Track
@@ -181,8 +199,12 @@ def _track_bytes(edit: Any, rows: list[Any]) -> int:
 def measure_apart(name: str, arguments: argparse.Namespace) -> Measurement:
     """Measure one row in a process of its own.
 
+    Args:
+        name: One of ``ROWS``.
+        arguments: ``frames``, ``threads`` and ``device`` of the command line.
+
     Raises:
-        subprocess.CalledProcessError: it failed; what it said is on standard error.
+        subprocess.CalledProcessError: It failed; its message is on standard error.
     """
     command = [sys.executable, "-m", "tools.bench", "bake", "--row", name, "--apart"]
     command += ["--frames", str(arguments.frames), "--threads", str(arguments.threads)]
@@ -192,16 +214,24 @@ def measure_apart(name: str, arguments: argparse.Namespace) -> Measurement:
 
 
 def table(rows: list[Measurement]) -> str:
-    """The measurements for people."""
+    """Return the measurements as a text table."""
     heading = ["model", "image", "device", "threads", "first s", "steps", "solve s", "steps"]
     heading += ["render s", "write s", "PNG kB", "track kB", "peak MB"]
     lines = ["".join(f"{text:>9}" for text in heading)]
     for row in rows:
         cells = (
-            *(row.name, row.image_px, row.device, row.threads),
-            *(f"{row.first_s:.2f}", row.first_steps, f"{row.solve_s:.2f}"),
-            *(f"{row.solve_steps:.1f}", f"{row.render_s:.3f}", f"{row.write_s:.3f}"),
-            *(f"{row.png_bytes / 1e3:.1f}", f"{row.track_bytes / 1e3:.1f}"),
+            row.name,
+            row.image_px,
+            row.device,
+            row.threads,
+            f"{row.first_s:.2f}",
+            row.first_steps,
+            f"{row.solve_s:.2f}",
+            f"{row.solve_steps:.1f}",
+            f"{row.render_s:.3f}",
+            f"{row.write_s:.3f}",
+            f"{row.png_bytes / 1e3:.1f}",
+            f"{row.track_bytes / 1e3:.1f}",
             "-" if row.peak_mb is None else f"{row.peak_mb:.0f}",
         )
         lines.append("".join(f"{cell:>9}" for cell in cells))
@@ -209,24 +239,28 @@ def table(rows: list[Measurement]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure and print; returns the exit code."""
+    """Run ``dev.py bench bake``; returns the exit code, 1 if a measurement failed."""
     parser = argparse.ArgumentParser(prog="dev.py bench bake", description=__doc__.splitlines()[0])
     parser.add_argument("--row", choices=ROWS, action="append", help="only these; repeatable")
-    parser.add_argument("--frames", type=int, default=25, help="how many, the first included")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for torch's choice")
+    parser.add_argument(
+        "--frames", type=int, default=25, help="number of frames, the first included"
+    )
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch decides")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write the figures to this file"
+    )
     parser.add_argument("--scenes", action="store_true", help="count steps of real motions instead")
     parser.add_argument(
-        "--list", choices=("choosing", "test"), default="choosing", help="of pairs, for the scenes"
+        "--list", choices=("choosing", "test"), default="choosing", help="pairs for --scenes"
     )
     parser.add_argument("--apart", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     names = arguments.row or list(ROWS)
     if arguments.frames < 2:
-        parser.error("--frames must be 2 or more: the first is not like the others")
+        parser.error("--frames must be 2 or more: the first frame differs from all others")
     if arguments.scenes:
-        from . import bake_scenes  # not above: it loads torch, which is measured here
+        from . import bake_scenes  # not above: it imports torch, whose import is timed here
 
         bake_scenes.run(arguments.list, arguments.threads, arguments.json)
         return 0

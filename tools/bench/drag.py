@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`drag`: how well we drag the built-in model, measured against ground truth.
+"""``drag``: the quality of drags of the built-in model, measured against ground truth.
+
+The command is::
 
     python dev.py bench drag [--list choosing|test] [--rows A,B] [--row NAME:OPTION=VALUE,...]
 
-Results are kept in `dist/bench/drag`, one file for each list of pairs, so that an interrupted run
-goes on and a further row costs only its own drags.  A run of the list `test` with all rows and
-settings writes `docs/benchmark.md` and its picture.  Choose methods and settings by the list
-`choosing` alone.
+Results are stored in ``dist/bench/drag``, one file for each list of pairs, so that an interrupted
+run can be continued and a further row costs only its own drags. A run of the list ``test`` with all
+rows and settings writes ``docs/benchmark.md`` and its picture. Use only the list ``choosing`` to
+choose methods and settings.
 """
 
 from __future__ import annotations
@@ -24,28 +26,34 @@ from stylegan2 import ModelError, load_generator, sha256_of
 
 from .landmarks import WEIGHTS, Detector, DetectorError
 from .pairs import FIRST_SEEDS, SETTINGS, Pair, find_pairs
+from .process import ROOT
 from .report import write_report
 from .results import Drag, Result, ResultStore
 from .rows import OTHERS, OURS, ROWS, Row, parse_row
 from .runs import Bench, Job, run_jobs
 from .summary import against_reference, as_text, table_of
 
-ROOT = Path(__file__).resolve().parents[2]
+# The default number of pairs, and the settings that have fewer by default.
 PAIRS = 100
 FEWER_PAIRS = 20
 FEWER = ("mask", "back1", "back3")
-"""How many pairs are dragged, and in which settings fewer, unless told otherwise."""
+# As in the paper's evaluation with landmarks.
 MAX_STEPS = 300
-"""As in the paper's evaluation with landmarks."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run of the command is to measure.
+    """What a run of the command measures.
 
     Attributes:
-        pairs: name of the list.
-        counts: number of pairs of each setting.
+        pairs: Name of the list of pairs, a key of ``FIRST_SEEDS``.
+        counts: Number of pairs of each setting.
+        rows: The rows to compare.
+        model: The model file.
+        detector: The detector file.
+        max_steps: Largest number of steps of one drag.
+        model_sha256: SHA-256 of the model file.
+        detector_sha256: SHA-256 of the detector file.
     """
 
     pairs: str
@@ -58,16 +66,21 @@ class Plan:
     detector_sha256: str
 
     def drag(self, pair: int, setting: str, row: Row) -> Drag:
-        """How the result of one drag is called."""
+        """Return the key of the result of one drag."""
         key = row.key(self.max_steps)
         return Drag(self.pairs, pair, setting, key, self.model_sha256, self.detector_sha256)
 
     def drags(self, setting: str, row: Row) -> list[Drag]:
-        """Of all pairs of a setting."""
+        """Return the keys of a row's results for all pairs of a setting."""
         return [self.drag(pair, setting, row) for pair in range(self.counts[setting])]
 
     def jobs(self, pairs: Sequence[Pair], store: ResultStore) -> list[Job]:
-        """What is not in the store yet."""
+        """Return the drags whose results are not in the store.
+
+        Args:
+            pairs: As many as the largest of ``counts``, in order.
+            store: The stored results.
+        """
         jobs = []
         for setting, count in self.counts.items():
             for pair in pairs[:count]:
@@ -83,7 +96,7 @@ class Plan:
         return jobs
 
     def results(self, store: ResultStore, setting: str) -> dict[str, list[Result]]:
-        """Of each row, by its name, in the pairs' order."""
+        """Return each row's stored results for a setting, in the pairs' order, by its name."""
         return {
             row.name: [store[drag] for drag in self.drags(setting, row) if drag in store]
             for row in self.rows
@@ -91,7 +104,11 @@ class Plan:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, print, and write the document if the run was a full one; returns the exit code."""
+    """Run ``dev.py bench drag``: measure, print, and write the page after a full run.
+
+    Returns:
+        The exit code: 0, 1 after an error, 130 after Ctrl-C.
+    """
     options = _parser().parse_args(argv)
     try:
         return _run(options)
@@ -99,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped; run the same command to continue", file=sys.stderr)
         return 130
 
 
@@ -120,7 +137,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _is_publishable(plan: Plan) -> bool:
-    """Whether this is the run that the document is made of, nothing less and nothing else."""
+    """Return whether a run contains exactly what the page shows."""
     return (
         plan.pairs == "test"
         and plan.rows == tuple(ROWS.values())
@@ -136,7 +153,7 @@ def _usual(setting: str) -> int:
 def _measure(
     plan: Plan, pairs: Sequence[Pair], store: ResultStore, options: argparse.Namespace
 ) -> None:
-    """Make the drags that are missing, and say how long it will take."""
+    """Run the drags whose results are missing, and print the progress."""
     jobs = plan.jobs(pairs, store)
     total = sum(len(job.drags) for job in jobs)
     started, done = time.monotonic(), 0
@@ -172,9 +189,9 @@ def _plan(options: argparse.Namespace) -> Plan:
     rows = [named[name] for name in names] if options.rows or not added else []
     rows += added
     if len({row.name for row in rows}) < len(rows):
-        raise ValueError("two rows have the same name; give the added one another")
+        raise ValueError("two rows have the same name; give the added row another name")
     for row in rows:
-        row.key(options.max_steps)  # raises what is wrong with its options, before the first drag
+        row.key(options.max_steps)  # raises if its options are wrong, before the first drag
     counts = {}
     for setting in _settings(options.settings):
         counts[setting] = options.pairs or _usual(setting)
@@ -192,7 +209,7 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _settings(text: str) -> list[str]:
-    """The settings that a list names; `back` means both of there and back."""
+    """Return the settings that a comma-separated list names; ``back`` means both back settings."""
     names = text.replace("back,", "back1,back3,").split(",") if text else list(SETTINGS)
     if names[-1] == "back":
         names[-1:] = ["back1", "back3"]
@@ -207,28 +224,30 @@ def _parser() -> argparse.ArgumentParser:
         prog="dev.py bench drag", description=__doc__.split("\n\n", maxsplit=1)[0]
     )
     add = parser.add_argument
-    add("--list", choices=tuple(FIRST_SEEDS), default="choosing", help="which pairs of seeds")
+    add("--list", choices=tuple(FIRST_SEEDS), default="choosing", help="the list of pairs")
     add(
         "--rows",
         default="",
         metavar="A,B",
-        help=f"of {', '.join(ROWS | OTHERS)}; {', '.join(ROWS)} if left out",
+        help=f"rows, out of {', '.join(ROWS | OTHERS)}; default: {', '.join(ROWS)}",
     )
     add(
         "--row",
         action="append",
         default=[],
         metavar="NAME:OPTION=VALUE,...",
-        help="a further row, the engine with other options; alone, without --rows, only these",
+        help="add a row: the engine with other options; without --rows, only these are measured",
     )
-    add("--pairs", type=int, default=0, metavar="N", help=f"{PAIRS}; {FEWER_PAIRS} for mask, back")
-    add("--settings", default="", help=f"of {', '.join(SETTINGS)}, back; all if left out")
-    add("--workers", type=int, default=2, help="processes")
-    add("--threads", type=int, default=1, help="CPU threads of each")
-    add("--max-steps", type=int, default=MAX_STEPS, help="of each drag")
+    pairs = f"number of pairs; default: {PAIRS}, or {FEWER_PAIRS} for mask and back"
+    add("--pairs", type=int, default=0, metavar="N", help=pairs)
+    settings = f"settings, out of {', '.join(SETTINGS)}, back; default: all"
+    add("--settings", default="", metavar="A,B", help=settings)
+    add("--workers", type=int, default=2, help="number of processes")
+    add("--threads", type=int, default=1, help="CPU threads of each process")
+    add("--max-steps", type=int, default=MAX_STEPS, help="largest number of steps of a drag")
     add("--model", default="suzanne", help="a built-in model's name, or a file")
-    add("--detector", type=Path, default=WEIGHTS, help="the landmark detector's file")
-    add("--out", type=Path, default=ROOT / "dist" / "bench" / "drag", help="folder of the results")
-    add("--fresh", action="store_true", help="throw this list's kept results away")
+    add("--detector", type=Path, default=WEIGHTS, help="the file of the landmark detector")
+    add("--out", type=Path, default=ROOT / "dist" / "bench" / "drag", help="folder for the results")
+    add("--fresh", action="store_true", help="delete the stored results of this list first")
     add("--no-write", action="store_true", help="do not write docs/benchmark.md")
     return parser

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The landmark detector: where Suzanne's landmarks are in a picture, and what colours she has.
+"""The landmark detector: the positions of Suzanne's landmarks in a picture, and her colours.
 
-A small convolutional network with one heat map for each landmark; the position is the heat's mean
-("integral regression": Sun et al., "Integral Human Pose Regression", ECCV 2018, section 2), which
-is not bound to pixels.  The features under each heat map say how far off the position may be and
-whether the landmark is seen; those and the whole picture's say the colours.
+It is a small convolutional network with one heat map for each landmark. The position is the mean of
+the heat map ("integral regression": Sun et al., "Integral Human Pose Regression", ECCV 2018,
+section 2), so it is not limited to whole pixels. The features under each heat map give the expected
+error of the position and whether the landmark is visible; together with features of the whole
+picture they give the colours.
 
-Trained by `train_landmarks` on renders, whose landmarks and colours are known.  It knows nothing of
-generators and latents, so it can judge what a drag has made of an image.
+``train_landmarks`` trains it on renders, whose landmarks and colours are known. It does not depend
+on any generator or latent, so it can measure what a drag did to an image.
 """
 
 from __future__ import annotations
@@ -27,32 +28,33 @@ from torch import Tensor, nn
 from engine.arrays import ByteArray, FloatArray
 
 LANDMARKS = ("eye_left", "eye_right", "nose", "chin", "ear_left", "ear_right", "crown")
+# The chroma factors of the renders (``tools.suzanne.factors``), each in [-1, 1].
 COLOURS = ("fur_a", "fur_b", "eye_a", "eye_b", "background_a", "background_b")
-"""The chroma factors of the renders (`tools.suzanne.factors`), each in [-1, 1]."""
 
 WEIGHTS = Path(__file__).with_name("landmarks.safetensors")
 
+# Channels at a half, a quarter, an eighth and a sixteenth of the picture's width.
 _CHANNELS = (24, 48, 64, 64)
-"""At a half, a quarter, an eighth and a sixteenth of the picture's width."""
+# The picture is also reduced to this many by this many mean colours, because the background is at
+# the edges.
 _COLOUR_CELLS = 4
-"""The picture is also seen as so many by so many mean colours: the background is at the edges."""
 _BATCH = 50
 
 
 class DetectorError(Exception):
-    """The detector's file is missing or is not one; the message is for the person."""
+    """The detector's file is missing or invalid; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says about B pictures, in pixels of its own size.
+    """The network's output for B pictures, in pixels of the network's own size.
 
     Attributes:
-        points_px: `B x L x 2` float32 (x, y), origin top-left, pixel centres at half-integers.
-        log_scale: `B x L` float32, logarithm of the scale `b` in px of the isotropic Laplace
-            distribution `exp(-r / b) / (2 pi b^2)` of the point's error r.
-        visible: `B x L` float32, logits.
-        colours: `B x 6` float32, nominally in [-1, 1].
+        points_px: ``B x L x 2`` float32 (x, y), origin top-left, pixel centres at half-integers.
+        log_scale: ``B x L`` float32, logarithm of the scale ``b`` in px of the isotropic Laplace
+            distribution ``exp(-r / b) / (2 pi b^2)`` of the point's error ``r``.
+        visible: ``B x L`` float32, logits.
+        colours: ``B x 6`` float32, nominally in [-1, 1].
     """
 
     points_px: Tensor
@@ -62,7 +64,7 @@ class Prediction:
 
 
 class _Residual(nn.Module):
-    """Two convolutions beside an identity."""
+    """Two convolutions with a residual connection."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -81,7 +83,7 @@ def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class LandmarkNet(nn.Module):
-    """An hourglass down to a sixteenth of the picture's width and up again to a half."""
+    """An hourglass network: down to a sixteenth of the picture's width and up again to a half."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +109,11 @@ class LandmarkNet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Prediction:
-        """Look at pictures, `B x 3 x S x S` float32 in [-1, 1], S a multiple of 16."""
+        """Return the prediction for pictures.
+
+        Args:
+            images: ``B x 3 x S x S`` float32 in [-1, 1], ``S`` a multiple of 16.
+        """
         levels = [F.relu(self.down[0](images))]
         for down, encode in zip(self.down[1:], self.encode, strict=True):
             levels.append(encode(F.relu(down(levels[-1]))))
@@ -116,7 +122,7 @@ class LandmarkNet(nn.Module):
             wide = F.interpolate(self.narrow[level](maps[0]), scale_factor=2.0)
             decoded = self.decode[level](levels[level] + wide)
             maps.insert(0, F.relu(decoded))
-        # Where precision counts, float32, also when the convolutions are trained in bfloat16.
+        # Positions need float32, even if the convolutions are trained in bfloat16.
         with torch.autocast(images.device.type, enabled=False):
             return self._read(images, self.heat(maps[0].float()), maps)
 
@@ -142,14 +148,13 @@ class LandmarkNet(nn.Module):
 
 @dataclass(frozen=True)
 class Detection:
-    """What the detector says about N images.
+    """The detector's output for N images, in pixels of these images.
 
     Attributes:
-        points_px: `N x L x 2` float32 (x, y), pixels of the images given, in `LANDMARKS`' order.
-        error_px: `N x L` float32, the distance from the truth that the detector expects of itself,
-            pixels of the images given.
-        visible: `N x L` float32 in [0, 1], the probability that the camera sees the landmark.
-        colours: `N x 6` float32, in `COLOURS`' order, nominally in [-1, 1].
+        points_px: ``N x L x 2`` float32 (x, y), in the order of ``LANDMARKS``.
+        error_px: ``N x L`` float32, the expected distance of ``points_px`` from the truth.
+        visible: ``N x L`` float32 in [0, 1], the probability that the camera sees the landmark.
+        colours: ``N x 6`` float32, in the order of ``COLOURS``, nominally in [-1, 1].
     """
 
     points_px: FloatArray
@@ -159,20 +164,26 @@ class Detection:
 
 
 class Detector:
-    """The trained network, and what was measured of it."""
+    """The trained network and its measured accuracy.
+
+    Attributes:
+        network: In evaluation mode, without gradients.
+        size_px: Width and height of the pictures that it was trained on.
+        figures: Its accuracy and training, as ``train_landmarks`` writes them.
+    """
 
     def __init__(self, network: LandmarkNet, size_px: int, figures: Mapping[str, Any]) -> None:
-        """Take a network for pictures of `size_px`; `figures` are of `train_landmarks`."""
+        """Take a trained network; see the attributes."""
         self.network = network.eval().requires_grad_(False)
         self.size_px = size_px
         self.figures = figures
 
     @classmethod
     def load(cls, path: Path = WEIGHTS) -> Detector:
-        """Read a detector's file.
+        """Read a detector's file, by default the one that belongs to the repository.
 
         Raises:
-            DetectorError: there is no such file, or it holds something else.
+            DetectorError: The file is missing, or it is not a detector.
         """
         network = LandmarkNet()
         try:
@@ -190,11 +201,11 @@ class Detector:
 
     @torch.no_grad()
     def detect(self, images: ByteArray) -> Detection:
-        """Find the landmarks.
+        """Find the landmarks and colours of images.
 
         Args:
-            images: `N x H x W x 3` uint8, sRGB, top row first, square; another size than the
-                detector's is resized.
+            images: ``N x H x W x 3`` uint8, sRGB, top row first, square; they are resized to
+                ``size_px`` if necessary.
         """
         scale = images.shape[2] / self.size_px
         parts = [self._predict(torch.from_numpy(part)) for part in _batches(images)]

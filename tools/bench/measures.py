@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is measured of a drag: by the detector on the image, by the statistics of W on the latent.
+"""The measures of a drag: of the image, by the detector, and of the latent, by statistics of W.
 
 All distances are in pixels of an image of 128 px, whatever size the model has, so that figures of
-different models compare.  Differences of images are means over pixels and channels, on the scale
-0 to 255.
+different models are comparable. Differences of images are means over pixels and channels, on the
+scale 0 to 255.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from stylegan2 import Generator
 from .landmarks import Detection
 from .pairs import REFERENCE_SIZE_PX, BoolArray, Pair, Task
 
+# A drag has arrived if the detector finds each landmark within this distance of its target.
 ARRIVED_PX = 2.0
-"""A drag has truly arrived if the detector finds each landmark this near to its target."""
+# The number of latents whose distance from W is measured: those that the paper lets change.
 EDITED_LATENTS = 6
-"""The latents whose distance from W is measured: those that the paper lets change."""
 W_SAMPLES = 20_000
+# Standard deviations below this share of the largest one are raised to it. A step in a direction
+# that W does not use then counts as far instead of infinitely far.
 LEAST_DEVIATION = 0.05
-"""Standard deviations below this share of the largest count as this share, so that a step into a
-direction that W does not use counts as far, and not as infinitely far."""
+# Width, in pixels of 128, of the image border whose change is measured; it shows only background.
 BORDER_PX = 3
-"""Width, in pixels of 128, of the image's border whose change is measured: background only."""
 
 
 class LatentStatistics:
-    """Mean and principal axes of W, to say how far from it a latent is."""
+    """Mean and principal axes of W, for the distance of a latent from W."""
 
     def __init__(self, samples: Tensor) -> None:
-        """Take samples of W, `N x w_dim` float32."""
+        """Compute them from samples of W, ``N x w_dim`` float32."""
         self._mean = samples.mean(dim=0)
         variances, axes = torch.linalg.eigh(torch.cov(samples.t()).double())
         deviations = variances.clamp(min=0.0).sqrt()
@@ -46,16 +46,19 @@ class LatentStatistics:
     @classmethod
     @torch.no_grad()
     def of(cls, generator: Generator) -> LatentStatistics:
-        """Sample a generator's mapping, without truncation, always alike."""
+        """Return the statistics of a generator's mapping without truncation, with a fixed seed."""
         random = torch.Generator().manual_seed(0)
         z = torch.randn(W_SAMPLES, generator.z_dim, generator=random)
         return cls(generator.mapping(z)[:, 0])
 
     def distance(self, latent: FloatArray) -> float:
-        """Mahalanobis distance from the mean of W, root mean square over the first latents.
+        """Return the Mahalanobis distance of a latent from the mean of W, at least 0.
 
         Args:
-            latent: `num_ws x w_dim` float32.
+            latent: ``num_ws x w_dim`` float32.
+
+        Returns:
+            The root mean square over the first ``EDITED_LATENTS`` rows.
         """
         first = torch.from_numpy(latent[:EDITED_LATENTS]) - self._mean
         return float((first @ self._whiten).square().sum(dim=1).mean().sqrt())
@@ -63,11 +66,11 @@ class LatentStatistics:
 
 @dataclass(frozen=True)
 class Judged:
-    """One image after a drag, as the detector sees it.
+    """One image after a drag, with the detector's output.
 
     Attributes:
-        image: `H x W x 3` uint8.
-        detection: of this one image.
+        image: ``H x W x 3`` uint8.
+        detection: The detector's output for this image, ``N`` = 1.
     """
 
     image: ByteArray
@@ -75,14 +78,18 @@ class Judged:
 
     @property
     def unit(self) -> float:
-        """How many of the image's pixels make one of 128."""
+        """Width of the image divided by 128."""
         return self.image.shape[1] / REFERENCE_SIZE_PX
 
     def distances_px(self, landmarks: tuple[int, ...], wanted_px: FloatArray) -> FloatArray:
-        """How far landmarks are from where they are wanted: `P` float32, px at 128.
+        """Return the distances of landmarks from given positions.
 
         Args:
-            wanted_px: `P x 2` float32, image pixels.
+            landmarks: ``P`` indices into ``LANDMARKS``.
+            wanted_px: ``P x 2`` float32, image pixels.
+
+        Returns:
+            ``P`` float32, pixels of 128.
         """
         found = self.detection.points_px[0, list(landmarks)]
         distances: FloatArray = np.linalg.norm(found - wanted_px, axis=1) / self.unit
@@ -90,19 +97,21 @@ class Judged:
 
 
 def measure_drag(task: Task, pair: Pair, after: Judged, twin: Judged) -> dict[str, float]:
-    """Measures of a drag from A towards B.
+    """Return the measures of a drag from A towards B.
 
     Args:
-        after: the result.
-        twin: the image of the same pose and shape in A's colours and light, as it should be.
+        task: What was dragged.
+        pair: Images A and B.
+        after: The result.
+        twin: The ideal result: the image with the same pose and shape, and A's colours and light.
 
     Returns:
-        `md`: mean distance of the dragged landmarks to their targets; `arrived`: 1 if all of them
-        are within `ARRIVED_PX`, else 0; `uncertainty`: the error that the detector expects, mean
-        over all landmarks;
-        `colours`, `fur`, `eye`, `background`: root mean square of the colour factors minus those
-        of the twin; `strange`: difference of the image from the twin;
-        `border`: change of the image's border; with a mask `outside`: change where it is black.
+        ``md``: mean distance of the dragged landmarks from their targets; ``arrived``: 1 if all of
+        them are within ``ARRIVED_PX``, otherwise 0; ``uncertainty``: the error that the detector
+        expects, mean over all landmarks; ``colours``, ``fur``, ``eye``, ``background``: root mean
+        square of the colour factors minus those of the twin; ``strange``: difference between the
+        image and the twin; ``border``: change of the image's border; and, with a mask,
+        ``outside``: change where the mask is black.
     """
     distances = after.distances_px(task.landmarks, task.targets_px)
     before = pair.images[0]
@@ -119,11 +128,12 @@ def measure_drag(task: Task, pair: Pair, after: Judged, twin: Judged) -> dict[st
 
 
 def measure_return(task: Task, pair: Pair, after: Judged, twin: Judged) -> dict[str, float]:
-    """Measures of a drag there and back.
+    """Return the measures of a drag there and back; arguments as for ``measure_drag``.
 
     Returns:
-        `md`: mean distance of the dragged landmarks to where they began; `arrived`, `uncertainty`,
-        `colours`, … as in `measure_drag`; `change`: of the whole image.
+        ``md``: mean distance of the dragged landmarks from their start positions; ``arrived``,
+        ``uncertainty``, ``colours``, ``fur``, ``eye``, ``background``, ``strange``: as in
+        ``measure_drag``; ``change``: change of the whole image.
     """
     distances = after.distances_px(task.landmarks, task.handles_px)
     return {
@@ -136,10 +146,10 @@ def measure_return(task: Task, pair: Pair, after: Judged, twin: Judged) -> dict[
 
 
 def measure_likeness(after: Judged, twin: Judged) -> dict[str, float]:
-    """How far an image is from its twin: see `measure_drag`.
+    """Return the measures that compare an image with its twin; see ``measure_drag``.
 
-    The detector's estimates of colours depend a little on the pose.  The twin has the same pose, so
-    that only what the drag itself has done to the colours is left.
+    The detector's estimates of colours depend a little on the pose. The twin has the same pose, so
+    the difference shows only what the drag itself did to the colours.
     """
     return {
         **colour_errors(after.detection.colours[0], twin.detection.colours[0]),
@@ -148,7 +158,15 @@ def measure_likeness(after: Judged, twin: Judged) -> dict[str, float]:
 
 
 def colour_errors(found: FloatArray, wanted: FloatArray) -> dict[str, float]:
-    """Root mean square error of the colours `6` float32: of all, and of each part's two."""
+    """Return the root mean square error of colours: of all six, and of the two of each part.
+
+    Args:
+        found: ``6`` float32, in the order of ``COLOURS``.
+        wanted: The same.
+
+    Returns:
+        ``colours``, ``fur``, ``eye`` and ``background``.
+    """
     change = (found - wanted).astype(np.float64)
     errors = {"colours": float(np.sqrt(np.mean(change**2)))}
     for part, pair in zip(("fur", "eye", "background"), change.reshape(3, 2), strict=True):
@@ -157,7 +175,14 @@ def colour_errors(found: FloatArray, wanted: FloatArray) -> dict[str, float]:
 
 
 def border_of(shape: tuple[int, ...]) -> BoolArray:
-    """The image's border, `H x W` bool, `BORDER_PX` px of 128 wide and at least one pixel."""
+    """Return the border of an image: ``BORDER_PX`` pixels of 128 wide, at least one pixel.
+
+    Args:
+        shape: Height and width of the image.
+
+    Returns:
+        ``H x W`` bool, True on the border.
+    """
     width = max(1, round(BORDER_PX * shape[1] / REFERENCE_SIZE_PX))
     border: BoolArray = np.ones(shape, dtype=np.bool_)
     border[width:-width, width:-width] = False
@@ -165,11 +190,13 @@ def border_of(shape: tuple[int, ...]) -> BoolArray:
 
 
 def image_change(before: ByteArray, after: ByteArray, where: BoolArray | None = None) -> float:
-    """Mean absolute difference of two images, 0 to 255.
+    """Return the mean absolute difference of two images, 0 to 255.
 
     Args:
-        before, after: `H x W x 3` uint8.
-        where: `H x W` bool, the pixels that count; None for all.  No pixel at all gives 0.
+        before: ``H x W x 3`` uint8.
+        after: The same.
+        where: ``H x W`` bool, the pixels that count; None for all. Without any pixel the result
+            is 0.
     """
     change = np.abs(after.astype(np.float64) - before)
     if where is not None:

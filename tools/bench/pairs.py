@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is dragged: pairs of seeds in two lists that are kept apart, and the tasks made of them.
+"""The tasks of the benchmark: pairs of seeds in two disjoint lists, and what to drag in each pair.
 
-The list `choosing` is for trying methods and settings; the list `test` is for the figures that are
-published, and nothing is ever chosen by it.  The paper's protocol (Pan et al., "Drag Your GAN",
-section 4.2, "Face landmark manipulation"): landmarks of image A are dragged to where they are in
+The list ``choosing`` is for trying methods and settings. The list ``test`` is for the published
+figures; nothing is ever chosen with it. The protocol is the paper's (Pan et al., "Drag Your GAN",
+section 4.2, "Face landmark manipulation"): landmarks of image A are dragged to their positions in
 image B, both from random seeds.
 
-Seeds are taken two by two.  A pair is left out unless the detector sees all landmarks in both
-images, is sure of their places, and finds them inside: no method can drag what is not there.
+Each pair has two consecutive seeds. It is used only if the detector sees all landmarks in both
+images, is certain of their positions, and finds them inside the image: no method can drag a
+landmark that is not visible.
 """
 
 from __future__ import annotations
@@ -30,41 +31,46 @@ from .landmarks import LANDMARKS, Detection, Detector
 
 BoolArray = npt.NDArray[np.bool_]
 
+# The first seed of each list; a list has at most ``LONGEST_LIST`` seeds, so the lists are disjoint.
 FIRST_SEEDS = {"choosing": 100_000, "test": 200_000}
-"""Of each list; the lists are 100,000 seeds long and so never meet."""
 TRUNCATION_PSI = 0.7
+# The lengths below, and all distances in results, are pixels of an image of this size.
 REFERENCE_SIZE_PX = 128
-"""Lengths below, and all distances in results, are pixels of an image of this size."""
+# What the detector must find for each landmark: an expected error below the first, a probability of
+# being visible above the second, and a distance from the image's edge above the third.
 LARGEST_ERROR_PX = 2.0
 LEAST_VISIBLE = 0.5
 BORDER_PX = 3.0
-"""What the detector must say of each landmark: the error it expects, the probability that it is
-visible, its distance from the image's edge."""
 
 LONGEST_LIST = 50_000
 _AT_ONCE = 32
 
+# Pair i drags the landmarks i, i + 1 and i + 3 (mod 7). This is a perfect difference set: in seven
+# pairs each landmark is used three times, and each two landmarks are used together exactly once.
 TRIPLE = (0, 1, 3)
-"""Pair i drags the landmarks i, i + 1 and i + 3 (mod 7).  A perfect difference set: in seven pairs
-each landmark serves three times and each two of them meet exactly once."""
 
+# The length of a masked drag; the distance between the landmark's positions in A and B below which
+# its direction is not used; and the distance from the drag's line up to which the mask is white.
 MASK_SHIFT_PX = 8.0
 MASK_LEAST_PX = 3.0
 MASK_RADIUS_PX = 22.0
 _GOLDEN_ANGLE_RAD = math.pi * (3.0 - math.sqrt(5.0))
 
+# The landmarks to drag: one, three or all; one with a mask; one or three there and back.
 SETTINGS = ("1", "3", "7", "mask", "back1", "back3")
-"""Landmarks of a pair to drag: one, three, all; one with a mask; one, three there and back."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images; number `index` of its list.
+    """Two images, A and B.
 
     Attributes:
-        latents: `2 x num_ws x w_dim` float32, of A and of B.
-        images: `2 x H x W x 3` uint8.
-        points_px: `2 x L x 2` float32, image pixels, where the detector sees the landmarks.
+        index: Number of the pair in its list, from 0.
+        seeds: The seeds of A and B.
+        latents: ``2 x num_ws x w_dim`` float32, of A and B.
+        images: ``2 x H x W x 3`` uint8.
+        points_px: ``2 x L x 2`` float32 (x, y), image pixels: the landmarks that the detector
+            found.
     """
 
     index: int
@@ -76,15 +82,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Task:
-    """One drag to make.
+    """One drag to measure.
 
     Attributes:
-        setting: of `SETTINGS`.
-        landmarks: which ones are dragged, indices into `LANDMARKS`.
-        handles_px: `P x 2` float32, image pixels.
-        targets_px: the same.
-        mask: `H x W` uint8, 255 = may change; None without.
-        returns: whether the points are dragged back afterwards.
+        setting: One of ``SETTINGS``.
+        landmarks: The dragged landmarks, ``P`` indices into ``LANDMARKS``.
+        handles_px: ``P x 2`` float32 (x, y), image pixels.
+        targets_px: The same.
+        mask: ``H x W`` uint8, 255 = may change; None without a mask.
+        returns: Whether the points are dragged back afterwards.
     """
 
     setting: str
@@ -96,10 +102,16 @@ class Task:
 
 
 def find_pairs(generator: Generator, detector: Detector, name: str, count: int) -> list[Pair]:
-    """The first `count` pairs of a list.
+    """Return the first pairs of a list.
+
+    Args:
+        generator: Makes the images.
+        detector: Decides which pairs are used.
+        name: A key of ``FIRST_SEEDS``.
+        count: Number of pairs.
 
     Raises:
-        ValueError: the generator has hardly any pair with all landmarks in sight.
+        ValueError: Too few pairs of the generator show all landmarks.
     """
     pairs: list[Pair] = []
     for pair in _all_pairs(generator, detector, FIRST_SEEDS[name]):
@@ -129,7 +141,15 @@ def _all_pairs(generator: Generator, detector: Detector, first_seed: int) -> Ite
 
 
 def all_in_sight(found: Detection, size_px: int) -> BoolArray:
-    """For each of N images of that size, `N` bool: every landmark is seen, sure and inside."""
+    """Return for each of N images whether all landmarks are visible, certain and inside.
+
+    Args:
+        found: The detector's output for the images.
+        size_px: Width and height of the images.
+
+    Returns:
+        ``N`` bool.
+    """
     unit = size_px / REFERENCE_SIZE_PX
     low, high = BORDER_PX * unit, size_px - BORDER_PX * unit
     inside = ((found.points_px > low) & (found.points_px < high)).all(axis=2)
@@ -139,16 +159,16 @@ def all_in_sight(found: Detection, size_px: int) -> BoolArray:
 
 
 def landmarks_of(index: int, count: int) -> tuple[int, ...]:
-    """Which landmarks pair `index` drags if it drags 1, 3 or all 7."""
+    """Return the landmarks that pair ``index`` drags if it drags 1, 3 or all 7."""
     offsets = {1: (0,), 3: TRIPLE}.get(count, tuple(range(len(LANDMARKS))))
     return tuple((index + offset) % len(LANDMARKS) for offset in offsets)
 
 
 def task_of(pair: Pair, setting: str) -> Task:
-    """What is dragged of a pair in a setting.
+    """Return the drag of a pair in a setting.
 
     Raises:
-        ValueError: there is no such setting.
+        ValueError: The setting does not exist.
     """
     if setting not in SETTINGS:
         raise ValueError(f"the setting must be one of {', '.join(SETTINGS)}, not {setting!r}")
@@ -161,10 +181,10 @@ def task_of(pair: Pair, setting: str) -> Task:
 
 
 def _masked_task(pair: Pair) -> Task:
-    """One landmark, a fixed way towards where B has it, and a mask around that way.
+    """Return a drag of one landmark by a fixed distance towards B, with a mask around its line.
 
-    If it is at nearly the same place in B, any direction will do; if that leaves the image, the
-    way is towards the middle.
+    If the landmark has nearly the same position in B, a direction is derived from the pair's
+    number. If the target is outside the image, the drag goes towards the middle of the image.
     """
     height, width = pair.images.shape[1:3]
     unit = width / REFERENCE_SIZE_PX
@@ -189,14 +209,16 @@ def _masked_task(pair: Pair) -> Task:
 def mask_around(
     start_px: FloatArray, end_px: FloatArray, radius_px: float, shape: tuple[int, int]
 ) -> ByteArray:
-    """White where a pixel's centre is within a radius of a segment.
+    """Return a mask that is white where a pixel's centre is within a radius of a segment.
 
     Args:
-        start_px, end_px: `2` float32 (x, y), image pixels, different from each other.
-        shape: height and width.
+        start_px: ``2`` float32 (x, y), image pixels: the start of the segment.
+        end_px: The same: its end, which must differ from its start.
+        radius_px: Image pixels.
+        shape: Height and width of the image.
 
     Returns:
-        `H x W` uint8, 255 or 0.
+        ``H x W`` uint8, 255 or 0.
     """
     distance = distance_to_way(start_px, end_px, shape)
     mask: ByteArray = ((distance <= radius_px) * 255).to(torch.uint8).numpy()
@@ -204,10 +226,10 @@ def mask_around(
 
 
 def distance_to_way(start_px: FloatArray, end_px: FloatArray, shape: tuple[int, int]) -> Tensor:
-    """How far each pixel's centre is from a segment; arguments as for `mask_around`.
+    """Return the distance of each pixel's centre from a segment; arguments as for ``mask_around``.
 
     Returns:
-        `H x W` float32, image pixels.
+        ``H x W`` float32, image pixels.
     """
     y, x = torch.meshgrid(torch.arange(shape[0]) + 0.5, torch.arange(shape[1]) + 0.5, indexing="ij")
     way_x, way_y = (float(value) for value in end_px - start_px)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The picture of the document: drags as rows of images, with the points drawn in."""
+"""Draws the picture of ``docs/benchmark.md``: drags as rows of images with their points."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 from engine.arrays import ByteArray, FloatArray
 
+# Enlargement of the images of a model of 128 px; images of all models get the same size.
 SCALE = 2
-"""Of the drags' images in the picture, for a model of 128 px; smaller models are drawn larger."""
 _CELL_PX = 128 * SCALE
 _GAP_PX = 6
 _HEADING_PX = 18
@@ -20,11 +20,12 @@ _HANDLE, _TARGET = (230, 30, 40), (30, 90, 240)
 
 
 def marked(image: ByteArray, handles_px: FloatArray, targets_px: FloatArray) -> Image.Image:
-    """An image with its handles (red) and targets (blue) drawn in, enlarged.
+    """Return an image, resized to a cell of the sheet, with handles (red) and targets (blue).
 
     Args:
-        image: `H x W x 3` uint8, square.
-        handles_px, targets_px: `P x 2` float32, image pixels.
+        image: ``H x W x 3`` uint8, square.
+        handles_px: ``P x 2`` float32 (x, y), image pixels.
+        targets_px: The same.
     """
     picture = enlarged(image)
     draw = ImageDraw.Draw(picture)
@@ -39,7 +40,7 @@ def marked(image: ByteArray, handles_px: FloatArray, targets_px: FloatArray) -> 
 
 
 def enlarged(image: ByteArray) -> Image.Image:
-    """`H x W x 3` uint8 as a picture of the sheet's cell size."""
+    """Return an image ``H x W x 3`` uint8, square, resized to a cell of the sheet."""
     size = (_CELL_PX, _CELL_PX)
     return Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
 
@@ -47,11 +48,12 @@ def enlarged(image: ByteArray) -> Image.Image:
 def sheet(
     headings: Sequence[str], rows: Sequence[tuple[str, Sequence[Image.Image]]]
 ) -> Image.Image:
-    """Rows of pictures of one size, two rows of the list beside each other.
+    """Return a sheet of rows of pictures, two rows next to each other.
 
     Args:
-        headings: of the columns of a row.
-        rows: each one's caption and its pictures, as many as headings.
+        headings: The headings of the columns of a row.
+        rows: The caption and the pictures of each row, as many pictures as headings, each of the
+            size of a cell. The first half of the rows is on the left.
     """
     columns = len(headings)
     row_width = columns * (_CELL_PX + _GAP_PX)
@@ -60,7 +62,6 @@ def sheet(
     page = Image.new("RGB", (2 * row_width + 2 * _GAP_PX, lines * row_height + _GAP_PX), _WHITE)
     draw = ImageDraw.Draw(page)
     for number, (caption, pictures) in enumerate(rows):
-        # The first half of the list is the left half of the page.
         side, line = divmod(number, lines)
         left, top = _GAP_PX + side * (row_width + _GAP_PX), _GAP_PX + line * row_height
         for column, (heading, picture) in enumerate(zip(headings, pictures, strict=True)):
@@ -72,6 +73,14 @@ def sheet(
 
 
 def best_and_worst(distances: Sequence[float], count: int) -> list[int]:
-    """The numbers of the `count` least and then the `count` greatest values, each in order."""
+    """Return the indices of the smallest and of the largest distances, in ascending order.
+
+    Args:
+        distances: The values to sort by.
+        count: Number of indices at each end.
+
+    Returns:
+        ``2 * count`` indices, or all of them if there are fewer.
+    """
     order = [int(number) for number in np.argsort(distances, kind="stable")]
     return order if len(order) <= 2 * count else order[:count] + order[-count:]

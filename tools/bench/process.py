@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the measurements of speed share: their models, and the memory of a process.
+"""What the benchmarks share: the root folder, their models, and the memory of a process.
 
-Nothing here imports torch before it is needed: who starts processes that measure needs none.
+Torch is imported inside functions: a process that only starts measuring processes does not need it.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# The root folder of the repository.
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def make_generator(name: str, device: Any) -> Any:
-    """The generator of a row: a model by its name, or random weights by their resolution.
+    """Return the generator of a row.
 
-    The latter are full-size networks (channel base 32768, 512 numbers a w), whose speed is that of
-    trained ones.
+    Args:
+        name: A built-in model's name or a file; or a resolution in px (``"1024"``) for a full-size
+            network (channel base 32768, ``w_dim`` 512) with random weights, which is as fast as a
+            trained one.
+        device: The ``torch.device`` to load it on.
     """
     import torch
 
@@ -31,16 +35,20 @@ def make_generator(name: str, device: Any) -> Any:
 
 
 def is_there(name: str) -> bool:
-    """Whether a model can be made: the built-in one is trained, not written, and may be missing."""
+    """Return whether the generator of a row can be made: a built-in model's file may be missing."""
     return name.isdigit() or (ROOT / "stylegan2" / "models" / f"{name}.safetensors").is_file()
 
 
 def peak_mb() -> float | None:
-    """The largest resident memory of this process so far, in 10^6 bytes."""
+    """Return the largest resident memory of this process so far, in 10^6 bytes.
+
+    Returns:
+        None on systems that do not report it (Windows).
+    """
     try:
         import resource
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # The unit is bytes on macOS and KiB on the others.
+    # The unit is bytes on macOS and KiB on other systems.
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

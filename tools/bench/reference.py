@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The paper's method, literally, as the row to compare with; no part of the product.
+"""The paper's method, implemented literally for comparison; it is not part of the extension.
 
 Pan et al., "Drag Your GAN: Interactive Point-based Manipulation on the Generative Image Manifold"
 (SIGGRAPH 2023), sections 3.2 and 3.3, with the settings of section 4: W+, the first six latents,
 Adam with 2e-3, r1 = 3, r2 = 12, lambda = 20, the whole network in every step, features resized to
-the image, whole-pixel handles, full-size distance maps, a whole pixel in every step.  Where the
-paper leaves something open, this is as in the authors' program: distances of features are L2 in
-tracking, losses are means over pixels and channels, a handle nearer than a pixel is not pushed, and
-the mask's term is a mean over all pixels.
+the image, whole-pixel handles, full-size distance maps, a shift of one whole pixel in every step.
+Where the paper leaves something open, this follows the authors' program: tracking compares features
+by L2, losses are means over pixels and channels, a handle within one pixel of its target is not
+moved, and the mask's term is a mean over all pixels.
 
-How the network is computed changes its speed, not its values, so that is a parameter: `Network`.
+The way in which the network is computed changes its speed but not its values, so it is a parameter:
+``Network``.
 
-Space: *whole pixels* are indices (x, y) into the image, so a position in image pixels, whose pixel
-centres are at half-integers, has the index `floor(position)`.
+Space: *whole pixels* are indices (x, y) into the image. A position in image pixels, whose pixel
+centres are at half-integers, has the index ``floor(position)``.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from engine.features.source import feature_block
 from engine.solving.methods.adam import Adam
 from stylegan2 import Generator
 
+# Runs a generator to its last block, colours included: from ws ``N x num_ws x w_dim`` to the image
+# ``N x img_channels x H x W`` and the features ``N x C x h x w`` of the block that a drag reads.
 Network = Callable[[Generator, Tensor], tuple[Tensor, Tensor]]
-"""Runs a generator to its last block, colours included: from ws `N x num_ws x w_dim` to the image
-`N x img_channels x H x W` and the features `N x C x h x w` of the block that a drag reads."""
 
+# With more points than this, the tolerance is ``tolerance_many_px``.
 MANY_POINTS = 5
-"""From more points than this on, the tolerance is `tolerance_many_px`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +45,16 @@ class ReferenceOptions:
     """The paper's settings.
 
     Attributes:
-        r1: radius in image pixels of the disc around a handle; its edge does not belong to it.
-        r2: a handle is searched for less than this many image pixels away in x and in y.
+        r1: Radius of the disc around a handle, image pixels; pixels exactly on its edge do not
+            belong to it.
+        r2: A handle is searched at distances below this in x and in y, image pixels.
         step_size: Adam's learning rate.
-        num_layers: how many of the first latents may change.
-        mask_weight: lambda.
-        tolerance_px: stop if all handles are this near to their targets, image pixels.
-        tolerance_many_px: the same for more than `MANY_POINTS` points.
-        max_steps: give up after so many.
+        num_layers: The number of first latents that may change.
+        mask_weight: Weight of the mask's term, the paper's lambda.
+        tolerance_px: The drag ends when all handles are within this distance of their targets,
+            image pixels.
+        tolerance_many_px: The same for more than ``MANY_POINTS`` points.
+        max_steps: The drag ends after this many steps.
     """
 
     r1: float = 3.0
@@ -66,14 +69,14 @@ class ReferenceOptions:
 
 @dataclass(frozen=True)
 class ReferenceResult:
-    """Where the loop has ended.
+    """The end of a drag.
 
     Attributes:
-        latent: `num_ws x w_dim` float32, of the last step.
-        handles_px: `P x 2` float32, image pixels, as tracked.
-        reached: whether all handles are within the tolerance.
-        steps: how many times the latent was changed.
-        seconds: of the whole loop.
+        latent: ``num_ws x w_dim`` float32, after the last step.
+        handles_px: ``P x 2`` float32 (x, y), image pixels, as tracked.
+        reached: Whether all handles are within the tolerance.
+        steps: Number of changes of the latent.
+        seconds: Duration of the whole drag.
     """
 
     latent: FloatArray
@@ -84,7 +87,7 @@ class ReferenceResult:
 
 
 def scaled_activations(generator: Generator, ws: Tensor) -> tuple[Tensor, Tensor]:
-    """The `Network` as the rest of the project computes it."""
+    """Run the network as the rest of the project does, by scaled activations; a ``Network``."""
     state = generator.synthesis_to(ws, generator.resolutions[-1])
     features = state.features[generator.resolutions.index(feature_block(generator))]
     return generator.rgb(state, ws), features
@@ -101,17 +104,18 @@ def drag_literally(
     network: Network = scaled_activations,
     should_stop: Callable[[], bool] | None = None,
 ) -> ReferenceResult:
-    """Drag points of an image as the paper says.
+    """Drag points of an image by the paper's method.
 
     Args:
-        generator: on the device to compute on.
-        latent: `num_ws x w_dim` float32.
-        handles_px: `P x 2` float, image pixels.
-        targets_px: the same.
-        mask: `H x W` uint8, 255 = may change; None for no limits.
-        network: how the generator is computed.
-        should_stop: asked whenever the handles have been found, first at the start; True ends the
-            drag where it is.
+        generator: On the device to compute on.
+        latent: ``num_ws x w_dim`` float32, the start.
+        handles_px: ``P x 2`` float (x, y), image pixels.
+        targets_px: The same.
+        options: The settings.
+        mask: ``H x W`` uint8, 255 = may change; None for no mask.
+        network: The way in which the generator is computed.
+        should_stop: Is called at the start and after each point tracking; the drag ends if it
+            returns True.
     """
     started = time.perf_counter()
     device = generator.synthesis.taps.device
@@ -141,8 +145,8 @@ def drag_literally(
         loss.backward()
         adam.step()
         step += 1
-        # The next step's maps are made when this one's are gone, as in the authors' program, which
-        # shows the image after each step and therefore holds it until here.
+        # These maps are freed before those of the next step are made. The authors' program shows
+        # the image after each step and therefore also keeps it until here.
         del image, features, loss
     return ReferenceResult(
         latent=ws[0].detach().cpu().numpy(),
@@ -156,11 +160,18 @@ def drag_literally(
 def image_and_features(
     generator: Generator, ws: Tensor, network: Network = scaled_activations
 ) -> tuple[Tensor, Tensor]:
-    """Run the whole network; the 128 px block's features are resized to the image.
+    """Run the whole network and resize the features of the 128 px block to the image.
+
+    A model smaller than 128 px gives the features of its last block.
+
+    Args:
+        generator: The model.
+        ws: ``1 x num_ws x w_dim`` float32.
+        network: The way in which the generator is computed.
 
     Returns:
-        The image `1 x img_channels x H x W`, and the features `1 x C x H x W`; float32 with
-        gradient to `ws`.  Features are the last block's in a smaller model.
+        The image ``1 x img_channels x H x W``, and the features ``1 x C x H x W``; float32 with
+        gradient to ``ws``.
     """
     image, features = network(generator, ws)
     size = generator.img_shape[1:]
@@ -168,16 +179,17 @@ def image_and_features(
 
 
 def track(features: Tensor, handles: Tensor, references: Tensor, r2: float) -> Tensor:
-    """The whole pixel near each handle whose feature is nearest, in L2, to the initial one.
+    """Return for each handle the pixel around it whose feature is nearest to the initial one.
 
     Args:
-        features: `C x H x W` float32.
-        handles: `P x 2` int64 (x, y), whole pixels.
-        references: `P x C` float32.
-        r2: candidates are those with |dx| < r2 and |dy| < r2, inside the image.
+        features: ``C x H x W`` float32.
+        handles: ``P x 2`` int64 (x, y), whole pixels.
+        references: ``P x C`` float32, the features at the handles in the start image.
+        r2: The candidates are the pixels inside the image with |dx| < r2 and |dy| < r2.
 
     Returns:
-        `P x 2` int64; of equally near features the first in reading order.
+        ``P x 2`` int64 (x, y), whole pixels: the smallest L2 distance, and of several equal ones
+        the first in reading order.
     """
     height, width = features.shape[1:]
     reach = int(np.ceil(r2)) - 1
@@ -192,16 +204,18 @@ def track(features: Tensor, handles: Tensor, references: Tensor, r2: float) -> T
 
 
 def motion_loss(features: Tensor, handles: Tensor, targets: Tensor, r1: float) -> Tensor:
-    """Motion supervision: the mean over the disc and the channels, summed over the handles.
+    """Return the loss of motion supervision: the paper's equation 1 without the mask's term.
+
+    It is the mean over disc and channels, summed over the handles.
 
     Args:
-        features: `1 x C x H x W` float32.
-        handles: `P x 2` int64, whole pixels.
-        targets: `P x 2` float32 in whole pixels' space.
-        r1: the disc's radius, its edge not included.
+        features: ``1 x C x H x W`` float32.
+        handles: ``P x 2`` int64 (x, y), whole pixels.
+        targets: ``P x 2`` float32 (x, y), in the space of whole pixels.
+        r1: Radius of the disc in pixels; pixels exactly on its edge do not belong to it.
 
     Returns:
-        A scalar; zero if every handle is within a pixel of its target.
+        A scalar; 0 if every handle is within a pixel of its target.
     """
     height, width = features.shape[2:]
     device = features.device

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders with known landmarks: read from the shards of `tools.suzanne.render`, and varied.
+"""Renders with known landmarks: read from the shards of ``tools.suzanne.render``, and varied.
 
-The variations make the detector look at what is under a landmark.  On plain renders it could learn
-instead that a head which is turned so has its ears there, and would then find perfect ears in an
-image that a drag has torn.  So pictures are bent like rubber, with the landmarks' true places
-following; and they are blurred, made noisy and changed in contrast, because a generator's images
-are softer than renders.
+The variations force the detector to use the pixels at a landmark. On plain renders it could learn
+instead where a head of a given pose has its ears, and would then find perfect ears in an image that
+a drag has distorted. So pictures are bent like rubber, and the landmarks' true positions move with
+them; they are also blurred, made noisy and changed in contrast, because a generator's images are
+softer than renders.
 """
 
 from __future__ import annotations
@@ -20,26 +20,27 @@ from torch import Tensor
 
 from .landmarks import COLOURS, LANDMARKS
 
+# Control points of the bending in x and in y.
 _BEND_CELLS = 4
+# Standard deviations of the bending at each control point and of the shift, both as shares of the
+# picture's width, and of each element of the linear map minus the identity.
 _BEND = 0.015
 _SHIFT = 0.05
 _SHEAR = 0.07
-"""Standard deviations of the bending at each of its control points, of the shift, both as shares
-of the picture's width, and of each number of the linear map's difference from the identity."""
+# Share of the pictures that are not bent.
 _STRAIGHT = 0.25
-"""Share of the pictures that are not bent."""
 
 
 @dataclass(frozen=True)
 class Renders:
-    """Pictures whose truth is known.
+    """Pictures with their ground truth.
 
     Attributes:
-        images: `N x 3 x S x S` uint8, sRGB.
-        points_px: `N x L x 2` float32 (x, y), in `LANDMARKS`' order.
-        visible: `N x L` float32, 1 if the camera sees the landmark, else 0.
-        colours: `N x 6` float32 in [-1, 1], in `COLOURS`' order.
-        factors: `N x F` float32 in [-1, 1], all factors of the shards.
+        images: ``N x 3 x S x S`` uint8, sRGB.
+        points_px: ``N x L x 2`` float32 (x, y), image pixels, in the order of ``LANDMARKS``.
+        visible: ``N x L`` float32, 1 if the camera sees the landmark, otherwise 0.
+        colours: ``N x 6`` float32 in [-1, 1], in the order of ``COLOURS``.
+        factors: ``N x F`` float32 in [-1, 1], all factors of the shards.
     """
 
     images: Tensor
@@ -67,12 +68,18 @@ class Renders:
 
 
 def load_renders(folder: Path, held_out: int) -> tuple[Renders, Renders]:
-    """Read all shards in `folder`; the last `held_out` pictures are split off.
+    """Read all shards of a folder in the order of their names.
 
-    These are the same pictures that `tools.suzanne` holds out of the generator's training.
+    Args:
+        folder: Contains the shards of ``tools.suzanne.render``.
+        held_out: Number of pictures to hold out of the training: the last ones, the same that
+            ``tools.suzanne`` holds out of the generator's training.
+
+    Returns:
+        The pictures for training, and those that are held out.
 
     Raises:
-        ValueError: the folder holds too few pictures, or a shard lacks a landmark or a colour.
+        ValueError: The folder contains too few pictures, or a shard lacks a landmark or a colour.
     """
     parts = [_load_shard(path) for path in sorted(folder.glob("*.npz"))]
     count = sum(map(len, parts))
@@ -105,11 +112,15 @@ def _indices(path: Path, what: str, present: list[str], wanted: tuple[str, ...])
 
 
 def vary(batch: Renders, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Bend the pictures and change their sharpness, noise and contrast.
+    """Bend pictures and change their sharpness, noise and contrast.
+
+    Args:
+        batch: ``B`` pictures.
+        random: The source of randomness.
 
     Returns:
-        `B x 3 x S x S` float32, nominally in [-1, 1], and the landmarks' places in them,
-        `B x L x 2` float32 px.
+        The pictures, ``B x 3 x S x S`` float32, nominally in [-1, 1], and the landmarks' positions
+        in them, ``B x L x 2`` float32 (x, y), image pixels.
     """
     images = batch.images.float() / 127.5 - 1.0
     images, points = bend(images, batch.points_px, random)
@@ -124,18 +135,19 @@ def vary(batch: Renders, random: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def bend(images: Tensor, points_px: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Turn, stretch, shift and bend pictures by smooth displacements.
+    """Rotate, stretch, shift and bend pictures by smooth displacements.
 
-    The picture's pixel x shows what was at `x + D(x)`.  So a landmark that was at p is now at the x
-    with `x + D(x) = p`, found by iteration: D is small and smooth, and each round leaves less than
-    a third of the error.
+    The pixel at ``x`` of the result shows what was at ``x + D(x)``. So a landmark that was at ``p``
+    is now at the ``x`` with ``x + D(x) = p``, which is found by iteration: ``D`` is small and
+    smooth, and each iteration reduces the error to less than a third.
 
     Args:
-        images: `B x 3 x S x S` float32.
-        points_px: `B x L x 2` float32.
+        images: ``B x 3 x S x S`` float32.
+        points_px: ``B x L x 2`` float32 (x, y), image pixels.
+        random: The source of randomness.
 
     Returns:
-        Both, bent, in the same shapes.
+        Pictures and points after bending, in the same shapes.
     """
     count, size = len(images), images.shape[-1]
     bent = (torch.rand(count, 1, 1, 1, generator=random) >= _STRAIGHT).float()
@@ -158,7 +170,7 @@ def bend(images: Tensor, points_px: Tensor, random: torch.Generator) -> tuple[Te
 
 
 def _soften(images: Tensor, random: torch.Generator) -> Tensor:
-    """Blur half of the pictures, with a standard deviation of up to 1.2 px of 128."""
+    """Blur half of the pictures with a standard deviation of up to 1.2 px of 128."""
     reach = 2
     offsets = torch.arange(-reach, reach + 1)
     deviation = 1.2 * images.shape[-1] / 128 * float(torch.rand(1, generator=random)) + 1e-3

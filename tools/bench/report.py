@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The document of the benchmark: tables, what the columns mean, and under what conditions."""
+"""Writes ``docs/benchmark.md``: the tables, the meaning of their columns, and the conditions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from draggan_blender.protocol.atomic_files import replacing, write_atomically
+
 from .landmarks import COLOURS, LANDMARKS, Detector
 from .pairs import FIRST_SEEDS, TRUNCATION_PSI, Pair, task_of
 from .pictures import best_and_worst, enlarged, marked, sheet
@@ -19,9 +21,9 @@ from .rows import OURS, REFERENCE, ROWS, Row
 from .runs import Bench
 from .summary import COLUMNS, against_reference, as_markdown, table_of
 
+# The picture shows this many best and this many worst drags of this setting.
 SHOWN_SETTING = "3"
 SHOWN = 5
-"""So many best and so many worst drags of the setting are in the picture."""
 
 TITLES = {
     "1": "One landmark",
@@ -32,8 +34,8 @@ TITLES = {
     "back3": "There and back, three landmarks",
 }
 
+# Results by setting, then by the row's name, in the order of the pairs.
 Results = Mapping[str, Mapping[str, Sequence[Result]]]
-"""By setting, then by the row's name, in the pairs' order."""
 
 
 def write_report(
@@ -44,19 +46,27 @@ def write_report(
     detector: Detector,
     bench: Bench,
 ) -> None:
-    """Write `benchmark.md` and `.png` into `folder`, so that no reader sees half a file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / "benchmark.png.partial"
-    _picture(results[SHOWN_SETTING], pairs, bench, partial)
-    os.replace(partial, folder / "benchmark.png")
-    partial = folder / "benchmark.md.partial"
+    """Write ``benchmark.png`` and ``benchmark.md`` into a folder.
+
+    Args:
+        folder: Is made if it is missing.
+        results: Of a full run: all settings and all ``ROWS``.
+        pairs: The pairs that were dragged, in their order.
+        model_sha256: SHA-256 of the model file.
+        detector: The detector that measured.
+        bench: Renders the images of the picture.
+
+    Raises:
+        OSError: The folder or a file cannot be written.
+    """
+    with replacing(folder / "benchmark.png") as temporary:
+        _picture(results[SHOWN_SETTING], pairs, bench, temporary)
     text = document(results, pairs, model_sha256, detector)
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, folder / "benchmark.md")
+    write_atomically(folder / "benchmark.md", text.encode("utf-8"))
 
 
 def document(results: Results, pairs: Sequence[Pair], model_sha256: str, detector: Detector) -> str:
-    """The whole text, Markdown."""
+    """Return the page's text, Markdown; arguments as for ``write_report``."""
     parts = [_introduction()]
     for setting, rows in results.items():
         count = max(map(len, rows.values()))
@@ -69,13 +79,13 @@ def document(results: Results, pairs: Sequence[Pair], model_sha256: str, detecto
 
 
 def _introduction() -> str:
-    return f"""# How well we drag
+    return f"""# Drag quality
 
-Written by `python3 dev.py bench drag --list test`; do not edit. The built-in model's landmarks are
-dragged to where they are in another image, and a detector that was trained on renders, whose
-landmarks are known, says where they have come to. `{REFERENCE}` is the paper's method with the
-paper's settings, written literally (`tools/bench/reference.py`); `{OURS}` is what the extension
-does by default. All lengths are pixels of an image of 128 px.
+This page is written by `python3 dev.py bench drag --list test`; do not edit it. The benchmark drags
+landmarks of the built-in model to their positions in another image. A detector, trained on renders
+whose landmarks are known, then measures where the landmarks are. `{REFERENCE}` is the paper's
+method with the paper's settings, implemented literally (`tools/bench/reference.py`); `{OURS}` is
+the default of the extension. All lengths are pixels of an image of 128 px.
 
 ## Results"""
 
@@ -92,29 +102,31 @@ def _rows() -> str:
 
 def _description(row: Row) -> str:
     if row.kind == "none":
-        return "the image as it was"
+        return "the unchanged image"
     if row.kind == "paper":
         return (
-            "the paper's method, literally: radii of 3 and 12 image pixels (smaller ones, by the "
-            "image's size over 512 as in the authors' program, do no better)"
+            "the paper's method, literally: radii of 3 and 12 image pixels (smaller radii, scaled "
+            "by the image size over 512 as in the authors' program, are not better)"
         )
     changes = ", ".join(f"{name} = {value}" for name, value in row.options.items())
-    return f"the engine with {changes}" if changes else "the engine's defaults"
+    return f"the engine with {changes}" if changes else "the default options of the engine"
 
 
 def _protocol(pairs: Sequence[Pair]) -> str:
     first = FIRST_SEEDS["test"]
     return f"""## The protocol
 
-Pairs of images A and B are two seeds each, taken in order from {first} (`numpy` seeds, truncation
-psi {TRUNCATION_PSI}); a pair is left out unless the detector sees all seven landmarks ({_names()})
-in both images, is sure of them, and finds them inside. These {len(pairs)} pairs end with seed
-{pairs[-1].seeds[1]}. Pair i drags landmark i, or the landmarks i, i + 1 and i + 3 (mod 7), or all
-seven. Methods and settings were chosen by another list of pairs, whose seeds begin at
-{FIRST_SEEDS["choosing"]}; nothing was chosen by these.
+A pair consists of two images, A and B, from two consecutive seeds. Seeds are taken in order from
+{first} (`numpy` seeds, truncation psi {TRUNCATION_PSI}). A pair is used only if the detector sees
+all seven landmarks ({_names()}) in both
+images, is certain of their positions, and finds them inside the image. The last of these
+{len(pairs)} pairs ends with seed {pairs[-1].seeds[1]}. Pair i drags landmark i, or the landmarks i,
+i + 1 and i + 3 (mod 7), or all seven. Methods and settings were chosen with another list of pairs,
+whose seeds start at {FIRST_SEEDS["choosing"]}; nothing was chosen with this list.
 
-With a mask, the target is 8 px away, towards where B has the landmark, and what is farther than
-22 px from that way shall stay. There and back: from A to B's places, and from the result back."""
+With a mask, the target is 8 px from the handle, towards the position of the landmark in B, and
+everything farther than 22 px from the line between them must not change. There and back: from A to
+the positions in B, and from the result back to the positions in A."""
 
 
 def _names() -> str:
@@ -127,11 +139,11 @@ def _detector(detector: Detector) -> str:
         "## The detector",
         "",
         f"Trained on {figures['training_renders']} renders ({figures['date']}), "
-        f"{detector.size_px} px, which are not the pictures that it is measured on. Errors in px "
-        "over the landmarks that the camera sees; root mean square error of the six colours "
-        f"({', '.join(COLOURS)}), each from -1 to 1.",
+        f"{detector.size_px} px, which are not the pictures that it is tested on. Errors are in "
+        "px, over the landmarks that the camera sees; the last column is the root mean square "
+        f"error of the six colours ({', '.join(COLOURS)}), each from -1 to 1.",
         "",
-        "| | pictures | mean | median | 95 % | visible or not right | colours |",
+        "| | pictures | mean | median | 95 % | visibility correct | colours |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     each = ["", "| | " + " | ".join(LANDMARKS) + " |", "|---|" + "---:|" * len(LANDMARKS)]
@@ -150,9 +162,9 @@ def _picture_text() -> str:
 
 ![Ten drags of three landmarks](benchmark.png)
 
-The {SHOWN} best (left) and the {SHOWN} worst (right) of `{OURS}` by distance, of the setting with
-three landmarks: image A with handles (red) and targets (blue), the result of `{REFERENCE}`, the
-result of `{OURS}`, image B."""
+The {SHOWN} best (left) and the {SHOWN} worst (right) drags of `{OURS}` by distance, with three
+landmarks: image A with handles (red) and targets (blue), the result of `{REFERENCE}`, the result of
+`{OURS}`, and image B."""
 
 
 def _conditions(model_sha256: str) -> str:
@@ -164,15 +176,15 @@ def _conditions(model_sha256: str) -> str:
 | machine | {cpu_name()}, {os.cpu_count()} cores, {platform.system()} |
 | versions | Python {platform.python_version()}, PyTorch {torch.__version__} |
 | model | `suzanne.safetensors`, SHA-256 {model_sha256[:16]}… |
-| a drag | one CPU thread, float32; seconds are those of a machine that also did other work, and \
-a row that was measured again alone, after a change, has them from a later run than the others |
+| a drag | one CPU thread, float32; the machine also did other work, and a row that was measured \
+again alone after a change has its seconds from a later run than the other rows |
 
-`python3 dev.py bench drag --row 'mine:step_size=0.01'` measures another setting of the engine on
-the pairs for choosing, and `--help` says the rest."""
+`python3 dev.py bench drag --row 'mine:step_size=0.01'` measures other settings of the engine with
+the pairs for choosing; `--help` describes all options."""
 
 
 def cpu_name() -> str:
-    """The processor's name, as far as the system tells."""
+    """Return the name of the processor, or its architecture if the system does not name it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(encoding="utf-8").splitlines():

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The results on disk: one JSON line for each drag, so that a run can be stopped and extended.
 
-A line says all that its figures depend on (`Drag`): the list and the pair, the setting, the row's
-options, and the files of model and detector.  What was measured once under all of these is not
-measured again; a new row, a new default or a new model is.
+A line contains everything that its figures depend on (``Drag``): list, pair and setting, the row's
+options and code, and the files of model and detector. A drag with a stored result is not measured
+again; a new row, a new default or a new model is.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Drag(NamedTuple):
     """What a result's figures depend on.
 
     Attributes:
-        pairs: name of the list.
-        pair: number in the list.
-        setting: of `pairs.SETTINGS`.
-        row: `Row.key`, not its name.
-        model: the model file's SHA-256.
-        detector: the detector file's SHA-256.
+        pairs: Name of the list of pairs, a key of ``pairs.FIRST_SEEDS``.
+        pair: Number of the pair in the list, from 0.
+        setting: One of ``pairs.SETTINGS``.
+        row: ``Row.key``, not the row's name.
+        model: SHA-256 of the model file.
+        detector: SHA-256 of the detector file.
     """
 
     pairs: str
@@ -42,11 +42,12 @@ class Drag(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of one drag.
+    """The figures of one drag.
 
     Attributes:
-        latent: of the end, `num_ws * w_dim` float32 in base64.
-        measures: numbers by name, those of `measures` and the drag's own.
+        drag: What they depend on.
+        latent: The latent at the end, ``num_ws x w_dim`` float32 as ``encode_latent`` writes it.
+        measures: Numbers by name: those of ``measures``, and steps, seconds and the like.
     """
 
     drag: Drag
@@ -55,20 +56,36 @@ class Result:
 
 
 def encode_latent(latent: FloatArray) -> str:
-    """`num_ws x w_dim` float32 as text."""
+    """Return a latent ``num_ws x w_dim`` float32 as base64 of its little-endian bytes."""
     return base64.b64encode(np.ascontiguousarray(latent, dtype="<f4").tobytes()).decode()
 
 
 def decode_latent(text: str, shape: tuple[int, int]) -> FloatArray:
-    """The inverse of `encode_latent`."""
+    """Return the latent of a text that ``encode_latent`` made.
+
+    Args:
+        text: Base64.
+        shape: ``(num_ws, w_dim)``.
+
+    Returns:
+        ``num_ws x w_dim`` float32.
+
+    Raises:
+        ValueError: The text is not base64, or it holds another number of values.
+    """
     return np.frombuffer(base64.b64decode(text), dtype="<f4").reshape(shape).astype(np.float32)
 
 
 class ResultStore:
-    """A file that only grows."""
+    """The results in one file, to which lines are only appended."""
 
     def __init__(self, path: Path, *, fresh: bool = False) -> None:
-        """Read what is there; `fresh` throws it away first."""
+        """Read the file if it exists.
+
+        Args:
+            path: The file; its folder is made if it is missing.
+            fresh: Whether to delete the stored results first.
+        """
         self._path = path
         self._results: dict[Drag, Result] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,13 +96,13 @@ class ResultStore:
             self._read(line)
         if text and not text.endswith("\n"):
             with path.open("a", encoding="utf-8") as file:
-                file.write("\n")  # or the next result would be lost in the half line
+                file.write("\n")  # otherwise the next result would be appended to the partial line
 
     def _read(self, line: str) -> None:
         try:
             content: dict[str, Any] = json.loads(line)
         except json.JSONDecodeError:
-            return  # the half line of a run that was killed: that drag is made again
+            return  # a partial line of a run that was killed: that drag is measured again
         drag = Drag(**content.pop("drag"))
         self._results[drag] = Result(drag, **content)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is compared: each row is a way to drag, by a name.
+"""The rows of the comparison: each is a method with its options, under a name.
 
-Three kinds: nothing at all (`no edit`), the paper's method literally, and the engine with some
-changes to its default options.  A variant to try is one more line in `OTHERS`, or on the command
-line `--row 'name:option=value,option=value'`.
+There are three kinds: no edit at all, the paper's method implemented literally, and the engine with
+changes to its default options. To try a variant, add a line to ``OTHERS`` or use the option
+``--row 'name:option=value,option=value'``.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _HERE = __name__.rpartition(".")[0]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a drag has ended.
+    """The end of a drag.
 
     Attributes:
-        latent: `num_ws x w_dim` float32.
-        reached: whether the method itself says that it has reached the targets.
-        steps: how many steps it made.
-        seconds: of the drag alone.
+        latent: ``num_ws x w_dim`` float32.
+        reached: Whether the targets were reached according to the method itself.
+        steps: Number of steps.
+        seconds: Duration of the drag alone.
     """
 
     latent: FloatArray
@@ -48,11 +48,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Row:
-    """A way to drag.
+    """A method to compare, with its options.
 
     Attributes:
-        kind: `none` leaves the image alone; `paper` is the reference; `engine` is `engine.drag`.
-        options: changes to the defaults of `DragOptions`, for `engine` only.
+        name: Its name in tables and on the command line.
+        kind: ``none`` does not change the image, ``paper`` is ``reference.drag_literally``, and
+            ``engine`` is ``engine.solving.drag.drag``.
+        options: Changes to the defaults of ``DragOptions``; for ``engine`` only.
     """
 
     name: str
@@ -61,25 +63,35 @@ class Row:
 
     @property
     def is_edit(self) -> bool:
-        """Whether it changes anything."""
+        """Whether the row changes the image."""
         return self.kind != "none"
 
     def key(self, max_steps: int) -> str:
-        """What decides the row's results, as text: options and code, but not the name."""
+        """Return what decides the row's results, as text: options and code, but not the name.
+
+        Args:
+            max_steps: Largest number of steps of one drag.
+
+        Raises:
+            RequestError: As for ``drag_options``.
+        """
         code = fingerprint(f"{_HERE}.measures", f"{_HERE}.pairs")
         if self.kind == "none":
             return f"none {code}"
         if self.kind != "engine":
             return f"{self.kind} max_steps={max_steps} {code} {fingerprint(f'{_HERE}.reference')}"
-        # All options, not the changes alone: a new default is another row.
+        # All options and not only the changes: a new default gives another key.
         options = dataclasses.asdict(self.drag_options(max_steps))
         return f"{json.dumps(options, sort_keys=True)} {code} {fingerprint('engine.solving.drag')}"
 
     def drag_options(self, max_steps: int) -> DragOptions:
-        """The engine's options.
+        """Return the engine's options.
+
+        Args:
+            max_steps: Largest number of steps, unless ``options`` sets another one.
 
         Raises:
-            RequestError: there is no such option, or its value is out of range.
+            RequestError: An option does not exist, or its value is out of range.
         """
         known = {option.name for option in dataclasses.fields(DragOptions)}
         unknown = sorted(set(self.options) - known)
@@ -96,7 +108,19 @@ class Row:
         mask: ByteArray | None,
         max_steps: int,
     ) -> Outcome:
-        """Drag; arguments as for `engine.drag.drag`."""
+        """Drag by this row's method.
+
+        Args:
+            generator: On the device to compute on.
+            latent: ``num_ws x w_dim`` float32, the start.
+            handles_px: ``P x 2`` float32 (x, y), image pixels.
+            targets_px: The same.
+            mask: ``H x W`` uint8, 255 = may change; None for no mask.
+            max_steps: Largest number of steps.
+
+        Raises:
+            RequestError: As for ``drag_options``, or the engine refuses the drag.
+        """
         if self.kind == "none":
             return Outcome(latent, False, 0, 0.0)
         if self.kind == "engine":
@@ -112,6 +136,7 @@ class Row:
 REFERENCE = "reference"
 OURS = "ours"
 
+# The rows of the published table, in its order.
 ROWS = {
     row.name: row
     for row in (
@@ -120,8 +145,7 @@ ROWS = {
         Row(OURS),
     )
 }
-"""The rows of the published table, in its order."""
-
+# The engine's other methods, which are measured only if they are named.
 OTHERS = {
     row.name: row
     for row in (
@@ -129,29 +153,30 @@ OTHERS = {
         Row("freedrag", options={"method": "freedrag", "latent_space": "w+"}),
     )
 }
-"""The other methods of the engine, to be asked for by name."""
 
 
 def parse_row(text: str) -> Row:
-    """Read `name:option=value,option=value` from the command line.
+    """Return the row of a text ``name:option=value,option=value`` from the command line.
 
     Raises:
-        ValueError: it is not of that form.
+        ValueError: The text does not have this form, or a value has the wrong type.
     """
     name, _, changes = text.partition(":")
     options: dict[str, Value] = {}
     for change in filter(None, changes.split(",")):
         option, sign, value = change.partition("=")
         if not sign:
-            raise ValueError(f"a row is name:option=value,option=value, but {change!r} has no =")
+            raise ValueError(
+                f"a row must be name:option=value,option=value, but {change!r} has no ="
+            )
         options[option.strip()] = _typed(option.strip(), value.strip())
     if not name:
-        raise ValueError(f"a row needs a name before its colon: {text!r}")
+        raise ValueError(f"a row needs a name before the colon: {text!r}")
     return Row(name.strip(), "engine", options)
 
 
 def _typed(option: str, value: str) -> Value:
-    """A value in the type of the option's default."""
+    """Convert a value to the type of the option's default."""
     defaults = {item.name: item.default for item in dataclasses.fields(DragOptions)}
     default = defaults.get(option)
     if isinstance(default, int | float):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Making the drags: processes of one thread each, which share the pairs among them.
+"""Runs the drags in worker processes, which share the pairs among them.
 
-All rows of one pair and setting follow each other in one process, so that their seconds compare
-even if the machine does something else at times.
+All rows of one pair and setting run one after the other in one process, so that their seconds are
+comparable even if the machine is busy with other work at times.
 """
 
 from __future__ import annotations
@@ -31,10 +31,14 @@ from .rows import Outcome, Row
 
 @dataclass(frozen=True)
 class Job:
-    """All drags of one pair in one setting that are still to be made.
+    """All drags of one pair in one setting that are not measured yet.
 
     Attributes:
-        drags: what each row's result will be called, in the rows' order.
+        pair: The pair.
+        setting: One of ``pairs.SETTINGS``.
+        rows: The rows to measure.
+        drags: The key of each row's result, in the order of ``rows``.
+        max_steps: Largest number of steps of one drag.
     """
 
     pair: Pair
@@ -45,13 +49,13 @@ class Job:
 
 
 class Bench:
-    """The model, the detector and the statistics of W, in one process."""
+    """Runs and measures drags in this process, with one model and one detector."""
 
     def __init__(self, generator: Generator, detector: Detector) -> None:
-        """Get ready to drag.
+        """Compute the statistics of W and the map from factors to W.
 
         Raises:
-            ValueError: the generator is not a Suzanne, of which it is known what should be seen.
+            ValueError: The generator is not a built-in Suzanne, whose factors are known.
         """
         self._generator = generator
         self._detector = detector
@@ -59,7 +63,7 @@ class Bench:
         self._truth = FactorMap(generator)
 
     def run(self, job: Job) -> list[Result]:
-        """Make the drags of a job."""
+        """Run and measure the drags of a job; returns their results in the order of its rows."""
         task = task_of(job.pair, job.setting)
         results = []
         for row, drag in zip(job.rows, job.drags, strict=True):
@@ -69,7 +73,7 @@ class Bench:
         return results
 
     def _drag(self, row: Row, pair: Pair, task: Task, max_steps: int) -> Outcome:
-        """Drag there; and back, from where the points were to be, if the task returns."""
+        """Drag to the targets; then, if the task returns, from the targets back to the handles."""
         generator, start = self._generator, pair.latents[0]
         handles, targets = task.handles_px, task.targets_px
         there = row.run(generator, start, handles, targets, task.mask, max_steps)
@@ -98,18 +102,18 @@ class Bench:
         }
 
     def judge(self, latent: FloatArray) -> Judged:
-        """Render a latent `num_ws x w_dim` and look at it."""
+        """Render a latent ``num_ws x w_dim`` float32 and run the detector on the image."""
         image = self.render(latent)
         return Judged(image, self._detector.detect(image[None]))
 
     def render(self, latent: FloatArray) -> ByteArray:
-        """`H x W x 3` uint8 of a latent `num_ws x w_dim`."""
+        """Return the image ``H x W x 3`` uint8 of a latent ``num_ws x w_dim`` float32."""
         image: ByteArray = render_images(self._generator, torch.from_numpy(latent[None]))[0]
         return image
 
 
+# The benchmark of this process if it is a worker, otherwise None.
 _bench: Bench | None = None
-"""Of this process, if it is a worker."""
 
 
 def _start_worker(model: Path, detector: Path, threads: int) -> None:
@@ -120,17 +124,28 @@ def _start_worker(model: Path, detector: Path, threads: int) -> None:
 
 
 def _run_in_worker(job: Job) -> list[Result]:
-    assert _bench is not None  # the executor has called `_start_worker`
+    assert _bench is not None  # the executor has called ``_start_worker``
     return _bench.run(job)
 
 
 def run_jobs(
     jobs: Sequence[Job], model: Path, detector: Path, *, workers: int, threads: int
 ) -> Iterator[list[Result]]:
-    """Make all drags in `workers` processes; yields each job's results as they come."""
+    """Run all jobs in worker processes.
+
+    Args:
+        jobs: The drags to make.
+        model: The model file.
+        detector: The detector file.
+        workers: Largest number of processes.
+        threads: CPU threads of each process.
+
+    Yields:
+        The results of each job when it is done, in any order.
+    """
     if not jobs:
         return
-    # Spawned, not forked: a fork of a process in which torch has run threads may hang.
+    # Spawned, not forked: a fork of a process in which torch has run threads can hang.
     with ProcessPoolExecutor(
         min(workers, len(jobs)),
         mp_context=get_context("spawn"),

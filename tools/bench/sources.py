@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which code a result depends on: a fingerprint of a module and of all of ours that it imports.
+"""Fingerprints of the code that a result depends on: a module and all of ours that it imports.
 
-A kept result must not survive a change of the method that made it.  Comments, docstrings and layout
-do not count.
+A stored result must not be used any more after a change of the method that produced it. Comments,
+docstrings and layout do not count.
 """
 
 from __future__ import annotations
@@ -12,13 +12,19 @@ import functools
 import hashlib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from .process import ROOT
+
+# Top-level packages whose source counts; imports from all others are ignored.
 PACKAGES = ("draggan_blender", "engine", "stylegan2", "tools")
 
 
 @functools.cache
 def fingerprint(*modules: str) -> str:
-    """Return 16 hexadecimal digits for modules (``engine.solving.drag``) and their imports."""
+    """Return 16 hexadecimal digits for modules and everything of ours that they import.
+
+    Args:
+        modules: Absolute names, such as ``engine.solving.drag``.
+    """
     digest = hashlib.sha256()
     for path, code in sorted(sources_of(*modules).items()):
         digest.update(f"{path.relative_to(ROOT).as_posix()}\n{code}\n".encode())
@@ -26,7 +32,14 @@ def fingerprint(*modules: str) -> str:
 
 
 def sources_of(*modules: str) -> dict[Path, str]:
-    """The files of modules and of all of ours that they import, each with its `essence`."""
+    """Return the files of modules and of everything of ours that they import.
+
+    Args:
+        modules: Absolute names, such as ``engine.solving.drag``.
+
+    Returns:
+        The ``essence`` of each file, by its path.
+    """
     found: dict[Path, str] = {}
     for module in modules:
         _visit(module, found)
@@ -34,7 +47,7 @@ def sources_of(*modules: str) -> dict[Path, str]:
 
 
 def essence(source: str) -> str:
-    """A text that is the same for two sources that differ in comments, docstrings and layout."""
+    """Return a text that does not depend on a source's comments, docstrings and layout."""
     return ast.dump(_without_texts(ast.parse(source)))
 
 
@@ -51,7 +64,7 @@ def _visit(module: str, found: dict[Path, str]) -> None:
         elif isinstance(node, ast.ImportFrom):
             parent = ".".join(package.split(".")[: 1 - node.level or None]) if node.level else ""
             base = ".".join(filter(None, (parent, node.module)))
-            # What is imported from a package may be a module of it.
+            # A name imported from a package may be a module.
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         else:
             continue
@@ -60,7 +73,7 @@ def _visit(module: str, found: dict[Path, str]) -> None:
 
 
 def _file_of(module: str) -> Path | None:
-    """The source file of one of our modules, else None."""
+    """Return the source file of one of our modules, or None for any other name."""
     parts = module.split(".")
     if parts[0] not in PACKAGES:
         return None
@@ -75,7 +88,7 @@ def _without_texts(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
-            # Docstrings, those of attributes too, are expressions that are nothing but a string.
+            # A docstring is an expression statement that consists of a constant.
             node.body = [item for item in body if not _is_text(item)]  # type: ignore[attr-defined]
     return tree
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`start`: how long a person waits for the engine: to say hello, to have a model, to begin a drag.
+"""``start``: how long the engine takes to answer, to load a model, and to make a drag's first step.
 
-The engine is started as Blender starts it, and spoken to by Blender's own side of the connection.
-Medians of some starts; the files are in the system's cache after the first.
+The engine is started as Blender starts it, through Blender's side of the connection. The figures
+are medians over several starts; one start before them, which is not counted, brings the files into
+the system's cache::
 
     python dev.py bench start [--model NAME] [--runs N] [--device NAME]
 """
@@ -40,12 +41,13 @@ from .process import ROOT
 
 _TIMEOUT_S = 120.0
 _POLL_S = 0.001
+# The first three are measured from the start of the process, the drags from the request to the
+# first step.
 HEADINGS = ("hello", "torch ready", "model ready", "first drag", "second drag")
-"""From the start of the process, the first three; the drags from the request to the first step."""
 
 
 class _Engine:
-    """One engine, and the clock."""
+    """An engine process, its connection, and the time since its start."""
 
     def __init__(self, device: str, folder: Path) -> None:
         self._started = time.perf_counter()
@@ -61,14 +63,14 @@ class _Engine:
         self._waiting: list[object] = []
 
     def since_start(self) -> float:
-        """Seconds."""
+        """Return the seconds since the process was started."""
         return time.perf_counter() - self._started
 
     def until(self, wanted: Callable[[object], bool]) -> object:
-        """The next event of a kind.
+        """Return the next event or message that ``wanted`` accepts; drops those before it.
 
         Raises:
-            RuntimeError: it does not come, or a request has failed.
+            RuntimeError: It does not arrive within ``_TIMEOUT_S``, or a request failed.
         """
         deadline = time.perf_counter() + _TIMEOUT_S
         while time.perf_counter() < deadline:
@@ -82,14 +84,14 @@ class _Engine:
                 if wanted(event):
                     return event
             time.sleep(_POLL_S)
-        raise RuntimeError("the engine does not answer; its log says why")
+        raise RuntimeError("the engine does not answer; see its log")
 
     def ask(self, request: Message) -> None:
-        """Send a request."""
+        """Send a request to the engine."""
         self._client.send(request)
 
     def end(self) -> None:
-        """Kill it."""
+        """Kill the process and close the connection."""
         self._process.ask_to_end(politely=False)
         self._client.close()
 
@@ -99,7 +101,19 @@ def _is(kind: type) -> Callable[[object], bool]:
 
 
 def measure(model: str, device: str, folder: Path) -> tuple[float, ...]:
-    """Seconds of one start, as `HEADINGS`."""
+    """Start an engine once and time it.
+
+    Args:
+        model: A built-in model's name, or a file.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        folder: For the log, the image and the frames.
+
+    Returns:
+        Seconds, in the order of ``HEADINGS``.
+
+    Raises:
+        RuntimeError: The engine does not answer, or a request failed.
+    """
     engine = _Engine(device, folder)
     ids = itertools.count(1)
     try:
@@ -137,7 +151,7 @@ def measure(model: str, device: str, folder: Path) -> tuple[float, ...]:
                 ),
                 frames=FrameTarget(folder=str(folder / name), stem="drag", first_number=1),
             )
-            # The person looks at the image before dragging, and then at the result.
+            # A person, too, looks at the image before dragging, and at the result afterwards.
             time.sleep(1.0)
             asked = time.perf_counter()
             engine.ask(drag)
@@ -150,10 +164,10 @@ def measure(model: str, device: str, folder: Path) -> tuple[float, ...]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure and print; returns the exit code."""
+    """Run ``dev.py bench start``; returns the exit code."""
     parser = argparse.ArgumentParser(prog="dev.py bench start", description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="suzanne", help="a built-in model's name, or a file")
-    parser.add_argument("--runs", type=int, default=5, help="how many starts, after one more")
+    parser.add_argument("--runs", type=int, default=5, help="number of starts, after one uncounted")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps")
     options = parser.parse_args(argv)
     rows = []

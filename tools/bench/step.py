@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`step`: how long a drag step takes, and how much memory it needs, on this machine.
+"""``step``: how long a drag step takes, and how much memory it needs, on this machine.
 
-Each case (a model, so many points, with a mask or without) is measured in several ways, one right
-after the other, so that they compare even if the machine does something else at times: (a) the
-public programs' step, literally; (b) ours with full maps; (c) ours with windows, by torch alone
-and with the fused operators; and for information ours by least squares.  Beside each stands (d),
-its floor: its multiply-adds at the speed at which this machine multiplies matrices.  Each has a
-process of its own, so that its peak memory, Python and torch included, is not that of another.  All
-cases take about half an hour on two cores.
+Each case (a model, a number of points, with or without a mask) is measured in several ways, one
+directly after the other, so that they are comparable even if the machine is busy with other work at
+times: (a) the public programs' step, implemented literally; (b) ours with full maps; (c) ours with
+windows, with torch alone and with the fused operators; and, for information, ours by least squares.
+(d) is the lower bound of each: the time of its multiply-adds at the speed at which this machine
+multiplies matrices. Each measurement has a process of its own, so that its peak memory (Python and
+torch included) contains nothing else. All cases take about half an hour on two cores::
 
     python dev.py bench step [--quick] [--model NAME] [--points N] [--mask yes|no] [--markdown]
                              [--json FILE] [--threads N] [--device NAME]
@@ -22,13 +22,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from .process import ROOT, is_there, make_generator, peak_mb
+from .process import ROOT, is_there
 from .step_rows import MASKS, MODELS, POINTS, WAYS, Case, Measurement, cases, notes_on, table_of
-
-__all__ = ["ROOT", "ROWS", "main", "make_generator", "peak_mb"]
-
-ROWS = ("suzanne", "256", "1024")
-"""The models that `bake` measures."""
 
 STEPS = 20
 FEW_STEPS = 3
@@ -38,7 +33,7 @@ QUICK_MASKS: tuple[bool, ...] = (False,)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure and print; returns the exit code."""
+    """Run ``dev.py bench step``; returns the exit code, 1 if a measurement failed."""
     arguments = _parser().parse_args(argv)
     if arguments.apart:
         _measure_here(arguments)
@@ -68,24 +63,24 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dev.py bench [step]",
         description=__doc__.splitlines()[0],
-        epilog="How well we drag: dev.py bench drag --help",
+        epilog="The quality of drags: dev.py bench drag --help",
     )
     add = parser.add_argument
     add("--model", choices=MODELS, action="append", help="only these; repeatable")
     add("--points", type=int, choices=POINTS, action="append", help="only these; repeatable")
-    add("--mask", choices=("yes", "no"), help="only with, or only without")
-    quick = "3 steps a row instead of 20, and few cases where none are named"
+    add("--mask", choices=("yes", "no"), help="only cases with a mask, or only without")
+    quick = "3 steps per row instead of 20, and few cases unless they are named"
     add("--quick", action="store_true", help=quick)
     add("--markdown", action="store_true", help="print the table in Markdown")
-    add("--json", type=Path, metavar="FILE", help="also write the numbers there")
-    add("--threads", type=int, default=0, help="CPU threads, 0 for torch's choice")
+    add("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    add("--threads", type=int, default=0, help="CPU threads; 0: torch decides")
     add("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps")
     add("--apart", choices=WAYS, help=argparse.SUPPRESS)
     return parser
 
 
 def _chosen(arguments: argparse.Namespace) -> list[Case]:
-    """The cases to measure, of those whose model is there."""
+    """Return the cases to measure; leaves out models whose file is missing."""
     quick = arguments.quick
     models = arguments.model or (QUICK_MODELS if quick else MODELS)
     points = arguments.points or (QUICK_POINTS if quick else POINTS)
@@ -98,8 +93,13 @@ def _chosen(arguments: argparse.Namespace) -> list[Case]:
 def measure_apart(case: Case, way: str, arguments: argparse.Namespace) -> Measurement:
     """Measure one case in one way in a process of its own.
 
+    Args:
+        case: The case.
+        way: A key of ``WAYS``.
+        arguments: ``threads``, ``device`` and ``quick`` of the command line.
+
     Raises:
-        subprocess.CalledProcessError: it failed; what it said is on standard error.
+        subprocess.CalledProcessError: It failed; its message is on standard error.
     """
     command = [sys.executable, "-m", "tools.bench", "step", "--apart", way]
     command += ["--model", case.model, "--points", str(case.points)]
@@ -111,7 +111,7 @@ def measure_apart(case: Case, way: str, arguments: argparse.Namespace) -> Measur
 
 
 def _measure_here(arguments: argparse.Namespace) -> None:
-    """What `measure_apart` starts."""
+    """Measure in this process and print JSON: the command that ``measure_apart`` starts."""
     from .step_measure import measure
 
     (case,) = _chosen(arguments)
@@ -125,7 +125,7 @@ def _name(case: Case) -> str:
 
 
 def _print(rows: list[Measurement], *, markdown: bool) -> None:
-    from .summary import as_markdown, as_text  # with torch, which who only starts others need not
+    from .summary import as_markdown, as_text  # imports torch, which is needed only here
 
     lines = table_of(rows)
     print(as_markdown(lines) if markdown else as_text(lines))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measures one case in one way, in this process.
 
-The step is that of motion supervision in W+, the first six latents free: a forward and a backward
-pass, and tracking.  Times are from one finding of the handles to the next, medians over the steps
-of one drag, after two steps that warm up.
+The step is that of motion supervision in W+ with the first six latents free: a forward and a
+backward pass, and point tracking. A step lasts from one point tracking to the next; times are
+medians over the steps of one drag, after two warm-up steps.
 """
 
 from __future__ import annotations
@@ -36,32 +36,39 @@ from .weight_modulated import modulated_weights
 
 WARM_UP = 2
 LEAST_STEPS = 3
+# A measurement ends after this many timed seconds, but not before ``LEAST_STEPS``.
 ENOUGH_S = 10.0
-"""A row ends when it has been timed for so many seconds, but not before `LEAST_STEPS`."""
+# The share of the image that the mask leaves free.
 FREE_SHARE = 0.2
-"""How much of the image a mask leaves free."""
 
+# The handles, and the vector from each to its target, as shares of the image's width and height.
 _HANDLES = (
-    *((0.35, 0.40), (0.60, 0.65), (0.20, 0.15), (0.75, 0.25)),
-    *((0.15, 0.75), (0.50, 0.10), (0.45, 0.85), (0.75, 0.85)),
+    (0.35, 0.40),
+    (0.60, 0.65),
+    (0.20, 0.15),
+    (0.75, 0.25),
+    (0.15, 0.75),
+    (0.50, 0.10),
+    (0.45, 0.85),
+    (0.75, 0.85),
 )
-_WAY = (0.2, 0.1)
-"""Handles, and from each its way to the target; parts of the image's width and height."""
-_SLOWLY = 1e-4
-"""Adam's step size: no handle arrives, so every step does the whole work."""
+_TO_TARGET = (0.2, 0.1)
+# Adam's step size, so small that no handle reaches its target and every step does all its work.
+_TINY_STEP_SIZE = 1e-4
 _NO_LIMIT = 10_000
+# Rows and columns of the matrices whose product is timed.
 MATRIX = 2048
 _PRODUCTS = 11
 
 
 @dataclass
 class Stopwatch:
-    """Notes when each step has been made, and says when these are enough.
+    """Records the time of each step, and decides when enough steps are timed.
 
     Attributes:
-        most_steps: so many are timed at most.
-        marks: seconds of the clock at the start and after each step.
-        core_marks: the same of this process's threads, added up.
+        most_steps: Largest number of steps to time.
+        marks: Wall-clock seconds at the start and after each step.
+        core_marks: The same in CPU seconds of this process, all threads added up.
     """
 
     most_steps: int
@@ -69,7 +76,10 @@ class Stopwatch:
     core_marks: list[float] = field(default_factory=list)
 
     def is_enough(self) -> bool:
-        """To be asked at the start of a drag and after each step: whether it may end here."""
+        """Record the time and return whether the drag can end.
+
+        Must be called once at the start of the drag and once after each step.
+        """
         self.marks.append(time.perf_counter())
         self.core_marks.append(time.process_time())
         timed = self.marks[WARM_UP:]
@@ -80,14 +90,14 @@ class Stopwatch:
 
     @property
     def steps(self) -> int:
-        """How many count."""
+        """Number of timed steps, without those that warm up."""
         return max(len(self.marks) - 1 - WARM_UP, 0)
 
     def median_s(self) -> tuple[float, float]:
-        """Seconds of a step that counts: of the clock, and of the threads added up.
+        """Return the median seconds of a timed step: wall-clock, and CPU of all threads.
 
         Raises:
-            ValueError: the drag was over before one did.
+            ValueError: The drag ended before one step was timed.
         """
         if not self.steps:
             raise ValueError(f"a drag of {len(self.marks) - 1} steps is too short to be timed")
@@ -99,19 +109,27 @@ def _median_gap(marks: list[float]) -> float:
 
 
 def measure(case: Case, way: str, most_steps: int, device_name: str, threads: int) -> Measurement:
-    """Time one drag in this process, set up as the engine is.
+    """Time one drag in this process, which is set up like the engine.
+
+    Args:
+        case: The case.
+        way: A key of ``WAYS``.
+        most_steps: Largest number of steps to time.
+        device_name: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        threads: CPU threads; 0 leaves the choice to torch.
 
     Raises:
-        RuntimeError: the fused operators were asked for and are not to be had.
+        RuntimeError: ``way`` needs the fused operators, and they are not available.
+        ValueError: The drag ended before one step was timed.
     """
     device = open_device(device_name, threads)
     if WAYS[way].fused and not await_operators(device):
-        raise RuntimeError("there are no fused operators here; the log says why")
+        raise RuntimeError("the fused operators are not available; see the log")
     generator = make_generator(case.model, device)
     watch = Stopwatch(most_steps)
     _drag(generator, case, WAYS[way], watch)
     step_s, core_s = watch.median_s()
-    peak = peak_mb()  # the matrices below are not the drag's
+    peak = peak_mb()  # before the matrices below, which do not belong to the drag
     return Measurement(
         **asdict(case),
         way=way,
@@ -129,23 +147,34 @@ def measure(case: Case, way: str, most_steps: int, device_name: str, threads: in
 
 
 def _drag(generator: Generator, case: Case, way: Way, watch: Stopwatch) -> None:
-    """Drag until the watch has enough, or the method cannot go on."""
+    """Drag until the stopwatch has enough steps, or the method cannot continue."""
     latent = sample_latent(generator, 0, 0.7)
     handles, targets = points_of(generator, case.points)
     mask = mask_around_ways(generator, case.points) if case.mask else None
     if way.is_literal:
         settings = ReferenceOptions(
-            step_size=_SLOWLY, tolerance_px=0.0, tolerance_many_px=0.0, max_steps=_NO_LIMIT
+            step_size=_TINY_STEP_SIZE,
+            tolerance_px=0.0,
+            tolerance_many_px=0.0,
+            max_steps=_NO_LIMIT,
         )
         drag_literally(
-            *(generator, latent, handles, targets, settings),
+            generator,
+            latent,
+            handles,
+            targets,
+            settings,
             mask=mask,
             network=modulated_weights,
             should_stop=watch.is_enough,
         )
     else:
         drag(
-            *(generator, latent, handles, targets, options_of(way)),
+            generator,
+            latent,
+            handles,
+            targets,
+            options_of(way),
             mask=mask,
             should_stop=watch.is_enough,
             windows=way.windows,
@@ -153,13 +182,13 @@ def _drag(generator: Generator, case: Case, way: Way, watch: Stopwatch) -> None:
 
 
 def options_of(way: Way) -> DragOptions:
-    """The engine's options, with targets that nothing is near enough to."""
+    """Return the engine's options for a way, with a tolerance of 0, so that no drag ends early."""
     if way.least_squares:
         return DragOptions(max_steps=_NO_LIMIT, patience=0, tolerance_px=0.0)
     return DragOptions(
         method="draggan",
         latent_space="w+",
-        step_size=_SLOWLY,
+        step_size=_TINY_STEP_SIZE,
         max_steps=_NO_LIMIT,
         patience=0,
         tolerance_px=0.0,
@@ -167,14 +196,30 @@ def options_of(way: Way) -> DragOptions:
 
 
 def points_of(generator: Generator, count: int) -> tuple[FloatArray, FloatArray]:
-    """Handles and targets, spread over the image: `P x 2` float32, image pixels."""
+    """Return handles and targets, spread over the image.
+
+    Args:
+        generator: Gives the size of the image.
+        count: Number of points ``P``, at most 8.
+
+    Returns:
+        Two arrays ``P x 2`` float32 (x, y), image pixels.
+    """
     size = np.array(generator.img_shape[:0:-1], np.float32)
     handles = np.array(_HANDLES[:count], np.float32)
-    return handles * size, (handles + np.array(_WAY, np.float32)) * size
+    return handles * size, (handles + np.array(_TO_TARGET, np.float32)) * size
 
 
 def mask_around_ways(generator: Generator, count: int) -> ByteArray:
-    """Free is what is nearest to the ways from handles to targets: `H x W` uint8, 255 or 0."""
+    """Return a mask that frees the pixels nearest to the lines from handles to targets.
+
+    Args:
+        generator: Gives the size of the image.
+        count: Number of points, as for ``points_of``.
+
+    Returns:
+        ``H x W`` uint8: 255 for ``FREE_SHARE`` of the pixels, 0 for the others.
+    """
     shape = generator.img_shape[1:]
     ways = zip(*points_of(generator, count), strict=True)
     distances = torch.stack([distance_to_way(*way, shape) for way in ways]).amin(0)
@@ -184,7 +229,7 @@ def mask_around_ways(generator: Generator, count: int) -> ByteArray:
 
 
 def count_of(generator: Generator, case: Case, way: Way) -> int | None:
-    """The multiply-adds of a step; None for one of least squares, whose passes vary."""
+    """Return the multiply-adds of a step, or None for least squares, whose passes vary."""
     config, block = generator.config, feature_block(generator)
     if way.least_squares:
         return None
@@ -197,16 +242,16 @@ def count_of(generator: Generator, case: Case, way: Way) -> int | None:
 
 
 def window_side() -> int:
-    """Pixels of a window that motion supervision reads, as `engine.methods.draggan` asks for it."""
+    """Return the width in feature pixels of a window of ``engine.solving.methods.draggan``."""
     options = DragOptions()
     reach = max(options.r1 + options.step_length, options.tracking_radius)
     return 2 * math.ceil(options.r2 + reach + 0.5) + 1
 
 
 def product_seconds(device: torch.device) -> list[float]:
-    """Seconds for each of some float32 products of `MATRIX x MATRIX`."""
+    """Return the seconds of several float32 products of ``MATRIX x MATRIX`` matrices."""
     a, b = torch.randn(2, MATRIX, MATRIX, device=device).unbind()
-    # A GPU's product is over when a number of it is here.  The first one warms up.
+    # On a GPU, reading one number waits for the product. The first product only warms up.
     return [_seconds(lambda: (a @ b)[0, 0].item()) for _ in range(1 + _PRODUCTS)][1:]
 
 

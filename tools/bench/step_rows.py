@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `step` measures: cases, and in each case the same step in several ways."""
+"""What ``step`` measures: cases, and in each case the same step computed in several ways."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# The built-in model, and full-size networks with random weights, by their resolution in px.
 MODELS = ("suzanne", "256", "512", "1024")
-"""The built-in model; and full-size networks of random weights, by their size in px."""
 POINTS = (1, 2, 8)
 MASKS: tuple[bool, ...] = (False, True)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One drag, whose step is measured in each way."""
+    """One drag, whose step is measured in each way.
+
+    Attributes:
+        model: One of ``MODELS``.
+        points: Number of handles.
+        mask: Whether the drag has a mask.
+    """
 
     model: str
     points: int
@@ -25,22 +31,22 @@ class Case:
 def cases(
     models: Iterable[str] = MODELS, points: Iterable[int] = POINTS, masks: Iterable[bool] = MASKS
 ) -> list[Case]:
-    """All combinations, models first."""
+    """Return all combinations, sorted by model, then points, then mask."""
     return [Case(*values) for values in itertools.product(models, points, masks)]
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to make a step.
+    """One way to compute a step.
 
     Attributes:
-        label: what people read.
-        is_literal: the public programs' step, see `reference`; else the engine's.
-        windows: what the engine is to compute: windows around the points, or full maps.
-        fused: with the compiled operators, which only windows make use of.
-        least_squares: by the engine's default method, for information: such a step has two
-            backward passes for each point and goes farther than one of motion supervision, which
-            all others are.
+        label: The text in the table.
+        is_literal: Whether it is the public programs' step (``reference``), not the engine's.
+        windows: Whether the engine computes windows around the points, not full maps.
+        fused: Whether the compiled operators are used; only windows use them.
+        least_squares: Whether the engine's default method is used, for information. Its step has
+            two backward passes for each point and moves the handles farther than a step of motion
+            supervision, which all others are.
     """
 
     label: str
@@ -51,6 +57,7 @@ class Way:
 
 
 LITERAL = "literal"
+# In the order in which they are measured in every case.
 WAYS = {
     LITERAL: Way("(a) literal", is_literal=True),
     "full": Way("(b) full maps"),
@@ -62,23 +69,29 @@ WAYS = {
         "least squares, windows, fused*", windows=True, fused=True, least_squares=True
     ),
 }
-"""In the order in which they follow each other in every case."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One case in one way.
+    """The figures of one case in one way.
 
     Attributes:
-        way: a key of `WAYS`.
-        feature_px: the block that the drag reads.
-        steps: how many were timed.
-        step_s: seconds for each step, median.
-        core_s: the same in seconds of a core, all threads added up, which other programs on the
+        model: ``Case.model``.
+        points: ``Case.points``.
+        mask: ``Case.mask``.
+        way: A key of ``WAYS``.
+        image_px: Height of the image.
+        feature_px: Resolution of the block whose features the drag reads.
+        device: The device as torch names it.
+        threads: CPU threads of torch.
+        steps: Number of timed steps.
+        step_s: Wall-clock seconds per step, median.
+        core_s: CPU seconds per step, all threads added up, median, which other programs on the
             machine change less; None on other devices than the CPU.
-        multiply_adds: the least that such a step computes; None for least squares.
-        flops: floating-point operations a second of a matrix product, in the same process.
-        peak_mb: the process's largest resident memory, 10^6 bytes; None where it is not told.
+        multiply_adds: The smallest number that such a step needs; None for least squares.
+        flops: Floating-point operations per second of a matrix product in the same process.
+        peak_mb: The process's largest resident memory in 10^6 bytes; None where the system does
+            not report it.
     """
 
     model: str
@@ -98,23 +111,34 @@ class Measurement:
 
     @property
     def case(self) -> Case:
-        """What was measured, in whatever way."""
+        """The case that was measured."""
         return Case(self.model, self.points, self.mask)
 
     @property
     def floor_s(self) -> float | None:
-        """Seconds that the multiply-adds would take at the speed of a matrix product."""
+        """Seconds of the multiply-adds at the speed of a matrix product; None without a count."""
         return None if self.multiply_adds is None else 2 * self.multiply_adds / self.flops
 
 
 HEADING = (
-    *("model", "image px", "points", "mask", "step", "s", "(a) / s"),
-    *("10^9 mult.-adds", "(d) s", "(d) / s", "core s", "peak MB", "steps"),
+    "model",
+    "image px",
+    "points",
+    "mask",
+    "step",
+    "s",
+    "(a) / s",
+    "10^9 mult.-adds",
+    "(d) s",
+    "(d) / s",
+    "core s",
+    "peak MB",
+    "steps",
 )
 
 
 def table_of(rows: Iterable[Measurement]) -> list[list[str]]:
-    """The heading, then a line for each measurement."""
+    """Return the heading, then a line of cells for each measurement."""
     rows = list(rows)
     literal = {row.case: row.step_s for row in rows if row.way == LITERAL}
     return [list(HEADING), *(_line(row, literal.get(row.case)) for row in rows)]
@@ -123,8 +147,12 @@ def table_of(rows: Iterable[Measurement]) -> list[list[str]]:
 def _line(row: Measurement, literal_s: float | None) -> list[str]:
     floor_s = row.floor_s
     return [
-        *(row.model, str(row.image_px), str(row.points), "yes" if row.mask else "no"),
-        *(WAYS[row.way].label, f"{row.step_s:.3f}"),
+        row.model,
+        str(row.image_px),
+        str(row.points),
+        "yes" if row.mask else "no",
+        WAYS[row.way].label,
+        f"{row.step_s:.3f}",
         "-" if literal_s is None else f"{literal_s / row.step_s:.1f}",
         "-" if row.multiply_adds is None else f"{row.multiply_adds / 1e9:.2f}",
         "-" if floor_s is None else f"{floor_s:.3f}",
@@ -136,14 +164,14 @@ def _line(row: Measurement, literal_s: float | None) -> list[str]:
 
 
 def notes_on(rows: Iterable[Measurement]) -> str:
-    """What the reader of the table must know, as one paragraph."""
+    """Return the notes below the table, one paragraph; ``rows`` must not be empty."""
     rows = list(rows)
     devices = " and ".join(sorted({f"{row.device}, {row.threads} threads" for row in rows}))
     speeds = [row.flops / 1e9 for row in rows]
     return (
-        f"Device: {devices}, float32. s: median over the steps of one drag. (d): the step's "
-        "multiply-adds at the speed of a product of matrices in the same process, "
+        f"Device: {devices}, float32. s: median over the steps of one drag. (d): the time of the "
+        "step's multiply-adds at the speed of a matrix product in the same process, "
         f"{min(speeds):.0f} to {max(speeds):.0f} GFLOP/s. "
-        "core s: seconds of all threads added up, which other programs change less. "
-        "*: for information, steps of another method, which go farther."
+        "core s: CPU seconds of all threads added up, which other programs change less. "
+        "*: for information, steps of another method, which move the handles farther."
     )

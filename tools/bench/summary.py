@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the results of single drags to the lines of a table: one for each setting and row."""
+"""Tables of results: the columns, and a table for each setting with a line for each row."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Column:
     """One column of the tables.
 
     Attributes:
-        heading: at its head.
-        meaning: one line for the reader.
-        measure: the name in `Result.measures`.
-        how: `mean`, `median`, or `share` for a mean in per cent.
-        digits: after the point.
-        settings: the settings that have it, by their first letters; all if empty.
+        heading: The text at its head.
+        meaning: What the column shows, without a full stop.
+        measure: The name in ``Result.measures``.
+        how: ``mean``, ``median``, or ``share`` for a mean in per cent.
+        digits: Number of digits after the decimal point.
+        settings: The first letters of the settings that have this column; empty for all.
     """
 
     heading: str
@@ -32,7 +32,7 @@ class Column:
     settings: tuple[str, ...] = ()
 
     def value(self, results: Sequence[Result]) -> float | None:
-        """The figure of some drags; None if there is none."""
+        """Return the figure over some drags, or None if none of them has this measure."""
         values = [r.measures[self.measure] for r in results if self.measure in r.measures]
         if not values:
             return None
@@ -42,7 +42,7 @@ class Column:
         return 100.0 * mean if self.how == "share" else mean
 
     def text(self, results: Sequence[Result]) -> str:
-        """The figure as it is printed."""
+        """Return the figure as it is printed; ``-`` if it is missing."""
         value = self.value(results)
         return "-" if value is None else f"{value:.{self.digits}f}"
 
@@ -50,85 +50,91 @@ class Column:
 COLUMNS = (
     Column(
         "MD",
-        "mean distance of the dragged landmarks from their targets (there and back: from where "
-        "they began), by the detector, px at 128; mean over the drags",
+        "mean distance of the dragged landmarks from their targets (there and back: from their "
+        "start positions), according to the detector, px at 128; mean over the drags",
         "md",
     ),
     Column("MD med", "the same, median over the drags", "md", "median"),
     Column(
-        "reached %", "drags that reached their targets as the method says", "reached", "share", 0
+        "reached %",
+        "share of drags that reached their targets according to the method itself",
+        "reached",
+        "share",
+        0,
     ),
     Column(
         "arrived %",
-        "drags of which the detector finds every landmark within 2 px of its target",
+        "share of drags after which the detector finds every landmark within 2 px of its target",
         "arrived",
         "share",
         0,
     ),
-    Column("steps", "changes of the latent, median", "steps", "median", 0),
-    Column("s", "seconds of the drag alone, mean", "seconds"),
+    Column("steps", "number of changes of the latent, median", "steps", "median", 0),
+    Column("s", "duration of the drag alone in seconds, mean", "seconds"),
     Column("s med", "the same, median", "seconds", "median"),
     Column(
         "outside",
-        "change outside the mask, mean absolute difference, 0 to 255",
+        "change of the image where it must not change, mean absolute difference, 0 to 255",
         "outside",
         settings=("mask",),
     ),
     Column(
         "change",
-        "of the whole image after there and back, mean absolute difference, 0 to 255",
+        "change of the whole image after there and back, mean absolute difference, 0 to 255",
         "change",
         settings=("back",),
     ),
     Column(
         "colours",
-        "error of six colour factors (each from -1 to 1), root mean square: the detector's on the "
-        "result minus those on its twin, the image of the same pose and shape in A's colours",
+        "root mean square error of six colour factors (each from -1 to 1): the detector's values "
+        "for the result minus those for its twin, the image with the same pose and shape and the "
+        "colours of A",
         "colours",
         digits=3,
     ),
-    Column("fur", "the same, fur alone", "fur", digits=3),
-    Column("eye", "the same, eyes alone", "eye", digits=3),
-    Column("backgr.", "the same, background alone", "background", digits=3),
+    Column("fur", "the same, fur only", "fur", digits=3),
+    Column("eye", "the same, eyes only", "eye", digits=3),
+    Column("backgr.", "the same, background only", "background", digits=3),
     Column(
         "strange",
-        "difference of the result from its twin, mean absolute, 0 to 255: how far it is from what "
-        "the model makes of any pose and shape",
+        "mean absolute difference between the result and its twin, 0 to 255: how far the result is "
+        "from the image that the model generates for this pose and shape",
         "strange",
     ),
     Column(
         "border",
-        "change of the image's border (background only), mean absolute difference, 0 to 255",
+        "change of the border of the image (background only), mean absolute difference, 0 to 255",
         "border",
         settings=("1", "3", "7"),
     ),
     Column(
         "Mahal.",
         "Mahalanobis distance of the first six latents from the mean of W, root mean square over "
-        "the latents",
+        "these latents",
         "mahalanobis",
         digits=1,
     ),
     Column("(start)", "the same before the drag", "mahalanobis_start", digits=1),
     Column(
         "unsure",
-        "error that the detector expects of itself, mean over all landmarks, px at 128: how little "
-        "the image still looks like a render",
+        "error that the detector predicts for its own result, mean over all landmarks, px at 128; "
+        "it is larger the less the image looks like a render",
         "uncertainty",
     ),
 )
 
 
 def columns_of(setting: str) -> list[Column]:
-    """The columns that a setting has."""
+    """Return the columns of a setting's table."""
     return [c for c in COLUMNS if not c.settings or setting.startswith(c.settings)]
 
 
 def table_of(setting: str, results: Mapping[str, Sequence[Result]]) -> list[list[str]]:
-    """A setting's table: the heading, then a line for each row that has results.
+    """Return a setting's table: the heading, then a line of cells for each row with results.
 
     Args:
-        results: of each row, by its name.
+        setting: One of ``pairs.SETTINGS``.
+        results: The results of each row, by the row's name.
     """
     columns = columns_of(setting)
     lines = [["row", *(column.heading for column in columns)]]
@@ -139,7 +145,15 @@ def table_of(setting: str, results: Mapping[str, Sequence[Result]]) -> list[list
 
 
 def against_reference(results: Mapping[str, Sequence[Result]], name: str) -> str | None:
-    """Half a sentence: how a row compares with the reference; None without both."""
+    """Return a sentence without a full stop that compares a row with the reference.
+
+    Args:
+        results: The results of each row, by the row's name.
+        name: The row to compare.
+
+    Returns:
+        None if the row or the reference has no results.
+    """
     ours, reference = results.get(name), results.get(REFERENCE)
     if not ours or not reference:
         return None
@@ -150,13 +164,13 @@ def against_reference(results: Mapping[str, Sequence[Result]], name: str) -> str
         return "-" if before == 0.0 else f"{after / before:.2f}"
 
     return (
-        f"`{name}` over `{REFERENCE}`: MD {ratio('md')}, seconds {ratio('seconds')}, "
+        f"Ratio of `{name}` to `{REFERENCE}`: MD {ratio('md')}, seconds {ratio('seconds')}, "
         f"colours {ratio('colours')}"
     )
 
 
 def as_text(lines: list[list[str]]) -> str:
-    """A table for the terminal, right-aligned but for the first column."""
+    """Return a table as text for the terminal; all columns but the first are right-aligned."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
@@ -168,7 +182,7 @@ def as_text(lines: list[list[str]]) -> str:
 
 
 def as_markdown(lines: list[list[str]]) -> str:
-    """The same table in Markdown."""
+    """Return a table in Markdown; all columns but the first are right-aligned."""
     head, *rest = ["| " + " | ".join(line) + " |" for line in lines]
     rule = "|---|" + "---:|" * (len(lines[0]) - 1)
     return "\n".join([head, rule, *rest])

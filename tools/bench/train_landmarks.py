@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trains and measures the landmark detector: `python -m tools.bench.train_landmarks --data DIR`.
+"""Trains and measures the landmark detector: ``python -m tools.bench.train_landmarks --data DIR``.
 
-`DIR` holds the renders that `tools.suzanne.render` has written.  About ten minutes on one CPU
-thread.  The detector is measured on the renders that were held out, and on the built-in model's own
-images of *their* factors: the model's W is linear in the factors, so the latent of a held-out
-picture is known, and with it where the landmarks of the generated image should be.  What a
-generator gets wrong counts as the detector's error there, so that is an upper bound.
+``DIR`` contains the renders of ``tools.suzanne.render``. Training takes about ten minutes on one
+CPU thread. The detector is measured on the held-out renders, and on the built-in model's images of
+the *same* factors: the model's W is linear in the factors, so the latent of a held-out picture is
+known, and so are the positions that the landmarks of the generated image should have. The model's
+own errors count as errors of the detector there, so these figures are an upper bound.
 
-`--measure` leaves the weights alone and only measures again, for instance after a new model.
+``--measure`` does not change the weights and only measures again, for instance after a new model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import argparse
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
+from draggan_blender.protocol.atomic_files import replacing
 from engine.models import model_path
 from engine.output.render import render_frames
 from stylegan2 import load_generator, sha256_of
@@ -38,20 +38,29 @@ from .renders import Renders, load_renders, vary
 
 BATCH_SIZE = 32
 LEARNING_RATE = 3e-3
+# Weight of the position of a landmark that the camera does not see; others have the weight 1.
 HIDDEN_WEIGHT = 0.2
-"""What the place of a landmark counts that the camera does not see; one that it sees counts 1."""
+# The likelihood's gradient grows as positions become certain, and would exceed that of the colours
+# by far without this weight.
 COLOUR_WEIGHT = 20.0
-"""The likelihood's gradient grows as places become sure, and would drown that of the colours."""
 
-log = logging.getLogger("bench.landmarks")
+_LOG = logging.getLogger(__name__)
 
 
 def detector_loss(seen: Prediction, points_px: Tensor, truth: Renders) -> Tensor:
-    """Negative log likelihood of places and visibility, squared error of colours; a scalar.
+    """Return the negative log likelihood of positions and visibility plus the colours' error.
 
-    A place's error r has the isotropic Laplace distribution `exp(-r / b) / (2 pi b^2)`, with b as
-    the network predicts it (Kendall and Gal, "What Uncertainties Do We Need in Bayesian Deep
-    Learning for Computer Vision?", 2017, section 3.1, in two dimensions).
+    The error ``r`` of a position has the isotropic Laplace distribution ``exp(-r / b) / (2 pi
+    b^2)`` with the ``b`` that the network predicts (Kendall and Gal, "What Uncertainties Do We Need
+    in Bayesian Deep Learning for Computer Vision?", 2017, section 3.1, in two dimensions).
+
+    Args:
+        seen: The prediction for ``B`` pictures.
+        points_px: ``B x L x 2`` float32, the true positions in these pictures.
+        truth: Visibility and colours of the pictures.
+
+    Returns:
+        A scalar, mean over the pictures.
     """
     distance = ((seen.points_px - points_px).square().sum(2) + 1e-6).sqrt()
     unlikely = distance * (-seen.log_scale).exp() + 2.0 * seen.log_scale
@@ -62,9 +71,15 @@ def detector_loss(seen: Prediction, points_px: Tensor, truth: Renders) -> Tensor
 
 
 def train(renders: Renders, pictures: int, *, fast: bool) -> LandmarkNet:
-    """A detector's network, trained on as many (varied) pictures; bfloat16 convolutions if `fast`.
+    """Return a trained network.
 
-    One cycle: the learning rate rises for a tenth of the way and then falls as a cosine.
+    The learning rate has one cycle: a linear warm-up in the first tenth, limited by a cosine that
+    falls over the whole training.
+
+    Args:
+        renders: The pictures for training.
+        pictures: Number of varied pictures to train on.
+        fast: Whether convolutions are computed in bfloat16.
     """
     network = LandmarkNet()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -90,24 +105,33 @@ def train(renders: Renders, pictures: int, *, fast: bool) -> LandmarkNet:
         if (step + 1) % 100 == 0:
             now = time.monotonic()
             speed = 100 * BATCH_SIZE / (now - reported)
-            log.info("%d of %d: loss %.3f, %.0f a second", step + 1, steps, total / 100, speed)
+            _LOG.info(
+                "step %d of %d: loss %.3f, %.0f pictures per second",
+                step + 1,
+                steps,
+                total / 100,
+                speed,
+            )
             reported, total = now, 0.0
     return network
 
 
 def measure(detector: Detector, images: Tensor, truth: Renders) -> dict[str, Any]:
-    """The detector's errors on images whose truth is known.
+    """Return the detector's errors on images with known ground truth.
 
     Args:
-        images: `N x S x S x 3` uint8.
+        detector: The detector.
+        images: ``N x S x S x 3`` uint8.
+        truth: Their ground truth; its pictures may have another size.
 
     Returns:
-        Figures in px of the detector's size, over the landmarks that the camera sees: mean, median
-        and 95th percentile, the mean of each landmark, what the detector expected on average;
-        how often it was right about visibility; root mean square error of the colours.
+        ``pictures``: ``N``. In pixels of the detector's size, over the landmarks that the camera
+        sees: ``mean_px``, ``median_px`` and ``p95_px`` of the errors, the mean error of each
+        landmark by its name, and ``expected_px``, the mean of the expected errors. ``visibility``:
+        share of correct answers; ``colours_rms``: root mean square error of the colours.
     """
     found = detector.detect(images.numpy())
-    # Images and truth may be of different sizes, if the model is not as large as the renders.
+    # The images have another size than the renders if the model has.
     scale = detector.size_px / images.shape[1]
     wanted = truth.points_px * (images.shape[1] / truth.size_px)
     distance = (torch.from_numpy(found.points_px) - wanted).norm(dim=2)
@@ -129,7 +153,17 @@ def measure(detector: Detector, images: Tensor, truth: Renders) -> dict[str, Any
 
 
 def measure_all(detector: Detector, held_out: Renders, model: str) -> dict[str, Any]:
-    """Measure on held-out renders and on the model's images of their factors."""
+    """Measure on held-out renders and on a model's images of their factors.
+
+    Args:
+        detector: The detector.
+        held_out: The renders.
+        model: A built-in model's name, or a file.
+
+    Returns:
+        ``held_out`` and ``generated``, each as ``measure`` returns it; the second is missing if the
+        model's W is not linear in the factors.
+    """
     figures: dict[str, Any] = {
         "held_out": measure(detector, held_out.images.permute(0, 2, 3, 1), held_out)
     }
@@ -137,7 +171,7 @@ def measure_all(detector: Detector, held_out: Renders, model: str) -> dict[str, 
     try:
         latents = FactorMap(generator).latents(held_out.factors)
     except ValueError as error:
-        log.warning("not measured on the images of %s: %s", model, error)
+        _LOG.warning("not measured on the images of %s: %s", model, error)
         return figures
     images = torch.stack([torch.from_numpy(i) for i in render_frames(generator, latents.numpy())])
     figures["generated"] = measure(detector, images, held_out)
@@ -146,7 +180,17 @@ def measure_all(detector: Detector, held_out: Renders, model: str) -> dict[str, 
 
 
 def save(network: LandmarkNet, size_px: int, figures: Mapping[str, Any], path: Path) -> None:
-    """Write a detector's file, half precision; a reader never sees half of it."""
+    """Write a detector's file in half precision; no process ever sees a partial file.
+
+    Args:
+        network: The network.
+        size_px: Width and height of the pictures that it was trained on.
+        figures: What ``Detector.figures`` will be; must be valid JSON.
+        path: The file.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     tensors = {
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in network.state_dict().items()
@@ -157,21 +201,22 @@ def save(network: LandmarkNet, size_px: int, figures: Mapping[str, Any], path: P
         "size_px": str(size_px),
         "figures": json.dumps(figures),
     }
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata)
-    os.replace(partial, path)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata)
 
 
 def main() -> None:
-    """Command line: train and measure, or only measure."""
+    """Train and measure, or only measure, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the rendered shards")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="the detector's file")
-    parser.add_argument("--model", default="suzanne", help="generator to measure it on")
-    parser.add_argument("--pictures", type=int, default=48_000, help="pictures seen in training")
+    parser.add_argument(
+        "--model", default="suzanne", help="built-in model or file to measure it on"
+    )
+    parser.add_argument("--pictures", type=int, default=48_000, help="varied pictures to train on")
     parser.add_argument("--held-out", type=int, default=500, help="pictures to measure on")
     parser.add_argument("--measure", action="store_true", help="do not train, only measure again")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 convolutions")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -183,17 +228,17 @@ def main() -> None:
         old = Detector.load(options.out)
         training = {key: old.figures[key] for key in ("date", "training_renders", "pictures_seen")}
     else:
-        log.info("%d pictures, %d held out", len(renders), len(held_out))
+        _LOG.info("%d pictures, %d held out", len(renders), len(held_out))
         network = train(renders, options.pictures, fast=not options.float32)
         training["date"] = datetime.now(tz=UTC).date().isoformat()
         training["training_renders"] = len(renders)
         training["pictures_seen"] = options.pictures
         save(network, renders.size_px, training, options.out)
-    # What is measured is what was written: half precision.
+    # Measure the written file, which has half precision.
     detector = Detector.load(options.out)
     figures = training | measure_all(detector, held_out, options.model)
     save(detector.network, detector.size_px, figures, options.out)
-    log.info("%s", json.dumps(figures, indent=2))
+    _LOG.info("%s", json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes the built-in model: Blender renders Suzanne, this project's generator learns her.
+"""Makes the built-in model: Blender renders Suzanne, and this project's generator learns her.
 
-Three commands, in this order: `render` (inside Blender), `train` (torch), `distill` (torch).
-`factors` and `dataset` hold what they share.  Nothing here is needed to use the model.
+The commands are, in this order, ``render`` (with Blender's ``bpy``), ``train``, ``distill`` and
+``card`` (all three with torch); ``README.md`` lists them. Nothing here is needed to use the model.
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measures a trained model and makes the pictures of its card.
 
-`python -m tools.suzanne.card --data DIR --out DIR [--model FILE]` writes pictures and prints a
-table of figures, both for `stylegan2/models/suzanne.md`.  It looks at the model as anybody would,
-through its file; `truth` finds the factors in it.
+``python -m tools.suzanne.card --data DIR --out DIR [--model FILE]`` writes pictures and prints a
+table of figures, both for ``stylegan2/models/suzanne.md``. It needs only the model's file and
+renders; ``truth`` finds the factors in the model.
 """
 
 from __future__ import annotations
@@ -27,29 +27,38 @@ _COLUMNS = 9
 
 
 def images_of(generator: Generator, w: Tensor) -> Tensor:
-    """Images `N x 3 x S x S` of w `N x w_dim`, the same in all layers."""
+    """Return images ``N x 3 x S x S`` float32, nominally in [-1, 1], of w ``N x w_dim``.
+
+    All layers get the same w.
+    """
     parts = [part[:, None].expand(-1, generator.num_ws, -1) for part in w.split(_BATCH)]
     return torch.cat([generator.synthesis(part) for part in parts])
 
 
 def reconstruction(generator: Generator, truth: FactorMap, held_out: Pictures) -> float:
-    """Mean L1 on [-1, 1] between held-out renders and the model's pictures of their factors."""
+    """Return the mean L1 between held-out renders and the model's images of their factors.
+
+    Pixels are in [-1, 1].
+    """
     renders = held_out.batch(torch.arange(len(held_out)), generator.img_shape[1]).images
     pictures = images_of(generator, truth.latents(held_out.factors)[:, 0])
     return float((pictures - renders).abs().mean())
 
 
 def sharpness(images: Tensor) -> float:
-    """Mean absolute difference of neighbouring pixels."""
+    """Return the mean absolute difference of neighbouring pixels of images ``N x 3 x S x S``."""
     across, down = images.diff(dim=3).abs().mean(), images.diff(dim=2).abs().mean()
     return float(across + down) / 2.0
 
 
 def path_lengths(generator: Generator, components: PrincipalComponents) -> Tensor:
-    """How fast the picture changes with w: `16 x 8`, for 16 random w in 8 random directions.
+    """Return how fast the image changes with w, for 16 random w in 8 random directions.
 
-    Perceptual path length (Karras et al. 2019, section 4.1) with root mean square in place of a
-    perceptual distance: the change of the picture over the length of a short step within W.
+    This is perceptual path length (Karras et al. 2019, section 4.1) with root mean square instead
+    of a perceptual distance: the change of the image divided by the length of a short step in W.
+
+    Returns:
+        ``16 x 8`` float32.
     """
     step = 0.05
     lengths = []
@@ -63,7 +72,16 @@ def path_lengths(generator: Generator, components: PrincipalComponents) -> Tenso
 
 
 def interpolations(generator: Generator, pairs: int, columns: int) -> Tensor:
-    """Images `pairs x columns x 3 x S x S` on straight lines of W between random latents."""
+    """Return images on straight lines in W between random latents.
+
+    Args:
+        generator: The model.
+        pairs: Number of lines.
+        columns: Number of images on each line, both ends included.
+
+    Returns:
+        ``pairs x columns x 3 x S x S`` float32.
+    """
     ends = generator.mapping(torch.randn(2 * pairs, generator.z_dim))[:, 0]
     t = torch.linspace(0.0, 1.0, columns)[:, None]
     first, last = ends[0::2, None], ends[1::2, None]
@@ -72,16 +90,23 @@ def interpolations(generator: Generator, pairs: int, columns: int) -> Tensor:
 
 
 def evenness(lines: Tensor) -> float:
-    """Longest over mean step of the picture on each line of `interpolations`, median over lines.
+    """Return the longest step of the image divided by the mean step, median over the lines.
 
-    1 for a straight sheet; a line that leaves the monkeys and comes back has a jump.
+    It is 1 if the image changes evenly along each line, and larger if it jumps.
+
+    Args:
+        lines: As ``interpolations`` returns them.
     """
     steps = lines.diff(dim=1).square().mean(dim=(2, 3, 4)).sqrt()
     return float((steps.max(dim=1).values / steps.mean(dim=1)).median())
 
 
 def principal_walks(generator: Generator, components: PrincipalComponents, rows: int) -> Tensor:
-    """Images `rows x columns x 3 x S x S`: -2 to 2 sigma along each of the first components."""
+    """Return images from -2 to 2 sigma along each of the first ``rows`` components.
+
+    Returns:
+        ``rows x 9 x 3 x S x S`` float32.
+    """
     amounts = torch.linspace(-2.0, 2.0, _COLUMNS)[:, None]
     centre = generator.mapping.w_avg
     walks = [centre + amounts * line for line in components.scaled()[:rows]]
@@ -90,7 +115,7 @@ def principal_walks(generator: Generator, components: PrincipalComponents, rows:
 
 
 def save_sheet(images: Tensor, path: Path) -> None:
-    """Write images `rows x columns x 3 x S x S` as one picture."""
+    """Write images ``rows x columns x 3 x S x S``, nominally in [-1, 1], as one picture."""
     sheet = images.permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2)
     pixels = (sheet * 127.5 + 128.0).clamp(0.0, 255.0).byte().numpy()
     Image.fromarray(pixels).save(path, quality=88)
@@ -98,13 +123,13 @@ def save_sheet(images: Tensor, path: Path) -> None:
 
 @torch.no_grad()
 def main() -> None:
-    """Command line: measure, print, and write the pictures."""
+    """Measure, print, and write the pictures, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the rendered shards")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the pictures")
-    parser.add_argument("--model", type=Path, default=model_path("suzanne"))
-    parser.add_argument("--held-out", type=int, default=500, help="as in training")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
+    parser.add_argument("--model", type=Path, default=model_path("suzanne"), help="the model file")
+    parser.add_argument("--held-out", type=int, default=500, help="pictures held out in training")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -126,17 +151,27 @@ def main() -> None:
     many = images_of(generator, generator.mapping(torch.randn(500, generator.z_dim))[:, 0])
     all_renders = held_out.batch(torch.arange(len(held_out)), generator.img_shape[1]).images
     figures = {
-        "held-out renders, mean L1 on [-1, 1]": reconstruction(generator, truth, held_out),
-        "sharpness of renders (mean difference of neighbours)": sharpness(all_renders),
-        "sharpness of 500 seeds": sharpness(many),
-        "sharpness of 100 middles of interpolations": sharpness(lines[:, 8]),
-        "w from linear in the factors, share of its size": truth.residue,
-        "components that W has (0.999 of the variance)": float(len(shares)),
-        "variance in the first 5 components": float(shares[4]),
-        "variance in the first 10 components": float(shares[9]),
-        "path length, mean": float(lengths.mean()),
-        "path length, standard deviation over the mean": float(lengths.std() / lengths.mean()),
-        "longest over mean step of an interpolation in 16 steps, median": evenness(lines),
+        "mean L1 of held-out renders, on [-1, 1]": reconstruction(generator, truth, held_out),
+        "mean difference of neighbouring pixels: renders (with their render noise)": sharpness(
+            all_renders
+        ),
+        "the same: 500 seeds": sharpness(many),
+        "the same: midpoints of 100 straight lines in W": sharpness(lines[:, 8]),
+        "deviation of w from a linear map of the factors, relative to the spread of w": (
+            truth.residue
+        ),
+        "principal components that hold 0.999 of the variance": float(len(shares)),
+        "variance in the first 5 principal components": float(shares[4]),
+        "variance in the first 10 principal components": float(shares[9]),
+        "path length (root mean square change of the picture, divided by the change of w)": float(
+            lengths.mean()
+        ),
+        "its standard deviation divided by its mean, 16 latents in 8 directions": float(
+            lengths.std() / lengths.mean()
+        ),
+        "longest step divided by mean step on a straight line in W, 16 steps, median of 100": (
+            evenness(lines)
+        ),
     }
     for name, value in figures.items():
         print(f"| {name} | {value:.4g} |")

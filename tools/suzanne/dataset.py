@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rendered pictures in memory, at every resolution that the training passes through.
+"""The rendered pictures in memory, at every resolution of the training, with weights of pixels.
 
-Eyes are a hundredth of the picture and the first thing that a person looks at, so the pictures come
-with weights that single them out, and the other landmarks too.  Without these, eyes are what the
-network learns last.
+Eyes cover a hundredth of the picture but are the first thing that a person looks at, so errors at
+the eyes and at the other landmarks get a larger weight. Without it, the network learns the eyes
+last.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tools.suzanne import factors
 
+# Added to the weight of the pixels at each landmark that the camera sees.
 FOCUS_WEIGHTS = {
     "eye_left": 6.0,
     "eye_right": 6.0,
@@ -27,19 +28,18 @@ FOCUS_WEIGHTS = {
     "ear_right": 3.0,
     "crown": 2.0,
 }
-"""What is added to the weight of a picture's pixels at each landmark that the camera sees."""
+# Standard deviation of the added weight around a landmark, as a share of the picture's width.
 FOCUS_RADIUS = 0.055
-"""Standard deviation of the weight around a landmark, as a share of the picture's width."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some pictures at one size.
+    """Several pictures at one size.
 
     Attributes:
-        images: `B x 3 x S x S` float32 in [-1, 1].
-        weights: `B x 1 x S x S` float32, 1 and more, what an error in each pixel counts.
-        factors: `B x F` float32 in [-1, 1].
+        images: ``B x 3 x S x S`` float32 in [-1, 1].
+        weights: ``B x 1 x S x S`` float32, the weight of an error in each pixel, at least 1.
+        factors: ``B x F`` float32 in [-1, 1].
     """
 
     images: Tensor
@@ -49,14 +49,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures and their factors.
+    """All pictures, their factors, and the positions where errors have a larger weight.
 
     Attributes:
-        images: `N x 3 x S x S` uint8, sRGB.
-        factors: `N x F` float32 in [-1, 1], in the order of `factors.FACTORS`.
-        focus: `N x K x 2` float32, where the landmarks are, (x, y) in [0, 1] from the top-left
-            corner.
-        focus_weights: `N x K` float32, what is added there; 0 if the camera does not see it.
+        images: ``N x 3 x S x S`` uint8, sRGB.
+        factors: ``N x F`` float32 in [-1, 1], in the order of ``factors.FACTORS``.
+        focus: ``N x K x 2`` float32, the landmarks' positions (x, y) as shares of the picture's
+            width and height, from the top-left corner.
+        focus_weights: ``N x K`` float32, the weight added at each landmark; 0 if the camera does
+            not see it.
     """
 
     images: Tensor
@@ -73,7 +74,12 @@ class Pictures:
         )
 
     def batch(self, indices: Tensor, size_px: int) -> Batch:
-        """The pictures with the given numbers (`B` int64), `size_px` wide."""
+        """Return pictures at a size.
+
+        Args:
+            indices: ``B`` int64, numbers of pictures.
+            size_px: Width and height, of which the pictures' own size is a multiple.
+        """
         images = self.images[indices].float() / 127.5 - 1.0
         shrink = images.shape[-1] // size_px
         return Batch(
@@ -81,7 +87,7 @@ class Pictures:
         )
 
     def _weights(self, indices: Tensor, size_px: int) -> Tensor:
-        """A bell around each visible landmark on a ground of 1; it is separable, x times y."""
+        """Return weights ``B x 1 x S x S``: 1 plus a Gaussian around each visible landmark."""
         centres = (torch.arange(size_px) + 0.5) / size_px
         offsets = (centres - self.focus[indices][..., None]) / FOCUS_RADIUS  # B x K x 2 x S
         x, y = torch.exp(-0.5 * offsets.square()).unbind(dim=2)
@@ -90,10 +96,18 @@ class Pictures:
 
 
 def load_pictures(folder: Path, held_out: int) -> tuple[Pictures, Pictures]:
-    """Read all shards in `folder`; the last `held_out` pictures are split off for validation.
+    """Read all shards of a folder in the order of their names.
+
+    Args:
+        folder: Contains the shards of ``tools.suzanne.render``.
+        held_out: Number of pictures to hold out of the training for validation: the last ones.
+
+    Returns:
+        The pictures for training, and those that are held out.
 
     Raises:
-        ValueError: if the folder holds too few pictures, or shards with other factors.
+        ValueError: The folder contains too few pictures, or a shard with other factors or without
+            a landmark.
     """
     images, values, places, weights = [], [], [], []
     landmark_weights = torch.tensor(list(FOCUS_WEIGHTS.values()))
@@ -110,7 +124,7 @@ def load_pictures(folder: Path, held_out: int) -> tuple[Pictures, Pictures]:
             weights.append(seen * landmark_weights)
     count = sum(map(len, images))
     if count <= held_out:
-        raise ValueError(f"{folder} holds {count} pictures, more than {held_out} are needed")
+        raise ValueError(f"{folder} holds {count} pictures, but more than {held_out} are needed")
     stacked = torch.cat(images)
     pictures = Pictures(
         stacked, torch.cat(values), torch.cat(places) / stacked.shape[-1], torch.cat(weights)

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Adds the mapping network and writes the model: `python -m tools.suzanne.distill --training DIR`.
+"""Adds the mapping network and writes the model: ``python -m tools.suzanne.distill``.
 
-The synthesis was trained on latents made from factors.  The mapping network makes them from z, so
-that every latent can be reached from a seed, as in any StyleGAN2.  The mapping normalises z to the
-sphere, where each coordinate is close to standard normal, so that `u_k = 2 Phi(z_k) - 1` is a
-uniform factor; the coordinates beyond the factors carry nothing.
+The synthesis network was trained on latents made from factors. The mapping network makes them from
+z, so that every latent can be reached from a seed, as in any StyleGAN2. The mapping normalises z to
+the sphere, where each coordinate is close to standard normal, so that ``u_k = 2 Phi(z_k) - 1`` is a
+uniform factor; the coordinates beyond the factors are not used.
 
-The network is not trained but built, in three layers: leaky ReLUs with knots along each coordinate
-that add up to `2 Phi - 1` by least squares, the linear map from factors to w, and a layer that
-takes back what the activations do.  (Trained by gradient descent from random weights, the same
-network was still a third of w off after thousands of steps.)
+The network is not trained but constructed, in three layers: leaky ReLUs with knots along each
+coordinate whose weighted sum approximates ``2 Phi - 1`` by least squares, the linear map from
+factors to w, and a layer that inverts the activations. (Trained by gradient descent from random
+weights, the same network still had an error of a third of w after thousands of steps.)
 
 W has no natural metric: stretching it along a factor, and shrinking the weights that read it,
-changes no picture.  It changes what a drag does, though, which goes down the gradient in W: a
-factor moves by the inverse square of its length.  So all lengths are set anew here, in the way in
-which path length regularisation sets them in StyleGAN2's own training (Karras et al. 2020, section
-3.2): a step in W changes the picture by as much, whichever way it goes.  What changes little in the
-picture is then cheap for a drag: a handle on an ear lifts the ear, one on the nose turns the head.
+changes no picture. It changes what a drag does, though, because a drag follows the gradient in W: a
+factor changes in inverse proportion to the square of its direction's length. So all lengths are set
+here, in the way in which path length regularisation sets them in StyleGAN2's own training (Karras
+et al. 2020, section 3.2): a step of a given length in W changes the picture by the same amount in
+every direction. Factors that change little in the picture are then cheap for a drag: a handle on an
+ear lifts the ear, and one on the nose turns the head.
 """
 
 from __future__ import annotations
@@ -41,32 +42,38 @@ from tools.suzanne.latents import complement_projection, factor_directions
 from tools.suzanne.state import TrainingState
 from tools.suzanne.train import MAPPING_FEATURES, MAPPING_LAYERS, make_generator
 
+# Length of the yaw's direction in the model's W. It sets the scale of all other lengths, so that
+# drags with the paper's step size of 2e-3 take as many steps as in the paper, a few dozen.
 YAW_LENGTH = 2.5
-"""Of the direction of the yaw in the W of the model; it sets the scale of all others, so that drags
-with the paper's step size of 2e-3 take the paper's number of steps, some dozen."""
 _PATH_STEP = 0.05
 _PATH_SAMPLES = 64
+# Length in the model's W of one unit of W in training, in the directions that no factor uses.
 UNUSED_LENGTH = 1.0
-"""What one unit of W in the training, in the directions that no factor uses, is in the model."""
 
 KNOTS = 10
+# Position of the outermost knots, in standard deviations of a coordinate.
 FARTHEST_KNOT = 2.4
-"""In standard deviations of a coordinate."""
 W_AVG_SAMPLES = 100_000
 
-log = logging.getLogger("suzanne.distill")
+_LOG = logging.getLogger(__name__)
 
 
 def factors_of(z: Tensor) -> Tensor:
-    """The factors that a seed stands for: z `N x z_dim` to `N x F` in [-1, 1], float32."""
+    """Return the factors of z: ``N x z_dim`` to ``N x F`` in [-1, 1], float32."""
     coordinates = normalize_second_moment(z)[:, : len(factors.FACTORS)]
     return torch.erf(coordinates / math.sqrt(2.0))
 
 
 def fit_knots(knots: Tensor) -> tuple[Tensor, float]:
-    """Weights of the activations of `x - knots` and a constant that add up to `2 Phi(x) - 1`.
+    """Fit ``2 Phi(x) - 1`` by a weighted sum of leaky ReLUs of ``x - knots`` plus a constant.
 
-    Least squares over the quantiles of the normal distribution.
+    The fit is least squares over the quantiles of the normal distribution.
+
+    Args:
+        knots: ``K`` float64.
+
+    Returns:
+        The weights, ``K`` float64, and the constant.
     """
     quantiles = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
     x = torch.special.ndtri(quantiles)
@@ -78,9 +85,14 @@ def fit_knots(knots: Tensor) -> tuple[Tensor, float]:
 
 @torch.no_grad()
 def build_mapping(generator: Generator, directions: Tensor) -> float:
-    """Set the mapping network to `w = factors @ directions`, in place.
+    """Set the mapping network to ``w = factors @ directions``, in place.
 
-    Returns the error that is left: root mean square over that of w.
+    Args:
+        generator: Of ``train.make_generator``.
+        directions: ``F x w_dim`` float32.
+
+    Returns:
+        The remaining error of w: its root mean square divided by that of w.
     """
     mapping = generator.mapping
     layers = [mapping.get_submodule(f"fc{index}") for index in range(MAPPING_LAYERS)]
@@ -97,13 +109,14 @@ def build_mapping(generator: Generator, directions: Tensor) -> float:
         bend_bias[units] = -knots.float()
         mix_weight[: generator.w_dim, units] = -torch.outer(directions[factor], slopes.float())
         mix_bias[: generator.w_dim] -= constant * directions[factor]
-    # The activation of an activation of -w, times the right negative number between, is w again.
+    # The second layer computes -w. Its activation scales the positive part of w by SLOPE, and the
+    # last one scales the negative part; the factor between them undoes both and the two gains.
     last_weight = torch.zeros(generator.w_dim, width)
     last_weight.fill_diagonal_(-1.0 / (SLOPE * GAIN**2))
     last_bias = torch.zeros(generator.w_dim)
     weights, biases = (bend_weight, mix_weight, last_weight), (bend_bias, mix_bias, last_bias)
     for layer, weight, bias in zip(layers, weights, biases, strict=True):
-        assert isinstance(layer, FullyConnectedLayer)  # stylegan2 names them so
+        assert isinstance(layer, FullyConnectedLayer)  # by their names in stylegan2
         layer.weight.copy_(weight / layer.weight_gain)
         layer.bias.copy_(bias / layer.bias_gain)
     z = torch.randn(W_AVG_SAMPLES, generator.z_dim)
@@ -114,19 +127,22 @@ def build_mapping(generator: Generator, directions: Tensor) -> float:
 
 @torch.no_grad()
 def set_w_average(generator: Generator) -> None:
-    """Estimate the mean latent, which truncation goes towards."""
+    """Set the mean latent ``w_avg``, which truncation uses, from random z, in place."""
     z = torch.randn(W_AVG_SAMPLES, generator.z_dim)
     generator.mapping.w_avg.copy_(generator.mapping(z)[:, 0].mean(dim=0))
 
 
 @torch.no_grad()
 def path_lengths(generator: Generator, directions: Tensor) -> Tensor:
-    """How much each factor changes the picture: `F` float32.
-
-    Root mean square, over pixels and random pictures, of the derivative along the factor.
+    """Return how much each factor changes the picture.
 
     Args:
-        directions: `F x w_dim`, those that the generator reads.
+        generator: The model.
+        directions: ``F x w_dim`` float32, the directions of the factors in its W.
+
+    Returns:
+        ``F`` float32: the root mean square, over pixels and random pictures, of the derivative of
+        the pixels (in [-1, 1]) with respect to the factor.
     """
     count = len(directions)
     squares = torch.zeros(count)
@@ -143,12 +159,14 @@ def path_lengths(generator: Generator, directions: Tensor) -> Tensor:
 
 @torch.no_grad()
 def stretch_w(generator: Generator, old: Tensor, new: Tensor) -> None:
-    """Make the synthesis read latents along `new` as it read those along `old`, in place.
+    """Change the synthesis network, in place, so that ``new`` directions act as ``old`` ones did.
 
     Args:
-        old, new: `F x w_dim` float32 with orthogonal rows, parallel to each other.
+        generator: The model.
+        old: ``F x w_dim`` float32 with orthogonal rows.
+        new: The same, each row parallel to that of ``old``.
     """
-    # What takes a latent of the model back to one of the training.
+    # Maps a latent of the changed model to one of the model before.
     unit = new / new.norm(dim=1, keepdim=True)
     ratio = old.norm(dim=1) / new.norm(dim=1)
     back = unit.t() @ (ratio[:, None] * unit) + complement_projection(new) / UNUSED_LENGTH
@@ -159,7 +177,11 @@ def stretch_w(generator: Generator, old: Tensor, new: Tensor) -> None:
 
 @torch.no_grad()
 def variance_shares(generator: Generator) -> Tensor:
-    """Share of each principal component in the variance of W: `w_dim` float32, descending."""
+    """Return the share of each principal component in the variance of W.
+
+    Returns:
+        ``w_dim`` float32, descending; their sum is 1.
+    """
     w = generator.mapping(torch.randn(W_AVG_SAMPLES, generator.z_dim))[:, 0]
     variances: Tensor = torch.linalg.eigvalsh(torch.cov(w.t())).flip(0)
     return variances / variances.sum()
@@ -167,8 +189,14 @@ def variance_shares(generator: Generator) -> Tensor:
 
 @torch.no_grad()
 def contact_sheet(generator: Generator, columns: int = 5, scale: int = 1) -> Image.Image:
-    """Seeds 0 to 2 `columns` - 1 with truncation psi 1 (upper half) and 0.7 (lower half)."""
-    # The seeds' own way to z, as in the public code bases.
+    """Return a picture of the first seeds: psi 1 in the upper half, psi 0.7 in the lower half.
+
+    Args:
+        generator: The model.
+        columns: Number of images in a row; there are ``2 * columns`` seeds, from 0.
+        scale: Enlargement of the picture.
+    """
+    # z of a seed as in the public programs.
     latents = [np.random.RandomState(s).randn(1, generator.z_dim) for s in range(2 * columns)]
     z = torch.from_numpy(np.concatenate(latents)).float()
     rows = []
@@ -183,7 +211,7 @@ def contact_sheet(generator: Generator, columns: int = 5, scale: int = 1) -> Ima
 
 
 def license_note() -> str:
-    """What the file's metadata say about rights, with the day of training."""
+    """Return the note about licence and origin for the file's metadata, with today's date."""
     day = datetime.now(tz=UTC).date().isoformat()
     return (
         "GPL-3.0-or-later. Suzanne, Blender's monkey, learned from this project's own renders; "
@@ -192,11 +220,11 @@ def license_note() -> str:
 
 
 def main() -> None:
-    """Command line: build the mapping, measure, write the model and its contact sheet."""
+    """Build the mapping network, write the model and its contact sheet, and log figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--training", type=Path, required=True, help="folder that `train` wrote")
+    parser.add_argument("--training", type=Path, required=True, help="folder that train wrote")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
@@ -208,16 +236,20 @@ def main() -> None:
     lengths *= YAW_LENGTH / lengths[factors.FACTORS.index("yaw")]
     directions = factor_directions(dict(zip(factors.FACTORS, lengths.tolist(), strict=True)))
     stretch_w(generator, trained, directions)
-    log.info("lengths %s", dict(zip(factors.FACTORS, lengths.tolist(), strict=True)))
+    _LOG.info("lengths %s", dict(zip(factors.FACTORS, lengths.tolist(), strict=True)))
     error = build_mapping(generator, directions)
     set_w_average(generator)
     generator.freeze()
     save_generator(generator, options.out, license_note=license_note())
     contact_sheet(generator).save(options.out.with_suffix(".png"), optimize=True)
     shares = variance_shares(generator)
-    log.info("mapping error %.4f of the size of w", error)
-    log.info("first 5 components %.3f, first 10 %.3f", shares[:5].sum(), shares[:10].sum())
-    log.info(
+    _LOG.info("mapping error, divided by the size of w: %.4f", error)
+    _LOG.info(
+        "variance in the first 5 components: %.3f, in the first 10: %.3f",
+        shares[:5].sum(),
+        shares[:10].sum(),
+    )
+    _LOG.info(
         "%d parameters, %d bytes",
         sum(parameter.numel() for parameter in generator.parameters()),
         options.out.stat().st_size,

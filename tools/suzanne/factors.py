@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The factors of variation of a Suzanne picture, and what each of them means.
 
-A picture is fully described by one vector `u` in [-1, 1] per picture.  The box is convex and every
-factor is mapped to the scene smoothly, so that a W built linearly on it is flat: a straight line
-between two latents is a plausible animation.  For that reason colours are two chroma coordinates,
-not a hue angle: the middle of the box is a greyish monkey, not a hole.
+A picture is fully described by a vector ``u`` with one number in [-1, 1] for each factor. The box
+of all ``u`` is convex and every factor is mapped to the scene smoothly, so that a W that is linear
+in ``u`` is flat: a straight line between two latents is a plausible animation. For that reason a
+colour is two chroma coordinates and not a hue angle: the middle of the box is a greyish monkey, and
+the box has no hole.
 
-The *coarse* factors (pose and shape) are carried by the first six latents of W+, which are the ones
-that a drag changes; the *fine* ones (light and colours) by the others.  `train` enforces it.
+The *coarse* factors (pose and shape) control the first six latents of W+, which are those that a
+drag changes; the *fine* factors (light and colours) control the others. ``train`` enforces this.
 
-Needs numpy only: Blender's Python and torch's Python both load it.
+The module needs only numpy: Blender's Python and torch's Python both import it.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ ROLL_MAX_RAD = math.radians(15.0)
 LIGHT_AZIMUTH_MAX_RAD = math.radians(60.0)
 LIGHT_ELEVATION_RAD = (math.radians(5.0), math.radians(60.0))
 
-# (lightness, largest chroma) in OKLab of each coloured thing.  The largest chroma keeps nearly the
-# whole square inside the sRGB gamut; what sticks out is clipped.
+# (lightness, largest chroma) in OKLab of each coloured part. With the largest chroma, nearly the
+# whole square is inside the sRGB gamut; values outside are clipped.
 FUR_COLOUR = (0.57, 0.11)
 EYE_COLOUR = (0.85, 0.10)
 BACKGROUND_COLOUR = (0.84, 0.08)
@@ -75,18 +76,23 @@ _LMS_TO_LINEAR_SRGB = np.array(
 
 
 def sample_factors(seed: int, index: int) -> NDArray[np.float64]:
-    """The factors of picture `index` of the set `seed`: `F` float64, uniform in [-1, 1].
+    """Return the factors of picture ``index`` of the set ``seed``.
 
-    Each picture has a generator of its own, so that a set can be rendered in any order, in pieces
-    and again.
+    They depend only on the two numbers, so a set can be rendered in any order and in parts.
+
+    Returns:
+        ``F`` float64, uniform in [-1, 1], in the order of ``FACTORS``.
     """
     return np.random.default_rng((seed, index)).uniform(-1.0, 1.0, len(FACTORS))
 
 
 def linear_rgb(colour: tuple[float, float], a: float, b: float) -> tuple[float, float, float]:
-    """Linear sRGB in [0, 1] of `colour` (lightness, largest chroma) at chroma `a`, `b` in [-1, 1].
+    """Return the linear sRGB values, each in [0, 1], of a colour.
 
-    `a` runs from green to red, `b` from blue to yellow, as in OKLab.
+    Args:
+        colour: Lightness and largest chroma in OKLab.
+        a: Chroma from green (-1) to red (1), as a share of the largest.
+        b: Chroma from blue (-1) to yellow (1), as a share of the largest.
     """
     lightness, chroma = colour
     lms = (_OKLAB_TO_LMS_CUBE_ROOT @ np.array([lightness, chroma * a, chroma * b])) ** 3

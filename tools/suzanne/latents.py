@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From factors to latents: the flat W that the synthesis network is trained on.
+"""Maps factors to latents: the flat W that the synthesis network is trained on.
 
-`w = A u`: each factor is one direction of W, and the directions are orthogonal.  W is then a box, a
-straight line in it is a straight line in the factors, and any latent between two good ones is good.
-(A perceptron on Fourier features of the factors learns faster and curls W up: long drags leave it
-and tear the picture.)  The directions are random rotations of the coordinate axes, because
-optimisers that scale each coordinate by itself, such as Adam, would otherwise move an unimportant
-factor as fast as an important one.
+The map is ``w = A u``: each factor is one direction of W, and the directions are orthogonal. W is
+then a box, a straight line in it is a straight line in the factors, and every latent between two
+good ones is good. (A perceptron on Fourier features of the factors learns faster but makes W
+curved: long drags leave it and distort the picture.) The directions are randomly rotated coordinate
+axes, because optimisers that scale each coordinate separately, such as Adam, would otherwise move
+an unimportant factor as fast as an important one.
 
-The length of a direction is free: `distill` changes it after the training, without changing a
-picture.  Here all that counts is that the layers which read w see numbers of order one.
+The length of a direction is free: ``distill`` changes it after the training without changing any
+picture. Here it only has to give the layers that read w numbers of order one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from torch import Tensor
 from tools.suzanne import factors
 
 W_DIM = 64
+# The number of first latents that coarse factors control: those that a drag may change (Pan et al.
+# 2023, section 3.2).
 COARSE_LATENTS = 6
-"""The latents w that coarse factors steer: those that a drag may change (Pan et al. 2023, 3.2)."""
 
+# Length of each factor's direction in training.
 GAINS = {
     "yaw": 4.0,
     "pitch": 3.0,
@@ -49,7 +51,11 @@ GAINS = {
 
 
 def factor_directions(gains_by_factor: Mapping[str, float] = GAINS) -> Tensor:
-    """The matrix `A`: `F x W_DIM` float32 with orthogonal rows of the given lengths."""
+    """Return the matrix ``A``: ``F x W_DIM`` float32 with orthogonal rows.
+
+    Args:
+        gains_by_factor: The length of the row of each factor.
+    """
     generator = torch.Generator().manual_seed(1)
     rotation, _ = torch.linalg.qr(torch.randn(W_DIM, W_DIM, generator=generator).double())
     gains = torch.tensor([gains_by_factor[name] for name in factors.FACTORS]).double()
@@ -58,33 +64,43 @@ def factor_directions(gains_by_factor: Mapping[str, float] = GAINS) -> Tensor:
 
 
 def complement_projection(directions: Tensor) -> Tensor:
-    """Projection onto what no factor uses: `W_DIM x W_DIM` float32, symmetric."""
+    """Return the projection onto the directions that no factor uses.
+
+    Args:
+        directions: ``F x W_DIM`` float32 with orthogonal rows.
+
+    Returns:
+        ``W_DIM x W_DIM`` float32, symmetric.
+    """
     unit = directions / directions.norm(dim=1, keepdim=True)
     projection: Tensor = torch.eye(directions.shape[1]) - unit.t() @ unit
     return projection
 
 
 class LatentSampler:
-    """Makes the latents of a training batch, so that each layer learns to mind its own factors.
+    """Makes the latents of a training batch, such that each layer learns to use only its factors.
 
     The coarse latents get the right pose and shape with *random* light and colours, the others the
-    right light and colours with a random pose: the supervised form of style mixing (Karras et al.
-    2019, section 3.1).  A drag, which changes the coarse latents alone, can then not change the
-    colours, and the fine latents do not hold on to the old pose.
+    right light and colours with a random pose and shape: the supervised form of style mixing
+    (Karras et al. 2019, section 3.1). A drag, which changes only the coarse latents, then cannot
+    change the colours, and the fine latents do not hold the old pose.
 
-    A drag in W+ also takes each latent its own way.  Two kinds of noise, drawn for each layer,
-    teach the network what that shall mean: in the directions that no factor uses, nothing; along
-    pose and shape, the mean of the coarse layers.
+    A drag in W+ also moves each latent differently. Two kinds of noise, drawn for each layer, teach
+    the network what this means: a change in a direction that no factor uses has no effect, and of
+    pose and shape, the mean over the coarse layers counts.
+
+    Attributes:
+        directions: ``factor_directions()``.
     """
 
     def __init__(self, *, noise: float, jitter: float) -> None:
-        """Choose the strengths of the noise.
+        """Set the strengths of the noise.
 
         Args:
-            noise: standard deviation of each coordinate of w, before projection onto the
+            noise: Standard deviation of each coordinate of w, before the projection onto the
                 directions that no factor uses.
-            jitter: largest standard deviation of a coarse factor about its mean over the layers;
-                each picture gets one between 0 and this.
+            jitter: Largest standard deviation of a coarse factor about its mean over the layers;
+                each picture gets a random one between 0 and this.
         """
         self.directions = factor_directions()
         self._complement = complement_projection(self.directions)
@@ -92,14 +108,21 @@ class LatentSampler:
         self._jitter = jitter
 
     def plain(self, values: Tensor, num_ws: int) -> Tensor:
-        """The latents of factors `B x F`, the same in all layers: `B x num_ws x W_DIM`."""
+        """Return the latents of factors ``B x F``, equal in all layers: ``B x num_ws x W_DIM``."""
         return (values @ self.directions)[:, None].expand(-1, num_ws, -1)
 
     def mixed(self, values: Tensor, num_ws: int) -> Tensor:
-        """Training latents of factors `B x F`: `B x num_ws x W_DIM`, mixed and noisy.
+        """Return mixed and noisy latents for training.
 
-        The last latent is always a fine one, so that a network cut off at a low resolution, too,
-        has a layer that paints.
+        The last latent is always a fine one, so that a network that ends at a low resolution also
+        has a layer for the colours.
+
+        Args:
+            values: The factors, ``B x F`` float32 in [-1, 1].
+            num_ws: Number of latents.
+
+        Returns:
+            ``B x num_ws x W_DIM`` float32.
         """
         cut = factors.NUM_COARSE
         num_coarse = min(COARSE_LATENTS, num_ws - 1)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is painted on the monkey, so that its parts can be told apart and followed.
+"""The markings painted on the monkey, so that its parts can be distinguished and tracked.
 
-A marking is an ellipsoid in the mesh's rest space (before shape keys, mirrored to positive x): what
-lies inside takes some of its colour, whatever the shape and the pose.  A point can be tracked only
-where there is something to see; an unpainted crown or chin is a silhouette.
+A marking is an ellipsoid in the mesh's rest space (before shape keys, mirrored to positive x). The
+surface inside takes part of its colour, in every shape and pose. A point can be tracked only where
+the picture has visible detail; without paint, the crown and the chin are silhouettes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ class Marking:
     """One ellipsoid of paint.
 
     Attributes:
-        centre: `(x, y, z)` in rest space, x >= 0.
-        radii: along the three axes.
-        rgb: linear, [0, 1].
-        share: how much of the paint covers what is below, [0, 1].
-        softness: width of the edge as a share of the radius.
-        outside: paint what lies outside instead.
+        centre: ``(x, y, z)`` in rest space, x >= 0.
+        radii: Radii along the three axes.
+        rgb: Linear colour, each in [0, 1].
+        share: Opacity of the paint, in [0, 1].
+        softness: Width of the edge as a share of the radius.
+        outside: Whether the outside of the ellipsoid is painted instead of the inside.
     """
 
     centre: tuple[float, float, float]

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders the training pictures: `python -m tools.suzanne.render --out DIR --count N --seed S`.
+"""Renders the training pictures: ``python -m tools.suzanne.render --out DIR --count N --seed S``.
 
-Pictures are written in shards of a few hundred, each one `.npz` (never a pickle) that holds the
-pictures, their factors and the landmarks' places.  A shard appears under its name only when it is
-complete, so that the command can be stopped and started again, and several of them (with different
-seeds) can fill one folder.
+Pictures are written in shards of ``SHARD_SIZE``, each one an ``.npz`` file without pickles that
+contains the pictures, their factors and the landmarks' positions. A shard gets its name only when
+it is complete, so the command can be stopped and started again, and several processes with
+different seeds can write to one folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -19,16 +18,29 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from draggan_blender.protocol.atomic_files import replacing
 from tools.suzanne import factors
 from tools.suzanne.scene import LANDMARKS, SuzanneScene
 
+# Pictures per file.
 SHARD_SIZE = 250
 
-log = logging.getLogger("suzanne.render")
+_LOG = logging.getLogger(__name__)
 
 
 def render_shard(scene: SuzanneScene, seed: int, first: int, count: int, path: Path) -> None:
-    """Render pictures `first` … `first + count - 1` of the set `seed` into the file `path`."""
+    """Render pictures of a set and write them to a shard.
+
+    Args:
+        scene: The scene.
+        seed: The set, as for ``factors.sample_factors``.
+        first: Number of the first picture in the set.
+        count: Number of pictures.
+        path: The ``.npz`` file; it is replaced if it exists.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     images, values, places, seen = [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "picture.png"
@@ -41,8 +53,7 @@ def render_shard(scene: SuzanneScene, seed: int, first: int, count: int, path: P
             place, visible = scene.landmarks()
             places.append(place)
             seen.append(visible)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as stream:
+    with replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(
             stream,
             images=np.stack(images),
@@ -52,17 +63,16 @@ def render_shard(scene: SuzanneScene, seed: int, first: int, count: int, path: P
             landmarks_visible=np.stack(seen),
             landmark_names=np.array(list(LANDMARKS)),
         )
-    os.replace(partial, path)
 
 
 def main() -> None:
-    """Command line: render the shards that are not there yet."""
+    """Render the shards that do not exist yet, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
-    parser.add_argument("--count", type=int, required=True, help="pictures of this seed")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
+    parser.add_argument("--count", type=int, required=True, help="number of pictures of this set")
+    parser.add_argument("--seed", type=int, default=0, help="the set of pictures")
     parser.add_argument("--size", type=int, default=128, help="width and height in pixels")
-    parser.add_argument("--samples", type=int, default=8, help="rays a pixel")
+    parser.add_argument("--samples", type=int, default=8, help="rays per pixel")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     options.out.mkdir(parents=True, exist_ok=True)
@@ -74,7 +84,8 @@ def main() -> None:
         count = min(SHARD_SIZE, options.count - first)
         started = time.monotonic()
         render_shard(scene, options.seed, first, count, path)
-        log.info("%s: %.1f pictures a second", path.name, count / (time.monotonic() - started))
+        rate = count / (time.monotonic() - started)
+        _LOG.info("%s: %.1f pictures per second", path.name, rate)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The scene that is rendered: Suzanne, one sun, a coloured world, a fixed camera.
+"""The rendered scene: Suzanne, one sun, a coloured world, a fixed camera.
 
-The head is aligned, as in the face data sets: position and scale never change, only the pose does.
-(With position, roll and scale varying too, a generator of this size learns no pose.)  Shape factors
-are shape keys, colours are inputs of nodes, so that one scene serves all pictures and Cycles keeps
-what did not change.
+The head is aligned, as in the face data sets: its position and scale never change, only its pose.
+(With varying position, roll and scale, a generator of this size did not learn the pose.) Shape
+factors are shape keys and colours are inputs of nodes, so that one scene is used for all pictures
+and Cycles keeps the data that did not change.
 
-Runs inside Blender (the `bpy` module or a Blender's own Python).
+The module needs ``bpy``: the module, or the Python of a Blender.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from tools.suzanne import factors, markings, shapes
 
-# Vertices of Blender's monkey mesh.  The modifier keeps these indices for the corners of the
-# original mesh, so that they can be read back from the evaluated one.
+# Vertices of Blender's monkey mesh. The subdivision modifier keeps the indices of the original
+# vertices, so these also work for the evaluated mesh.
 LANDMARKS = {
     "eye_left": 60,
     "eye_right": 61,
@@ -40,7 +40,7 @@ _FOCAL_LENGTH_MM = 66.0
 
 
 def _islands(mesh: bpy.types.Mesh) -> NDArray[np.int64]:
-    """Number of the connected component of each vertex: `V` int."""
+    """Return a number for each vertex, ``V`` int, that is equal within a connected component."""
     label = np.arange(len(mesh.vertices))
     edges = np.array([edge.vertices[:] for edge in mesh.edges])
     while True:
@@ -53,7 +53,7 @@ def _islands(mesh: bpy.types.Mesh) -> NDArray[np.int64]:
 
 
 class _Paint:
-    """A material in the making: one colour, and markings painted over it one after the other."""
+    """Builds a material: one colour, and markings painted over it one after the other."""
 
     def __init__(self, name: str) -> None:
         self._material = bpy.data.materials.new(name)
@@ -69,7 +69,7 @@ class _Paint:
         self._surface = self.colour
 
     def add(self, mark: markings.Marking) -> None:
-        """Paint one marking over what is there."""
+        """Paint a marking over the material so far."""
         from_centre = self._node("ShaderNodeVectorMath", "SUBTRACT", self._rest)
         from_centre.inputs[1].default_value = mark.centre
         scaled = self._node("ShaderNodeVectorMath", "DIVIDE", from_centre.outputs[0])
@@ -89,7 +89,7 @@ class _Paint:
         self._surface = mix.outputs[0]
 
     def finish(self) -> bpy.types.Material:
-        """The material, matt."""
+        """Connect the colour to a diffuse surface and return the material."""
         diffuse = self._nodes.new("ShaderNodeBsdfDiffuse")
         output = self._nodes.new("ShaderNodeOutputMaterial")
         self._links.new(self._surface, diffuse.inputs["Color"])
@@ -104,10 +104,18 @@ class _Paint:
 
 
 class SuzanneScene:
-    """Blender's scene, emptied and set up; `apply` poses it and `render` takes a picture."""
+    """The scene: ``apply`` sets the factors, and ``render`` makes a picture.
+
+    Making an instance replaces everything in the current Blender file.
+    """
 
     def __init__(self, *, size_px: int, samples: int) -> None:
-        """Set the scene up for square pictures of `size_px` with `samples` rays a pixel."""
+        """Set up the scene.
+
+        Args:
+            size_px: Width and height of the pictures.
+            samples: Rays per pixel.
+        """
         bpy.ops.wm.read_factory_settings(use_empty=True)
         bpy.ops.mesh.primitive_monkey_add(size=2.0)
         self._head: bpy.types.Object = bpy.context.object
@@ -127,10 +135,14 @@ class SuzanneScene:
         self._set_renderer(samples)
 
     def apply(self, values: NDArray[np.float64]) -> None:
-        """Pose, shape, light and paint the scene by the factors `values`, `F` in [-1, 1]."""
+        """Set pose, shape, light and colours of the scene.
+
+        Args:
+            values: ``F`` numbers in [-1, 1], in the order of ``factors.FACTORS``.
+        """
         by_name = dict(zip(factors.FACTORS, map(float, values), strict=True))
-        # Pitch about the head's own ear axis first, then yaw, then roll in the picture's plane: the
-        # muzzle's height in the picture then depends on pitch, and its side on yaw.
+        # First pitch about the head's own ear axis, then yaw, then roll in the picture's plane: the
+        # vertical position of the muzzle then depends on pitch, and the horizontal one on yaw.
         self._head.rotation_mode = "XZY"
         self._head.rotation_euler = (
             -factors.PITCH_MAX_RAD * by_name["pitch"],
@@ -142,20 +154,21 @@ class SuzanneScene:
         low, high = factors.LIGHT_ELEVATION_RAD
         elevation = low + (high - low) * (by_name["light_elevation"] + 1.0) / 2.0
         azimuth = factors.LIGHT_AZIMUTH_MAX_RAD * by_name["light_azimuth"]
-        # A sun shines along its -Z; at rest on the camera's side it points along +Y.
+        # A sun shines along its -Z. Seen from the camera's side without elevation, that is +Y.
         self._sun.rotation_euler = (math.pi / 2.0 - elevation, 0.0, azimuth)
         self._set_colours(by_name)
 
     def render(self, path: Path) -> None:
-        """Write the picture to `path` as an 8-bit RGB PNG."""
+        """Render the scene and write it as an 8-bit RGB PNG."""
         bpy.context.scene.render.filepath = str(path)
         bpy.ops.render.render(write_still=True)
 
     def landmarks(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Where the landmarks are in the picture and whether the camera sees them.
+        """Return the positions of the landmarks in the picture, and whether the camera sees them.
 
-        Returns `L x 2` float32, pixels (x, y) with the origin top-left, and `L` bool, both in the
-        order of `LANDMARKS`.
+        Returns:
+            ``L x 2`` float32, image pixels (x, y) with the origin top-left, and ``L`` bool, both in
+            the order of ``LANDMARKS``.
         """
         graph = bpy.context.evaluated_depsgraph_get()
         head = self._head.evaluated_get(graph)
@@ -184,14 +197,14 @@ class SuzanneScene:
         return not hit or (location - eye).length > direction.length - 0.08
 
     def _store_rest_places(self) -> None:
-        """Where each vertex is before any shape key, mirrored to one side: what markings follow."""
+        """Store each vertex's position without shape keys, mirrored to x >= 0, for the markings."""
         attribute = self._head.data.attributes.new("rest", "FLOAT_VECTOR", "POINT")
         rest = self._coordinates.copy()
         rest[:, 0] = np.abs(rest[:, 0])
         attribute.data.foreach_set("vector", rest.astype(np.float32).ravel())
 
     def _make_fur(self) -> bpy.types.NodeSocket:
-        """Material of everything but the eyes; returns the socket that takes the colour."""
+        """Add the material of everything but the eyes; returns the socket of its colour."""
         paint = _Paint("Fur")
         for mark in markings.FUR:
             paint.add(mark)
@@ -199,7 +212,7 @@ class SuzanneScene:
         return paint.colour
 
     def _make_eyes(self) -> bpy.types.NodeSocket:
-        """Material of the two eye islands; returns the socket that takes the iris's colour."""
+        """Add the material of the two eye islands; returns the socket of the iris's colour."""
         paint = _Paint("Eye")
         for mark in markings.EYE:
             paint.add(mark)
@@ -211,7 +224,7 @@ class SuzanneScene:
         return paint.colour
 
     def _add_shape_keys(self) -> tuple[str, ...]:
-        """One shape key for each factor of shape, with values in [-1, 1]; returns their names."""
+        """Add one shape key in [-1, 1] for each factor of shape; returns their names."""
         self._head.shape_key_add(name="Basis")
         offsets = shapes.offsets(self._coordinates)
         for name, offset in offsets.items():

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The shapes of the head: how far each factor of shape moves each vertex.
 
-Every shape moves one part and fades out around it, so that a local drag has something to move: an
-ear up, a jaw down, the eyes apart.
+Every shape moves one part and fades out around it, so that local drags are possible: an ear up, the
+jaw down, the eyes apart.
 
-Needs numpy only.
+The module needs only numpy.
 """
 
 from __future__ import annotations
@@ -19,19 +19,23 @@ _EYE_CENTRE = (0.35, -0.7, 0.24)
 
 
 def smoothstep(low: float, high: float, value: Array) -> Array:
-    """0 at `low` and before, 1 at `high` and after (or the other way round), smooth between."""
+    """Return 0 up to ``low``, 1 from ``high`` on, and a smooth transition between them.
+
+    If ``low`` is larger than ``high``, the function falls from 1 to 0 with a growing value.
+    """
     t: Array = np.clip((value - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
 def offsets(coordinates: Array) -> dict[str, Array]:
-    """What each factor adds to the vertices at its value 1; at -1 the opposite.
+    """Return the offsets that each factor of shape at 1 adds to the vertices; at -1 the opposite.
 
     Args:
-        coordinates: `V x 3`, Blender's monkey mesh of size 2, facing -y.
+        coordinates: ``V x 3`` float64, the vertices of Blender's monkey mesh of size 2, which faces
+            -y.
 
     Returns:
-        `V x 3` for each name, symmetric to the plane x = 0.
+        ``V x 3`` float64 for each factor's name, symmetric to the plane x = 0.
     """
     x, y, z = coordinates.T
     side = np.where(x < 0.0, -1.0, 1.0)

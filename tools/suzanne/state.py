@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The training's state on disk: tensors and two counters, in a file that can hold nothing else."""
+"""The training's state on disk: tensors and two counters, in a safetensors file."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,19 +10,21 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from draggan_blender.protocol.atomic_files import replacing
+
 FILE_NAME = "training.safetensors"
 _SYNTHESIS, _OPTIMIZER = "synthesis/", "optimizer/"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """Where a training stands.
+    """The state of a training.
 
     Attributes:
-        synthesis: state dict of the synthesis network.
-        optimizer: for each parameter, by its number, the tensors that the optimiser keeps.
-        stage_index: the stage that is being trained.
-        pictures_seen: in that stage.
+        synthesis: State dict of the synthesis network.
+        optimizer: The tensors of the optimiser for each parameter, by the parameter's number.
+        stage_index: Index of the current stage.
+        pictures_seen: Number of pictures seen in the current stage.
     """
 
     synthesis: dict[str, Tensor]
@@ -32,24 +33,32 @@ class TrainingState:
     pictures_seen: int
 
     def save(self, folder: Path) -> None:
-        """Write the state into `folder`, so that a reader never sees half of it."""
+        """Write the state into a folder; no process ever sees a partial file.
+
+        Raises:
+            OSError: The folder or the file cannot be written.
+        """
         tensors = {_SYNTHESIS + name: tensor for name, tensor in self.synthesis.items()}
         for number, kept in self.optimizer.items():
             tensors |= {f"{_OPTIMIZER}{number}/{name}": tensor for name, tensor in kept.items()}
         counters = {"stage_index": self.stage_index, "pictures_seen": self.pictures_seen}
-        partial = folder / f"{FILE_NAME}.partial"
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, partial, {name: str(count) for name, count in counters.items()})
-        os.replace(partial, folder / FILE_NAME)
+        metadata = {name: str(count) for name, count in counters.items()}
+        with replacing(folder / FILE_NAME) as temporary:
+            save_file(contiguous, temporary, metadata)
 
     @classmethod
     def load(cls, folder: Path) -> TrainingState:
-        """Read what `save` has written."""
+        """Read the state that ``save`` wrote into a folder.
+
+        Raises:
+            FileNotFoundError: The folder contains no state.
+        """
         synthesis: dict[str, Tensor] = {}
         optimizer: dict[int, dict[str, Tensor]] = {}
         with safe_open(folder / FILE_NAME, framework="pt") as file:
             counters = file.metadata()
-            for key in file.keys():  # noqa: SIM118  (the file is no mapping)
+            for key in file.keys():  # noqa: SIM118  (the file is not a mapping)
                 if key.startswith(_SYNTHESIS):
                     synthesis[key.removeprefix(_SYNTHESIS)] = file.get_tensor(key)
                 else:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trains the synthesis network: `python -m tools.suzanne.train --data DIR --out DIR`.
+"""Trains the synthesis network: ``python -m tools.suzanne.train --data DIR --out DIR``.
 
-Supervised, since every picture's factors are known: the generator is asked for the picture of
-given factors and the difference is the loss.  Progressive: the skip architecture has an image at
-every resolution, so the same network learns at 16 px, where a batch costs next to nothing and the
-pose is found, then at 32, 64 and 128 px.  Starting with large pictures takes several times as long.
+The training is supervised, because every picture's factors are known: the generator makes the image
+of given factors, and its difference from the picture is the loss. It is progressive: the skip
+architecture has an image at every resolution, so the same network learns first at 16 px, where a
+batch costs little and the pose is learned, then at 32, 64 and 128 px. Starting with large pictures
+takes several times as long.
 
-The length of a stage is a number of pictures, so that a busy machine makes no other model.  The
-command can be stopped at any moment and started again: the state is written once a minute.  Noise
-inputs there are none: a picture is a function of its factors.
+The length of a stage is a number of pictures and not a time, so that a busy machine makes the same
+model. The command can be stopped at any time and started again: the state is written once a minute.
+The network has no noise inputs: a picture is a function of its factors.
 """
 
 from __future__ import annotations
@@ -29,34 +30,43 @@ from tools.suzanne.dataset import Batch, Pictures, load_pictures
 from tools.suzanne.latents import COARSE_LATENTS, W_DIM, LatentSampler
 from tools.suzanne.state import FILE_NAME, TrainingState
 
+# Size of the mapping network, whose weights ``distill`` sets.
 MAPPING_LAYERS = 3
 MAPPING_FEATURES = 192
-"""Of the mapping network, which `distill` fills in."""
+# Channels of the blocks from 4 to 128 px. The small blocks decide the pose and cost little time.
 CHANNELS = (192, 192, 192, 128, 64, 32)
-"""Of the blocks from 4 to 128 px.  The small ones decide the pose and cost little time."""
 SAVE_INTERVAL_S = 60.0
 REPORT_INTERVAL_S = 30.0
+# The learning rate at the end of a stage, as a share of that at its beginning.
 FINAL_LEARNING_RATE = 0.03
-"""At the end of a stage, as a share of the learning rate at its beginning."""
 
-log = logging.getLogger("suzanne.train")
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A stretch of the progressive training at one resolution."""
+    """A part of the progressive training at one resolution.
+
+    Attributes:
+        resolution: Width and height of the pictures, px.
+        pictures: Number of pictures to train on.
+    """
 
     resolution: int
     pictures: int
 
     @property
     def batch_size(self) -> int:
-        """Pictures a step; small pictures are cheap, and many of them steady the pose."""
+        """Pictures per step; small pictures are cheap, and large batches of them help the pose."""
         return 32 if self.resolution <= 16 else 16 if self.resolution <= 64 else 8
 
 
 def parse_stage(text: str) -> Stage:
-    """Read `RESOLUTION:PICTURES` from the command line."""
+    """Return the stage of a text ``RESOLUTION:PICTURES`` from the command line.
+
+    Raises:
+        ValueError: The text does not have this form.
+    """
     resolution, pictures = text.split(":")
     return Stage(int(resolution), int(pictures))
 
@@ -72,7 +82,7 @@ DEFAULT_STAGES = [
 
 
 def make_generator() -> Generator:
-    """A new generator of the built-in model's sizes, without noise inputs."""
+    """Return a new, untrained generator with the built-in model's sizes, without noise inputs."""
     config = GeneratorConfig(
         img_resolution=4 << (len(CHANNELS) - 1),
         channels=CHANNELS,
@@ -86,10 +96,17 @@ def make_generator() -> Generator:
 
 
 def image_loss(image: Tensor, wanted: Batch) -> Tensor:
-    """Weighted L1 of the pictures, of their 4x pooled forms and of their edges; scalar float32.
+    """Return the weighted L1 of the pictures, of their 4x pooled versions and of their edges.
 
-    Pooling rewards a part that is nearly in place; edges (differences of neighbours) reward a sharp
-    one.  `image` is `B x 3 x S x S` float32, nominally in [-1, 1].
+    Pooling rewards a part that is nearly in place; edges (differences of neighbouring pixels)
+    reward a sharp one.
+
+    Args:
+        image: ``B x 3 x S x S`` float32, nominally in [-1, 1].
+        wanted: The pictures, with the weight of an error in each pixel.
+
+    Returns:
+        A scalar float32.
     """
     difference = (image - wanted.images) * wanted.weights
     edges = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
@@ -97,7 +114,17 @@ def image_loss(image: Tensor, wanted: Batch) -> Tensor:
 
 
 def synthesize(generator: Generator, ws: Tensor, resolution: int, fast: bool) -> Tensor:
-    """The image at `resolution`, convolutions in bfloat16 if `fast`, colours in float32."""
+    """Return the image of latents at a resolution.
+
+    Args:
+        generator: The model.
+        ws: ``B x num_ws x w_dim`` float32.
+        resolution: Resolution of the image, px.
+        fast: Whether convolutions are computed in bfloat16; the colours are always float32.
+
+    Returns:
+        ``B x 3 x resolution x resolution`` float32, nominally in [-1, 1].
+    """
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast):
         state = generator.synthesis_to(ws, resolution, "none")
     return generator.rgb(state, ws)
@@ -107,7 +134,16 @@ def synthesize(generator: Generator, ws: Tensor, resolution: int, fast: bool) ->
 def validate(
     generator: Generator, sampler: LatentSampler, pictures: Pictures, resolution: int
 ) -> float:
-    """Mean L1 on [-1, 1] of the pictures, with one latent in all layers as after the mapping."""
+    """Return the mean L1 of images and pictures; all layers get one latent, as from the mapping.
+
+    Pixels are in [-1, 1].
+
+    Args:
+        generator: The model.
+        sampler: Makes the latents.
+        pictures: The pictures to compare with.
+        resolution: Resolution to compare at, px.
+    """
     total = 0.0
     for indices in torch.arange(len(pictures)).split(50):
         wanted = pictures.batch(indices, resolution)
@@ -118,7 +154,7 @@ def validate(
 
 
 class Trainer:
-    """The training's state: network, optimiser, and how far the stages have come."""
+    """Runs the training and keeps its state: network, optimiser, stage and pictures seen."""
 
     def __init__(
         self, generator: Generator, sampler: LatentSampler, *, learning_rate: float, fast: bool
@@ -137,7 +173,7 @@ class Trainer:
         )
 
     def resume(self, folder: Path) -> None:
-        """Go on from `save`."""
+        """Load the state that ``save`` wrote into a folder."""
         state = TrainingState.load(folder)
         self._generator.synthesis.load_state_dict(state.synthesis)
         groups = self._optimizer.state_dict()["param_groups"]
@@ -145,7 +181,7 @@ class Trainer:
         self._stage_index, self._seen = state.stage_index, state.pictures_seen
 
     def save(self, folder: Path) -> None:
-        """Write the state."""
+        """Write the state into a folder."""
         TrainingState(
             synthesis=self._generator.synthesis.state_dict(),
             optimizer=self._optimizer.state_dict()["state"],
@@ -154,12 +190,19 @@ class Trainer:
         ).save(folder)
 
     def run(self, stages: list[Stage], train: Pictures, held_out: Pictures, folder: Path) -> None:
-        """Train the stages that are left."""
+        """Train the remaining stages.
+
+        Args:
+            stages: All stages, those already trained included.
+            train: The pictures for training.
+            held_out: The pictures for validation after each stage.
+            folder: Where the state is written.
+        """
         while self._stage_index < len(stages):
             stage = stages[self._stage_index]
             self._run_stage(stage, train, folder)
             error = validate(self._generator, self._sampler, held_out, stage.resolution)
-            log.info("stage %d px: held-out L1 %.4f", stage.resolution, error)
+            _LOG.info("stage %d px: held-out L1 %.4f", stage.resolution, error)
             self._stage_index += 1
             self._seen = 0
             if self._stage_index < len(stages):
@@ -167,10 +210,11 @@ class Trainer:
             self.save(folder)
 
     def _start_stage(self, stage: Stage, previous_resolution: int) -> None:
-        """Let the new block begin with the picture of the one below, and repaint if need be.
+        """Reset the optimiser and, if the resolution grows, the colours of two blocks.
 
-        The layers of colour that are steered by coarse latents from now on must give up painting,
-        and begin anew from no colour at all.
+        The colours of the new block start at zero, so that its image starts as that of the block
+        below. So do those of the block with the last coarse latent, which is a fine one if the
+        network ends at this block: coarse latents must not control colours.
         """
         self._reset_optimizer()
         if stage.resolution == previous_resolution:
@@ -196,8 +240,8 @@ class Trainer:
                 last_save = now
             if now - last_report > REPORT_INTERVAL_S:
                 count = self._seen - reported
-                log.info(
-                    "%d px, %d pictures: loss %.4f, %.0f a second",
+                _LOG.info(
+                    "%d px, %d pictures: loss %.4f, %.0f pictures per second",
                     stage.resolution,
                     self._seen,
                     losses / count,
@@ -206,7 +250,7 @@ class Trainer:
                 last_report, reported, losses = now, self._seen, 0.0
 
     def _set_learning_rate(self, progress: float) -> None:
-        """Cosine from the full rate to `FINAL_LEARNING_RATE` of it."""
+        """Set the learning rate: a cosine from the full rate to ``FINAL_LEARNING_RATE`` of it."""
         wave = 0.5 + 0.5 * math.cos(math.pi * progress)
         share = FINAL_LEARNING_RATE + (1.0 - FINAL_LEARNING_RATE) * wave
         for group in self._optimizer.param_groups:
@@ -226,22 +270,22 @@ class Trainer:
 
 
 def main() -> None:
-    """Command line: train, or go on training."""
+    """Train, or continue a training, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the rendered shards")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the training's state")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the state")
     parser.add_argument(
         "--stages",
         type=parse_stage,
         nargs="+",
         default=DEFAULT_STAGES,
         metavar="PX:PICTURES",
-        help="one after the other; another one at the same size is a warm restart",
+        help="stages, in order; a second one at the same size is a warm restart",
     )
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--learning-rate", type=float, default=8e-3)
-    parser.add_argument("--noise", type=float, default=0.25, help="in unused directions of W")
-    parser.add_argument("--jitter", type=float, default=0.4, help="of pose between the layers")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--learning-rate", type=float, default=8e-3, help="of Adam")
+    parser.add_argument("--noise", type=float, default=0.25, help="noise in unused directions of W")
+    parser.add_argument("--jitter", type=float, default=0.4, help="jitter of pose between layers")
     parser.add_argument("--held-out", type=int, default=500, help="pictures for validation")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 convolutions")
     options = parser.parse_args()
@@ -250,7 +294,7 @@ def main() -> None:
     torch.manual_seed(0)
     options.out.mkdir(parents=True, exist_ok=True)
     train, held_out = load_pictures(options.data, options.held_out)
-    log.info("%d pictures, %d held out", len(train), len(held_out))
+    _LOG.info("%d pictures, %d held out", len(train), len(held_out))
     trainer = Trainer(
         make_generator(),
         LatentSampler(noise=options.noise, jitter=options.jitter),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a latent of the built-in model stands for: its W is linear in the factors.
+"""Finds the factors of a latent of the built-in model, whose W is linear in the factors.
 
-Found by least squares from the mapping network, that is, from nothing but the model's file.
+The linear map is found by least squares from the mapping network, so only the model's file is
+needed.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ _LARGEST_RESIDUE = 0.05
 
 
 class FactorMap:
-    """From factors to W and back.
+    """The linear map from factors to W, and its inverse.
 
     Attributes:
-        residue: root mean square of what is not linear, as a share of the spread of w.
+        residue: Root mean square of the deviation from the map, as a share of the spread of w.
     """
 
     @torch.no_grad()
@@ -30,7 +31,7 @@ class FactorMap:
         """Fit the map.
 
         Raises:
-            ValueError: the model's W is not linear in the factors of `tools.suzanne`.
+            ValueError: The model's W is not linear in the factors of ``tools.suzanne.factors``.
         """
         self._num_ws = generator.num_ws
         z = torch.randn(_SAMPLES, generator.z_dim, generator=torch.Generator().manual_seed(0))
@@ -41,30 +42,36 @@ class FactorMap:
         self.residue = float(off.sqrt())
         if self.residue > _LARGEST_RESIDUE:
             raise ValueError(
-                "the model's W is no linear map of the factors of this version of tools/suzanne: "
-                f"{self.residue:.0%} of it is left over; use the built-in model of the same version"
+                "the model's W is not a linear map of the factors of this version of "
+                f"tools/suzanne: it deviates by {self.residue:.0%}; use the built-in model of the "
+                "same version"
             )
         self._directions, self._origin = solution[: len(FACTORS)], solution[len(FACTORS)]
         self._inverse = torch.linalg.pinv(self._directions)
 
     def latents(self, values: Tensor) -> Tensor:
-        """The latents of factors `N x F`: `N x num_ws x w_dim` float32, all layers alike."""
+        """Return the latents of factors ``N x F``: ``N x num_ws x w_dim``, equal in all layers."""
         w: Tensor = values @ self._directions + self._origin
         return w[:, None].expand(-1, self._num_ws, -1)
 
     def factors(self, w: Tensor) -> Tensor:
-        """The factors `... x F` of `... x w_dim`; what no factor has is left out."""
+        """Return the factors ``... x F`` of w ``... x w_dim``; ignores other directions of W."""
         values: Tensor = (w - self._origin) @ self._inverse
         return values
 
     def twin(self, latent: Tensor, start: Tensor) -> Tensor:
-        """The latent that a drag should have come to, given the pose and shape that it came to.
+        """Return the ideal result of a drag with the pose and shape of its actual result.
 
-        Pose and shape are those that the first layers of `latent` have on average; light and
-        colours are those of `start`; and all first layers agree.
+        Pose and shape are the means over the first ``COARSE_LATENTS`` layers of ``latent``; light
+        and colours are those of ``start``. The first layers are all equal, the others are those of
+        ``start``.
 
         Args:
-            latent, start: `num_ws x w_dim` float32.
+            latent: The result of the drag, ``num_ws x w_dim`` float32.
+            start: The latent before the drag, the same shape.
+
+        Returns:
+            ``num_ws x w_dim`` float32.
         """
         now, before = self.factors(latent[:COARSE_LATENTS]).mean(dim=0), self.factors(start[0])
         wanted = torch.cat([now[:NUM_COARSE], before[NUM_COARSE:]])

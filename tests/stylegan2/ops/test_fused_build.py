@@ -23,7 +23,7 @@ import torch
 from stylegan2.ops.fused import BuildError
 from stylegan2.ops.fused.build import Target, build_by
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BUILDING = sys.modules["stylegan2.ops.fused.build"]  # the package has a function of this name
 COMPILER = next((path for name in ("c++", "g++", "clang++") if (path := shutil.which(name))), "")
 pytestmark = [
