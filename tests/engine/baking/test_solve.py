@@ -197,7 +197,7 @@ def test_masks_hold_from_their_row_on() -> None:
 
 
 def test_a_mask_that_there_is_not_is_refused() -> None:
-    with pytest.raises(RequestError, match="names mask 2, but has 1"):
+    with pytest.raises(RequestError, match="uses mask 2, but has 1"):
         edit_of(CIRCLE, masks=(np.zeros((48, 32), np.uint8),), mask_rows=((0, 2),))
 
 

@@ -199,7 +199,7 @@ def test_a_damaged_edit_file_is_a_sentence(
     broken = tmp_path / "broken.draggan"
     broken.write_bytes(edit_path.read_bytes()[:-3])
     assert main(arguments(broken, checkpoint, tmp_path / "out")) == 1
-    assert "broken.draggan is not one whole edit" in capsys.readouterr().err
+    assert "broken.draggan is not one complete edit" in capsys.readouterr().err
     assert main(arguments(tmp_path / "none.draggan", checkpoint, tmp_path / "out")) == 1
     assert "none.draggan" in capsys.readouterr().err
 
