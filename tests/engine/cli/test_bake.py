@@ -216,7 +216,7 @@ def test_the_track_of_another_edit_is_not_rendered(
     other.write_bytes(encode(small_edit(latent, targets_px=moves(*[1.0] * 8))))
     write_atomically(tmp_path / "out" / TRACK_FILE, (plain / TRACK_FILE).read_bytes())
     assert main(arguments(other, checkpoint, tmp_path / "out", "--only", "frames")) == 1
-    assert "is of another edit" in capsys.readouterr().err
+    assert "belongs to another edit" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
