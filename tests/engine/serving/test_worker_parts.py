@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parts between the socket and the algorithms, without a process."""
+"""The parts between the socket and the algorithms, without an engine process."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_of_unsent_previews_of_a_drag_only_the_latest_is_sent() -> None:
     outbox = Outbox(wire.send, lambda error: None)
     progress = [Progress(request_id=1, fraction=0.0, text=str(number)) for number in range(3)]
     outbox.put(progress[0])
-    assert wire.begun.wait(10)  # from here on everything has to wait
+    assert wire.begun.wait(10)  # from here on all messages wait
     for message in (
         _preview(1),
         progress[1],
