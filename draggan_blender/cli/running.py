@@ -26,6 +26,7 @@ from ..connection.session import EnginePhase
 from ..errors import EditError, reason_of
 from ..jobs import delivery, requests
 from ..properties.owners import Plane
+from ..protocol.farm_lines import saved_line, skipping_line, solved_line, time_line
 from ..protocol.messages import Ending, Failed, FrameTarget, FrameWritten, Message, Request
 from ..protocol.timeline import FrameSolved
 from ..scene import frame_files, planes
@@ -139,14 +140,14 @@ class Running:
         """Tell the frames of a span that were not solved: nothing about them has changed."""
         for number in span:
             if number not in self._solved:
-                print(f"skipping existing frame {number}", flush=True)
+                print(skipping_line(number), flush=True)
 
     def say_skipped(self, target: FrameTarget, span: range) -> None:
         """Tell the frames of a span that were not written: their files were right already."""
         for number in span:
             if number not in self._written:
                 path = frame_files.frame_path(Path(target.folder), target.stem, number)
-                print(f'skipping existing frame "{path}"', flush=True)
+                print(skipping_line(path), flush=True)
 
     def complain(self, sentence: str) -> None:
         """Say what is wrong."""
@@ -160,15 +161,14 @@ class Running:
 
     def _print(self, message: Message) -> None:
         if isinstance(message, FrameSolved):
-            steps = "1 step" if message.steps == 1 else f"{message.steps} steps"
-            line = f"Solved: frame {message.number}, {steps}, {message.distance_px:.2f} px to go"
+            line = solved_line(message.number, message.steps, message.distance_px)
             print(line, flush=True)
             self._frames += 1
             self._solved.add(message.number)
             if self._counts_solved:
                 self._print_time()
         elif isinstance(message, FrameWritten):
-            print(f"Saved: '{message.path}'", flush=True)
+            print(saved_line(message.path), flush=True)
             # What is shown before the first frame is a file, too, but no frame.
             if message.number >= self._first:
                 self._frames += 1
@@ -177,10 +177,7 @@ class Running:
 
     def _print_time(self) -> None:
         now_s = time.monotonic()
-        minutes, seconds = divmod(now_s - self._since_s, 60.0)
-        hours, minutes = divmod(int(minutes), 60)
-        start = f"{hours:02d}:" if hours else ""
-        print(f"Time: {start}{minutes:02d}:{seconds:05.2f}", flush=True)
+        print(time_line(now_s - self._since_s), flush=True)
         self._since_s = now_s
 
     # ------------------------------------------------------------ how it ends

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What keeps the handles of a bake on what they were put on, over any number of frames.
+"""Finds the handles of a bake again after each frame, so that errors do not accumulate.
 
-A drag finds a handle by what was there a step before.  Each step errs a little, and over the frames
-of a bake the errors add up, until a handle has crept off its place without anyone noticing (the
-"template update problem": Matthews, Ishikawa and Baker, 2004).  So after each frame the handles are
-looked for once more, from the edit's own image on: along the straight way from its latent to the
-frame's, in a few parts, which every frame goes anew.  Where that ends is a little off as well, but
-not more in the thousandth frame than in the first.
+A drag finds a handle by the features that it had one step before. Each step adds a small error, and
+over the frames of a bake the errors add up until a handle has drifted off its place (the "template
+update problem": Matthews, Ishikawa and Baker, 2004). After each frame, the handles are therefore
+searched once more, starting from the edit's own image: along the straight line from its latent to
+the frame's latent, in a few parts. The result has a small error as well, but the error of the
+thousandth frame is not larger than that of the first.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from ..solving.options import DragOptions
 from ..solving.supervision import disc_offsets
 from ..solving.tracking import PointTracker
 
+# How many parts the line from the edit's latent to the frame's latent is divided into.
 _PARTS = 3
 
 
 class Anchor:
-    """Finds the handles of an edit in any image of its latents, by one frame's options."""
+    """Finds the handles of an edit in the image of any latent, with the options of one frame."""
 
     def __init__(
         self,
@@ -41,14 +42,17 @@ class Anchor:
         handles_px: FloatArray,
         options: DragOptions,
     ) -> None:
-        """Remember what is to be seen at the handles.
+        """Sample the features at the handles in the edit's image.
 
         Args:
-            latent: `num_ws x w_dim` float32, of the edit's image.
-            handles_px: `P x 2` float32, image pixels, where the handles are there.
+            generator: The model of the edit.
+            latent: ``num_ws x w_dim`` float32, the latent of the edit's image.
+            handles_px: ``P x 2`` float32, image pixels, where the handles are in that image.
+            options: Choose the feature block and the radii of the search.
 
         Raises:
-            RequestError: the options name a block that the generator has not.
+            RequestError: The options name a feature block that the model does not have, or the
+                latent does not fit the model.
         """
         try:
             block = feature_block(generator, options.feature_resolution)
@@ -64,7 +68,7 @@ class Anchor:
             points=len(handles_px),
         )
         self._r2 = options.r2
-        # Around the expected place, rounded to a pixel.
+        # Of the window around the expected position, which is rounded to a pixel.
         self._radius = math.ceil(0.5 + options.r2 + options.tracking_radius)
         self._patch = disc_offsets(options.tracking_radius).to(self._latent.device)
         self._home = self._to_feature(handles_px)
@@ -72,14 +76,17 @@ class Anchor:
         self._features = windows.sample(self._home[:, None] + self._patch)
 
     def find(self, latent: FloatArray, believed_px: FloatArray) -> FloatArray:
-        """Where the handles are in the image of a latent.
+        """Return where the handles are in the image of a latent.
 
         Args:
-            latent: `num_ws x w_dim` float32.
-            believed_px: `P x 2` float32, image pixels, where they should be.
+            latent: ``num_ws x w_dim`` float32.
+            believed_px: ``P x 2`` float32, image pixels, where the handles are expected.
 
         Returns:
-            `P x 2` float32, image pixels.
+            ``P x 2`` float32, image pixels.
+
+        Raises:
+            RequestError: The latent does not fit the model.
         """
         after = check_latent(self._generator, latent)
         grid = self._source.grid

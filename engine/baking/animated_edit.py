@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An edit that lives on the timeline, as the algorithms see it: what each frame is solved from.
+"""An edit on the timeline in the form that the algorithms take: what each frame is solved from.
 
 Every frame has *inputs* (targets, options, mask, and the latent of its image without the edit) and
-a *key*, which stands for all that its result depends on: its inputs and, because each frame is
-solved from those before it, the inputs of all frames before.  Two frames of equal keys have equal
-results, whichever bake they belong to.
+a *key*, a digest of everything that its result depends on: its own inputs and, because each frame
+is solved from the frames before it, the inputs of all frames before it. Two frames with equal keys
+have equal results, also in different bakes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from ..errors import RequestError
 from ..models import sample_latent
 from ..solving.options import DragOptions
 
+# Part of every key. Increase it with each change of the solver after which a frame with the same
+# inputs has another result.
 ALGORITHM = 2
-"""Rises with every change of the solver by which a frame of equal inputs comes out otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +34,9 @@ class Truncation:
     """An animated truncation.
 
     Attributes:
-        psi: `T` float64, of each frame.
-        sampled_psi: that of the edit's latent.
-        direction: `num_ws x w_dim` float32, what one unit of psi adds to the latent.
+        psi: The truncation psi of each of the T frames, -2 to 2.
+        sampled_psi: The truncation psi that the edit's latent was made with.
+        direction: ``num_ws x w_dim`` float32, what one unit of psi adds to the latent.
     """
 
     psi: tuple[float, ...]
@@ -46,10 +47,18 @@ class Truncation:
     def of_seed(
         cls, generator: Generator, seed: int, sampled_psi: float, psi: Sequence[float]
     ) -> Truncation:
-        """The truncation of the image of a seed: along the way from the average to its latent.
+        """Return the animated truncation of the image of a seed.
+
+        Its direction is the difference between the seed's latent and the average latent.
+
+        Args:
+            generator: The model.
+            seed: 0 to 2**32 - 1.
+            sampled_psi: The truncation psi of the edit's latent.
+            psi: The truncation psi of each frame.
 
         Raises:
-            RequestError: seed or truncation are out of range.
+            RequestError: The seed or a truncation is out of range.
         """
         for one in (sampled_psi, *psi):
             if not -2 <= one <= 2:
@@ -60,12 +69,13 @@ class Truncation:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameInputs:
-    """What one frame is solved from, beside the frame before it.
+    """What one frame is solved from, apart from the frames before it.
 
     Attributes:
-        base: `num_ws x w_dim` float32, the latent of the frame's image without the edit.
-        targets_px: `P x 2` float32, image pixels.
-        mask: `H x W` uint8, 255 = may change, or None.
+        base: ``num_ws x w_dim`` float32, the latent of the frame's image without the edit.
+        targets_px: ``P x 2`` float32, image pixels.
+        options: The options of the frame's drag.
+        mask: ``H x W`` uint8, 255 = may change, or None without a mask.
     """
 
     base: FloatArray
@@ -76,11 +86,11 @@ class FrameInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Refined:
-    """The rows of an earlier bake that each frame is solved on from.
+    """The rows of an earlier bake that are solved further.
 
     Attributes:
-        latents: `T x num_ws x w_dim` float32.
-        handles_px: `T x P x 2` float32, image pixels.
+        latents: ``T x num_ws x w_dim`` float32.
+        handles_px: ``T x P x 2`` float32, image pixels.
     """
 
     latents: FloatArray
@@ -89,21 +99,27 @@ class Refined:
 
 @dataclass(frozen=True, kw_only=True)
 class AnimatedEdit:
-    """T frames of P handles; row 0 is the scene frame `first_number`.
+    """An edit of T frames with P handles.
 
     Attributes:
-        latent: `num_ws x w_dim` float32.
-        handles_px: `P x 2` float32, image pixels, where the handles are in the image of `latent`.
-        targets_px: `T x P x 2` float32, image pixels.
-        options: from which row on which options hold, rising; the first from row 0.
-        mask_rows: from which row on which of `masks` holds, rising; -1 and before the first: none.
-        masks: each `H x W` uint8.
-        poses: rows that smoothing leaves as they are.
-        smoothing: standard deviation in frames, 0 for none.
-        refined: None to solve each frame from the one before it.
+        first_number: The scene frame of row 0.
+        latent: ``num_ws x w_dim`` float32, the latent of the image that is edited.
+        handles_px: ``P x 2`` float32, image pixels, where the handles are in the image of
+            ``latent``.
+        targets_px: ``T x P x 2`` float32, image pixels.
+        image_size: Width and height of the model's images, pixels.
+        options: Pairs of a row and the options from that row on, in rising order; the first is
+            for row 0.
+        mask_rows: Pairs of a row and the index into ``masks`` from that row on, in rising order.
+            Without a mask are the rows of index -1 and those before the first pair.
+        masks: Each ``H x W`` uint8, 255 = may change.
+        truncation: The animated truncation, or None.
+        poses: Rows that smoothing does not change.
+        smoothing: Standard deviation of the smoothing in frames, 0 for none.
+        refined: The rows to solve further, or None to solve each frame from the one before it.
 
     Raises:
-        RequestError: a target is outside the image, or a part does not fit the others.
+        RequestError: A point is outside the image, or the parts do not fit each other.
     """
 
     first_number: int
@@ -125,7 +141,9 @@ class AnimatedEdit:
         self._check_points("target", self.targets_px)
         for _, index in self.mask_rows:
             if not -1 <= index < len(self.masks):
-                raise RequestError(f"the edit names mask {index}, but has {len(self.masks)}")
+                raise RequestError(
+                    f"the edit uses mask {index}, but has {len(self.masks)}, numbered from 0"
+                )
         if self.refined is not None and len(self.refined.latents) != len(self):
             raise RequestError(
                 f"the track to refine has {len(self.refined.latents)} rows, but the edit has "
@@ -151,7 +169,7 @@ class AnimatedEdit:
         return len(self.targets_px)
 
     def inputs(self, row: int) -> FrameInputs:
-        """What a row is solved from."""
+        """Return what a row is solved from, apart from the rows before it."""
         index = self._mask_index(row)
         return FrameInputs(
             base=self._base(row),
@@ -161,11 +179,11 @@ class AnimatedEdit:
         )
 
     def is_like_before(self, row: int) -> bool:
-        """Whether a row's inputs are those of the row before; False for the first."""
+        """Return whether a row's inputs equal those of the row before; False for row 0."""
         return row > 0 and self._state(row) == self._state(row - 1)
 
     def is_like_but_for_targets(self, row: int) -> bool:
-        """The same, whatever the targets."""
+        """Return whether a row's inputs without the targets equal those before; False for row 0."""
         if not row:
             return False
         now, before = self.inputs(row), self.inputs(row - 1)
@@ -173,7 +191,7 @@ class AnimatedEdit:
         return is_like and np.array_equal(now.base, before.base)
 
     def keys(self, model_sha256: str) -> list[bytes]:
-        """The key of each row, 32 bytes."""
+        """Return the key of each row, a SHA-256 digest of 32 bytes."""
         begin = hashlib.sha256(b"draggan bake")
         for part in (ALGORITHM, self.first_number, model_sha256, self.latent.shape):
             begin.update(f"{part}\n".encode())
@@ -185,7 +203,8 @@ class AnimatedEdit:
             like_before = b"like before" if self.is_like_before(row) else b""
             key = hashlib.sha256(previous + self._state(row) + like_before).digest()
             keys.append(key)
-            # A row that is refined depends on that row's own past, which its state holds.
+            # A refined row depends on its own earlier result, which is part of its state, and not
+            # on the rows before it.
             previous = key if self.refined is None else previous
         return keys
 
@@ -206,7 +225,7 @@ class AnimatedEdit:
         return base
 
     def _state(self, row: int) -> bytes:
-        """A digest of all of a row's inputs."""
+        """Return a digest of all inputs of a row."""
         mask = self._mask_index(row)
         text = json.dumps(asdict(self._options(row)), sort_keys=True)
         parts = [

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The folder of a bake: which of its files are still right, and what another bake can take over.
+"""The folder of a bake: which of its files are valid, and what another bake can reuse.
 
-- `edit.draggan`: the edit; with the model, all that a worker of a farm needs.
-- `solve.journal`: the rows so far, while solving goes on.
-- `track.npz`: all rows, from when they are solved.
-- `stem_0001.png` and so on: the frames, written after the track.
+- ``edit.draggan``: the edit. With the model, it is all that a worker of a farm needs.
+- ``solve.journal``: the rows solved so far, while solving goes on.
+- ``track.npz``: all rows, written when they are solved.
+- ``stem_0001.png`` and so on: the frames, written after the track.
 
-A frame's file always shows what the track in its folder says: before another track comes, the files
-that it would belie are removed.  So, after any end of the process, a file that is there is right.
+A frame's file always shows its row of the track in the folder: before another track is written,
+the files that differ from it are removed. However a process ends, the files that exist are valid.
 """
 
 from __future__ import annotations
@@ -29,30 +29,34 @@ from .row import SolvedRow
 
 @dataclass(frozen=True)
 class BakeFolder:
-    """A folder, and how the frames in it are called."""
+    """A folder and the names of its files.
+
+    Attributes:
+        names: The folder, and the file names of its frames.
+    """
 
     names: FrameNames
 
     @property
     def edit_path(self) -> Path:
-        """The edit's file."""
+        """The path of the edit's file."""
         return self.names.folder / EDIT_FILE
 
     @property
     def track_path(self) -> Path:
-        """The track's file."""
+        """The path of the track's file."""
         return self.names.folder / TRACK_FILE
 
     @property
     def journal_path(self) -> Path:
-        """The journal's file."""
+        """The path of the journal's file."""
         return self.names.folder / JOURNAL_FILE
 
     def track(self) -> Track | None:
-        """The track, if there is one that can be read.
+        """Return the track, or None if its file is missing or is not a valid track.
 
         Raises:
-            OSError: it is there and cannot be read.
+            OSError: The file exists and cannot be read.
         """
         try:
             return Track.load(self.track_path)
@@ -60,45 +64,50 @@ class BakeFolder:
             return None
 
     def journal_rows(self, latent_shape: tuple[int, int], points: int) -> dict[bytes, SolvedRow]:
-        """The rows in the journal, by their keys; see `read_journal`."""
+        """Return the rows of the journal by their keys; see ``baking.journal.read_journal``."""
         return read_journal(self.journal_path, latent_shape, points)
 
     def track_rows(self, latent_shape: tuple[int, int], points: int) -> dict[bytes, SolvedRow]:
-        """The rows of the track, by their keys; see `rows_by_key`."""
+        """Return the rows of the track by their keys; see ``rows_by_key``."""
         track = self.track()
         return {} if track is None else rows_by_key(track, latent_shape, points)
 
     def rows(self, latent_shape: tuple[int, int], points: int) -> dict[bytes, SolvedRow]:
-        """All rows that are to be found here, by their keys."""
+        """Return the rows of the track and of the journal by their keys."""
         return self.track_rows(latent_shape, points) | self.journal_rows(latent_shape, points)
 
     def remove_stale(self, track: Track) -> None:
-        """Remove the frames that a new track belies, before it is written.
+        """Remove the frames that differ from a new track; call it before the track is written.
 
         Raises:
-            OSError: one cannot be removed.
+            OSError: The old track cannot be read, or a file cannot be removed.
         """
         old = self.track()
         both = [track] if old is None else [track, old]
-        right: set[Path] = set()
+        valid: set[Path] = set()
         for row in range(len(track)):
             if old is not None and same_row(old, track, row):
-                right.update(self.names.paths_of_row(row))
+                valid.update(self.names.paths_of_row(row))
         first = min(one.first_number for one in both) - 1
         end = max(one.first_number + len(one) for one in both)
         for number in range(first, end):
             path = self.names.path(number)
-            if path not in right:
+            if path not in valid:
                 path.unlink(missing_ok=True)
 
     def take_frames(self, earlier: BakeFolder, track: Track) -> None:
-        """Get the frames of an earlier bake that are those of the track, as far as none is here.
+        """Take the files of an earlier bake for the rows of a track that are the same there.
 
-        As a link to the same file where the file system can, else as a copy; what cannot be had is
-        rendered.
+        A file that exists here stays. The others become a second name of the earlier file where
+        the file system allows it, and a copy elsewhere. Frames that are missing there too are left
+        to be rendered.
+
+        Args:
+            earlier: The folder of the earlier bake.
+            track: The track of this folder.
 
         Raises:
-            OSError: one cannot be written here.
+            OSError: The earlier track cannot be read, or a file cannot be written here.
         """
         old = earlier.track()
         if old is None:
@@ -112,7 +121,13 @@ class BakeFolder:
 
 
 def same_row(old: Track, new: Track, row: int) -> bool:
-    """Whether a row of two tracks is the same frame with the same image."""
+    """Return whether a row of two tracks has the same frame number and the same image.
+
+    Args:
+        old: A track.
+        new: Another track.
+        row: The row; False if one of the tracks does not have it.
+    """
     if old.first_number != new.first_number or not 0 <= row < min(len(old), len(new)):
         return False
     same_model = old.model_sha256 == new.model_sha256
@@ -120,7 +135,16 @@ def same_row(old: Track, new: Track, row: int) -> bool:
 
 
 def rows_by_key(track: Track, latent_shape: tuple[int, int], points: int) -> dict[bytes, SolvedRow]:
-    """The rows of a bake's track by their keys; none of a track of something else."""
+    """Return the rows of a bake's track by their keys, as they were before smoothing.
+
+    Args:
+        track: Any track.
+        latent_shape: ``num_ws`` and ``w_dim`` of the model.
+        points: How many handles the edit has.
+
+    Returns:
+        Empty if the track is not of a bake, or not of such a model or such an edit.
+    """
     baked = track.baked
     if baked is None or track.start.shape != latent_shape or len(track.targets_px) != points:
         return {}

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journal of a bake that is running: each frame is in it as soon as it is solved.
+"""The journal of a running bake: stores each row as soon as it is solved.
 
-A file of records of one size, each with the frame's key and a checksum.  A record that was not
-written to its end (the process was killed, the power failed) ends the journal, and so does whatever
-else is no record: what is lost is solved again.  What a record says is believed only for a frame of
-the same key, so that a journal of another edit, or of two processes at once, does no harm.
+The file consists of records of equal size, each with the row's key and a checksum. Reading ends at
+the first record that is incomplete (the process was killed, the power failed) or invalid; the rows
+after it are solved again. A record is used only for a row with the same key, so a journal of
+another edit, or one that two processes wrote, does no harm.
 """
 
 from __future__ import annotations
@@ -27,24 +27,29 @@ from .row import SolvedRow
 
 _MAGIC = b"DragGAN bake journal 1\n"
 _KEY_BYTES = 32
+# Distance, loss, steps, status.
 _NUMBERS = struct.Struct("<ffQB")
-"""Distance, loss, steps, status."""
+# CRC-32 of the rest of the record.
 _CHECK = struct.Struct("<I")
 
 
 class Journal:
-    """The journal of a folder, open for appending; a context manager that closes it."""
+    """A journal file that is open for appending; a context manager that closes it."""
 
     def __init__(self, path: Path, known: Mapping[bytes, SolvedRow]) -> None:
-        """Begin, with what was in the journal before and is still of use.
+        """Write a new file with the rows that are known, and open it for appending.
+
+        Args:
+            path: The file; an existing one is replaced.
+            known: Rows of the journal before that are still needed, by their keys.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: The file cannot be written.
         """
         data = b"".join(_record(key, row) for key, row in known.items())
         write_atomically(path, _MAGIC + data)
         self._path = path
-        # Unbuffered: what is appended is the system's when `append` returns.
+        # Unbuffered: a record survives the end of this process once ``append`` returns.
         self._file = path.open("ab", buffering=0)
 
     def __enter__(self) -> Journal:
@@ -59,10 +64,14 @@ class Journal:
         self._file.close()
 
     def append(self, key: bytes, row: SolvedRow) -> None:
-        """Write one frame.
+        """Write one row.
+
+        Args:
+            key: The row's key, 32 bytes.
+            row: The solved row.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: The row cannot be written; ``filename`` is the journal's path.
         """
         data = memoryview(_record(key, row))
         try:
@@ -73,22 +82,26 @@ class Journal:
             raise
 
     def remove(self) -> None:
-        """Close the file and delete it: all that it holds stands elsewhere."""
+        """Close the file and delete it; call it when its rows are in the track."""
         self._file.close()
-        # One that somebody else has open stays on some systems, and does no harm.
+        # Some systems cannot delete a file that another process has open; it does no harm.
         with contextlib.suppress(OSError):
             os.unlink(self._path)
 
 
 def read_journal(path: Path, latent_shape: tuple[int, int], points: int) -> dict[bytes, SolvedRow]:
-    """The frames of a journal by their keys; none where there is no journal.
+    """Return the rows of a journal by their keys.
 
     Args:
-        latent_shape: num_ws and w_dim of the model.
-        points: how many handles the edit has.
+        path: The file.
+        latent_shape: ``num_ws`` and ``w_dim`` of the model.
+        points: How many handles the edit has.
+
+    Returns:
+        The rows up to the first invalid record; empty if the file is missing or not a journal.
 
     Raises:
-        OSError: the file is there and cannot be read.
+        OSError: The file exists and cannot be read.
     """
     try:
         data = path.read_bytes()
@@ -122,7 +135,7 @@ def _floats(values: FloatArray) -> bytes:
 
 
 def _row(record: bytes, latent_shape: tuple[int, int], points: int) -> SolvedRow | None:
-    """What a whole record says; None if its numbers make no sense."""
+    """Return the row of a complete record; None if a value of it is invalid."""
     distance_px, loss, steps, status = _NUMBERS.unpack_from(record, _KEY_BYTES)
     values = np.frombuffer(record[_KEY_BYTES + _NUMBERS.size : -_CHECK.size], dtype="<f4")
     if status >= len(STATUSES) or not np.isfinite(values).all():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One solved frame of a bake: all that the next frame needs, and what is told about it."""
+"""One solved frame of a bake: what the next frame needs, and what is reported about it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..solving.result import DragStatus
 
 @dataclass(frozen=True, kw_only=True)
 class SolvedRow:
-    """A frame's result.
+    """The result of one frame.
 
     Attributes:
-        latent: `num_ws x w_dim` float32, before any smoothing.
-        handles_px: `P x 2` float32, image pixels.
-        distance_px: the farthest handle's distance to its target.
-        loss: of the frame's last step; of one without a step, of the last one before.
-        steps: how many were made for it.
-        status: how its drag has ended.
+        latent: ``num_ws x w_dim`` float32, before any smoothing.
+        handles_px: ``P x 2`` float32, image pixels.
+        distance_px: The farthest handle's distance to its target, image pixels.
+        loss: The loss of the frame's last step, or of the last step before it if it has none.
+        steps: How many steps were made for the frame.
+        status: How the frame's drag ended.
     """
 
     latent: FloatArray

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A whole bake: an edit and a folder in, a track and its frames out, in two phases.
+"""Solves an edit into the folder of a bake, and continues a bake that was interrupted.
 
-Solving goes along time and leaves a track; the frames are rendered from the track, all of them here
-or parts of them by many workers.  Whatever ends a bake, doing the same again goes on where it was,
-and what comes out is what would have come out at once.
+A bake has two phases. Solving goes through the frames in order and writes a track. The frames are
+then rendered from the track (``output.sequence``), all in one process or parts of them by many
+workers. However a bake ends, running it again continues where it was, and gives the same files as
+a bake that was never interrupted.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ from .solve import BakeReport, solve
 
 @dataclass(frozen=True, kw_only=True)
 class Baked:
-    """What solving has given.
+    """The result of solving a bake.
 
     Attributes:
-        track: the rows, as they are in the folder.
-        data: the bytes of its file.
-        reached_count: rows whose handles have arrived.
-        solved_count: rows that were not taken over.
-        steps: made for these.
-        seconds: of solving.
+        track: The track, as it is in the folder.
+        data: The bytes of the track's file.
+        reached_count: How many rows have all handles at their targets.
+        solved_count: How many rows were solved and not reused.
+        steps: How many steps were made for the rows that were solved.
+        seconds: The time that solving took.
     """
 
     track: Track
@@ -52,7 +53,7 @@ class Baked:
 
 
 class NothingSolvedError(Exception):
-    """The bake was stopped before its first frame was solved: there is no result."""
+    """The bake was stopped before its first frame was solved, and has no result."""
 
 
 def solve_into(
@@ -66,18 +67,26 @@ def solve_into(
     earlier: BakeFolder | None = None,
     resume: bool = True,
 ) -> Baked:
-    """Solve an edit; afterwards the folder has its edit, its track and no frame that is not of it.
+    """Solve an edit, and write its file and its track into a folder.
+
+    Frames in the folder that do not belong to the new track are removed; none is rendered.
 
     Args:
-        edit_data: the bytes that the edit came from, for the edit's file.
-        row_count: how many rows to solve, None for all; more that are there already stay.
-        earlier: of another bake, whose rows and frames are taken over where they are the same.
-        resume: whether the rows that are in the folder already are taken over.
+        folder: The folder to write to.
+        edit: The edit.
+        edit_data: The bytes that the edit was decoded from, for the edit's file.
+        model: The model of the edit.
+        report: The callbacks.
+        row_count: How many rows to solve, None for all. Rows right after them that were solved
+            before are kept.
+        earlier: The folder of another bake whose rows and frames are reused where they are the
+            same, or None.
+        resume: Whether rows that were solved into this folder before are reused.
 
     Raises:
-        RequestError: the edit does not fit the model.
-        OSError: a file cannot be read or written.
-        NothingSolvedError: see there.
+        RequestError: The edit does not fit the model.
+        OSError: A file cannot be read or written.
+        NothingSolvedError: The bake was stopped before its first row was solved.
     """
     started = time.monotonic()
     shape = (model.generator.num_ws, model.generator.w_dim)
@@ -89,7 +98,7 @@ def solve_into(
     known |= _without(folder.track_rows(shape, points), again) | in_journal
     ours = set(keys)
     in_journal = {key: row for key, row in in_journal.items() if key in ours}
-    keys = _as_many_as_asked(keys, row_count, known)
+    keys = _keys_to_solve(keys, row_count, known)
     write_atomically(folder.edit_path, edit_data)
     with Journal(folder.journal_path, in_journal) as journal:
         steps: list[int] = []
@@ -101,7 +110,7 @@ def solve_into(
             if report.on_row is not None:
                 report.on_row(index, row, is_new)
 
-        # Rows that were solved before must be what they would be now, to the last bit.
+        # A row must be the same to the last bit whenever it is solved, so wait for the operators.
         fused_operators(device_of(model.generator), wait=True)
         rows = solve(model.generator, edit, keys, known, replace(report, on_row=on_row))
         if not rows:
@@ -127,10 +136,10 @@ def _without(rows: dict[bytes, SolvedRow], keys: set[bytes]) -> dict[bytes, Solv
     return {key: row for key, row in rows.items() if key not in keys}
 
 
-def _as_many_as_asked(
+def _keys_to_solve(
     keys: list[bytes], row_count: int | None, known: Mapping[bytes, SolvedRow]
 ) -> list[bytes]:
-    """The first keys, and those after them whose rows are there: they are not to get lost."""
+    """Return the first keys, and those right after them whose rows are known and must be kept."""
     count = len(keys) if row_count is None else row_count
     while count < len(keys) and keys[count] in known:
         count += 1
@@ -143,7 +152,7 @@ def _track(
     keys: list[bytes],
     model: LoadedModel,
 ) -> Track:
-    """The rows as a track, smoothed if the edit wants it."""
+    """Return the rows as a track, smoothed if the edit asks for it."""
     plain = Track.from_latents(
         np.stack([row.latent for row in rows]),
         model_name=model.path.name,
@@ -180,7 +189,7 @@ def _track(
 def _smoothed(
     edited: FloatArray, handles_px: FloatArray, edit: AnimatedEdit
 ) -> tuple[FloatArray, FloatArray]:
-    """Latents and handles, smoothed alike: where the latents stay, the handles do."""
+    """Return the latents and the handles, smoothed with the same rows kept."""
     flat = edited.reshape(len(edited), -1)
     stay = frames_that_stay(flat, edit.poses)
     points = handles_px.reshape(len(edited), -1)

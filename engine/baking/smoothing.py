@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Smoothing of rows over time that leaves poses and holds as they are.
+"""Smooths rows over time, without changing poses and holds.
 
-A Gaussian over the frames takes the small jitter of single frames away, and with it the extremes of
-a motion.  So it is applied between each two rows that stay, to what is off the straight line from
-the one to the other, continued beyond both ends as its own negative mirror image.  That is zero at
-the ends by symmetry: nothing has to be put right there, and a straight motion is not changed at
-all.  (It is the heat equation with held ends, solved by its sine series.)
+A Gaussian over the frames removes the jitter of single frames, but flattens the extremes of a
+motion. It is therefore applied separately between each two rows that are kept, to the difference
+from the straight line between them, which is continued beyond both ends as its own negative mirror
+image. The result is zero at both ends by symmetry, so that they need no correction, and a straight
+motion does not change. (This is the heat equation with fixed ends, solved by its sine series.)
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ import numpy.typing as npt
 
 from ..arrays import FloatArray
 
+# The most values that are smoothed at once, to limit the memory.
 _NUMBERS_AT_ONCE = 1 << 22
-"""To bound the memory."""
 
 
 def frames_that_stay(values: FloatArray, poses: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """The rows that smoothing keeps: poses, both ends, and all rows of holds, in order.
+    """Return the rows that smoothing keeps: poses, both ends, and the rows of holds.
 
     Args:
-        values: `T x N` float32; rows that equal the one before to the bit are a hold.
-        poses: row numbers; those that are no rows are left out.
+        values: ``T x N`` float32; equal neighbouring rows are a hold.
+        poses: Row numbers; numbers outside ``values`` are ignored.
+
+    Returns:
+        Row numbers in rising order, int64.
     """
     stays = np.zeros(len(values), dtype=bool)
     stays[[0, -1]] = True
@@ -41,12 +44,12 @@ def smooth(values: FloatArray, sigma: float, stay: npt.NDArray[np.int64]) -> Flo
     """Smooth rows over time.
 
     Args:
-        values: `T x N` float32.
-        sigma: standard deviation of the Gaussian, frames; above 0.
-        stay: the rows to keep as they are, rising, the first and the last among them.
+        values: ``T x N`` float32.
+        sigma: Standard deviation of the Gaussian in frames, above 0.
+        stay: The rows to keep, in rising order, with the first and the last row.
 
     Returns:
-        `T x N` float32; the rows of `stay` are those of `values`, to the bit.
+        ``T x N`` float32; the rows of ``stay`` equal those of ``values`` to the bit.
     """
     result = values.copy()
     for first, last in pairwise(stay.tolist()):
@@ -58,7 +61,7 @@ def smooth(values: FloatArray, sigma: float, stay: npt.NDArray[np.int64]) -> Flo
 
 
 def _between(values: FloatArray, sigma: float) -> npt.NDArray[np.float64]:
-    """Rows `n + 1`, smoothed, the first and the last (nearly) as they are."""
+    """Return rows, ``n + 1 x N``, smoothed; the first and the last change by rounding only."""
     steps = len(values) - 1
     exact = values.astype(np.float64)
     line = exact[0] + np.linspace(0, 1, steps + 1)[:, None] * (exact[-1] - exact[0])

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Solving an edit that lives on the timeline: a chain of drags, each from where the last has ended.
+"""Solves an edit on the timeline: a chain of drags, each of which starts where the last ended.
 
-All that a frame needs of the frames before it are their rows, a few of them: the latent, and where
-the handles are in its image.  A bake can therefore go on, or begin anew, after any row.
+A frame needs only a few rows before it, each with a latent and the positions of the handles in its
+image. A bake can therefore continue after any row.
 
-A frame with the same inputs as the one before is the same, to the bit, if there was nothing left to
-do: holds are still.  Any other frame moves, however little its targets have moved, so that a slow
-motion is no staircase: it begins where the frames before point to (`prediction`), and needs a step
-only where that is not near enough to its targets.  Without a prediction it makes at least one.
+A frame with the same inputs as the one before it is equal to it, to the bit, if the frame before
+had nothing left to do: holds are still. Any other frame moves, however little its targets moved, so
+that a slow motion has no stairs. It starts at the latent that ``baking.prediction`` gives, and
+needs steps only if the handles are not near enough to their targets there. Without a prediction it
+makes at least one step.
 
-Where the handles are after a frame is not what its drag believes, but what `anchor` finds: it is
-from there that the next one goes on.
+The positions of the handles after a frame are not those that its drag tracked, but those that
+``baking.anchor`` finds. The next frame starts from them.
 
-What takes back, in each step, changes that no handle needs, counts from the latent of the image
-without the edit and not from the frame before: a bake forgets which way it has come.
+Each step of a drag takes back changes that no handle needs. In a bake these are changes from the
+latent of the image without the edit, not from the frame before, so that the result does not depend
+on the path that the motion took.
 """
 
 from __future__ import annotations
@@ -34,25 +36,25 @@ from .animated_edit import AnimatedEdit, FrameInputs
 from .prediction import ROWS, predict
 from .row import SolvedRow
 
+# The statuses of a frame after which another drag from there would make no progress.
 _DONE = (DragStatus.REACHED, DragStatus.STALLED)
-"""How a frame ends that another drag from there would not bring any further."""
+# A frame may end within this part of the tolerance if the handles were at their targets in the
+# frame before: a slow motion then takes one step per frame.
 _ENOUGH = 0.6
-"""The part of the tolerance within which a frame may end whose handles were at their targets in the
-frame before: a slow motion takes one step a frame then."""
+# A prediction needs no step if it is within this part of the tolerance. It is about the distance
+# that a step leaves, so that frames without a step are not farther off than the others.
 _NEAR = 0.15
-"""The part of the tolerance within which a prediction needs no step: about what a step leaves, so
-that the frames without one are not those that are farther off."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BakeReport:
-    """What is told of a running bake; each may be None.
+    """The callbacks of a running bake; each may be None.
 
     Attributes:
-        on_step: called with a row's number and each step of its drag; what it raises ends the bake.
-        on_row: called with a row's number, its result, and whether it was solved and not taken
-            over; likewise.
-        should_stop: asked once a step; True ends the bake with the rows that are complete.
+        on_step: Called with the row and each step of its drag. An exception from it ends the bake.
+        on_row: Called with the row, its result, and whether it was solved and not reused. An
+            exception from it ends the bake.
+        should_stop: Called once per step; True ends the bake with the rows that are complete.
     """
 
     on_step: Callable[[int, DragStep], None] | None = None
@@ -67,33 +69,36 @@ def solve(
     known: Mapping[bytes, SolvedRow],
     report: BakeReport,
 ) -> list[SolvedRow]:
-    """Solve the rows of an edit, or as many as there are keys.
+    """Solve the first rows of an edit.
 
     Args:
-        keys: of the rows to solve, from row 0 on; see `AnimatedEdit.keys`.
-        known: rows that are taken over, by their keys.
+        generator: The model of the edit.
+        edit: The edit.
+        keys: The keys of the rows to solve, from row 0 on; see ``AnimatedEdit.keys``.
+        known: Rows that are reused, by their keys.
+        report: The callbacks.
 
     Returns:
-        One row for each key, or fewer if it was stopped.
+        One row for each key, or fewer if the bake was stopped.
 
     Raises:
-        RequestError: the edit does not fit the generator.
+        RequestError: The edit does not fit the generator.
     """
     solver = _Solver(generator, edit, report)
     rows: list[SolvedRow] = []
     for row, key in enumerate(keys):
-        taken = known.get(key)
-        solved = taken or solver.solve(row, rows)
+        reused = known.get(key)
+        solved = reused or solver.solve(row, rows)
         if solved is None:
             break
         rows.append(solved)
         if report.on_row is not None:
-            report.on_row(row, solved, taken is None)
+            report.on_row(row, solved, reused is None)
     return rows
 
 
 class _Solver:
-    """Solves one row after the other; holds nothing that the rows depend on but the edit."""
+    """Solves one row after the other; apart from the edit it has no state that rows depend on."""
 
     def __init__(self, generator: Generator, edit: AnimatedEdit, report: BakeReport) -> None:
         self._generator = generator
@@ -102,7 +107,7 @@ class _Solver:
         self._anchors: dict[DragOptions, Anchor] = {}
 
     def solve(self, row: int, rows: list[SolvedRow]) -> SolvedRow | None:
-        """Solve a row from those before it; None if it was stopped."""
+        """Solve a row from those before it; return None if the bake was stopped."""
         edit = self._edit
         before = rows[-1] if rows else None
         if before is not None and before.status in _DONE and edit.is_like_before(row):
@@ -112,7 +117,7 @@ class _Solver:
         if predicted is not None and predicted.distance_px <= _NEAR * _tolerance(inputs):
             return None if self._is_stopped() else predicted
         latent, handles_px = self._start(row, inputs, predicted or before)
-        # What the last row has left, this one makes up for: to settle each would be in vain.
+        # The next row corrects the distance that this one leaves: settling each is not worth it.
         has_arrived = before is not None and before.status is DragStatus.REACHED
         enough = _ENOUGH if has_arrived and edit.refined is None else 0.0
         first = self._round(row, inputs, latent, handles_px, enough)
@@ -125,7 +130,7 @@ class _Solver:
         return replace(better, steps=first.steps + second.steps)
 
     def _predicted(self, row: int, inputs: FrameInputs, rows: list[SolvedRow]) -> SolvedRow | None:
-        """A row that goes on as those before it have gone; None if that leads no nearer."""
+        """Return the predicted row; None if it is not nearer to the targets than the last row."""
         recent = self._recent(row, rows)
         if len(recent) < 2:
             return None
@@ -135,16 +140,16 @@ class _Solver:
         distance_px = _farthest(handles_px, inputs)
         if distance_px >= _farthest(before.handles_px, inputs):
             return None
-        # The loss stays that of the last step that was made.
+        # The loss remains that of the last step that was made.
         return replace(
             before, latent=latent, handles_px=handles_px, distance_px=distance_px, steps=0
         )
 
     def _recent(self, row: int, rows: list[SolvedRow]) -> list[SolvedRow]:
-        """The last rows before one by which it can be predicted, each different from the next.
+        """Return the rows that can predict a row, oldest first, each different from the next.
 
-        Only what the targets alone have moved, and where they were met, tells how the image moves
-        with the targets.
+        Rows show how the image moves with the targets only if nothing but the targets changed, and
+        if the handles reached them.
         """
         edit = self._edit
         recent: list[SolvedRow] = []
@@ -158,10 +163,10 @@ class _Solver:
         return recent
 
     def _may_go_on(self, first: SolvedRow, before: SolvedRow | None) -> bool:
-        """Whether a row may take a second drag.
+        """Return whether a row gets a second drag.
 
-        It helps if the handles turn out to be elsewhere than the first believed; not after a row
-        that could not be helped by that.
+        It helps if the handles are not where the first drag tracked them. It is not tried right
+        after a row that stalled as well.
         """
         is_hopeless = before is not None and before.status is DragStatus.STALLED
         if is_hopeless and self._edit.refined is None:
@@ -176,7 +181,7 @@ class _Solver:
         handles_px: FloatArray,
         enough: float,
     ) -> SolvedRow | None:
-        """One drag of a row, to within a part of the tolerance; None if it was stopped."""
+        """Drag once, to within ``enough`` times the tolerance; return None if it was stopped."""
         result = self._drag(row, inputs, latent, handles_px, enough)
         if result.status is DragStatus.STOPPED:
             return None
@@ -200,7 +205,7 @@ class _Solver:
     def _start(
         self, row: int, inputs: FrameInputs, before: SolvedRow | None
     ) -> tuple[FloatArray, FloatArray]:
-        """The latent that a row is solved from, and where the handles are in its image."""
+        """Return the latent to solve a row from, and where the handles are in its image."""
         edit = self._edit
         if edit.refined is not None:
             return edit.refined.latents[row], edit.refined.handles_px[row]
@@ -220,7 +225,7 @@ class _Solver:
     def _anchor(self, options: DragOptions) -> Anchor:
         if options not in self._anchors:
             anchor = Anchor(self._generator, self._edit.latent, self._edit.handles_px, options)
-            # Only the last: of options that change in each frame, none comes again.
+            # Keep only the last: options that are animated change with each frame.
             self._anchors = {options: anchor}
         return self._anchors[options]
 
@@ -254,10 +259,10 @@ class _Solver:
 
 
 def _tolerance(inputs: FrameInputs) -> float:
-    """How near to its target each handle of a frame has arrived, image pixels."""
+    """Return the distance within which a handle has reached its target, image pixels."""
     return tolerance_of(inputs.options, len(inputs.targets_px))
 
 
 def _farthest(handles_px: FloatArray, inputs: FrameInputs) -> float:
-    """The farthest handle's distance to its target, image pixels."""
+    """Return the farthest handle's distance to its target, image pixels."""
     return float(np.linalg.norm(handles_px - inputs.targets_px, axis=1).max())

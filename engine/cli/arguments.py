@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: `python -m engine serve|drag|bake|render|sample|info|convert`.
+"""Parses the command line, ``python -m engine serve|drag|bake|render|sample|info|convert``.
 
-Exit codes: 0 done, 1 could not be done (a sentence on standard error says why), 2 wrong arguments,
-4 done for some of the frames only (likewise), 130 interrupted.  Torch is imported by the commands
-that need it, when they run.
+Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 done for only a part of the frames, 130
+interrupted. With 1 and 4, a sentence on standard error says why. Torch is imported when a command
+that needs it runs.
 """
 
 from __future__ import annotations
@@ -21,9 +21,16 @@ Pair = tuple[tuple[float, float], tuple[float, float]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: What follows the program's name; None for those of this process.
+
+    Raises:
+        SystemExit: The arguments are wrong (code 2), or ask for help (code 0).
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file's name may have letters that a redirected output's encoding has not.
+        # A file name may contain characters that the encoding of a redirected output lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = parsed.run
@@ -37,9 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m engine",
-        description="Drag points of a StyleGAN2 image from where they are to where they should be.",
-        epilog="Exit codes: 0 done, 1 could not be done, 2 wrong arguments, 4 partly done, "
-        "130 interrupted.",
+        description="Drag points of a StyleGAN2 image to where they should be.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 partly done, 130 interrupted.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
@@ -55,9 +61,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     serve = commands.add_parser(
         "serve",
-        help="work for Blender, which starts this itself",
-        description="Read port and token as one JSON line from standard input, connect to "
-        "127.0.0.1 there, and serve requests until standard input or the connection ends.",
+        help="serve Blender, which starts this command itself",
+        description="Read a port and a token as one line of JSON from standard input, connect to "
+        "that port of 127.0.0.1, and serve requests until standard input or the connection ends.",
     )
     _add_device(serve)
     serve.set_defaults(run=_serve)
@@ -67,8 +73,8 @@ def _add_drag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     drag = commands.add_parser(
         "drag",
         help="drag points and write the frames",
-        description="Drag points of the image of a seed. Writes drag_0001.png and so on, from the "
-        "first image to the last, track.npz, and contact_sheet.png into the output folder.",
+        description="Drag points of the image of a seed. Write the frames drag_0001.png and so "
+        "on, track.npz, and contact_sheet.png into the output folder.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     _add_image(drag)
@@ -79,9 +85,9 @@ def _add_drag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         type=_pair,
         metavar="X,Y:X,Y",
         dest="pairs",
-        help="handle and target in image pixels from the top left corner; may be repeated",
+        help="handle and target in image pixels from the top left corner; can be repeated",
     )
-    drag.add_argument("--mask", type=Path, help="image of the same size, white = may change")
+    drag.add_argument("--mask", type=Path, help="mask image of the same size, white = may change")
     drag.add_argument("--out", type=Path, required=True, help="folder to write to")
     _add_device(drag)
     options = drag.add_argument_group("options of the drag")
@@ -111,17 +117,18 @@ def _add_option(options: argparse._ArgumentGroup, name: str, option: Option) -> 
 def _add_bake(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     bake = commands.add_parser(
         "bake",
-        help="solve an edit that lives on the timeline, and write its frames",
-        description="Solve an edit file frame by frame, then render the frames. The output folder "
-        "gets edit.draggan, track.npz and stem_0001.png and so on; while solving, solve.journal. "
-        "Whatever ends it, the same with --resume goes on where it was. The frames can be rendered "
-        "by many workers at once, each with --only frames and its part of them.",
+        help="solve an animated edit and write its frames",
+        description="Solve an edit file frame by frame, then render its frames. Write "
+        "edit.draggan, track.npz, the frames stem_0001.png and so on, and during solving "
+        "solve.journal into the output folder. After an interruption, the same command with "
+        "--resume continues where it was. Many workers can render the frames at the same time, "
+        "each with --only frames and its own part of them in --frames.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     bake.add_argument("edit", type=Path, help="an edit file")
-    bake.add_argument("--only", choices=("solve", "frames"), help="one of the two phases")
+    bake.add_argument("--only", choices=("solve", "frames"), help="run only one of the two phases")
     bake.add_argument(
-        "--earlier", type=Path, help="folder of an earlier bake, to take over what has not changed"
+        "--earlier", type=Path, help="folder of an earlier bake, to reuse what has not changed"
     )
     _add_frames(bake)
     bake.set_defaults(run=_guarded("bake"))
@@ -135,26 +142,26 @@ def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     render.add_argument("track", type=Path, help="a track.npz")
     render.add_argument(
-        "--first-number", type=int, help="number of the track's first frame; its own if not given"
+        "--first-number", type=int, help="number of the track's first frame, if not the stored one"
     )
     _add_frames(render)
     render.set_defaults(run=_guarded("render"))
 
 
 def _add_frames(parser: argparse.ArgumentParser) -> None:
-    """What `bake` and `render` have in common."""
-    parser.add_argument(
-        "--model", default="suzanne", help="a checkpoint file, or the built-in model"
-    )
+    """Add the arguments that ``bake`` and ``render`` share."""
+    _add_model(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--stem", default="bake", type=_stem, help="how the frames' names begin")
     parser.add_argument(
-        "--frames", type=_frames, metavar="A-B", help="a part of the frames, by their numbers"
+        "--stem", default="bake", type=_stem, help="what the names of the frames start with"
     )
     parser.add_argument(
-        "--resume", action="store_true", help="keep what is in the folder already and still right"
+        "--frames", type=_frames, metavar="A-B", help="only these frames, by their numbers"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what is in the folder already and still valid"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     _add_device(parser)
 
 
@@ -171,66 +178,72 @@ def _add_sample(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    info = commands.add_parser("info", help="say what is in a checkpoint")
-    info.add_argument("model", help="a checkpoint file, or `suzanne`, the built-in model")
+    info = commands.add_parser("info", help="print what is in a checkpoint")
+    info.add_argument("model", help="a checkpoint file, or ``suzanne``, the built-in model")
     info.set_defaults(run=_guarded("info"))
 
 
 def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     convert = commands.add_parser(
         "convert",
-        help="turn a .pkl checkpoint into .safetensors",
-        description="Read a checkpoint without running any code in it and write the generator as "
-        "a .safetensors file, which other programs can load without that care.",
+        help="convert a .pkl checkpoint to .safetensors",
+        description="Read a checkpoint without running any code in it, and write its generator as "
+        "a .safetensors file, which any program can load without running code.",
     )
     convert.add_argument("source", type=Path, help="the checkpoint to read")
     convert.add_argument("destination", type=Path, help="the .safetensors file to write")
     convert.set_defaults(run=_guarded("convert"))
 
 
-def _add_image(parser: argparse.ArgumentParser) -> None:
+def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", default="suzanne", help="a checkpoint file, or the built-in model"
+        "--model", default="suzanne", help="a checkpoint file, or the name of a built-in model"
     )
+
+
+def _add_image(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of the image")
     parser.add_argument(
-        "--psi", type=float, default=0.7, help="truncation: 1 none, 0 the average image"
+        "--psi", type=float, default=0.7, help="truncation psi: 1 for none, 0 for the average image"
     )
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument(
-        "--threads", type=int, default=0, help="CPU threads, 0 for one for each core"
+        "--threads", type=int, default=0, help="number of CPU threads, 0 for one per core"
     )
 
 
 def _pair(text: str) -> Pair:
-    """`x,y:x,y` as two points."""
+    """Parse ``x,y:x,y`` as a handle and its target."""
     try:
         points = [tuple(float(value) for value in part.split(",")) for part in text.split(":")]
         (handle_x, handle_y), (target_x, target_y) = points
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a pair; expected handle and target like 30,40:44,40"
+            f"{text!r} is not a pair; expected a handle and a target such as 30,40:44,40"
         ) from None
     return (handle_x, handle_y), (target_x, target_y)
 
 
 def _frames(text: str) -> tuple[int, int]:
-    """`a-b`, or one number, as the first and the last frame."""
+    """Parse ``a-b``, or one number, as the first and the last frame."""
     found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
     begin, end = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
     if end < begin:
-        raise argparse.ArgumentTypeError(f"{text!r} is no range of frames; expected 12-48")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a range of frames; expected one such as 12-48"
+        )
     return begin, end
 
 
 def _stem(text: str) -> str:
-    """The beginning of the frames' names: no folders, nothing hidden."""
+    """Check what the frames' names start with: no folder, and no hidden file."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no plain name; expected letters, digits, - and _"
+            f"{text!r} is not a plain name; expected at most 64 letters, digits, - and _"
         )
     return text
 
@@ -242,7 +255,7 @@ def _serve(parsed: argparse.Namespace) -> int:
 
 
 def _guarded(name: str) -> Callable[[argparse.Namespace], int]:
-    """A command of `commands`, imported when it is called, its errors turned into sentences."""
+    """Return a function that imports ``cli.commands`` when it is called, and runs a command."""
 
     def run(parsed: argparse.Namespace) -> int:
         from . import commands

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands `bake` and `render`: what a render farm runs, with nothing but files.
+"""The commands ``bake`` and ``render``, which a render farm can run with files alone.
 
-Solving is one task, the frames are as many as there are workers: each needs the edit file or the
-track, and the model.
+Solving is one task. The frames can be divided among any number of tasks, each of which needs the
+model and either the edit file and its solved folder, or the track.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ def bake(parsed: argparse.Namespace, model: LoadedModel, output: Output) -> None
     """Solve an edit file, render its frames, or both.
 
     Raises:
-        RequestError: it cannot be done, or only for a part of the frames.
-        OSError: a file cannot be read or written.
+        RequestError: The edit cannot be solved, or some of the frames are not in the track.
+        OSError: A file cannot be read or written.
     """
     data = read_edit_file(parsed.edit)
     edit = animated_edit(decode_edit(data, parsed.edit.name), model)
-    first = edit.first_number
-    wanted = _wanted(parsed, first, len(edit))
-    names = FrameNames(parsed.out, parsed.stem, first)
+    first_number = edit.first_number
+    wanted = _wanted(parsed, first_number, len(edit))
+    names = FrameNames(parsed.out, parsed.stem, first_number)
     folder = BakeFolder(names)
     if parsed.only != "frames":
         _solve(parsed, edit, data, folder, model, output, wanted)
@@ -50,29 +50,31 @@ def render(parsed: argparse.Namespace, model: LoadedModel, output: Output) -> No
     """Render frames of a track file.
 
     Raises:
-        RequestError: the track is none or of another model, or has not all of the frames.
-        OSError: a file cannot be read or written.
+        RequestError: The file is not a track, is of another model, or lacks some of the frames.
+        OSError: A file cannot be read or written.
     """
     track = Track.load(parsed.track)
     model.require(track.model_sha256)
     check_latent(model.generator, track.start)
-    first = track.first_number if parsed.first_number is None else parsed.first_number
-    names = FrameNames(parsed.out, parsed.stem, first)
-    _write(track, _wanted(parsed, first, len(track)), names, parsed.resume, model, output)
+    given = parsed.first_number
+    first_number = track.first_number if given is None else given
+    names = FrameNames(parsed.out, parsed.stem, first_number)
+    wanted = _wanted(parsed, first_number, len(track))
+    _write(track, wanted, names, parsed.resume, model, output)
 
 
 def _wanted(parsed: argparse.Namespace, first: int, count: int) -> range:
-    """The rows of the frames that were asked for.
+    """Return the rows of the frames that were asked for; the last ones may not exist.
 
     Raises:
-        RequestError: none of them is one of those that there are.
+        RequestError: The first of the frames does not exist.
     """
     begin, end = parsed.frames or (first, first + count - 1)
     last = first + count - 1
     if begin < first or begin > last:
         raise RequestError(
             f"frames {begin}-{end} were asked for, but there are only {first}-{last}; "
-            "ask for some of these"
+            "choose from these"
         )
     return range(begin - first, end - first + 1)
 
@@ -108,7 +110,7 @@ def _solve(
     rows = len(baked.track)
     output.finished(
         f"{baked.solved_count} of {rows} frames solved in {baked.seconds:.1f} s, {baked.steps} "
-        f"steps; the handles have arrived in {baked.reached_count}",
+        f"steps; the handles reached their targets in {baked.reached_count}",
         phase="solve",
         frames=rows,
         solved=baked.solved_count,
@@ -120,10 +122,10 @@ def _solve(
 
 
 def _solved_track(edit: AnimatedEdit, folder: BakeFolder, model: LoadedModel) -> Track:
-    """The track in the folder, which must be the edit's.
+    """Return the track in the folder, which must belong to the edit.
 
     Raises:
-        RequestError: there is none, or that of another edit.
+        RequestError: The folder has no track, or the track of another edit.
     """
     track = folder.track()
     where = f"in {folder.names.folder}"
@@ -131,7 +133,9 @@ def _solved_track(edit: AnimatedEdit, folder: BakeFolder, model: LoadedModel) ->
         raise RequestError(f"there is no track {where}; solve the edit first, with --only solve")
     keys = b"".join(edit.keys(model.sha256)[: len(track)])
     if track.baked is None or track.baked.keys.tobytes() != keys:
-        raise RequestError(f"the track {where} is of another edit; solve it with --only solve")
+        raise RequestError(
+            f"the track {where} belongs to another edit; solve this edit with --only solve"
+        )
     return track
 
 
@@ -143,11 +147,11 @@ def _write(
     model: LoadedModel,
     output: Output,
 ) -> None:
-    """Render what there is of the rows that are wanted.
+    """Render those of the wanted rows that the track has.
 
     Raises:
-        RequestError: there are not all of them.
-        OSError: a file cannot be written; those before it stay.
+        RequestError: The track does not have all of them; the others are written.
+        OSError: A file cannot be written; files before it stay.
     """
     rows = range(wanted.start, min(wanted.stop, len(track)))
     output.begin_frames()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the commands of the command line do; the part of it that needs torch."""
+"""Runs the commands of the command line that need torch, and reports their errors."""
 
 from __future__ import annotations
 
@@ -32,12 +32,20 @@ from .bake import bake, render
 from .output import Output
 from .sheet import before_after_sheet
 
+# Exit codes.
 FAILED, PARTLY_DONE = 1, 4
-"""Exit codes."""
 
 
 def run(name: str, parsed: argparse.Namespace) -> int:
-    """Run a command; returns 0, or another exit code after saying what is wrong."""
+    """Run a command and return its exit code; an error is printed as a sentence.
+
+    Args:
+        name: The command.
+        parsed: Its arguments.
+
+    Returns:
+        0, or ``FAILED``, or ``PARTLY_DONE`` if some frames were finished before the error.
+    """
     output = Output(as_json=getattr(parsed, "json", False))
     try:
         _COMMANDS[name](parsed, output)
@@ -87,7 +95,7 @@ def _drag(parsed: argparse.Namespace, output: Output) -> None:
     with FrameWriter(names) as writer:
         for index, frame in enumerate(frames):
             writer.add(frame, index)
-    # A longer drag may have left its frames here: they would look like the end of this one.
+    # Remove the frames of an earlier, longer drag, which would look like the end of this one.
     number = names.first_number + len(frames)
     while names.path(number).exists():
         names.path(number).unlink()
@@ -96,7 +104,7 @@ def _drag(parsed: argparse.Namespace, output: Output) -> None:
     before_after_sheet(track, frames, parsed.out / "contact_sheet.png", names.first_number)
     per_step = result.seconds / max(1, result.steps)
     verdict = "" if result.status is DragStatus.REACHED else "not reached: "
-    output.note(f"{verdict}{result.reason} ({result.seconds:.1f} s, {per_step:.3f} s a step)")
+    output.note(f"{verdict}{result.reason} ({result.seconds:.1f} s, {per_step:.3f} s per step)")
     output.note(f"{len(track)} frames, track.npz and contact_sheet.png are in {parsed.out}")
 
 
@@ -117,7 +125,7 @@ def _sample(parsed: argparse.Namespace, output: Output) -> None:
     model = _load(parsed, output)
     latent = sample_latent(model.generator, parsed.seed, parsed.psi)
     write_png(parsed.out, render_image(model.generator, latent))
-    output.note(f"the image of seed {parsed.seed} is {parsed.out}")
+    output.note(f"the image of seed {parsed.seed} is in {parsed.out}")
 
 
 def _info(parsed: argparse.Namespace, output: Output) -> None:
@@ -142,14 +150,14 @@ def _info(parsed: argparse.Namespace, output: Output) -> None:
     }
     for label, value in lines.items():
         if value != "":
-            # Some of it is the file's own text, which must not steer the terminal.
+            # Some values are text from the file, which must not control the terminal.
             shown = "".join(c if c.isprintable() else "?" for c in str(value))
             output.note(f"{label:10} {shown}")
 
 
 def _convert(parsed: argparse.Namespace, output: Output) -> None:
     convert_checkpoint(parsed.source, parsed.destination)
-    output.note(f"{parsed.destination} holds the generator of {parsed.source.name}")
+    output.note(f"the generator of {parsed.source.name} is in {parsed.destination}")
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Output], None]] = {

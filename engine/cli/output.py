@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the command line says while it works: lines for people and render farms, or JSON.
+"""Prints what the command line does, as lines for people and render farms, or as JSON.
 
-Farm managers find out what a task has made from the lines that Blender prints for each frame,
-``Saved: '…'`` and ``Time: …``; these are the same.  With ``--json`` each line is an object with an
-``event``, for other programs.  Every line is flushed: what reads it is often a pipe.
+Farm managers follow a task by the lines that Blender prints for each frame; ``protocol.farm_lines``
+has the same lines. With ``--json`` each line is an object with an ``event``, for other programs.
+Every line is flushed, because the reader is often a pipe.
 """
 
 from __future__ import annotations
@@ -14,51 +14,75 @@ import threading
 import time
 from pathlib import Path
 
+from draggan_blender.protocol.farm_lines import saved_line, solved_line, time_line
+
 
 class Output:
-    """Prints what happens, and counts what is done."""
+    """Prints the events of a command, and counts its finished frames.
+
+    Attributes:
+        done_count: How many frames are finished, those that were skipped among them.
+    """
 
     def __init__(self, as_json: bool) -> None:
-        """Begin; the first frame's time counts from here."""
+        """Start the clock of the first frame.
+
+        Args:
+            as_json: Whether to print JSON objects in place of lines for people.
+        """
         self._as_json = as_json
         self._lock = threading.Lock()
-        self._since = time.monotonic()
+        self._since_s = time.monotonic()
         self.done_count = 0
 
     def note(self, text: str) -> None:
-        """Something that only people want to know."""
+        """Print a line for people; JSON output leaves it out."""
         if not self._as_json:
             self._print(text)
 
     def solved(self, number: int, steps: int, distance_px: float) -> None:
-        """A frame of a bake is solved."""
-        unit = "step" if steps == 1 else "steps"
-        text = f"Solved: frame {number}, {steps} {unit}, {distance_px:.2f} px to go"
+        """Report a solved frame of a bake.
+
+        Args:
+            number: The scene frame.
+            steps: How many steps were made for it.
+            distance_px: The farthest handle's distance to its target, image pixels.
+        """
+        text = solved_line(number, steps, distance_px)
         self._say(text, "solved", frame=number, steps=steps, distance_px=round(distance_px, 4))
 
     def saved(self, number: int, path: Path) -> None:
-        """A frame's file stands; called from the writer's thread."""
-        now = time.monotonic()
-        seconds, self._since = now - self._since, now
+        """Report a written file and the time since the one before; called from a writer's thread.
+
+        Args:
+            number: The number in the file's name.
+            path: The file; its absolute path is printed.
+        """
+        now_s = time.monotonic()
+        seconds, self._since_s = now_s - self._since_s, now_s
         absolute = path.absolute()
-        clock = f"{int(seconds // 60):02d}:{seconds % 60:05.2f}"
-        text = f"Saved: '{absolute}'\nTime: {clock}"
+        text = f"{saved_line(absolute)}\n{time_line(seconds, hours=False)}"
         self._say(text, "saved", frame=number, path=str(absolute), seconds=round(seconds, 4))
 
     def begin_frames(self) -> None:
-        """The next frame's time counts from here."""
-        self._since = time.monotonic()
+        """Start the clock of the next frame."""
+        self._since_s = time.monotonic()
 
     def count(self, count: int) -> None:
-        """So many frames are done or need not be."""
+        """Record that this many frames are finished or were skipped; a lower number is ignored."""
         self.done_count = max(self.done_count, count)
 
     def finished(self, text: str, **facts: int | float | str) -> None:
-        """Everything is done."""
+        """Report the end of a phase of a command, as a line or as an event with these facts."""
         self._say(text, "finished", **facts)
 
     def failed(self, sentence: str, code: int) -> None:
-        """It ends with an error and this exit code."""
+        """Report an error on standard error, and as an event if the output is JSON.
+
+        Args:
+            sentence: What is wrong, for the person.
+            code: The exit code, for the JSON object.
+        """
         if self._as_json:
             self._say("", "failed", message=sentence, code=code)
         print(f"error: {sentence}", file=sys.stderr)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A contact sheet of a drag: before, some frames in between, after, with handles and targets drawn.
+"""Draws the contact sheet of a drag: the first frame, some in between, and the last.
 
-Handles are filled red discs, targets blue rings, and a line joins each pair.  In the first picture
-the handle is where it began, in the last where tracking found it in the end.
+Handles are filled red discs, targets blue rings, and a line joins each pair. Each picture shows the
+handles where they are in that frame.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from draggan_blender.protocol.atomic_files import write_atomically
 from ..arrays import ByteArray
 from ..output.track import Track
 
+# Colours are sRGB, 0 to 255.
 HANDLE_COLOUR = (230, 40, 40)
 TARGET_COLOUR = (40, 110, 255)
 _OUTLINE = (255, 255, 255)
 _BACKGROUND = (32, 32, 32)
 _GAP = 8
+# Smaller frames are enlarged, and larger ones reduced; pixels.
 _LEAST_SIDE = 256
 _GREATEST_SIDE = 512
 _TEXT_SIZE = 15
 
 
 def sheet_rows(track: Track, count: int = 5) -> list[int]:
-    """Which rows of a track to show: the first, the last, and evenly between."""
+    """Return the rows of a track to show: the first, the last, and some evenly between them."""
     count = max(1, min(count, len(track)))
     return [round(index) for index in np.linspace(0, len(track) - 1, count)]
 
@@ -41,17 +43,20 @@ def before_after_sheet(
     """Draw the contact sheet of a track and write it as a PNG.
 
     Args:
-        frames: one `H x W x 3` uint8 for each row of the track.
-        path: the file to write.
-        first_number: of the first frame, as in the files' names.
-        count: how many pictures at most.
+        track: The track.
+        frames: One image for each row of the track, ``H x W x 3`` uint8.
+        path: The file to write.
+        first_number: The number of the first frame, as in the names of the files.
+        count: The largest number of pictures.
 
     Raises:
-        ValueError: there are not as many frames as rows.
-        OSError: the file cannot be written.
+        ValueError: The number of frames differs from the number of rows.
+        OSError: The file cannot be written.
     """
     if len(frames) != len(track):
-        raise ValueError(f"a track of {len(track)} rows needs as many frames, not {len(frames)}")
+        raise ValueError(
+            f"a track of {len(track)} rows needs as many frames, but {len(frames)} were given"
+        )
     pictures = [
         _picture(track, frames[row], row, first_number + row) for row in sheet_rows(track, count)
     ]
@@ -67,7 +72,7 @@ def before_after_sheet(
 
 
 def _picture(track: Track, frame: ByteArray, row: int, number: int) -> Image.Image:
-    """One enlarged frame with its points and its number."""
+    """Return a frame, enlarged or reduced, with its points and its number."""
     image = Image.fromarray(frame)
     longest = max(image.size)
     if longest < _LEAST_SIDE:

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rows of a drag as a sequence: no jump between two of them.
+"""Turns the steps of a drag into the rows of an even sequence.
 
-A method that needs only a few large steps would give a sequence of a few jerks.  Rows are put
-between its steps, so that no handle goes further than a small part of the image from one to the
-next; what lies between two steps is taken to be straight, in the latent as in everything else.
-Steps that led away from the targets, and that the method took back, are left out; the others stay
-as they are.
+A method that needs only a few large steps would give a jerky sequence. Rows are inserted between
+the steps, so that no handle moves further than a small part of the image from one row to the next.
+Everything in them, the latent too, is interpolated linearly. Steps that led away from the targets,
+and that the method took back, are left out. The other steps stay unchanged.
 """
 
 from __future__ import annotations
@@ -17,27 +16,28 @@ import numpy as np
 from ..arrays import FloatArray
 from ..solving.result import DragResult
 
+# The longest distance of a handle between two rows, as a part of the image's width.
 LONGEST_WAY = 1 / 256
-"""The part of the image's width that a handle may go between two rows."""
 
 
 def even_rows(result: DragResult, image_width: int) -> DragResult:
-    """A drag with rows put between those of its steps, wherever a handle has gone too far.
+    """Return a drag's result with rows inserted wherever a handle moves too far in one step.
 
     Args:
-        image_width: of the generator's images, pixels.
+        result: The result of a drag.
+        image_width: Width of the generator's images, pixels.
 
     Returns:
-        Rows without jumps; each of the old ones that came nearer than all before is among them, to
-        the bit, and the first and the last.  What is not a row (steps, seconds, status) is the same
-        as before.
+        A result whose rows have no jumps. The first row, the last row, and each row that is nearer
+        to the targets than all before it are unchanged, to the bit. Fields that do not belong to
+        rows (steps, seconds, status) are unchanged.
     """
     result = _without_detours(result)
-    ways = np.linalg.norm(np.diff(result.handles_px, axis=0), axis=2).max(axis=1)
-    counts = np.maximum(1, np.ceil(ways / (LONGEST_WAY * image_width))).astype(np.int64)
+    moves_px = np.linalg.norm(np.diff(result.handles_px, axis=0), axis=2).max(axis=1)
+    counts = np.maximum(1, np.ceil(moves_px / (LONGEST_WAY * image_width))).astype(np.int64)
     steps = np.arange(len(counts))
     firsts = np.concatenate([[0], counts.cumsum()])
-    # For each row but the last: the step before it, and how far it is on the way to the next.
+    # For each new row but the last: the step before it, and its part of the way to the next step.
     before = np.repeat(steps, counts)
     parts = ((np.arange(firsts[-1]) - firsts[before]) / counts[before]).astype(np.float32)
 
@@ -57,7 +57,7 @@ def even_rows(result: DragResult, image_width: int) -> DragResult:
 
 
 def _without_detours(result: DragResult) -> DragResult:
-    """The first row, the last, and those whose farthest handle is nearer than in all before."""
+    """Keep the first and last rows, and those whose farthest handle is nearer than ever before."""
     distances = result.distances_px
     nearest = np.minimum.accumulate(distances)
     kept = np.concatenate([[True], distances[1:] < nearest[:-1]])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PNG files, written by a thread of their own so that nobody waits for a disk.
+"""Writes the PNG files of frames in a background thread, so that rendering does not wait for disks.
 
-A file is complete from the moment it has its name: it is encoded in memory, written under a
-temporary name in the same folder, and renamed.
+A file is encoded in memory and written with ``protocol.atomic_files``: it is complete as soon as it
+has its name.
 """
 
 from __future__ import annotations
@@ -23,28 +23,37 @@ from draggan_blender.protocol.file_names import frame_file
 
 from ..arrays import ByteArray
 
+# How many images may wait to be written. Then the caller waits, which limits the memory.
 _CAPACITY = 16
-"""Images that may wait; beyond that the caller waits, so that memory stays bounded."""
 
 
 def write_png(path: Path, image: ByteArray) -> None:
-    """Write `H x W x 3` uint8 as an sRGB PNG, atomically.
+    """Write an image as an sRGB PNG, atomically.
+
+    Args:
+        path: The file; its folder is made if it is missing.
+        image: ``H x W x 3`` uint8, top row first.
 
     Raises:
-        OSError: as ``write_atomically``.
+        OSError: The file cannot be written; ``filename`` is ``path``.
     """
     encoded = io.BytesIO()
-    # Level 3: a sequence is written once and read often, and noise does not pack well anyway.
+    # Level 3 is fast; higher levels gain little, because the noise of an image hardly compresses.
     Image.fromarray(image).save(encoded, format="PNG", compress_level=3)
     write_atomically(path, encoded.getvalue())
 
 
 @dataclass(frozen=True)
 class FrameNames:
-    """The files of a sequence: `folder/stem_0001.png`, numbered from `first_number` (>= 1).
+    """The names of a sequence's files, ``folder/stem_0001.png`` and so on.
 
-    One more, numbered `first_number - 1`, repeats the first image: an image sequence shows it
-    before its start, where Blender paints a missing file magenta.
+    One more file, numbered ``first_number - 1``, repeats the first image. An image sequence in
+    Blender shows it before its start, where a missing file would be magenta.
+
+    Attributes:
+        folder: The folder of the files.
+        stem: What the names start with.
+        first_number: The number of row 0, 1 or more.
     """
 
     folder: Path
@@ -52,11 +61,11 @@ class FrameNames:
     first_number: int = 1
 
     def path(self, number: int) -> Path:
-        """The file of a number."""
+        """Return the path of the file with a number."""
         return self.folder / frame_file(self.stem, number)
 
     def paths_of_row(self, row: int) -> list[Path]:
-        """The files of a row; the first row has two."""
+        """Return the paths of a row's files; row 0 has two."""
         number = self.first_number + row
         return [self.path(each) for each in ((number - 1, number) if row == 0 else (number,))]
 
@@ -64,8 +73,8 @@ class FrameNames:
 class FrameWriter:
     """Writes the frames of one sequence in the background.
 
-    A context manager: leaving it waits for the last file, or, on an exception, gives up what is
-    not written yet and removes what is, unless that is to be kept.
+    A context manager: leaving it waits for the last file. An exception drops the images that are
+    not written yet, and removes the written files unless ``keep`` is set.
     """
 
     def __init__(
@@ -75,11 +84,13 @@ class FrameWriter:
         *,
         keep: bool = False,
     ) -> None:
-        """Start the thread.
+        """Start the writing thread.
 
         Args:
-            on_written: called from the writer's thread when a file stands, with its number.
-            keep: whether the files of a sequence that is given up stay.
+            names: The names of the files.
+            on_written: Called from the writing thread with the number and the path of each file
+                that is complete.
+            keep: Whether the files that are written stay if the sequence is not finished.
         """
         self._names = names
         self._keep = keep
@@ -106,10 +117,14 @@ class FrameWriter:
             self.discard()
 
     def add(self, image: ByteArray, index: int) -> None:
-        """Hand over the image of row `index` (`H x W x 3` uint8); the first also is the hold file.
+        """Queue the image of a row; row 0 also becomes the file before the first.
+
+        Args:
+            image: ``H x W x 3`` uint8, top row first.
+            index: The row.
 
         Raises:
-            OSError: an earlier file could not be written.
+            OSError: An earlier file could not be written.
         """
         if self._error is not None:
             raise self._error
@@ -119,13 +134,14 @@ class FrameWriter:
         self._queue.put((number, image))
 
     def close(self) -> list[Path]:
-        """Wait until everything is written.
+        """Wait until all files are written.
 
         Returns:
-            The files, in the order of writing.
+            The paths of the files, in the order of writing.
 
         Raises:
-            OSError: a file could not be written; those before it are removed, or kept.
+            OSError: A file could not be written. Files before it are removed unless ``keep`` is
+                set.
         """
         self._queue.put(None)
         self._thread.join()
@@ -135,7 +151,7 @@ class FrameWriter:
         return self._written
 
     def discard(self) -> None:
-        """Drop what waits, and remove what has been written."""
+        """Drop the images that wait, and remove the written files unless ``keep`` is set."""
         self._abandoned.set()
         self._queue.put(None)
         self._thread.join()
@@ -145,14 +161,14 @@ class FrameWriter:
         if self._keep:
             return
         for path in self._written:
-            # The sequence is given up already; a file that resists does no harm.
+            # The sequence has failed already, so a file that cannot be removed is not reported.
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
             if self._error is not None or self._abandoned.is_set():
-                continue  # go on emptying the queue, or its other end would wait for ever
+                continue  # empty the queue, or the caller would wait forever
             number, image = item
             path = self._names.path(number)
             try:
@@ -160,5 +176,5 @@ class FrameWriter:
                 self._written.append(path)
                 if self._on_written is not None:
                     self._on_written(number, path)
-            except Exception as error:  # the root of a thread: raised again in the caller's
+            except Exception as error:  # the root of a thread: raised in the caller's thread
                 self._error = error

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Latents to pictures, without gradients.
+"""Renders latents to images, without gradients.
 
-Two forms: `H x W x 3` uint8, top row first, for files; and float32 RGBA, bottom row first, the
-layout of Blender's images, for the live preview.  The second is made from the first, so that what
-is seen while dragging equals the file that is written afterwards.
+There are two forms: ``H x W x 3`` uint8, top row first, for files, and float32 RGBA, bottom row
+first, the layout of Blender's images, for previews. The second is made from the first, so that a
+preview equals the file that is written later.
 
-On a CPU, what goes into files is rendered one image at a time: sums of a batch come out in another
-order, so that an image would depend on those beside it, and a sequence on how it was divided among
-workers; and there batches save little.  On a GPU, where nobody promises equal bits and a small
-image leaves most of it idle, it goes in batches.
+On a CPU, images for files are rendered one at a time. In a batch, sums are computed in another
+order, so that an image would depend on the others in its batch, and a sequence on how it was
+divided among workers; batches also save little time there. On a GPU, results are not equal to the
+bit anyway and a small image leaves most of the GPU idle, so images are rendered in batches.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from stylegan2 import Generator
 from ..arrays import ByteArray, FloatArray
 from ..inputs import device_of
 
+# The most pixels of a batch, one large image or several small ones, to limit the memory.
 _BATCH_PIXELS = 512 * 512
-"""Pixels synthesised at once: one large image or some small ones, to bound the memory."""
+# The most images of a batch: between batches the caller can write, report, and be cancelled.
 _MOST_IMAGES = 8
-"""In a batch: the caller can write, report and be cancelled between two of them."""
 
 
 @torch.no_grad()
@@ -37,12 +37,13 @@ def render_images(
     """Synthesise images.
 
     Args:
-        latents: `N x num_ws x w_dim` float32 on the generator's device.
-        resolution: the block whose smaller image is meant; None for the last one.
+        generator: The model.
+        latents: ``N x num_ws x w_dim`` float32 on the generator's device.
+        resolution: The block whose image is rendered, for a smaller image; None for the last.
 
     Returns:
-        `N x H x W x 3` uint8, sRGB, top row first.  [-1, 1] becomes 0 to 255; a model with a
-        single channel gives grey, and channels beyond the third are left out.
+        ``N x H x W x 3`` uint8, sRGB, top row first. The generator's [-1, 1] becomes 0 to 255. A
+        model with one channel gives grey, and channels after the third are left out.
     """
     images = generator.synthesis(latents, noise_mode="const", resolution=resolution)[:, :3]
     if images.shape[1] < 3:
@@ -53,13 +54,14 @@ def render_images(
 
 
 def render_image(generator: Generator, latent: FloatArray) -> ByteArray:
-    """Synthesise one image, the same to the bit whatever else is rendered.
+    """Synthesise one image, which does not depend on other images, to the bit.
 
     Args:
-        latent: `num_ws x w_dim` float32.
+        generator: The model.
+        latent: ``num_ws x w_dim`` float32.
 
     Returns:
-        `H x W x 3` uint8, as `render_images`.
+        ``H x W x 3`` uint8, as ``render_images``.
     """
     rows = torch.from_numpy(np.ascontiguousarray(latent[None]))
     image: ByteArray = render_images(generator, rows.to(device_of(generator)))[0]
@@ -67,13 +69,13 @@ def render_image(generator: Generator, latent: FloatArray) -> ByteArray:
 
 
 def preview_pixels(image: ByteArray) -> FloatArray:
-    """An image in the layout of Blender's pixels.
+    """Convert an image to the layout of Blender's pixels.
 
     Args:
-        image: `H x W x 3` uint8, top row first.
+        image: ``H x W x 3`` uint8, top row first.
 
     Returns:
-        `H x W x 4` float32 in [0, 1], bottom row first, alpha 1, contiguous.
+        ``H x W x 4`` float32 in [0, 1], bottom row first, alpha 1, contiguous.
     """
     height, width, _ = image.shape
     pixels = np.ones((height, width, 4), dtype=np.float32)
@@ -82,7 +84,7 @@ def preview_pixels(image: ByteArray) -> FloatArray:
 
 
 def images_at_once(generator: Generator) -> int:
-    """How many images of a sequence are rendered in one batch for its files."""
+    """Return how many images of a sequence's files are rendered in one batch."""
     return 1 if device_of(generator).type == "cpu" else _batch_size(generator)
 
 
@@ -90,10 +92,11 @@ def render_frames(generator: Generator, latents: FloatArray) -> Iterator[ByteArr
     """Synthesise many images, in small batches.
 
     Args:
-        latents: `T x num_ws x w_dim` float32.
+        generator: The model.
+        latents: ``T x num_ws x w_dim`` float32.
 
     Yields:
-        `H x W x 3` uint8, one for each row.
+        ``H x W x 3`` uint8, as ``render_images``, one for each row.
     """
     size = _batch_size(generator)
     for first in range(0, len(latents), size):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Latents to the files of a sequence: all rows, or the part of them that one worker has.
+"""Renders latents to the files of a sequence, all rows or the part of them that one worker has.
 
-Each file depends on its own latent alone, so that any number of workers can share a sequence, and
-one that is there already need not be made again.
+Each file depends only on its own latent. Any number of workers can share a sequence, and files that
+exist already can be skipped.
 """
 
 from __future__ import annotations
@@ -30,19 +30,21 @@ def write_sequence(
     on_written: Callable[[int, Path], None] | None = None,
     on_rendered: Callable[[int], None] | None = None,
 ) -> None:
-    """Render rows and write them; never more than some images are in memory.
+    """Render rows and write their files, with only a few images in memory at a time.
 
     Args:
-        latent_of: gives the latent of a row, `num_ws x w_dim` float32.
-        rows: which to write.
-        skip_existing: leave out rows whose files are there.
-        keep: whether the files written so far stay when this is given up.
-        on_written: called with the number and the path of each file that stands, from a thread.
-        on_rendered: called after each row that was rendered or left out, with how many of `rows`
-            are done; what it raises gives the rest up.
+        generator: The model.
+        latent_of: Returns the latent of a row, ``num_ws x w_dim`` float32.
+        rows: The rows to write.
+        names: The names of the files.
+        skip_existing: Whether rows whose files exist are left out.
+        keep: Whether the files that are written stay if an exception ends the sequence.
+        on_written: Called with the number and the path of each complete file, from another thread.
+        on_rendered: Called after each row that was queued for rendering, rendered or left out,
+            with how many of ``rows`` that makes. An exception from it ends the sequence.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: A file cannot be written.
     """
     at_once = images_at_once(generator)
     batch: list[int] = []

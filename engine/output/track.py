@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The track: the solved result of a drag or a bake, from which every frame can be rendered again.
 
-One row for each frame of a sequence.  A file is a `.npz` of plain arrays.  The layers
-of the latent that no row changes are stored once.  A track travels: it comes back from a .blend or
-from another machine, so that reading trusts nothing.
+A track has one row for each frame of a sequence. Its file is a ``.npz`` of plain arrays; layers of
+the latent that no row changes are stored once. A track may come from a .blend or from another
+machine, so reading checks everything.
 
-The track of a bake also has what another bake can take over (`BakedRows`).
+The track of a bake also has what another bake can reuse (``BakedRows``).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from ..errors import RequestError
 from ..solving.options import DragOptions
 from ..solving.result import STATUSES, DragResult
 
+# Increase this with every change of the file. 1: the first version. 2: the rows of a bake.
 FORMAT_VERSION = 2
-"""Rises with every change of the file: 1, the first; 2, what a bake adds."""
 
 _MAX_BYTES = 1 << 30
 _MAX_ROWS = 1_000_000
@@ -55,28 +55,38 @@ _BAKED_ARRAYS = {
 }
 _FIRST_VERSION = {*_ARRAYS, *_TEXTS, "format_version"}
 _SECOND_VERSION = {*_FIRST_VERSION, *_BAKED_ARRAYS, "first_number"}
+# Everything that the zip and npy readers raise for bytes that are not in these formats.
 _READ_ERRORS = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, MemoryError),
-    *(ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, tokenize.TokenError),
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
 )
-"""Everything that zip and npy readers raise on bytes that are neither."""
 
 
 class TrackError(RequestError):
-    """The bytes are not a track that this version reads; the message says what they are."""
+    """The bytes are not a track that this version can read; the message says what is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BakedRows:
-    """What the T rows of a bake have beside those of a drag.
+    """What the T rows of a bake have in addition to those of a drag.
 
     Attributes:
-        keys: `T x 32` uint8, see `animated_edit`.
-        steps: `T` int64.
-        statuses: `T` uint8, indices into `solved_row.STATUSES`.
-        solved: `S x L x w_dim` float32, the layers as they were before the track was smoothed;
-            no rows where it was not.
-        solved_handles_px: `S x P x 2` float32, likewise.
+        keys: ``T x 32`` uint8, see ``baking.animated_edit``.
+        steps: ``T`` int64, how many steps were made for each row.
+        statuses: ``T`` uint8, indices into ``solving.result.STATUSES``.
+        solved: ``S x L x w_dim`` float32, the edited layers before the track was smoothed. S is T,
+            or 0 if the track was not smoothed.
+        solved_handles_px: ``S x P x 2`` float32, image pixels, the handles before smoothing.
     """
 
     keys: ByteArray
@@ -91,20 +101,22 @@ class Track:
     """T rows of a drag or a bake of P handles.
 
     Attributes:
-        start: `num_ws x w_dim` float32, the latent that the drag began with, or that of a bake's
-            image without the edit.
-        edited: `T x L x w_dim` float32, the first L layers of each row's latent.
-        numbers: `T` int64, each row's frame counted from the drag's first, rising.
-        handles_px: `T x P x 2` float32, image pixels.
-        targets_px: `P x 2` float32, image pixels; a bake's last.
-        losses: `T` float32.
-        distances_px: `T` float32, the farthest handle's distance to its target.
-        model_name: the checkpoint's file name, for people.
-        model_sha256: its SHA-256, lower-case hexadecimal; a latent means nothing to another model.
-        options: the fields of `DragOptions`; a bake's first.
-        status: a value of `DragStatus`; of a bake `done`, or `stopped` before its last frame.
-        baked: what the rows of a bake have beside; None of a drag.
-        first_number: the number of row 0 in the names of the frames' files.
+        start: ``num_ws x w_dim`` float32, the latent that the drag started from, or the latent of
+            a bake's image without the edit.
+        edited: ``T x L x w_dim`` float32, the first L layers of each row's latent.
+        numbers: ``T`` int64, the frame of each row counted from the first, rising.
+        handles_px: ``T x P x 2`` float32, image pixels.
+        targets_px: ``P x 2`` float32, image pixels; in a bake those of the last row.
+        losses: ``T`` float32.
+        distances_px: ``T`` float32, the farthest handle's distance to its target, image pixels.
+        model_name: The file name of the checkpoint, for people.
+        model_sha256: The SHA-256 of the checkpoint, lower-case hexadecimal. A latent is meaningless
+            for another model.
+        options: The fields of ``solving.options.DragOptions``; in a bake those of the first row.
+        status: A value of ``solving.result.DragStatus``. In a bake ``done``, or ``stopped`` if rows
+            at the end are missing.
+        baked: What the rows of a bake have in addition; None in other tracks.
+        first_number: The number of row 0 in the names of the frames' files.
     """
 
     start: FloatArray
@@ -132,7 +144,16 @@ class Track:
         model_sha256: str,
         first_number: int = 1,
     ) -> Track:
-        """The track of a finished drag, its rows numbered from 0."""
+        """Return the track of a finished drag, with rows numbered from 0.
+
+        Args:
+            result: The result of the drag.
+            targets_px: ``P x 2``, image pixels.
+            options: The options of the drag.
+            model_name: The file name of the checkpoint.
+            model_sha256: The SHA-256 of the checkpoint.
+            first_number: The number of row 0 in the names of the frames' files.
+        """
         return cls(
             start=result.latents[0],
             edited=result.latents[:, : result.num_layers],
@@ -158,11 +179,14 @@ class Track:
         first_number: int,
         start: FloatArray | None = None,
     ) -> Track:
-        """The track of latents that come from elsewhere: without handles, options and losses.
+        """Return the track of latents that no drag solved, without handles, options and losses.
 
         Args:
-            latents: `T x num_ws x w_dim` float32.
-            start: `num_ws x w_dim` float32; None for the first of them.
+            latents: ``T x num_ws x w_dim`` float32.
+            model_name: The file name of the checkpoint.
+            model_sha256: The SHA-256 of the checkpoint.
+            first_number: The number of row 0 in the names of the frames' files.
+            start: ``num_ws x w_dim`` float32, or None for the first of the latents.
         """
         start = latents[0] if start is None else start
         changed = np.flatnonzero((latents != start).any(axis=(0, 2)))
@@ -187,32 +211,32 @@ class Track:
         return len(self.numbers)
 
     def latent(self, row: int) -> FloatArray:
-        """A row's whole latent, `num_ws x w_dim` float32."""
+        """Return the complete latent of a row, ``num_ws x w_dim`` float32."""
         whole: FloatArray = self._whole(self.edited[row : row + 1])[0]
         return whole
 
     def latents(self) -> FloatArray:
-        """Every row's whole latent, `T x num_ws x w_dim` float32."""
+        """Return the complete latents of all rows, ``T x num_ws x w_dim`` float32."""
         return self._whole(self.edited)
 
     def solved_latents(self) -> FloatArray:
-        """The same before the track was smoothed."""
+        """Return the complete latents of all rows as they were before smoothing."""
         baked = self.baked
         return self._whole(baked.solved if baked and len(baked.solved) else self.edited)
 
     def solved_handles_px(self) -> FloatArray:
-        """Where the handles are in the images of `solved_latents`, `T x P x 2` float32."""
+        """Return the handles in the images of ``solved_latents``, ``T x P x 2`` float32, pixels."""
         baked = self.baked
         return baked.solved_handles_px if baked and len(baked.solved) else self.handles_px
 
     def _whole(self, edited: FloatArray) -> FloatArray:
-        """Layers `N x L x w_dim` and those that no row changes."""
+        """Return complete latents from their edited layers, ``N x L x w_dim``."""
         whole = np.repeat(self.start[None], len(edited), axis=0)
         whole[:, : edited.shape[1]] = edited
         return whole
 
     def to_bytes(self) -> bytes:
-        """The content of a `.npz` file."""
+        """Return the content of the track's ``.npz`` file; equal tracks give equal bytes."""
         arrays: dict[str, Any] = {
             name: np.asarray(getattr(self, name), dtype=kind) for name, kind in _ARRAYS.items()
         }
@@ -232,7 +256,7 @@ class Track:
         """Write the track atomically.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: The file cannot be written.
         """
         write_atomically(path, self.to_bytes())
 
@@ -241,8 +265,8 @@ class Track:
         """Read a track file.
 
         Raises:
-            OSError: the file cannot be read.
-            TrackError: it is not a track.
+            OSError: The file cannot be read.
+            TrackError: The file is not a track that this version can read.
         """
         try:
             return cls.from_bytes(path.read_bytes())
@@ -251,16 +275,17 @@ class Track:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Track:
-        """Read a track; no code in it is run, and every size is checked before it is believed.
+        """Read a track from the content of its file, without running any code in it.
 
         Raises:
-            TrackError: the bytes are something else, damaged, or of a newer version.
+            TrackError: The bytes are not a track, are damaged, have sizes over the limits, or are
+                of a newer version.
         """
         fields = _read_arrays(data)
         version = fields.pop("format_version")
         if not 1 <= version <= FORMAT_VERSION:
             raise TrackError(
-                f"the track has format version {version}, this version reads 1 to "
+                f"the track has format version {version}, but this version reads 1 to "
                 f"{FORMAT_VERSION}; update the extension"
             )
         baked = {name: fields.pop(name) for name in _BAKED_ARRAYS if name in fields}
@@ -277,7 +302,7 @@ class Track:
         return track
 
     def _check(self) -> None:
-        """Compare every shape with the others."""
+        """Check the sizes, and each shape against the others."""
         if self.start.ndim != 2 or self.edited.ndim != 3 or self.targets_px.ndim != 2:
             raise TrackError("the track's latents or targets are not tables; it is damaged")
         rows, layers, w_dim = self.edited.shape
@@ -291,8 +316,8 @@ class Track:
         )
         for name, found, least, most in sizes:
             if not least <= found <= most:
-                raise TrackError(f"the track has {found} {name}, {least} to {most} are possible")
-        # Layers that no row changes are stored once, but `latents` repeats them in every row.
+                raise TrackError(f"the track has {found} {name}, expected {least} to {most}")
+        # Layers that no row changes are stored once, but ``latents`` repeats them in every row.
         if rows * self.start.nbytes > _MAX_BYTES:
             raise TrackError(f"the track's latents are over the limit of {_MAX_BYTES >> 20} MiB")
         expected: dict[str, tuple[int, ...]] = {
@@ -321,9 +346,9 @@ class Track:
 
 
 def _check_arrays(owner: Track | BakedRows, expected: dict[str, tuple[int, ...]]) -> None:
-    """Compare shapes, and insist on finite latents and points.
+    """Check shapes, and that latents and points are finite.
 
-    Losses and distances may be anything: no frame depends on them.
+    Losses and distances may have any values, because no frame depends on them.
     """
     for name, shape in expected.items():
         array = getattr(owner, name)
@@ -334,13 +359,15 @@ def _check_arrays(owner: Track | BakedRows, expected: dict[str, tuple[int, ...]]
 
 
 def _read_arrays(data: bytes) -> dict[str, Any]:
-    """The members of the archive, with their types checked and texts as `str`."""
+    """Return the members of the archive by name, with checked types and texts as ``str``."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             if set(infos) not in (_FIRST_VERSION, _SECOND_VERSION):
                 names = ", ".join(sorted(_SECOND_VERSION ^ set(infos))[:5])
-                raise TrackError(f"this is an archive, but not a track: see {names}")
+                raise TrackError(
+                    f"this is an archive, but not a track: missing or unexpected are {names}"
+                )
             if sum(info.file_size for info in infos.values()) > _MAX_BYTES:
                 raise TrackError(f"the track is over the limit of {_MAX_BYTES >> 20} MiB")
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
@@ -348,7 +375,7 @@ def _read_arrays(data: bytes) -> dict[str, Any]:
     except TrackError:
         raise
     except _READ_ERRORS as error:
-        raise TrackError(f"this is not a track file, or a damaged one ({error})") from None
+        raise TrackError(f"this is not a track file, or it is damaged ({error})") from None
 
 
 def _checked(name: str, array: npt.NDArray[Any]) -> Any:
@@ -359,19 +386,23 @@ def _checked(name: str, array: npt.NDArray[Any]) -> Any:
         return array
     kind = "U" if name in _TEXTS else "i"
     if array.shape != () or array.dtype.kind != kind:
-        raise TrackError(f"the track's {name} is {array.dtype} of shape {array.shape}")
+        expected = "text" if name in _TEXTS else "whole number"
+        raise TrackError(
+            f"the track's {name} is {array.dtype} of shape {array.shape}, expected one {expected}"
+        )
     return str(array) if name in _TEXTS else int(array)
 
 
 def rows_of_part(track: Track, first_row: int, row_count: int) -> range:
-    """The rows of a part of a track.
+    """Return the rows of a part of a track.
 
     Args:
-        first_row: 0 or more.
-        row_count: 0 for all the rest.
+        track: The track.
+        first_row: The first row, 0 or more.
+        row_count: How many rows, 0 for all from ``first_row`` on.
 
     Raises:
-        RequestError: the track has not all of these rows.
+        RequestError: The track does not have all of these rows.
     """
     end = first_row + row_count if row_count else len(track)
     if first_row >= len(track) or end > len(track):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Serving requests from Blender: the connection, the queue, and one module for each kind of job.
+"""Serving requests from Blender: the connection, the queue, and the jobs that run requests.
 
-The only folder that knows sockets and messages; the algorithms are below it.
+This is the only folder of the engine that uses sockets and messages. The algorithms are in the
+folders below it.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The request `Bake`: its events, and what becomes of one that is stopped or cancelled."""
+"""Runs a ``Bake`` request and reports its events."""
 
 from __future__ import annotations
 
@@ -19,33 +19,40 @@ from ..output.frames import FrameNames
 from ..solving.result import DragStep
 from .edit_file import animated_edit, decode_edit
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled, frame_names
-from .job_queue import Job
+from .job_queue import QueuedJob
 from .previews import Previews
 
+# The part of the progress bar that belongs to solving, if the frames are written as well.
 _SOLVE_SHARE = 0.9
-"""The part of a bake's progress bar that belongs to solving, if its frames are written as well."""
 
 
 class BakeJob:
-    """One bake."""
+    """Runs one ``Bake`` request."""
 
-    def __init__(self, request: Bake, model: LoadedModel, job: Job, emit: Emit) -> None:
+    def __init__(self, request: Bake, model: LoadedModel, job: QueuedJob, emit: Emit) -> None:
         self._request = request
         self._model = model
         self._job = job
         self._emit = emit
-        self._share = _SOLVE_SHARE if request.write_frames else 1.0
+        self._solve_share = _SOLVE_SHARE if request.write_frames else 1.0
         self._previews = Previews(job, request.request_id, model, emit)
         self._frame_count = 0
 
     def run(self) -> None:
-        """Do it all; see `JobRunner.run` for what it raises."""
+        """Solve the edit, write its frames if they are wanted, and report the result.
+
+        Raises:
+            JobCancelledError: The bake was cancelled, or stopped before its first frame was
+                solved. The folder keeps what a later bake can continue from.
+            RequestError: The edit cannot be read, or it does not fit the model or the frames.
+            OSError: A file cannot be read or written.
+        """
         request, target = self._request, self._request.frames
         edit = animated_edit(decode_edit(request.edit), self._model)
         if target.first_number != edit.first_number:
             raise RequestError(
-                f"the edit begins at frame {edit.first_number}, but its sequence is to begin at "
-                f"{target.first_number}; bake the edit again"
+                f"the edit starts at frame {edit.first_number}, but its files would start at "
+                f"frame {target.first_number}; bake the edit again"
             )
         self._frame_count = len(edit)
         earlier = None
@@ -62,7 +69,7 @@ class BakeJob:
             raise JobCancelledError from None
         check_cancelled(self._job)
         if request.write_frames:
-            frames = SequenceJob(target, self._model, self._job, self._emit, self._share)
+            frames = SequenceJob(target, self._model, self._job, self._emit, self._solve_share)
             rows = range(len(baked.track))
             frames.write(baked.track.latent, rows, skip_existing=True, keep=True)
         self._finish(baked)
@@ -86,7 +93,7 @@ class BakeJob:
         )
         self._emit(solved_event)
         self._progress(row, row + 1, solved.steps)
-        # The last one always: a preview of one frame is looked at for as long as the person rests.
+        # The last frame is always shown: it stays on the screen when the bake is finished.
         is_last = row == self._frame_count - 1
         if self._request.previews and (is_last or self._previews.is_due):
             latent = check_latent(self._model.generator, solved.latent)
@@ -100,7 +107,7 @@ class BakeJob:
         self._emit(
             Progress(
                 request_id=self._request.request_id,
-                fraction=self._share * done / self._frame_count,
+                fraction=self._solve_share * done / self._frame_count,
                 text=f"Frame {row + 1} of {self._frame_count}, {steps} {unit}",
             )
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The request `Drag`: the loop, its events, the frames and the track."""
+"""Runs a ``Drag`` request: reports its events, and writes its frames and its track."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from ..solving.drag import drag
 from ..solving.options import DragOptions
 from ..solving.result import DragResult, DragStep
 from .job_parts import Emit, SequenceJob, check_cancelled
-from .job_queue import Job
+from .job_queue import QueuedJob
 from .previews import Previews
 
+# The part of the progress bar that belongs to the steps; writing the frames has the rest.
 _DRAG_SHARE = 0.9
-"""The part of a drag's progress bar that belongs to the steps; the rest is writing the frames."""
 
 Point = tuple[float, float]
 
 
 class DragJob:
-    """One drag."""
+    """Runs one ``Drag`` request."""
 
-    def __init__(self, request: Drag, model: LoadedModel, job: Job, emit: Emit) -> None:
+    def __init__(self, request: Drag, model: LoadedModel, job: QueuedJob, emit: Emit) -> None:
         self._request = request
         self._model = model
         self._job = job
@@ -44,7 +44,14 @@ class DragJob:
         self._fraction = 0.0
 
     def run(self) -> None:
-        """Do it all; see `JobRunner.run` for what it raises."""
+        """Drag the handles, write the frames and the track, and report the result.
+
+        Raises:
+            JobCancelledError: The drag was cancelled; no frame of it is left.
+            RequestError: The latent, the points, the mask or the settings are not valid for the
+                model.
+            OSError: A file cannot be written.
+        """
         request, model = self._request, self._model
         handles = np.array([pair.handle_px for pair in request.pairs], dtype=np.float32)
         targets = np.array([pair.target_px for pair in request.pairs], dtype=np.float32)
@@ -95,7 +102,7 @@ class DragJob:
             self._previews.show(step.latent, step.step)
 
     def _progress(self, step: DragStep) -> None:
-        """Either the way that is done or the steps that are used up, whichever is further on."""
+        """Report the part of the distance or of the steps that is done, whichever is larger."""
         if step.step == 0:
             self._first_distance_px = max(step.distance_px, 1e-6)
         used = step.step / self._options.max_steps if self._options.max_steps else 0.0
@@ -130,7 +137,7 @@ def _mask(data: bytes, model: LoadedModel) -> ByteArray | None:
         return None
     masks = model.masks(data)
     if len(masks) != 1:
-        raise RequestError(f"a drag takes one mask, but {len(masks)} are given")
+        raise RequestError(f"a drag takes one mask, but {len(masks)} were given")
     return masks[0]
 
 

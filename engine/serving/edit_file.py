@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Edits as they travel, in a message or in a file: from the wire's form to the algorithms'.
+"""Reads edits from messages and from edit files, and converts them for the algorithms.
 
-An edit file holds one encoded `Edit` message.  It comes from another machine, so that it is read
-with the same distrust as what comes over the wire.
+An edit file holds one encoded ``Edit`` message. It may come from another machine, so it is checked
+like data from the connection.
 """
 
 from __future__ import annotations
@@ -25,69 +25,82 @@ _MAX_FILE_BYTES = 1 << 30
 
 
 def read_edit_file(path: Path) -> bytes:
-    """The bytes of an edit file; whether they are an edit, `decode_edit` says.
+    """Return the bytes of an edit file; ``decode_edit`` checks whether they are an edit.
 
     Raises:
-        OSError: the file cannot be read.
-        RequestError: it is too large to be one.
+        OSError: The file cannot be read.
+        RequestError: The file is larger than an edit can be.
     """
     size = path.stat().st_size
     if size > _MAX_FILE_BYTES:
-        raise RequestError(f"{path.name} is no edit file: it has {size >> 20} MiB")
+        raise RequestError(
+            f"{path.name} is not an edit file: it has {size >> 20} MiB, and an edit has at most "
+            f"{_MAX_FILE_BYTES >> 20} MiB"
+        )
     return path.read_bytes()
 
 
 def decode_edit(data: bytes, name: str = "the edit") -> Edit:
-    """One encoded `Edit`.
+    """Decode the bytes of one encoded ``Edit`` message.
 
     Args:
-        name: what to call it in an error.
+        data: The content of an edit file, or ``Bake.edit``.
+        name: What to call the edit in an error.
 
     Raises:
-        RequestError: the bytes are something else, damaged, or of another version.
+        RequestError: The bytes are not an edit, are damaged, or are of another version.
     """
     decoder = Decoder(trusted=True)
     try:
         messages = list(decoder.feed(data))
     except RemoteProtocolError as error:
         raise RequestError(
-            f"{name} is not an edit that this version reads, or a damaged one ({error}); "
+            f"{name} is not an edit that this version can read, or it is damaged ({error}); "
             "save it again from Blender"
         ) from None
     if len(messages) != 1 or decoder.mid_frame or not isinstance(messages[0], Edit):
         raise RequestError(
-            f"{name} is not one whole edit, or a damaged one; save it again from Blender"
+            f"{name} is not one complete edit, or it is damaged; save it again from Blender"
         )
     return messages[0]
 
 
 def animated_edit(edit: Edit, model: LoadedModel) -> AnimatedEdit:
-    """The edit as the algorithms take it.
+    """Convert an ``Edit`` message into the form that the algorithms take.
+
+    Args:
+        edit: The decoded message; its frames are numbered as in the scene.
+        model: The model that the edit was made with.
+
+    Returns:
+        The edit with rows from 0 in place of frame numbers, and arrays in place of bytes.
 
     Raises:
-        RequestError: it belongs to another model, or its parts do not fit each other.
+        RequestError: The edit belongs to another model, a point is outside the image, or the parts
+            of the edit do not fit each other.
     """
     model.require(edit.model_sha256)
     generator = model.generator
     _, height, width = generator.img_shape
-    first, points = edit.first_number, len(edit.handles_px)
+    first_number, points = edit.first_number, len(edit.handles_px)
     truncation = None
     if edit.truncation_psi:
         truncation = Truncation.of_seed(generator, edit.seed, edit.sampled_psi, edit.truncation_psi)
     targets = np.frombuffer(edit.targets_px, dtype="<f4").reshape(-1, points, 2)
     return AnimatedEdit(
-        first_number=first,
+        first_number=first_number,
         latent=model.latent(edit.latent),
         handles_px=np.array(edit.handles_px, dtype=np.float32),
         targets_px=targets.astype(np.float32),
         image_size=(width, height),
         options=tuple(
-            (one.number - first, DragOptions(**asdict(one.settings))) for one in edit.settings
+            (one.number - first_number, DragOptions(**asdict(one.settings)))
+            for one in edit.settings
         ),
-        mask_rows=tuple((one.number - first, one.index) for one in edit.mask_spans),
+        mask_rows=tuple((one.number - first_number, one.index) for one in edit.mask_spans),
         masks=model.masks(edit.masks),
         truncation=truncation,
-        poses=tuple(number - first for number in edit.poses),
+        poses=tuple(number - first_number for number in edit.poses),
         smoothing=edit.smoothing,
         refined=_refined(edit, model, points),
     )
@@ -102,7 +115,7 @@ def _refined(edit: Edit, model: LoadedModel, points: int) -> Refined | None:
     if track.start.shape != shape or len(track.targets_px) != points:
         raise RequestError(
             f"the track to refine has {len(track.targets_px)} handles and latents of "
-            f"{' x '.join(map(str, track.start.shape))}, but the edit has {points} and "
-            f"{shape[0]} x {shape[1]}; bake the edit again"
+            f"{' x '.join(map(str, track.start.shape))}, but the edit has {points} handles and "
+            f"latents of {shape[0]} x {shape[1]}; bake the edit again"
         )
     return Refined(latents=track.solved_latents(), handles_px=track.solved_handles_px())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turns an exception into a cause and a sentence for the person."""
+"""Turns an exception into the cause and the message of a ``Failed`` ending."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from stylegan2 import ModelError
 
 from ..errors import RequestError
 
-# What the text of a plain RuntimeError of torch contains when memory runs out (CPU, MPS).
+# What the text of a plain ``RuntimeError`` of torch contains when memory runs out (CPU, MPS).
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def failure(error: Exception) -> tuple[str, str]:
-    """The cause of `Failed`, and the sentence for the person."""
+    """Return the cause and the message of an exception.
+
+    Returns:
+        The cause, as the ``Failed`` message has it (``model``, ``request``, ``files``, ``memory``
+        or ``internal``), and a sentence for the person.
+    """
     if isinstance(error, ModelError):
         return "model", str(error)
     if isinstance(error, RequestError | LocalProtocolError):
@@ -29,7 +34,10 @@ def failure(error: Exception) -> tuple[str, str]:
         where = f" {error.filename}" if error.filename else ""
         reason = error.strerror or str(error)
         return "files", f"cannot read or write{where}: {reason}"
-    return "internal", f"the engine met a defect ({type(error).__name__}: {error}); see the log"
+    return (
+        "internal",
+        f"an internal error in the engine ({type(error).__name__}: {error}); see the log",
+    )
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the jobs share: cancelling, and the files of a sequence."""
+"""Parts that several jobs use: cancelling, and writing the frames of a sequence."""
 
 from __future__ import annotations
 
@@ -12,37 +12,50 @@ from ..arrays import FloatArray
 from ..models import LoadedModel
 from ..output.frames import FrameNames
 from ..output.sequence import write_sequence
-from .job_queue import Job
+from .job_queue import QueuedJob
 
 Emit = Callable[[Message], None]
 
 
 class JobCancelledError(Exception):
-    """The person has given the request up."""
+    """The request was cancelled."""
 
 
-def check_cancelled(job: Job) -> None:
-    """Leave the job if it has been cancelled.
+def check_cancelled(job: QueuedJob) -> None:
+    """Raise ``JobCancelledError`` if the job was cancelled.
 
     Raises:
-        JobCancelledError: it has.
+        JobCancelledError: The job was cancelled.
     """
     if job.cancelled.is_set():
         raise JobCancelledError
 
 
 def frame_names(target: FrameTarget) -> FrameNames:
-    """The files of a request's sequence."""
+    """Return the file names of the sequence that a request writes."""
     return FrameNames(Path(target.folder), target.stem, target.first_number)
 
 
 class SequenceJob:
-    """The part of a job that writes frames."""
+    """The part of a job that writes the frames of a sequence."""
 
     def __init__(
-        self, target: FrameTarget, model: LoadedModel, job: Job, emit: Emit, fraction: float = 0.0
+        self,
+        target: FrameTarget,
+        model: LoadedModel,
+        job: QueuedJob,
+        emit: Emit,
+        fraction: float = 0.0,
     ) -> None:
-        """Get ready; `fraction` of the request's progress is done before."""
+        """Prepare to write.
+
+        Args:
+            target: Where the files go.
+            model: The model that renders the frames.
+            job: The job that the frames belong to.
+            emit: Receives the events.
+            fraction: The part of the request's progress, 0 to 1, that is done before the frames.
+        """
         self._names = frame_names(target)
         self._model = model
         self._job = job
@@ -57,11 +70,17 @@ class SequenceJob:
         skip_existing: bool = False,
         keep: bool = False,
     ) -> None:
-        """Render rows and write them, with their events; see `write_sequence`.
+        """Render rows, write their files, and report each file and the progress.
+
+        Args:
+            latent_of: Returns the latent of a row, ``num_ws x w_dim`` float32.
+            rows: The rows to write.
+            skip_existing: Whether rows whose files exist are left out.
+            keep: Whether the files that are written stay if the job is cancelled or fails.
 
         Raises:
-            JobCancelledError: the files written so far are removed, or kept.
-            OSError: a file cannot be written; likewise.
+            JobCancelledError: The job was cancelled.
+            OSError: A file cannot be written.
         """
         request_id = self._job.request.request_id
 

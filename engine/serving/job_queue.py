@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests on their way from the socket's thread to the worker's, and the signals that follow them.
+"""The queue between the thread that reads the socket and the worker's thread.
 
-Stop and cancel arrive on one thread while the job runs on the other; `Job` carries them as events
-that the loop polls once a step.
+Stop and cancel messages arrive on the first thread while a job runs on the second. ``QueuedJob``
+carries them as events, which the job checks once per step.
 """
 
 from __future__ import annotations
@@ -13,34 +13,40 @@ from collections import deque
 from draggan_blender.protocol.messages import Request
 
 
-class Job:
-    """A request and what has been said about it since."""
+class QueuedJob:
+    """A request, and the signals that arrived for it later.
+
+    Attributes:
+        request: The request.
+        cancelled: Set when the request was cancelled: it must end without a result.
+        stopped: Set when the request must end where it is and keep its result.
+        shown: Set while no preview of the job is on its way to the screen.
+    """
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.cancelled = threading.Event()
         self.stopped = threading.Event()
-        #: Set while no preview is on its way to the screen.
         self.shown = threading.Event()
         self.shown.set()
 
 
 class JobQueue:
-    """First in, first out, for one worker."""
+    """A first-in, first-out queue of jobs for one worker; safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Job] = deque()
-        self._running: Job | None = None
+        self._waiting: deque[QueuedJob] = deque()
+        self._running: QueuedJob | None = None
         self._changed = threading.Condition()
 
     def put(self, request: Request) -> None:
         """Append a request."""
         with self._changed:
-            self._waiting.append(Job(request))
+            self._waiting.append(QueuedJob(request))
             self._changed.notify()
 
-    def take(self) -> Job:
-        """Wait for the next job; the one taken before is thereby over."""
+    def take(self) -> QueuedJob:
+        """Wait for the next job and return it; the job taken before counts as finished."""
         with self._changed:
             self._running = None
             self._changed.wait_for(lambda: bool(self._waiting))
@@ -48,23 +54,23 @@ class JobQueue:
             return self._running
 
     def stop(self, request_id: int) -> None:
-        """Ask a job to end where it is; nothing happens if it is over."""
+        """Set the ``stopped`` signal of a job; does nothing if the job is finished."""
         job = self._find(request_id)
         if job is not None:
             job.stopped.set()
 
     def shown(self, request_id: int) -> None:
-        """The last preview of a job was shown; nothing happens if it is over."""
+        """Set the ``shown`` signal of a job; does nothing if the job is finished."""
         job = self._find(request_id)
         if job is not None:
             job.shown.set()
 
     def cancel(self, request_id: int) -> bool:
-        """Give a job up.
+        """Remove a waiting job, or set the ``cancelled`` signal of a running one.
 
         Returns:
-            Whether it was still waiting: it is gone then, and the caller reports its ending. A
-            running job reports its own.
+            True if the job was waiting; the caller must then report its ending. A running job
+            reports its ending itself. False also if the job is finished.
         """
         with self._changed:
             for job in self._waiting:
@@ -75,7 +81,7 @@ class JobQueue:
                 self._running.cancelled.set()
             return False
 
-    def _find(self, request_id: int) -> Job | None:
+    def _find(self, request_id: int) -> QueuedJob | None:
         with self._changed:
             jobs = [*self._waiting, *([self._running] if self._running else [])]
         return next((job for job in jobs if job.request.request_id == request_id), None)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each request does, in terms of the algorithms; events go out as messages.
+"""Runs each kind of request with the algorithms, and reports events as messages.
 
-A job returns when everything it was to write stands, and raises otherwise; `worker` turns either
-into the request's one ending.
+A job returns when all its files are written, and raises otherwise. ``serving.worker`` turns either
+into the one ending of the request.
 """
 
 from __future__ import annotations
@@ -36,26 +36,27 @@ from ..solving.principal import principal_components
 from .bake_job import BakeJob
 from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
-from .job_queue import Job
+from .job_queue import QueuedJob
 
 __all__ = ["Emit", "JobCancelledError", "JobRunner"]
 
 
 class JobRunner:
-    """Does one request after the other with the model that is loaded."""
+    """Runs requests one after the other, and keeps the last model loaded."""
 
     def __init__(self, device: torch.device, emit: Emit) -> None:
         self._models = ModelCache(device)
         self._emit = emit
 
-    def run(self, job: Job) -> None:
-        """Do what a request asks for.
+    def run(self, job: QueuedJob) -> None:
+        """Run a request to its end.
 
         Raises:
-            JobCancelledError: it was cancelled; nothing of it is left.
-            RequestError: it cannot be done.
-            ModelError: its model cannot be read.
-            OSError: a file cannot be read or written.
+            JobCancelledError: The request was cancelled. A bake and the frames of a track keep
+                their complete files; other requests leave none.
+            RequestError: The request cannot be carried out.
+            ModelError: The model cannot be read.
+            OSError: A file cannot be read or written.
         """
         request = job.request
         if not isinstance(request, ModelRequest):
@@ -79,7 +80,7 @@ class JobRunner:
             raise RequestError(f"this engine cannot do a {request.kind} request; update it")
 
     def get_ready(self) -> None:
-        """Between two requests: compute once what the first drag would have to wait for."""
+        """Compute what the first drag would wait for; called between two requests."""
         model = self._models.current
         if model is not None:
             principal_components(model.generator)
@@ -115,16 +116,16 @@ class JobRunner:
     def _render_latent(self, request: RenderLatent, model: LoadedModel) -> None:
         _write_image(model, model.latent(request.latent), request.image_path)
 
-    def _render_track(self, request: RenderTrack, model: LoadedModel, job: Job) -> None:
+    def _render_track(self, request: RenderTrack, model: LoadedModel, job: QueuedJob) -> None:
         track = Track.from_bytes(request.track)
         model.require(track.model_sha256)
         check_latent(model.generator, track.start)
         rows = rows_of_part(track, request.first_row, request.row_count)
         frames = SequenceJob(request.frames, model, job, self._emit)
-        # Each file is right by itself, and may be one that another worker has written as well.
+        # Written files stay: each is complete, and another worker may have written the same one.
         frames.write(track.latent, rows, skip_existing=request.skip_existing, keep=True)
 
-    def _render_latents(self, request: RenderLatents, model: LoadedModel, job: Job) -> None:
+    def _render_latents(self, request: RenderLatents, model: LoadedModel, job: QueuedJob) -> None:
         track = Track.from_latents(
             model.latents(request.latents),
             model_name=model.path.name,
@@ -132,7 +133,7 @@ class JobRunner:
             first_number=request.frames.first_number,
         )
         data = track.to_bytes()
-        Track.from_bytes(data)  # what is no good as a track is refused before it is rendered
+        Track.from_bytes(data)  # refuse an invalid track before rendering it
         SequenceJob(request.frames, model, job, self._emit).write(track.latent, range(len(track)))
         track.save(Path(request.frames.folder) / TRACK_FILE)
         made = TrackMade(request_id=request.request_id, track=data, frame_count=len(track))

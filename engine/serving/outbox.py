@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages on their way out: a thread that sends, so that nobody who reports waits for a socket.
+"""Sends messages from a thread, so that the caller never waits for the socket.
 
-Latest wins for previews: one that is still unsent when the next of the same drag comes is dropped,
-so that a reader that is slow sees the newest image and not an old queue of them.  Everything else
-is sent in order and never dropped.
+A preview that is still unsent when the next preview of the same drag is queued is dropped, so that
+a slow reader gets the newest image instead of a queue of old ones. All other messages are sent in
+order and never dropped.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from draggan_blender.protocol.messages import Message, Preview
 
 @dataclass(frozen=True)
 class _Item:
-    """A message as bytes, and the drag if it is a preview."""
+    """An encoded message, and the drag id if the message is a preview."""
 
     data: bytes
     preview_of: int | None
 
 
 class Outbox:
-    """Owns the sending half of a connection."""
+    """Queues messages and sends them over one connection."""
 
     def __init__(self, send: Callable[[bytes], None], on_lost: Callable[[OSError], None]) -> None:
-        """Start the thread.
+        """Start the sending thread.
 
         Args:
-            send: writes all bytes or raises `OSError`; called from the outbox's thread only.
-            on_lost: called once from that thread if `send` fails.
+            send: Writes all bytes or raises ``OSError``; called from the sending thread only.
+            on_lost: Called once from the sending thread if ``send`` fails; nothing is sent
+                afterwards.
         """
         self._send = send
         self._on_lost = on_lost
@@ -43,10 +44,10 @@ class Outbox:
         threading.Thread(target=self._run, name="outbox", daemon=True).start()
 
     def put(self, message: Message) -> None:
-        """Queue a message; returns at once.
+        """Queue a message and return immediately.
 
         Raises:
-            LocalProtocolError: the message is larger than the protocol allows.
+            LocalProtocolError: The message is larger than the protocol allows.
         """
         drag_id = message.drag_id if isinstance(message, Preview) else None
         item = _Item(encode(message), drag_id)
@@ -58,7 +59,7 @@ class Outbox:
             self._changed.notify_all()
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until everything is sent; False if that takes longer than the timeout."""
+        """Wait until everything is sent; return False if that takes longer than the timeout."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: not self._waiting and not self._sending, timeout_s

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the engine learns that its parent is gone: the parent's end of a pipe closes.
+"""Detects the end of the parent process, by the end of a pipe that the parent holds open.
 
-On Windows a read that waits on the pipe of standard input blocks every other look at it, and the
-libraries below numpy and torch look at it while they are loaded (numpy/numpy#24290): the engine
-would never get ready.  There the pipe is asked from time to time instead, which leaves it free.
+On Windows, a thread that waits in a read of standard input blocks every other access to it, and
+the libraries below numpy and torch access it while they are loaded (numpy/numpy#24290): the engine
+would never become ready. On Windows the pipe is therefore polled, which does not block it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ _INTERVAL_S = 0.25
 
 
 def wait_for_end(descriptor: int) -> None:
-    """Return when the other end of a pipe is closed; what comes through until then is dropped."""
+    """Return when the other end of a pipe is closed; data that arrives before is discarded.
+
+    Args:
+        descriptor: The file descriptor of the end that can be read.
+
+    Raises:
+        OSError: The pipe cannot be read (not on Windows).
+    """
     if sys.platform == "win32":
         import _winapi
         import msvcrt
@@ -31,10 +38,12 @@ def wait_for_end(descriptor: int) -> None:
 
 
 def poll_until_end(descriptor: int, available: Callable[[], int]) -> None:
-    """`wait_for_end` without ever waiting in a read.
+    """Do the same as ``wait_for_end`` by polling, without ever waiting in a read.
 
     Args:
-        available: how many bytes can be read at once; raises `OSError` when the pipe has ended.
+        descriptor: The file descriptor of the end that can be read.
+        available: Returns the number of bytes that can be read without waiting, and raises
+            ``OSError`` when the pipe has ended.
     """
     try:
         while True:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Live images of a job in progress: no more of them, and no larger, than helps who looks on.
+"""Sends preview images of a running job, as often and as large as this machine has time for.
 
-The next is due when Blender has taken in the last: one that nobody sees would only hold up the
-steps.  While it goes on, an image is that of a smaller block, which the architecture has anyway, of
-the size that this machine has time for; the one that stays is as large as its file.
+The next preview is due when Blender has shown the last one: one that nobody sees would only delay
+the steps. While the job runs, a preview is the image of a smaller block, which the architecture
+computes anyway; the faster the machine, the larger the block. A preview that stays on the screen
+is as large as the frame's file.
 """
 
 from __future__ import annotations
@@ -18,25 +19,34 @@ from stylegan2 import Generator
 
 from ..models import LoadedModel
 from ..output.render import preview_pixels, render_images
-from .job_queue import Job
+from .job_queue import QueuedJob
 
+# The shortest time between two previews, seconds.
 _INTERVAL_S = 1 / 30
+# The pause after a preview, in multiples of the time it took: previews take at most a third of
+# the time.
 _PAUSES = 2
-"""How many times as long as an image has taken nothing is shown: at most a third of the time goes
-into being looked at."""
+# The smallest and the largest preview while a job runs, px. Larger ones take too long in Blender.
 _SMALLEST, _LARGEST = 64, 512
-"""Blocks whose images are shown while a job goes on, px.  Larger ones keep Blender for too long."""
+# After a preview that took longer than the first, the next is half as wide; after one that took
+# less than the second, twice as wide, which takes about four times as long.
 _SLOW_S, _QUICK_S = 0.06, 0.012
-"""An image that takes longer is followed by smaller ones; one that takes less, by larger ones, of
-which each takes about four times as long."""
 
 
 class Previews:
-    """The previews of one job."""
+    """Makes and sends the previews of one job."""
 
     def __init__(
-        self, job: Job, drag_id: int, model: LoadedModel, emit: Callable[[Message], None]
+        self, job: QueuedJob, drag_id: int, model: LoadedModel, emit: Callable[[Message], None]
     ) -> None:
+        """Start with the largest preview; nothing is sent yet.
+
+        Args:
+            job: The job, whose ``shown`` signal says when the last preview was shown.
+            drag_id: The id that the previews carry: the drag's, or a bake's request id.
+            model: The model that renders the previews.
+            emit: Receives the ``Preview`` messages.
+        """
         self._job = job
         self._drag_id = drag_id
         self._generator: Generator = model.generator
@@ -46,15 +56,16 @@ class Previews:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for another."""
+        """Whether the last preview was shown and its pause is over."""
         return self._job.shown.is_set() and time.perf_counter() >= self._due
 
     def show(self, latent: Tensor, step: int, *, stays: bool = False) -> None:
-        """Emit the image of a latent.
+        """Render the image of a latent and send it.
 
         Args:
-            latent: `num_ws x w_dim` on the generator's device.
-            stays: whether it is looked at for long: then it has its full size.
+            latent: ``num_ws x w_dim`` float32 on the generator's device.
+            step: The number of the step, or of the frame in a bake.
+            stays: Whether the preview stays on the screen; it then has the full size.
         """
         started = time.perf_counter()
         resolution = self._generator.resolutions[-1] if stays else self._resolution
@@ -80,6 +91,6 @@ class Previews:
             self._resolution = self._fitting(self._resolution * 2)
 
     def _fitting(self, wanted: int) -> int:
-        """The block nearest to a size, of those that are shown while a job goes on."""
+        """Limit a block's resolution to those of previews of a running job."""
         last = self._generator.resolutions[-1]
         return min(max(wanted, min(_SMALLEST, last)), min(_LARGEST, last))

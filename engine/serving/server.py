@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine as Blender's child: one connection, in messages of the protocol.
+"""Runs the engine as a child process of Blender, over one connection.
 
-Threads: the main one reads the socket; the worker's owns torch; the outbox's sends; and one watches
-standard input.  The parent never closes that pipe while it lives, so that its end means that the
-parent is gone, however it ended, on every system; the engine then ends at once, whatever it is
-doing.  It keeps nothing that an orderly end would have to clean up; of a file that is just being
-written, a `.part` beside its place may stay.
+Threads: the main thread reads the socket, the worker's thread owns torch, the outbox's thread
+sends, and one thread watches standard input. The parent keeps the pipe of standard input open as
+long as it runs, so the end of that pipe means on every system that the parent has ended, however
+it ended. The engine then exits immediately, whatever it is doing. It has nothing to clean up; a
+file that is being written at that moment may leave a ``.part`` file in its folder.
 
-Torch is imported by the worker, after the hello: a child that says nothing for seconds looks dead.
+The worker imports torch after the hello was sent, because an engine that sends nothing for seconds
+looks dead.
 """
 
 from __future__ import annotations
@@ -48,26 +49,27 @@ _CHUNK_BYTES = 1 << 18
 
 
 class _StartError(Exception):
-    """The parent did not do its part of the start; the message goes to the log."""
+    """The connection to the parent could not be made; the message goes to the log."""
 
 
 @dataclass(frozen=True)
 class _Address:
-    """Where the parent listens, and what proves that we are its child."""
+    """The port the parent listens on, and the token that proves that this is its child."""
 
     port: int
     token: str
 
 
 def serve(device: str, threads: int) -> int:
-    """Serve the parent until either ends.
+    """Serve requests of the parent until the connection or the parent ends.
 
     Args:
-        device: as `engine.device.open_device` takes it.
-        threads: CPU threads for torch, 0 for its own choice.
+        device: As ``machine.device.open_device`` takes it.
+        threads: Number of CPU threads of torch, 0 for torch's choice.
 
     Returns:
-        The exit code if the start failed.  After that the process ends from within.
+        1 if the start failed. After a successful start the function does not return: the process
+        exits.
     """
     _log_to_stderr()
     give_way()
@@ -85,7 +87,7 @@ def serve(device: str, threads: int) -> int:
 
 
 def _log_to_stderr() -> None:
-    """Log to the file that the parent has given us as standard error."""
+    """Log to standard error, which the parent redirects to a file."""
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
@@ -95,22 +97,22 @@ def _log_to_stderr() -> None:
 
 
 def _end(code: int) -> NoReturn:
-    """End now, from any thread, even while another is inside torch."""
+    """Exit immediately, from any thread, even while another thread is inside torch."""
     logging.shutdown()
     os._exit(code)
 
 
 def _read_address() -> _Address:
-    """The first line of standard input; from then on a thread watches for its end."""
+    """Read the first line of standard input, and start a thread that watches for its end."""
     descriptor = sys.stdin.fileno()
     line = b""
-    # Byte by byte from the descriptor: nothing may be left in a buffer that the watcher waits on.
+    # Read byte by byte: a buffered read could take data that the watcher waits for.
     while not line.endswith(b"\n") and len(line) < _MAX_LINE_BYTES:
         piece = os.read(descriptor, 1)
         if not piece:
             raise _StartError(
-                "standard input ended before the line with port and token; "
-                "`serve` is started by the extension and not by hand"
+                "standard input ended before the line with the port and the token; "
+                "the serve command is started by the extension, not by hand"
             )
         line += piece
     try:
@@ -128,8 +130,8 @@ def _watch_stdin(descriptor: int) -> None:
     try:
         wait_for_end(descriptor)
     except OSError as error:
-        _LOG.info("standard input failed: %s", error)
-    _LOG.info("the parent is gone, ending")
+        _LOG.info("cannot read standard input: %s", error)
+    _LOG.info("the parent process has ended, exiting")
     _end(0)
 
 
@@ -145,35 +147,35 @@ def _connect(address: _Address) -> socket.socket:
 
 
 def _messages(connection: socket.socket, decoder: Decoder) -> Iterator[Message]:
-    """What the parent sends, until it closes.
+    """Yield the messages of the parent until it closes the connection.
 
     Raises:
-        RemoteProtocolError: it sent something else.
-        OSError: the connection broke.
+        RemoteProtocolError: The parent sent something that is not a message.
+        OSError: The connection failed.
     """
     while data := connection.recv(_CHUNK_BYTES):
         yield from decoder.feed(data)
 
 
 def _await_welcome(connection: socket.socket, messages: Iterator[Message]) -> None:
-    # However long it takes: Blender may be rendering, and if it is gone, the watcher knows.
+    # Without a timeout: Blender may be rendering, and if it ends, the watcher exits.
     connection.settimeout(None)
     try:
         first = next(messages, None)
     except (OSError, RemoteProtocolError) as error:
-        raise _StartError(f"no welcome: {error}") from None
+        raise _StartError(f"received no welcome from Blender: {error}") from None
     if not isinstance(first, Welcome):
         found = "the connection was closed" if first is None else f"a {first.kind} message came"
         raise _StartError(f"Blender did not welcome this engine: {found}")
     if first.protocol_version != PROTOCOL_VERSION:
         raise _StartError(
-            f"Blender speaks version {first.protocol_version} of the protocol and this engine "
+            f"Blender uses version {first.protocol_version} of the protocol, but this engine uses "
             f"version {PROTOCOL_VERSION}; restart Blender so that both come from one extension"
         )
 
 
 class _Session:
-    """The time after the welcome."""
+    """Handles messages from the welcome to the end of the process."""
 
     def __init__(
         self,
@@ -189,12 +191,12 @@ class _Session:
         self._outbox = Outbox(connection.sendall, self._lost)
 
     def run(self) -> NoReturn:
-        """Start the worker and read until the connection ends; then end the process."""
+        """Start the worker, handle messages until the connection ends, and exit."""
         threading.Thread(target=self._work, name="worker", daemon=True).start()
         try:
             for message in self._messages:
                 self._handle(message)
-            _LOG.info("Blender closed the connection, ending")
+            _LOG.info("Blender closed the connection, exiting")
             _end(0)
         except (RemoteProtocolError, OSError) as error:
             _LOG.error("the connection to Blender failed: %s", error)
@@ -212,31 +214,33 @@ class _Session:
             self._jobs.shown(message.request_id)
         elif isinstance(message, Shutdown):
             self._outbox.flush(_FLUSH_TIMEOUT_S)
-            _LOG.info("Blender asked for the end")
+            _LOG.info("Blender asked the engine to exit")
             _end(0)
         else:
-            _LOG.warning("a %s message has no meaning here, ignored", message.kind)
+            _LOG.warning("ignored an unexpected %s message", message.kind)
 
     def _lost(self, error: OSError) -> None:
         _LOG.error("cannot send to Blender: %s", error)
         _end(1)
 
     def _work(self) -> None:
-        """The worker's thread: its import of torch is what takes the time of a start."""
+        """Run the worker; importing torch takes most of the time of a start."""
         try:
             from .worker import Worker
 
             worker = Worker(self._jobs, self._outbox.put, self._device, self._threads)
         except ImportError as error:
             _LOG.exception("a package is missing")
-            self._give_up(f"the engine's Python lacks a package ({error}); install it again")
+            self._give_up(
+                f"the engine's Python lacks a package ({error}); install its packages again"
+            )
         except Exception as error:  # the root of a thread
             _LOG.exception("the worker cannot start")
             self._give_up(str(error))
         try:
             worker.run()
         except Exception:  # the root of a thread; every request has its own handler below this
-            _LOG.exception("the worker died")
+            _LOG.exception("the worker failed")
             _end(1)
 
     def _give_up(self, text: str) -> NoReturn:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one thread that owns torch: takes requests, and ends each in exactly one way.
+"""Runs the requests of the queue, in the only thread that uses torch.
 
-The boundary at which every exception becomes a cause and a sentence; the traceback goes to the log.
+Every request gets exactly one ending. An exception ends here: Blender receives a cause and a
+sentence, and the log receives the traceback.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from draggan_blender.protocol.messages import Cancelled, Done, Ending, Failed, R
 from ..machine.device import describe_device, open_device
 from ..machine.operators import start_operators
 from .failures import failure
-from .job_queue import Job, JobQueue
+from .job_queue import JobQueue, QueuedJob
 from .jobs import Emit, JobCancelledError, JobRunner
 
 _LOG = logging.getLogger(__name__)
@@ -25,10 +26,16 @@ class Worker:
     """Runs the jobs of a queue."""
 
     def __init__(self, jobs: JobQueue, emit: Emit, device: str, threads: int) -> None:
-        """Choose the device.
+        """Open the device.
+
+        Args:
+            jobs: The queue to take jobs from.
+            emit: Receives the messages to Blender.
+            device: As ``machine.device.open_device`` takes it.
+            threads: Number of CPU threads of torch, 0 for torch's choice.
 
         Raises:
-            RequestError: there is no such device, or no such number of threads.
+            RequestError: The device does not exist, or the number of threads is negative.
         """
         self._device = open_device(device, threads)
         start_operators(self._device)
@@ -37,7 +44,7 @@ class Worker:
         self._runner = JobRunner(self._device, emit)
 
     def run(self) -> None:
-        """Say that the engine is ready, then work for ever."""
+        """Report that the engine is ready, then run jobs forever."""
         name = describe_device(self._device)
         _LOG.info("ready: torch %s on %s (%s)", torch.__version__, self._device, name)
         self._emit(
@@ -48,8 +55,8 @@ class Worker:
             self._emit(self._do(job))
             self._runner.get_ready()
 
-    def _do(self, job: Job) -> Ending:
-        """Run a job and say how it ended."""
+    def _do(self, job: QueuedJob) -> Ending:
+        """Run a job and return its ending."""
         request_id = job.request.request_id
         try:
             self._runner.run(job)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Handles are found again from the edit's own image on, however they were lost."""
+"""Finding handles again, starting from the edit's own image."""
 
 from __future__ import annotations
 

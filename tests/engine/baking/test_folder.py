@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a bake leaves in its folder, and what the next one makes of it."""
+"""What a bake leaves in its folder, and what the next bake reuses of it."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from stylegan2 import Generator
 
 from ..edits import FIRST, bake, contents, folder_of, moves, small_edit
 
+# The targets of ``small_edit``, except in the last two frames.
 CHANGED = moves(0.5, 1.0, 1.5, 1.5, 1.5, 1.5, 0.5, 0.25)
-"""The targets of `small_edit` but for the last two frames."""
 
 
 @pytest.fixture(scope="module")
 def model(generator: Generator, checkpoint: Path) -> LoadedModel:
-    """The tiny generator and its file."""
+    """Return the tiny generator with its file."""
     return LoadedModel(generator, checkpoint, "ab" * 32)
 
 
 @pytest.fixture(scope="module")
 def plain(model: LoadedModel, latent: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an undisturbed bake of `small_edit`; not to be changed."""
+    """Return the folder of an uninterrupted bake of ``small_edit``, which no test may change."""
     folder = tmp_path_factory.mktemp("plain")
     bake(model, small_edit(latent), folder)
     return folder

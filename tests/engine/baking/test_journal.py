@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journal gives back what was written whole, whatever has become of its end."""
+"""A journal returns all complete records, however its end is damaged."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _same(found: SolvedRow, expected: SolvedRow) -> bool:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A journal of three rows."""
+    """Return a journal of three rows."""
     path = tmp_path / "solve.journal"
     with Journal(path, {_key(0): _row(0)}) as journal:
         journal.append(_key(1), _row(1))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a frame begins, from rows of a latent that moves two handles apart from each other."""
+"""Predictions from rows whose latent holds the displacements of two handles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOME = np.array([[10.0, 20.0], [20.0, 30.0]], dtype=np.float32)
 
 
 def row_at(ways: np.ndarray) -> SolvedRow:
-    """The handles are as far from home as the latent's numbers say, `2 x 2`."""
+    """Return a row whose latent is the displacement of the handles from home, ``2 x 2``."""
     return SolvedRow(
         latent=ways.astype(np.float32),
         handles_px=(HOME + ways).astype(np.float32),
@@ -26,7 +26,7 @@ def row_at(ways: np.ndarray) -> SolvedRow:
 
 
 def circle(frame: float) -> np.ndarray:
-    """Both handles go around, the second one twice as far and the other way."""
+    """Return displacements on circles, for the second handle twice as large and reversed."""
     x, y = 6 * np.cos(frame / 6), 6 * np.sin(frame / 6)
     return np.array([[x, y], [-2 * x, 2 * y]])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Smoothing takes jitter away and leaves what has to stay."""
+"""Smoothing removes jitter and keeps poses, holds and ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FRAMES = 60
 
 @pytest.fixture
 def jittery() -> np.ndarray:
-    """`60 x 3`: a slow wave with noise that rests for ten frames."""
+    """Return a slow wave with noise that rests for ten frames, ``60 x 3``."""
     time = np.concatenate([np.arange(25), np.full(10, 25), np.arange(26, 51)])[:, None]
     noise = np.random.default_rng(1).normal(size=(FRAMES, 3)) * 0.05
     values = (np.sin(time / 9 + np.arange(3)) + noise).astype(np.float32)

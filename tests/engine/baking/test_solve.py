@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Solving edits on the timeline, with features whose motion is known."""
+"""Solving edits on the timeline, with a generator whose image motion is known."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from engine.solving.result import DragStatus
 from ..synthetic import HANDLES, START, ShiftGenerator
 
 OPTIONS = DragOptions(latent_space="w+", num_layers=2, max_steps=8)
+# How many image pixels of the shifting generator are one pixel of its features.
 PX = 2.0
-"""Image pixels of the shifting generator in a pixel of its features."""
 
 
 def edit_of(ways_px: list[tuple[float, float]], **changes: object) -> AnimatedEdit:
-    """All handles of the shifting generator go the same ways from home."""
+    """Return an edit in which all handles of the shifting generator move alike."""
     values: dict = {
         "first_number": 1,
         "latent": START,
@@ -37,13 +37,13 @@ def edit_of(ways_px: list[tuple[float, float]], **changes: object) -> AnimatedEd
 
 
 def solved(edit: AnimatedEdit, known: dict | None = None, **report: object) -> list[SolvedRow]:
-    """Every row of an edit of the shifting generator."""
+    """Solve all rows of an edit of the shifting generator."""
     keys = edit.keys("model")
     return solve(ShiftGenerator(), edit, keys, known or {}, BakeReport(**report))
 
 
 def way_of(row: SolvedRow) -> np.ndarray:
-    """How far the image of a row has really moved, image pixels."""
+    """Return how far the image of a row moved, ``(x, y)`` in image pixels."""
     return PX * 10 * row.latent[:, :2].sum(axis=0)
 
 
@@ -116,7 +116,7 @@ def test_other_inputs_than_targets_are_not_predicted_from() -> None:
         [False] + [True] * 4 + [False] + [True] * 2
     )
     rows = solved(edit)
-    # Two rows of the new options are needed to predict a third.
+    # A prediction needs two rows with the new options.
     assert [row.steps >= 1 for row in rows[5:7]] == [True, True]
 
 
@@ -197,7 +197,7 @@ def test_masks_hold_from_their_row_on() -> None:
 
 
 def test_a_mask_that_there_is_not_is_refused() -> None:
-    with pytest.raises(RequestError, match="names mask 2, but has 1"):
+    with pytest.raises(RequestError, match="uses mask 2, but has 1"):
         edit_of(CIRCLE, masks=(np.zeros((48, 32), np.uint8),), mask_rows=((0, 2),))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bakes on the command line: what a render farm runs, reads and kills."""
+"""Bakes on the command line, as a render farm runs, reads and kills them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ ALL_FRAMES = [f"bake_{number:04d}.png" for number in range(FIRST - 1, LAST + 1)]
 
 
 def _long(latent: np.ndarray) -> Edit:
-    """So many frames that there is time to end it in the middle."""
+    """Return an edit of 80 frames, so that there is time to end the bake in the middle."""
     return small_edit(latent, targets_px=moves(*(0.02 * frame for frame in range(1, 81))))
 
 
 @pytest.fixture(scope="module")
 def edit_path(latent: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of `small_edit`."""
+    """Return the edit file of ``small_edit``."""
     path = tmp_path_factory.mktemp("edit") / "shot.draggan"
     path.write_bytes(encode(small_edit(latent)))
     return path
@@ -42,7 +42,7 @@ def edit_path(latent: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="module")
 def plain(edit_path: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a bake by one process; not to be changed."""
+    """Return the folder of a bake by one process, which no test may change."""
     out = tmp_path_factory.mktemp("plain")
     assert main(arguments(edit_path, checkpoint, out)) == 0
     return out
@@ -64,7 +64,7 @@ def _started(*parts: str) -> subprocess.Popen[str]:
 
 
 def _finished(process: subprocess.Popen[str]) -> str:
-    """What a process has printed, once it has ended well."""
+    """Wait for a process that must succeed, and return what it printed."""
     printed, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
     return printed
@@ -108,7 +108,8 @@ def test_four_workers_make_the_files_that_one_makes(
     workers = [
         _started(
             *arguments(edit_path, checkpoint, tmp_path, "--only", "frames"),
-            *("--frames", f"{begin}-{end}"),
+            "--frames",
+            f"{begin}-{end}",
         )
         for begin, end in parts
     ]
@@ -199,7 +200,7 @@ def test_a_damaged_edit_file_is_a_sentence(
     broken = tmp_path / "broken.draggan"
     broken.write_bytes(edit_path.read_bytes()[:-3])
     assert main(arguments(broken, checkpoint, tmp_path / "out")) == 1
-    assert "broken.draggan is not one whole edit" in capsys.readouterr().err
+    assert "broken.draggan is not one complete edit" in capsys.readouterr().err
     assert main(arguments(tmp_path / "none.draggan", checkpoint, tmp_path / "out")) == 1
     assert "none.draggan" in capsys.readouterr().err
 
@@ -216,7 +217,7 @@ def test_the_track_of_another_edit_is_not_rendered(
     other.write_bytes(encode(small_edit(latent, targets_px=moves(*[1.0] * 8))))
     write_atomically(tmp_path / "out" / TRACK_FILE, (plain / TRACK_FILE).read_bytes())
     assert main(arguments(other, checkpoint, tmp_path / "out", "--only", "frames")) == 1
-    assert "is of another edit" in capsys.readouterr().err
+    assert "belongs to another edit" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

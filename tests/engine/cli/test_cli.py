@@ -22,10 +22,8 @@ from ..serving.client import ROOT, START
 
 
 def _drag_arguments(checkpoint: Path, out: Path, *more: str) -> list[str]:
-    return [
-        *("drag", "--model", str(checkpoint), "--seed", "3", "--device", "cpu"),
-        *("--pair", "12.5,14:17,14", "--out", str(out), *more),
-    ]
+    model = ["--model", str(checkpoint), "--seed", "3", "--device", "cpu"]
+    return ["drag", *model, "--pair", "12.5,14:17,14", "--out", str(out), *more]
 
 
 def test_a_drag_writes_frames_track_and_sheet(checkpoint: Path, tmp_path: Path, capsys) -> None:

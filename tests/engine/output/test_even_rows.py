@@ -13,7 +13,7 @@ def _result(
     best_index: int = 0,
     distances_px: list[float] | None = None,
 ) -> DragResult:
-    """A drag with these handles, nearer with every row; everything else rises with the row."""
+    """Return a drag with these handles, whose distance falls with the row."""
     rows = len(handles_px)
     rising = np.arange(rows, dtype=np.float32)
     source = np.random.RandomState(0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From latents to files: rendering, writing, the contact sheet."""
+"""Rendering latents, writing their files, and the contact sheet."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_frames_are_the_same_whatever_the_batch(generator: Generator, latent: np
     assert len(frames) == 11
     for row in (0, 7, 8, 10):
         alone = render_images(generator, torch.from_numpy(latents[row : row + 1]))[0]
-        # One grey level: a sum in another order may round the other way.
+        # One grey level: a sum in another order may round differently.
         assert np.abs(frames[row].astype(int) - alone).max() <= 1
 
 
@@ -236,15 +236,17 @@ def test_batches_give_the_same_sequence(
 
     monkeypatch.setattr(engine.output.render, "render_images", counted)
     write_sequence(generator, latents.__getitem__, range(9), FrameNames(tmp_path / "one", "a"))
-    monkeypatch.setattr(
-        engine.output.sequence, "images_at_once", lambda generator: 4
-    )  # as on a GPU
+    # Batches of four, as on a GPU.
+    monkeypatch.setattr(engine.output.sequence, "images_at_once", lambda generator: 4)
     names = FrameNames(tmp_path / "four", "a")
     (tmp_path / "four").mkdir()
-    names.path(3).touch()  # the third row's, which is there already
+    names.path(3).touch()  # the file of the third row exists already
     counts: list[int] = []
     write_sequence(
-        *(generator, latents.__getitem__, range(9), names),
+        generator,
+        latents.__getitem__,
+        range(9),
+        names,
         skip_existing=True,
         on_rendered=counts.append,
     )
@@ -267,7 +269,7 @@ def test_only_rows_without_a_file_are_rendered_if_that_is_wanted(
         return latent
 
     write_sequence(generator, latent_of, range(4), names)
-    names.path(0).unlink()  # the file before the first repeats it
+    names.path(0).unlink()  # the file before the first belongs to row 0 too
     names.path(3).unlink()
     asked.clear()
     counts: list[int] = []

@@ -112,8 +112,8 @@ def _with_members(track: Track, **changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({"losses": None}, "see losses"),
-        ({"extra": np.zeros(1)}, "see extra"),
+        ({"losses": None}, "unexpected are losses"),
+        ({"extra": np.zeros(1)}, "unexpected are extra"),
         ({"losses": np.zeros(3, np.float32)}, "losses has shape"),
         ({"losses": np.zeros(ROWS)}, "losses is float64"),
         ({"handles_px": np.zeros((ROWS, POINTS, 3), np.float32)}, "handles_px has shape"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blender's part in the tests: starts a real engine, listens, and talks the protocol, blocking."""
+"""Blender's side of the connection in tests: starts a real engine and exchanges messages."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ ROOT = Path(__file__).resolve().parents[3]
 START = str(ROOT / "engine" / "__main__.py")
 TIMEOUT_S = 60.0
 
+# A drag that runs for seconds unless it is stopped or cancelled.
 ENDLESS = DragSettings(
     method="draggan", max_steps=3000, patience=0, tolerance_px=0.0, step_size=1e-6
 )
-"""A drag that goes on for seconds unless it is told to end."""
 
 
 class EngineClient:
-    """A running engine and the connection to it; a context manager that kills what is left."""
+    """A running engine and the connection to it; a context manager that kills the engine."""
 
     def __init__(self, folder: Path, *, device: str = "cpu") -> None:
         self.temporary = folder / "temporary"
@@ -88,7 +88,7 @@ class EngineClient:
         self.socket.close()
 
     def hello(self) -> Hello:
-        """The engine's first message."""
+        """Return the engine's first message, which must be a hello."""
         message = self.receive()
         assert isinstance(message, Hello)
         return message
@@ -98,7 +98,7 @@ class EngineClient:
         self.send(Welcome(protocol_version=version))
 
     def ready(self) -> Ready:
-        """Shake hands and wait until the engine has loaded torch."""
+        """Do the handshake, wait until the engine has loaded torch, and return its message."""
         self.hello()
         self.welcome()
         message = self.receive()
@@ -110,7 +110,7 @@ class EngineClient:
         self.socket.sendall(encode(message))
 
     def receive(self) -> Message:
-        """The next message; fails the test if none comes."""
+        """Wait for the next message and return it; the test fails if the connection ends."""
         while not self._received:
             data = self.socket.recv(1 << 20)
             assert data, f"the engine closed the connection:\n{self.log()}"
@@ -118,14 +118,14 @@ class EngineClient:
         return self._received.pop(0)
 
     def new_id(self) -> int:
-        """A request id that was not used yet."""
+        """Return a request id that was not used before."""
         self._next_id += 1
         return self._next_id
 
     def until_end(
         self, request_id: int, on_message: Callable[[Message], None] | None = None
     ) -> list[Message]:
-        """Every message up to and with the ending of a request."""
+        """Return all messages up to the ending of a request, with the ending."""
         messages = []
         while True:
             message = self.receive()
@@ -136,11 +136,11 @@ class EngineClient:
                 return messages
 
     def ended_within(self, timeout_s: float) -> int:
-        """The exit code; fails the test if the engine still runs after the timeout."""
+        """Return the exit code; the test fails if the engine still runs after the timeout."""
         return self.process.wait(timeout_s)
 
     def log(self) -> str:
-        """What the engine has written to its log."""
+        """Return what the engine has written to its log."""
         return self.log_path.read_text()
 
 
@@ -151,7 +151,7 @@ def drag_request(
     folder: Path,
     settings: DragSettings | None = None,
 ) -> Drag:
-    """A short drag of one handle on the tiny generator."""
+    """Return a request for a short drag of one handle on the tiny generator."""
     return Drag(
         request_id=request_id,
         model_path=str(checkpoint),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bakes asked of a real engine process."""
+"""Bake requests to a real engine process."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FINISHED = sorted([*FRAMES, EDIT_FILE, TRACK_FILE])
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineClient]:
-    """An engine that is ready, for the tests that leave it alive."""
+    """Yield an engine that is ready, for tests that do not end it."""
     with EngineClient(tmp_path_factory.mktemp("engine")) as client:
         client.ready()
         yield client
@@ -78,7 +78,7 @@ def baked(
     latent: np.ndarray,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, list[Message]]:
-    """A bake from beginning to end: its folder and its messages."""
+    """Return the folder and the messages of a complete bake."""
     folder = tmp_path_factory.mktemp("bakes") / "first"
     messages = _ask(shared, bake_request(shared, checkpoint, small_edit(latent), folder))
     assert isinstance(messages[-1], Done), messages[-1]

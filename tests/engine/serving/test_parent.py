@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The watch on the parent's pipe, in both ways of watching."""
+"""Watching the parent's pipe, in both ways."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pytest
 
 from engine.serving.parent import poll_until_end, wait_for_end
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="asks the pipe as POSIX does")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="peeks into the pipe with POSIX functions"
+)
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def _peek(descriptor: int) -> int:
-    """What `PeekNamedPipe` says on Windows: the bytes that wait, or an error at the pipe's end."""
+    """Return what ``PeekNamedPipe`` does on Windows: bytes that wait, or an error at the end."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     events = dict(poll.poll(0)).get(descriptor, 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When the next live image is due, and how large it is, for machines of known speed."""
+"""When the next preview is due, and how large it is, on machines of known speed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LATENT = torch.zeros(1, 1)
 
 
 class Machine:
-    """A clock that stands, but while an image is rendered."""
+    """A clock that only rendering an image advances."""
 
     def __init__(self, seconds_at_256_px: float) -> None:
         self.now = 100.0
@@ -50,7 +50,7 @@ def test_the_next_one_is_due_when_the_last_was_shown(monkeypatch: pytest.MonkeyP
     (message,) = emitted
     assert (message.request_id, message.drag_id, message.step) == (1, 5, 3)
     machine.now += 10
-    jobs.shown(2)  # of another request, which is over
+    jobs.shown(2)  # of another request, which is finished
     assert not shown.is_due
     jobs.shown(1)
     assert shown.is_due

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests to a real engine process: what each writes, reports and ends in."""
+"""Requests to a real engine process: what each writes and reports, and how it ends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from .client import ENDLESS, EngineClient, drag_request
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineClient]:
-    """An engine that is ready, for the tests that leave it alive."""
+    """Yield an engine that is ready, for tests that do not end it."""
     with EngineClient(tmp_path_factory.mktemp("engine")) as client:
         client.ready()
         yield client
@@ -148,7 +148,7 @@ def finished(
     latent: np.ndarray,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, list[Message]]:
-    """A drag from beginning to end: its folder and its messages."""
+    """Return the folder and the messages of a complete drag."""
     folder = tmp_path_factory.mktemp("frames") / "drag"
     request = drag_request(shared.new_id(), checkpoint, latent, folder)
     shared.send(request)
@@ -216,7 +216,10 @@ def test_previews_come_as_they_are_shown(
     shows: bool,
     expected: set[int],
 ) -> None:
-    """Who shows none gets the first and the last; another, one more on its way to the stop."""
+    """A client that shows no preview gets the first and the last one.
+
+    One that shows them gets three, perhaps one more before the stop arrives, and the last one.
+    """
     request = drag_request(shared.new_id(), checkpoint, latent, tmp_path, ENDLESS)
     request = replace(request, previews=previews)
     counts: Counter[type] = Counter()
@@ -244,7 +247,7 @@ def test_a_drag_of_a_few_large_steps_is_an_even_sequence(
     result = _of(messages, DragFinished)[0]
     handles_px = np.frombuffer(result.handles_px, dtype="<f4").reshape(-1, 2)
     assert len(handles_px) == result.frame_count == len(list(tmp_path.glob("*.png"))) - 1
-    # 32 px wide, so that an eighth of a pixel is a 256th of it.
+    # The image is 32 px wide: an eighth of a pixel is a 256th of the width.
     assert np.linalg.norm(np.diff(handles_px, axis=0), axis=1).max() <= 1 / 8 + 1e-5
     assert np.array_equal(Track.from_bytes(result.track).handles_px[:, 0], handles_px)
     assert result.frame_count > 2 * result.steps > 0
@@ -361,7 +364,7 @@ def test_a_queued_request_is_cancelled_at_once_and_every_request_ends_once(
     assert isinstance(messages[-1], Cancelled)
     shared.send(Cancel(request_id=running.request_id))
     messages += shared.until_end(queued[1].request_id)
-    shared.send(Cancel(request_id=running.request_id))  # too late: must not do anything
+    shared.send(Cancel(request_id=running.request_id))  # too late, must not do anything
     last = LoadModel(request_id=shared.new_id(), model_path=str(checkpoint))
     shared.send(last)
     messages += shared.until_end(last.request_id)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a real engine process begins, and all the ways in which it ends."""
+"""How a real engine process starts, and all the ways in which it ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .client import ENDLESS, ROOT, EngineClient, drag_request
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[EngineClient]:
-    """An engine that has connected and nothing more."""
+    """Yield an engine that has connected and done nothing else."""
     with EngineClient(tmp_path) as client:
         yield client
 
@@ -35,16 +35,16 @@ def test_hello_comes_before_torch_with_the_token(fresh: EngineClient) -> None:
     assert waited_s < 5, "torch alone takes about two seconds on a busy machine"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="priorities are classes there")
-def test_it_gives_way_to_blender(fresh: EngineClient) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="Windows has priority classes")
+def test_it_runs_at_lower_priority_than_blender(fresh: EngineClient) -> None:
     fresh.hello()
     assert os.getpriority(os.PRIO_PROCESS, fresh.process.pid) == os.nice(0) + 10
 
 
 def test_nothing_that_a_hello_needs_imports_torch_or_numpy() -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import engine.cli.arguments, "
-        "engine.serving.server; "
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "import engine.cli.arguments, engine.serving.server;"
         "print([name for name in ('torch', 'numpy', 'bpy') if name in sys.modules])"
     )
     done = subprocess.run(
@@ -130,9 +130,9 @@ def test_shutdown_ends_it_in_order(fresh: EngineClient) -> None:
     assert fresh.ended_within(5) == 0
 
 
-@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX; Windows ends the pipe likewise")
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL exists on POSIX only")
 def test_a_killed_parent_takes_the_engine_with_it(tmp_path: Path) -> None:
-    # The parent of the engine is a process of its own here, which is killed without warning.
+    # The parent of the engine is a separate process here, so that it can be killed.
     parent_code = (
         "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
         "from tests.engine.serving.client import EngineClient; c = EngineClient(Path(sys.argv[2]));"
@@ -151,7 +151,7 @@ def test_a_killed_parent_takes_the_engine_with_it(tmp_path: Path) -> None:
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be reaped does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

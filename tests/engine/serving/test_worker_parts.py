@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parts between the socket and the algorithms, without a process."""
+"""The parts between the socket and the algorithms, without an engine process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from engine.errors import RequestError
 from engine.machine.device import choose_device, use_threads
 from engine.models import ModelCache, model_path, sample_latent
 from engine.serving.failures import failure
-from engine.serving.job_queue import Job, JobQueue
+from engine.serving.job_queue import JobQueue, QueuedJob
 from engine.serving.jobs import JobCancelledError, JobRunner
 from engine.serving.outbox import Outbox
 from engine.solving import principal
@@ -61,7 +61,7 @@ def test_of_unsent_previews_of_a_drag_only_the_latest_is_sent() -> None:
     outbox = Outbox(wire.send, lambda error: None)
     progress = [Progress(request_id=1, fraction=0.0, text=str(number)) for number in range(3)]
     outbox.put(progress[0])
-    assert wire.begun.wait(10)  # from here on everything has to wait
+    assert wire.begun.wait(10)  # from here on all messages wait
     for message in (
         _preview(1),
         progress[1],
@@ -199,7 +199,7 @@ def test_cancel_and_stop_take_effect_before_another_step(
     checkpoint: Path, latent: np.ndarray, tmp_path: Path, signal: str
 ) -> None:
     request = drag_request(1, checkpoint, latent, tmp_path / "frames", ENDLESS)
-    job = Job(request)
+    job = QueuedJob(request)
     messages: list[Message] = []
 
     def emit(message: Message) -> None:
@@ -223,9 +223,9 @@ def test_what_the_first_drag_would_wait_for_is_computed_before(
 ) -> None:
     runner = JobRunner(torch.device("cpu"), lambda message: None)
     runner.get_ready()  # without a model there is nothing to do
-    runner.run(Job(LoadModel(request_id=1, model_path=str(checkpoint))))
+    runner.run(QueuedJob(LoadModel(request_id=1, model_path=str(checkpoint))))
     runner.get_ready()
     monkeypatch.setattr(principal, "decompose", None)
     settings = DragSettings(max_steps=1)
     assert settings.latent_space == "principal"
-    runner.run(Job(drag_request(2, checkpoint, latent, tmp_path, settings)))
+    runner.run(QueuedJob(drag_request(2, checkpoint, latent, tmp_path, settings)))
