@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The two operations of StyleGAN2 that torch does not have by itself.
 
-Resampling with the low-pass filter [1, 3, 3, 1], and the convolution modulated by a style.  Both
+Resampling with the low-pass filter [1, 3, 3, 1], and the convolution modulated by a style. Both
 are compositions of torch's own operators, so they run unchanged on every device, and their
-gradients are torch's.  `reference.py` holds each of them once more as its definition reads, slowly;
+gradients are torch's. ``reference.py`` holds each of them once more as its definition reads, slowly;
 the tests hold the fast forms to those.
 """
 

@@ -2,7 +2,7 @@
 """The 3 x 3 convolution of channels-last maps, in the way that is fastest for its size.
 
 torch's operator, except on a CPU, for many channels and more than a few pixels: there Winograd's
-algorithm.  Few channels do not make up for its additions, and of few pixels each kernel is read
+algorithm. Few channels do not make up for its additions, and of few pixels each kernel is read
 only once or twice, so that their number counts, which it makes larger.
 """
 
@@ -23,11 +23,11 @@ _FEW_PIXELS = 64
 class Convolution:
     """A 3 x 3 convolution with a constant weight; what is made of it is made once, when needed.
 
-    Maps are `N x height x width x channels`.
+    Maps are ``N x height x width x channels``.
     """
 
     def __init__(self, weight: Tensor) -> None:
-        """For a weight `O x I x 3 x 3`, on a CPU best with its channels last in memory."""
+        """For a weight ``O x I x 3 x 3``, on a CPU best with its channels last in memory."""
         self._weight = weight
         self._kernels: Tensor | None = None
         on_cpu = weight.device.type == "cpu"
@@ -35,15 +35,15 @@ class Convolution:
         self._in_mkldnn = on_cpu and torch._C._has_mkldnn
 
     def __call__(self, x: Tensor, scale: Tensor, padding: int, scratch: Scratch) -> Tensor:
-        """Convolve `x * scale`.
+        """Convolve ``x * scale``.
 
         Args:
-            x: `N x h x w x I`.
-            scale: `I`.
+            x: ``N x h x w x I``.
+            scale: ``I``.
             padding: zeros around the map, 0 or 1.
 
         Returns:
-            `N x (h - 2 + 2 padding) x (likewise) x O`.
+            ``N x (h - 2 + 2 padding) x (likewise) x O``.
         """
         size = (x.shape[1] - 2 + 2 * padding, x.shape[2] - 2 + 2 * padding)
         if self._by_winograd(len(x), size):
@@ -62,11 +62,11 @@ class Convolution:
         """The transposed, without the scale.
 
         Args:
-            g: `N x h' x w' x O`.
+            g: ``N x h' x w' x O``.
             size: height and width of the input.
 
         Returns:
-            `N x h x w x I`.
+            ``N x h x w x I``.
         """
         if self._by_winograd(len(g), (g.shape[1], g.shape[2])):
             return winograd_conv_back(g, self.transformed(), padding, size, scratch)
@@ -77,7 +77,7 @@ class Convolution:
         return x.permute(0, 2, 3, 1)
 
     def transformed(self) -> Tensor:
-        """The kernels for Winograd's algorithm, `16 x O x I`."""
+        """The kernels for Winograd's algorithm, ``16 x O x I``."""
         if self._kernels is None:
             self._kernels = winograd_kernels(self._weight)
         return self._kernels

@@ -2,9 +2,9 @@
 """The style-modulated, demodulated convolution of StyleGAN2, by scaling activations.
 
 Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", section 2.2, scale the
-weights by the style: `w'_oik = s_i w_oik`, then divide by the norm over `i, k`.  Scaling the
-convolution's input by `s` and its output by the reciprocal norm is algebraically equal, and the
-norm is `sqrt(s^2 . W2 + eps)` with `W2_oi = sum_k w_oik^2`, which does not depend on the style.  So
+weights by the style: ``w'_oik = s_i w_oik``, then divide by the norm over ``i, k``. Scaling the
+convolution's input by ``s`` and its output by the reciprocal norm is algebraically equal, and the
+norm is ``sqrt(s^2 . W2 + eps)`` with ``W2_oi = sum_k w_oik^2``, which does not depend on the style. So
 the weights stay constants: any batch size is one plain convolution, and a gradient with respect to
 the style needs no gradient of a convolution weight, which in the weight-modulated form costs a
 third convolution.
@@ -22,7 +22,7 @@ EPSILON = 1e-8
 
 
 def weight_energy(weight: Tensor) -> Tensor:
-    """Sum a convolution weight's squares over the kernel: `O x I x k x k` to `O x I`, float32."""
+    """Sum a convolution weight's squares over the kernel: ``O x I x k x k`` to ``O x I``, float32."""
     return weight.square().sum(dim=(2, 3))
 
 
@@ -30,11 +30,11 @@ def demodulation(style: Tensor, energy: Tensor) -> Tensor:
     """The factor that brings each output channel back to unit variance.
 
     Args:
-        style: `N x I` float32.
-        energy: `O x I` float32 from `weight_energy`.
+        style: ``N x I`` float32.
+        energy: ``O x I`` float32 from ``weight_energy``.
 
     Returns:
-        `N x O` float32.
+        ``N x O`` float32.
     """
     return torch.rsqrt(style.square() @ energy.t() + EPSILON)
 
@@ -48,14 +48,14 @@ def modulated_conv2d(
     into the multiplication and addition that follow.
 
     Args:
-        x: `N x I x H x W` float32.
-        weight: `O x I x 3 x 3` float32.
-        style: `N x I` float32.
-        energy: `O x I` float32, `weight_energy(weight)`.
+        x: ``N x I x H x W`` float32.
+        weight: ``O x I x 3 x 3`` float32.
+        style: ``N x I`` float32.
+        energy: ``O x I`` float32, ``weight_energy(weight)``.
         up_taps: the low-pass filter if the layer doubles the size, else None.
 
     Returns:
-        `N x O x H' x W'` and the demodulation `N x O`, float32; H' is 2H with `up_taps`.
+        ``N x O x H' x W'`` and the demodulation ``N x O``, float32; H' is 2H with ``up_taps``.
     """
     scaled = x * style[:, :, None, None]
     if up_taps is None:

@@ -20,14 +20,14 @@ def upfirdn2d(
     """Insert zeros, pad, and convolve each channel with a small filter.
 
     Args:
-        x: `N x C x H x W` float32.
-        taps: `k x k` float32.
-        up: each pixel is followed by `up - 1` zeros in both directions.
+        x: ``N x C x H x W`` float32.
+        taps: ``k x k`` float32.
+        up: each pixel is followed by ``up - 1`` zeros in both directions.
         padding: zeros before and after, in both directions.
         gain: factor of the result.
 
     Returns:
-        `N x C x (up H + p0 + p1 - k + 1) x (likewise)` float32.
+        ``N x C x (up H + p0 + p1 - k + 1) x (likewise)`` float32.
     """
     count, channels, height, width = x.shape
     spread = x.new_zeros(count, channels, height, up, width, up)
@@ -40,7 +40,7 @@ def upfirdn2d(
 
 
 def upsample2d(image: Tensor, taps: Tensor) -> Tensor:
-    """`resample.upsample2d` by its definition: zero insertion, padding (2, 1), filter, gain 4."""
+    """``resample.upsample2d`` by its definition: zero insertion, padding (2, 1), filter, gain 4."""
     return upfirdn2d(image, taps, up=2, padding=(2, 1), gain=4)
 
 
@@ -50,13 +50,13 @@ def modulated_conv2d(
     """The weight-modulated convolution, demodulated, one sample after the other.
 
     Args:
-        x: `N x I x H x W` float32.
-        weight: `O x I x 3 x 3` float32.
-        style: `N x I` float32.
+        x: ``N x I x H x W`` float32.
+        weight: ``O x I x 3 x 3`` float32.
+        style: ``N x I`` float32.
         up_taps: the low-pass filter if the layer doubles the size, else None.
 
     Returns:
-        `N x O x H' x W'` float32; H' is 2H with `up_taps`.
+        ``N x O x H' x W'`` float32; H' is 2H with ``up_taps``.
     """
     results = []
     for index, sample_style in enumerate(style):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Scratch:
-    """Buffers by name.  For one computation at a time: another overwrites what they hold."""
+    """Buffers by name. For one computation at a time: another overwrites what they hold."""
 
     def __init__(self) -> None:
         self._buffers: dict[str, Tensor] = {}

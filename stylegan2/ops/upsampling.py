@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The convolution that doubles a map's size, and its derivative, as one matrix product.
 
-As in `resample.upsampling_conv2d`: a transposed convolution with stride two, then the low-pass
-filter.  On a CPU the former is one product of all pixels with all kernels, each pixel's 3 x 3
+As in ``resample.upsampling_conv2d``: a transposed convolution with stride two, then the low-pass
+filter. On a CPU the former is one product of all pixels with all kernels, each pixel's 3 x 3
 results being added to where they belong; elsewhere it is torch's own operator.
 
-Maps are `N x height x width x channels`.
+Maps are ``N x height x width x channels``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .scratch import Scratch
 
 
 def kernel_matrix(weight: Tensor) -> Tensor:
-    """A weight `O x I x 3 x 3` as `I x (9 O)`: a view, if it lies in memory in that order."""
+    """A weight ``O x I x 3 x 3`` as ``I x (9 O)``: a view, if it lies in memory in that order."""
     return weight.permute(1, 2, 3, 0).reshape(weight.shape[1], -1)
 
 
@@ -26,12 +26,12 @@ def widen(x: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
     """Transposed convolution with stride two.
 
     Args:
-        x: `N x h x w x I`.
-        weight: `O x I x 3 x 3`; on a CPU best in the order in memory that `SynthesisLayer.freeze`
+        x: ``N x h x w x I``.
+        weight: ``O x I x 3 x 3``; on a CPU best in the order in memory that ``SynthesisLayer.freeze``
             gives it.
 
     Returns:
-        `N x (2 h + 1) x (2 w + 1) x O`, valid until the scratch is used again.
+        ``N x (2 h + 1) x (2 w + 1) x O``, valid until the scratch is used again.
     """
     if x.device.type != "cpu":
         y = F.conv_transpose2d(x.permute(0, 3, 1, 2), weight.transpose(0, 1), stride=2)
@@ -52,13 +52,13 @@ def widen(x: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
 
 
 def widen_back(g: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
-    """The transposed of `widen`: a convolution with stride two.
+    """The transposed of ``widen``: a convolution with stride two.
 
     Args:
-        g: `N x (2 h + 1) x (2 w + 1) x O`.
+        g: ``N x (2 h + 1) x (2 w + 1) x O``.
 
     Returns:
-        `N x h x w x I`.
+        ``N x h x w x I``.
     """
     if g.device.type != "cpu":
         x = F.conv2d(g.permute(0, 3, 1, 2), weight.transpose(0, 1), stride=2)
@@ -76,17 +76,17 @@ def low_pass(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
     """The low-pass filter on each channel; symmetric, so that it is its own transposed.
 
     Args:
-        x: `N x h x w x C`.
-        kernel: `C x 1 x 4 x 4`, gain included.
+        x: ``N x h x w x C``.
+        kernel: ``C x 1 x 4 x 4``, gain included.
 
     Returns:
-        `N x (h - 3 + 2 padding) x (likewise) x C`.
+        ``N x (h - 3 + 2 padding) x (likewise) x C``.
     """
     y = F.conv2d(x.permute(0, 3, 1, 2), kernel, padding=padding, groups=len(kernel))
     return y.permute(0, 2, 3, 1)
 
 
 def _quads(y: Tensor) -> Tensor:
-    """A view of `N x 2 h x 2 w x C`: `2 x 2 x N x h x w x C`, by the parity of row and column."""
+    """A view of ``N x 2 h x 2 w x C``: ``2 x 2 x N x h x w x C``, by the parity of row and column."""
     count, height, width, channels = y.shape
     return y.view(count, height // 2, 2, width // 2, 2, channels).permute(2, 4, 0, 1, 3, 5)

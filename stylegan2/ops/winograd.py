@@ -2,7 +2,7 @@
 """The 3 x 3 convolution with fewer multiplications, by Winograd's minimal filtering.
 
 Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", F(2 x 2, 3 x 3): four outputs
-cost 16 products for each pair of channels instead of 36.  In one dimension, the outputs y0, y1 of
+cost 16 products for each pair of channels instead of 36. In one dimension, the outputs y0, y1 of
 the kernel k over d0 … d3 are
 
     m0 = (d0 - d2) k0                   y0 = m0 + m1 + m2
@@ -10,8 +10,8 @@ the kernel k over d0 … d3 are
     m2 = (d2 - d1) (k0 - k1 + k2) / 2
     m3 = (d1 - d3) (-k2)
 
-with the last sign moved into the kernel, so that m0 and m3 go the same ways.  In two dimensions it
-is the same along rows and along columns.  The factors are 1 and 1/2 only, and the sums over the
+with the last sign moved into the kernel, so that m0 and m3 go the same ways. In two dimensions it
+is the same along rows and along columns. The factors are 1 and 1/2 only, and the sums over the
 input channels become shorter by more than half: in float32 the result is not less accurate than
 the direct form's.
 
@@ -20,7 +20,7 @@ what goes before and behind is additions over whole rows of channels, a few larg
 
 The derivative is the same backwards, each step transposed, so that it reads the same kernels.
 
-Maps are `N x height x width x channels`; a *tile* is two by two outputs, computed from the four by
+Maps are ``N x height x width x channels``; a *tile* is two by two outputs, computed from the four by
 four inputs around them.
 """
 
@@ -33,7 +33,7 @@ from .scratch import Scratch
 
 
 def winograd_kernels(weight: Tensor) -> Tensor:
-    """What the kernels become: `O x I x 3 x 3` to `16 x O x I`, of the same type.
+    """What the kernels become: ``O x I x 3 x 3`` to ``16 x O x I``, of the same type.
 
     The 16 are (column, row) of the transformed kernel, the column first.
     """
@@ -50,13 +50,13 @@ def winograd_conv(
     """Convolve a map, scaled by channels.
 
     Args:
-        x: `N x h x w x I`.
-        scale: `I`.
-        kernels: `16 x O x I` from `winograd_kernels`.
+        x: ``N x h x w x I``.
+        scale: ``I``.
+        kernels: ``16 x O x I`` from ``winograd_kernels``.
         padding: zeros around the map, 0 or 1.
 
     Returns:
-        `N x (h - 2 + 2 padding) x (likewise) x O`, possibly a part of a larger tensor.
+        ``N x (h - 2 + 2 padding) x (likewise) x O``, possibly a part of a larger tensor.
     """
     count, height, width, channels = x.shape
     out_height, out_width = height - 2 + 2 * padding, width - 2 + 2 * padding
@@ -84,14 +84,14 @@ def winograd_conv(
 def winograd_conv_back(
     g: Tensor, kernels: Tensor, padding: int, size: tuple[int, int], scratch: Scratch
 ) -> Tensor:
-    """The transposed of `winograd_conv` without its scale.
+    """The transposed of ``winograd_conv`` without its scale.
 
     Args:
-        g: `N x h' x w' x O`, what the result is multiplied with.
+        g: ``N x h' x w' x O``, what the result is multiplied with.
         size: height and width of the input.
 
     Returns:
-        `N x h x w x I`, what the scaled input is multiplied with, part of a larger tensor.
+        ``N x h x w x I``, what the scaled input is multiplied with, part of a larger tensor.
     """
     count, out_height, out_width, channels = g.shape
     down, across = (out_height + 1) // 2, (out_width + 1) // 2
@@ -125,8 +125,8 @@ def _tiles(x: Tensor, tiles: Tensor, dim: int) -> None:
     """The d of the head of this file to what k is multiplied with.
 
     Args:
-        x: has 2 n + 2 pixels along `dim`.
-        tiles: 4, and then as `x`, but n pixels along that dimension.
+        x: has 2 n + 2 pixels along ``dim``.
+        tiles: 4, and then as ``x``, but n pixels along that dimension.
     """
     pairs = _pairs(x, dim)
     count = tiles.shape[1 + dim]
@@ -137,7 +137,7 @@ def _tiles(x: Tensor, tiles: Tensor, dim: int) -> None:
 
 
 def _tiles_back(tiles: Tensor, x: Tensor, dim: int) -> None:
-    """The transposed of `_tiles`."""
+    """The transposed of ``_tiles``."""
     length = x.shape[dim]
     x.movedim(dim, 0)[:: length - 1] = 0
     behind, first = x.narrow(dim, 2, length - 2), x.narrow(dim, 0, length - 2)
@@ -148,7 +148,7 @@ def _tiles_back(tiles: Tensor, x: Tensor, dim: int) -> None:
 
 
 def _sums(products: Tensor, y: Tensor, dim: int) -> None:
-    """The m of the head of this file to y; shapes as in `_tiles`, but with 2 n pixels."""
+    """The m of the head of this file to y; shapes as in ``_tiles``, but with 2 n pixels."""
     pairs = _pairs(y, dim)
     torch.add(products[1], products[2], out=pairs[0])
     torch.sub(products[1], products[2], out=pairs[1])
@@ -156,7 +156,7 @@ def _sums(products: Tensor, y: Tensor, dim: int) -> None:
 
 
 def _sums_back(y: Tensor, products: Tensor, dim: int) -> None:
-    """The transposed of `_sums`."""
+    """The transposed of ``_sums``."""
     pairs = _pairs(y, dim)
     products[0::3] = pairs
     torch.add(pairs[0], pairs[1], out=products[1])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`LayerPass` by the fused operators: the same values, in fewer passes over memory."""
+"""``LayerPass`` by the fused operators: the same values, in fewer passes over memory."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def compute_layer(
     keep: bool,
     scratch: Scratch,
 ) -> LayerPass | FusedPass:
-    """Compute a layer by the operators, if they are there and the faster way; see `LayerPass`."""
+    """Compute a layer by the operators, if they are there and the faster way; see ``LayerPass``."""
     if operators is not None and _is_for(operators, layer, x):
         return FusedPass(operators, layer, style, x, place, keep=keep, scratch=scratch)
     return LayerPass(layer, style, x, place, keep=keep, scratch=scratch)
 
 
 def _is_for(operators: FusedOperators, layer: PreparedLayer, x: Tensor) -> bool:
-    """As for `Convolution`: few pixels or channels do not make up for larger kernels."""
+    """As for ``Convolution``: few pixels or channels do not make up for larger kernels."""
     if x.device != operators.device or x.dtype != torch.float32:
         return False
     is_large = min(layer.weight.shape[:2]) >= _FEW_CHANNELS and x[..., 0].numel() > _FEW_PIXELS
@@ -41,7 +41,7 @@ def _is_for(operators: FusedOperators, layer: PreparedLayer, x: Tensor) -> bool:
 
 
 class FusedPass:
-    """A layer, computed; arguments and results are `LayerPass`'."""
+    """A layer, computed; arguments and results are ``LayerPass``'."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class FusedPass:
             self._convolve(layer.convolution.transformed())
 
     def pull_back(self, directions: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The derivative of sums of products with the result; see `LayerPass.pull_back`."""
+        """The derivative of sums of products with the result; see ``LayerPass.pull_back``."""
         layer, style, count = self._layer, self._style, len(directions)
         directions = directions.contiguous()
         of_factor = of_scale = None
@@ -140,7 +140,7 @@ class FusedPass:
         if place is None:
             self._origins = self._given.new_full((count, 2), -1, dtype=torch.int32)
         else:
-            # As in `LayerPass._upsampled`.
+            # As in ``LayerPass._upsampled``.
             self._origins = (1 + place.origins % 2).int()
         matrix = self._layer.matrix
         shape = (count * height * width, matrix.shape[1])

@@ -57,7 +57,7 @@ class _Case:
         place, count, below = None, 1, side // 2 if doubles else side
         if window:
             place = Place.of(torch.tensor(_ORIGINS, device=device), window, (side, side))
-            # `side_below` is of the block's result, which is two pixels smaller.
+            # ``side_below`` is of the block's result, which is two pixels smaller.
             count, below = len(_ORIGINS), side_below(window - 2) if doubles else window + 2
         x = torch.randn(count, below, below, channels[0], generator=random).to(device)
         return cls(prepared, style, x, place)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Having the fused operators compiled in the background, and using them once they are proven.
 
-Nobody has to wait for them: what begins before they are ready is computed without them.  What must
+Nobody has to wait for them: what begins before they are ready is computed without them. What must
 come out the same whenever it begins waits for them.
 """
 

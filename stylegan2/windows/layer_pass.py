@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One convolution layer on a whole map or on windows of it, and its derivative, written out.
 
-Equal to `SynthesisLayer.forward`.  Written out, the derivative can be taken along any number of
+Equal to ``SynthesisLayer.forward``. Written out, the derivative can be taken along any number of
 directions at once, and keeps of the layer no more than its input and its output, where autograd
 keeps every step between them.
 
-Maps are `N x height x width x channels` float32 in here: rows of channels are what windows are cut
+Maps are ``N x height x width x channels`` float32 in here: rows of channels are what windows are cut
 from, and the order that convolutions on a CPU are fastest in.
 """
 
@@ -33,7 +33,7 @@ class LayerStyle:
 
     @classmethod
     def of(cls, layer: PreparedLayer, w: Tensor) -> LayerStyle:
-        """For w of `w_dim` float32."""
+        """For w of ``w_dim`` float32."""
         scale = torch.addmv(layer.affine_bias, layer.affine, w)
         return cls(scale, demodulation(scale[None], layer.energy)[0])
 
@@ -43,9 +43,9 @@ class Place:
     """Where windows of S x S pixels are in a map.
 
     Attributes:
-        origins: `P x 2` int64, (x, y) of each window's first pixel; it may be outside.
-        pixels: `P x S x S` int64, indices into the flat map; of what is outside, some other pixel.
-        inside: `P x S x S x 1` float32, 1 inside the map; None if nothing is outside.
+        origins: ``P x 2`` int64, (x, y) of each window's first pixel; it may be outside.
+        pixels: ``P x S x S`` int64, indices into the flat map; of what is outside, some other pixel.
+        inside: ``P x S x S x 1`` float32, 1 inside the map; None if nothing is outside.
     """
 
     origins: Tensor
@@ -54,7 +54,7 @@ class Place:
 
     @classmethod
     def of(cls, origins: Tensor, side: int, shape: tuple[int, int]) -> Place:
-        """Squares of `side` pixels in a map of height and width `shape`."""
+        """Squares of ``side`` pixels in a map of height and width ``shape``."""
         height, width = shape
         steps = torch.arange(side, device=origins.device)
         x, y = origins[:, :1] + steps, origins[:, 1:] + steps
@@ -71,19 +71,19 @@ class Place:
         return Place(self.origins + 1, self.pixels[:, 1:-1, 1:-1], inside)
 
     def cut(self, features: Tensor) -> Tensor:
-        """Copy the windows out of a map `1 x H x W x C`: `P x S x S x C`, zero outside."""
+        """Copy the windows out of a map ``1 x H x W x C``: ``P x S x S x C``, zero outside."""
         rows = features.flatten(0, 2).index_select(0, self.pixels.flatten())
         return self.mask(rows.reshape(*self.pixels.shape, features.shape[-1]))
 
     def put_apart(self, windows: Tensor, shape: tuple[int, int]) -> Tensor:
-        """The reverse of `cut`: each window into a map of its own, zero elsewhere.
+        """The reverse of ``cut``: each window into a map of its own, zero elsewhere.
 
         Args:
-            windows: `R P x S x S x C`.
+            windows: ``R P x S x S x C``.
             shape: height and width of the map.
 
         Returns:
-            `R P x H x W x C`.
+            ``R P x H x W x C``.
         """
         maps = windows.new_zeros(len(windows), shape[0] * shape[1], windows.shape[-1])
         rows = self.mask(windows).flatten(1, 2)
@@ -92,13 +92,13 @@ class Place:
         return maps.reshape(len(windows), *shape, -1)
 
     def put_together(self, windows: Tensor, shape: tuple[int, int]) -> Tensor:
-        """Likewise, but the windows `P x S x S x C` into one map, `1 x H x W x C`."""
+        """Likewise, but the windows ``P x S x S x C`` into one map, ``1 x H x W x C``."""
         together = windows.new_zeros(shape[0] * shape[1], windows.shape[-1])
         together.index_add_(0, self.pixels.flatten(), self.mask(windows).flatten(0, 2))
         return together.reshape(1, *shape, -1)
 
     def mask(self, windows: Tensor) -> Tensor:
-        """Windows `R P x S x S x C` with zeros for what is outside."""
+        """Windows ``R P x S x S x C`` with zeros for what is outside."""
         if self.inside is None:
             return windows
         return (apart(windows, len(self.inside)) * self.inside).flatten(0, 1)
@@ -108,7 +108,7 @@ class LayerPass:
     """A layer, computed.
 
     Attributes:
-        result: `N x h' x w' x out_channels` float32.
+        result: ``N x h' x w' x out_channels`` float32.
     """
 
     def __init__(
@@ -124,9 +124,9 @@ class LayerPass:
         """Compute the layer with its constant noise.
 
         Args:
-            x: `N x h x w x in_channels`: the whole map, or windows, which are two pixels larger
-                than their results; those of an upsampling layer begin at `(origins - 2) // 2`, see
-                `window_plan.side_below`.
+            x: ``N x h x w x in_channels``: the whole map, or windows, which are two pixels larger
+                than their results; those of an upsampling layer begin at ``(origins - 2) // 2``, see
+                ``window_plan.side_below``.
             place: where the results are, for windows.
             keep: whether the derivative with respect to the style will be asked for.
             scratch: shared by layers that are not computed at the same time.
@@ -158,11 +158,11 @@ class LayerPass:
         """The derivative of sums of products with the result.
 
         Args:
-            directions: `R N x h' x w' x out_channels`, R for each of the N maps or windows.
+            directions: ``R N x h' x w' x out_channels``, R for each of the N maps or windows.
 
         Returns:
-            What the input is to be multiplied with, `R N x h x w x in_channels`, and, if it was
-            kept for, the derivative with respect to the style's scale, `R N x in_channels`.
+            What the input is to be multiplied with, ``R N x h x w x in_channels``, and, if it was
+            kept for, the derivative with respect to the style's scale, ``R N x in_channels``.
         """
         style, count = self._style, len(self.result)
         of_convolved = self._of_convolved(apart(directions, count))
@@ -176,7 +176,7 @@ class LayerPass:
         return of_scaled * style.scale, (of_scale - style.scale * of_energy).flatten(0, 1)
 
     def _of_convolved(self, directions: Tensor) -> Tensor:
-        """Through all that follows the convolution: `R x N x h' x w' x out_channels`."""
+        """Through all that follows the convolution: ``R x N x h' x w' x out_channels``."""
         result = self.result.expand_as(directions)
         # The leaky ReLU, the clamp and the mask leave a value's sign, so that the result tells all.
         g: Tensor = torch.ops.aten.leaky_relu_backward(directions, result, SLOPE, False)
@@ -224,5 +224,5 @@ class LayerPass:
 
 
 def apart(x: Tensor, count: int) -> Tensor:
-    """`R count x …` to `R x count x …`."""
+    """``R count x …`` to ``R x count x …``."""
     return x.reshape(-1, count, *x.shape[1:])

@@ -3,7 +3,7 @@
 
 Between the latent and a feature map StyleGAN2 has no operation that looks at the whole image: a
 convolution reads one pixel around, and the upsampling one, with its low-pass filter, one pixel of
-the map below on either side of where its output is.  So a window of a map depends on a smaller part
+the map below on either side of where its output is. So a window of a map depends on a smaller part
 of the map below it, that part soon covers most of its map, and then it is cheaper to compute the
 whole maps: up to some block these are computed, windows are cut from the last one, and from there
 on there are only windows.
@@ -67,11 +67,11 @@ class WindowPlan:
 
 
 def side_below(side: int) -> int:
-    """How many pixels of the block below a window of `side` pixels is computed from.
+    """How many pixels of the block below a window of ``side`` pixels is computed from.
 
-    The output `[a, a + side)` of a block's second convolution reads `[a - 1, a + side + 1)` of its
-    first, the upsampling one, whose output `o` reads the inputs from `ceil((o - 3) / 2)` to
-    `floor((o + 2) / 2)`.  From `floor((a - 3) / 2)` on, as many are enough for any a.
+    The output ``[a, a + side)`` of a block's second convolution reads ``[a - 1, a + side + 1)`` of its
+    first, the upsampling one, whose output ``o`` reads the inputs from ``ceil((o - 3) / 2)`` to
+    ``floor((o + 2) / 2)``. From ``floor((a - 3) / 2)`` on, as many are enough for any a.
     """
     return (side + 8) // 2
 

@@ -19,14 +19,14 @@ class PreparedLayer:
     """A layer's constants, all float32 on its device.
 
     Attributes:
-        weight: `O x I x 3 x 3`, the layer's own.
+        weight: ``O x I x 3 x 3``, the layer's own.
         convolution: with this weight, for a layer that keeps the size.
-        low_pass: `O x 1 x 4 x 4`, the filter with gain 4, for a layer that doubles it.
-        energy: `O x I`, see `weight_energy`.
-        affine: `I x w_dim`, from w to the style, factors included.
-        affine_bias: `I`.
-        bias: `O`, with the gain.
-        noise: `H W`, the constant noise with its strength and the gain; None without.
+        low_pass: ``O x 1 x 4 x 4``, the filter with gain 4, for a layer that doubles it.
+        energy: ``O x I``, see ``weight_energy``.
+        affine: ``I x w_dim``, from w to the style, factors included.
+        affine_bias: ``I``.
+        bias: ``O``, with the gain.
+        noise: ``H W``, the constant noise with its strength and the gain; None without.
         clamp: bound of the results, or None.
     """
 
@@ -42,7 +42,7 @@ class PreparedLayer:
 
     @cached_property
     def matrix(self) -> Tensor:
-        """The weight as `I x (9 O)`; of a frozen layer that doubles on a CPU, a view of it."""
+        """The weight as ``I x (9 O)``; of a frozen layer that doubles on a CPU, a view of it."""
         return kernel_matrix(self.weight)
 
     @classmethod

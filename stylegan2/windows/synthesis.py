@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Features in windows around points, and how they depend on the latent, without the whole maps.
 
-Equal to `Generator.features`, cut at the same places, up to rounding: between the latent and the
+Equal to ``Generator.features``, cut at the same places, up to rounding: between the latent and the
 features there are only convolutions, so that a window depends on nothing but windows below it
-(`window_plan`).  Outside the image every convolution's input is zero; so is, here, what a window
+(``window_plan``). Outside the image every convolution's input is zero; so is, here, what a window
 has outside of it.
 """
 
@@ -43,10 +43,10 @@ class WindowSynthesis:
         Args:
             generator: frozen.
             resolution: the block whose features are wanted.
-            plan: how to compute them, see `plan_windows`.
-            ws: `num_ws x w_dim` float32, for the rows that do not vary.
+            plan: how to compute them, see ``plan_windows``.
+            ws: ``num_ws x w_dim`` float32, for the rows that do not vary.
             free: how many rows vary.
-            operators: of the generator's device, see `fused_operators`.
+            operators: of the generator's device, see ``fused_operators``.
         """
         self._config = generator.config
         self._synthesis = generator.synthesis
@@ -70,8 +70,8 @@ class WindowSynthesis:
         """Compute the windows of a latent.
 
         Args:
-            ws: `num_ws x w_dim` float32.
-            origins: `P x 2` int64, (x, y) of the first pixel of each, which is to lie in the map as
+            ws: ``num_ws x w_dim`` float32.
+            origins: ``P x 2`` int64, (x, y) of the first pixel of each, which is to lie in the map as
                 a whole.
         """
         maps: dict[int, Tensor] = {}
@@ -149,8 +149,8 @@ class WindowPass:
     """The windows of one latent, and their derivative.
 
     Attributes:
-        values: `P x S x S x C` float32.
-        maps: the whole maps `1 x H x W x C` of the blocks below the windows, by their names.
+        values: ``P x S x S x C`` float32.
+        maps: the whole maps ``1 x H x W x C`` of the blocks below the windows, by their names.
     """
 
     def __init__(
@@ -172,10 +172,10 @@ class WindowPass:
         """How each window depends on the latent, along each of its own directions.
 
         Args:
-            directions: `R x P x S x S x C` float32, what the windows' values are multiplied with.
+            directions: ``R x P x S x S x C`` float32, what the windows' values are multiplied with.
 
         Returns:
-            `R x P x free x w_dim` float32: the derivatives of the sums of these products.
+            ``R x P x free x w_dim`` float32: the derivatives of the sums of these products.
         """
         found: dict[int, Tensor] = {}
         g = self._descend(self._window_layers, directions.flatten(0, 1), found)
@@ -189,11 +189,11 @@ class WindowPass:
         """The derivative of one sum of products, over all windows and over whole maps.
 
         Args:
-            windows: `P x S x S x C` float32; None for zeros.
-            maps: `1 x H x W x C` float32, for any of the blocks in `maps`.
+            windows: ``P x S x S x C`` float32; None for zeros.
+            maps: ``1 x H x W x C`` float32, for any of the blocks in ``maps``.
 
         Returns:
-            `free x w_dim` float32.
+            ``free x w_dim`` float32.
         """
         found: dict[int, Tensor] = {}
         g = None
@@ -231,7 +231,7 @@ class WindowPass:
 
         Args:
             g: what the last one's result is multiplied with; None for zeros.
-            found: gets the derivatives with respect to each layer's w, `B x w_dim`.
+            found: gets the derivatives with respect to each layer's w, ``B x w_dim``.
             maps: what blocks' results are multiplied with as well.
 
         Returns:

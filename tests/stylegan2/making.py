@@ -34,6 +34,6 @@ def tiny_config(resolution: int = 16, *, c_dim: int = 0) -> GeneratorConfig:
 
 
 def random_ws(generator: Generator, count: int = 2, seed: int = 1) -> Tensor:
-    """Make `N x num_ws x w_dim` latents that differ in every layer."""
+    """Make ``N x num_ws x w_dim`` latents that differ in every layer."""
     random = torch.Generator().manual_seed(seed)
     return torch.randn(count, generator.num_ws, generator.w_dim, generator=random)

@@ -28,7 +28,7 @@ from stylegan2.ops import filter_taps
 
 
 def reconstruct(meta: dict[str, Any]) -> None:
-    """What `torch_utils.persistence._reconstruct_persistent_obj` is called with; never called."""
+    """What ``torch_utils.persistence._reconstruct_persistent_obj`` is called with; never called."""
     raise AssertionError("a reader called what a pickle named")
 
 
@@ -37,14 +37,14 @@ reconstruct.__qualname__ = reconstruct.__name__ = "_reconstruct_persistent_obj"
 
 
 class EasyDict(dict[str, Any]):
-    """Stand-in for `dnnlib.util.EasyDict`."""
+    """Stand-in for ``dnnlib.util.EasyDict``."""
 
 
 EasyDict.__module__ = "dnnlib.util"
 
 
 class Network:
-    """Stand-in for `dnnlib.tflib.network.Network` of the TensorFlow software."""
+    """Stand-in for ``dnnlib.tflib.network.Network`` of the TensorFlow software."""
 
     def __init__(self, **state: Any) -> None:
         self.__dict__.update(state)

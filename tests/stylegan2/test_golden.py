@@ -2,8 +2,8 @@
 """The network computes what the public implementations compute from the same files.
 
 One exception is in the golden files themselves: the StyleGAN2-ADA software ran the last block of
-`ada_cond_r32` in half precision (its features there are all exact float16 numbers), as it does with
-`num_fp16_res=1` on any device.  What depends on that block can be compared to float16's rounding
+``ada_cond_r32`` in half precision (its features there are all exact float16 numbers), as it does with
+``num_fp16_res=1`` on any device. What depends on that block can be compared to float16's rounding
 only; that our float32 is nearer to the truth is shown against float64.
 """
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The compiled operators, called with tensors.
 
-All tensors are contiguous float32 on the operators' device, maps `N x height x width x channels`; a
-tile is two by two outputs of Winograd's algorithm, see `winograd.py`.
+All tensors are contiguous float32 on the operators' device, maps ``N x height x width x channels``; a
+tile is two by two outputs of Winograd's algorithm, see ``winograd.py``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from torch import Tensor
 
 
 class _Where(ctypes.Structure):
-    """`Where` of `border.h`."""
+    """``Where`` of ``border.h``."""
 
     _fields_ = (("threads", c_int), ("device", c_int), ("stream", c_void_p))
 
 
 class _Activation(ctypes.Structure):
-    """`Activation` of `border.h`."""
+    """``Activation`` of ``border.h``."""
 
     _fields_ = (
         ("factor", c_void_p),
@@ -50,13 +50,13 @@ class Activation:
     """What follows a layer's convolution, and where its values go.
 
     Attributes:
-        factor: `O`, of the convolved values: demodulation and gain.
-        bias: `O`, with the gain.
-        noise: with its strength and the gain: `h' w'`, or `N h' w'`; None without.
-        inside: 1 inside the image, `N h' w'`; None if all is.
+        factor: ``O``, of the convolved values: demodulation and gain.
+        bias: ``O``, with the gain.
+        noise: with its strength and the gain: ``h' w'``, or ``N h' w'``; None without.
+        inside: 1 inside the image, ``N h' w'``; None if all is.
         slope: of the leaky ReLU.
         clamp: bound of the results, or None.
-        result: `N x h' x w' x O`, to be written.
+        result: ``N x h' x w' x O``, to be written.
         convolved: likewise, what the derivative needs; None if it will not be asked for.
     """
 
@@ -126,7 +126,7 @@ class FusedOperators:
         self._widened_back.argtypes = (*(pointer,) * 5, *(c_int,) * 3, pointer)
 
     def tiles(self, x: Tensor, scale: Tensor, padding: int, tiles: Tensor) -> None:
-        """Inputs `N x h x w x C`, scaled by `C`, to `tiles`, `16 x T x C`."""
+        """Inputs ``N x h x w x C``, scaled by ``C``, to ``tiles``, ``16 x T x C``."""
         self._do(self._tiles, _address(x), _address(scale), _address(tiles), *x.shape, padding)
 
     def tiles_back(
@@ -141,16 +141,16 @@ class FusedOperators:
         """The transposed, for R directions.
 
         Args:
-            tiles: `16 x (R T) x C`.
-            given: `N x h x w x C`, the inputs; read only for the sums.
-            g: `R N x h x w x C`, to be written.
-            sums: `R N x C`, to be written: over the pixels, the derivative with respect to scale.
+            tiles: ``16 x (R T) x C``.
+            given: ``N x h x w x C``, the inputs; read only for the sums.
+            g: ``R N x h x w x C``, to be written.
+            sums: ``R N x C``, to be written: over the pixels, the derivative with respect to scale.
         """
         addresses = [_address(tensor) for tensor in (tiles, scale, given, g, sums)]
         self._do(self._tiles_back, *addresses, len(g), *given.shape, padding)
 
     def outputs(self, products: Tensor, activation: Activation) -> None:
-        """From the products, `16 x T x O`, to the activation's results."""
+        """From the products, ``16 x T x O``, to the activation's results."""
         self._do(self._outputs, _address(products), ctypes.byref(activation.structure))
 
     def outputs_back(
@@ -159,9 +159,9 @@ class FusedOperators:
         """The transposed, for R directions.
 
         Args:
-            g: `R N x h' x w' x O`, what the results are multiplied with.
-            products: `16 x (R T) x O`, to be written.
-            sums: `R N x O`, to be written if the convolved were kept: over the pixels, these times
+            g: ``R N x h' x w' x O``, what the results are multiplied with.
+            products: ``16 x (R T) x O``, to be written.
+            sums: ``R N x O``, to be written if the convolved were kept: over the pixels, these times
                 what they are multiplied with.
         """
         structure = ctypes.byref(activation.structure)
@@ -174,8 +174,8 @@ class FusedOperators:
         """From each input pixel's 3 x 3 outputs through the low-pass filter to the results.
 
         Args:
-            products: `(N h w) x (9 O)`.
-            origins: `N x 2` int32, the first pixel (x, y) of the transposed convolution's result
+            products: ``(N h w) x (9 O)``.
+            origins: ``N x 2`` int32, the first pixel (x, y) of the transposed convolution's result
                 that the filter reads; -1 for the whole map.
             size: h and w.
         """
@@ -191,7 +191,7 @@ class FusedOperators:
         sums: Tensor | None,
         size: tuple[int, int],
     ) -> None:
-        """The transposed; g and sums as for `outputs_back`, products `(R N h w) x (9 O)`."""
+        """The transposed; g and sums as for ``outputs_back``, products ``(R N h w) x (9 O)``."""
         structure = ctypes.byref(activation.structure)
         read, written = (_address(g), _address(origins)), (_address(products), _address(sums))
         self._do(self._widened_back, *read, structure, *written, len(g), *size)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that were made to do harm, or that were damaged: a `ModelError`, and nothing else happens.
+"""Files that were made to do harm, or that were damaged: a ``ModelError``, and nothing else happens.
 
 Whatever a damaged file still loads as is a complete generator with finite weights.
 """
@@ -177,9 +177,9 @@ FLOATS = torch.ones(2).numpy().tobytes()
         (legacy_storage(FLOATS, numel=2), [2], (1,), "impossible shape"),
         (legacy_storage(FLOATS, numel=2), (1,) * 9, (1,) * 9, "impossible shape"),
         (legacy_storage(FLOATS, numel=2), (2, 1), (1,), "shape of 2 dimensions"),
-        (legacy_storage(FLOATS, numel=1 << 40), (2,), (1,), "another size than it says"),
-        (legacy_storage(FLOATS, numel=2, stored_numel=3), (2,), (1,), "another size"),
-        (legacy_storage(FLOATS + b"x", numel=2), (2,), (1,), "another size"),
+        (legacy_storage(FLOATS, numel=1 << 40), (2,), (1,), "does not have the declared size"),
+        (legacy_storage(FLOATS, numel=2, stored_numel=3), (2,), (1,), "not have the declared size"),
+        (legacy_storage(FLOATS + b"x", numel=2), (2,), (1,), "not have the declared size"),
         (legacy_storage(FLOATS, numel=2)[:-9], (2,), (1,), "data of mapping.w_avg is missing"),
         (legacy_storage(FLOATS, numel=-2), (2,), (1,), "not in torch's format"),
         (legacy_storage(FLOATS, numel=2, magic=7), (2,), (1,), "not in torch's format"),
@@ -343,7 +343,7 @@ def test_cycles_are_not_followed(minimal: Generator, tmp_path: Path) -> None:
 
 
 def load_or_refuse(path: Path) -> None:
-    """A model, or a `ModelError` in one readable sentence; any other exception fails the test."""
+    """A model, or a ``ModelError`` in one readable sentence; any other exception fails the test."""
     try:
         generator = load_generator(path)
     except ModelError as error:

@@ -29,7 +29,7 @@ def first(x: Tensor) -> Tensor:
 
 
 def assert_transposed(y: Tensor, g: Tensor, x: Tensor, back: Tensor) -> None:
-    """That `<A x, g> = <x, A' g>`."""
+    """That ``<A x, g> = <x, A' g>``."""
     assert back.shape == x.shape
     torch.testing.assert_close((y * g).sum(), (x * back).sum())
 

@@ -34,16 +34,16 @@ class Whole:
         self.features = self.map_of(resolution)
 
     def map_of(self, resolution: int) -> Tensor:
-        """`H x W x C`."""
+        """``H x W x C``."""
         return self._generator.features(self._latent, resolution)[0].permute(1, 2, 0)
 
     def cut(self, origins: Tensor) -> Tensor:
-        """`P x SIDE x SIDE x C`."""
+        """``P x SIDE x SIDE x C``."""
         return torch.stack([self.features[y : y + SIDE, x : x + SIDE] for x, y in origins.tolist()])
 
 
 def everywhere(shape: tuple[int, int]) -> Tensor:
-    """Origins of windows at every corner, at every border, and at random places: `P x 2`."""
+    """Origins of windows at every corner, at every border, and at random places: ``P x 2``."""
     height, width = shape
     right, bottom = width - SIDE, height - SIDE
     torch.manual_seed(3)
