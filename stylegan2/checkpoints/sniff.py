@@ -142,7 +142,7 @@ def _zip(path: Path) -> Refusal:
         return _torch_save()
     if names and all(name.endswith(".npy") for name in names):
         return Refusal(ModelErrorKind.NOT_A_MODEL, f"is a NumPy .npz file of arrays; {EXPECTED}")
-    return Refusal(ModelErrorKind.NOT_A_MODEL, f"is a zip archive; unpack it first, {EXPECTED}")
+    return Refusal(ModelErrorKind.NOT_A_MODEL, f"is a zip archive; unpack it first; {EXPECTED}")
 
 
 def _old_pickle(path: Path) -> Refusal:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The machine builds plain data as Python's unpickler does, and nothing else."""
+"""The interpreter builds the same plain data as Python's unpickler, and nothing else."""
 
 from __future__ import annotations
 

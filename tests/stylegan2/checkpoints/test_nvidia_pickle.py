@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Snapshots of the StyleGAN2-ADA and StyleGAN3 repositories, and networks that look like them."""
+"""Snapshots of the StyleGAN2-ADA and StyleGAN3 repositories, and those of other networks."""
 
 from __future__ import annotations
 
