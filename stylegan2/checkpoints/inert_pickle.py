@@ -50,7 +50,7 @@ class Node:
     Attributes:
         callee: The function to call, or the class of a new object.
         arguments: The positional arguments.
-        state: The argument of ``__setstate__``; None if there is none.
+        state: The argument of ``__setstate__``; None if the pickle does not set a state.
         entries: The items to set on the result, as on a dictionary.
     """
 

@@ -141,21 +141,21 @@ def _tiles(x: Tensor, tiles: Tensor, dim: int) -> None:
     """
     pairs = _pairs(x, dim)
     count = tiles.shape[1 + dim]
-    first, behind = pairs.narrow(1 + dim, 0, count), pairs.narrow(1 + dim, 1, count)
-    torch.sub(first, behind, out=tiles[0::3])
-    torch.add(first[1], behind[0], out=tiles[1])
-    torch.sub(behind[0], first[1], out=tiles[2])
+    first, second = pairs.narrow(1 + dim, 0, count), pairs.narrow(1 + dim, 1, count)
+    torch.sub(first, second, out=tiles[0::3])
+    torch.add(first[1], second[0], out=tiles[1])
+    torch.sub(second[0], first[1], out=tiles[2])
 
 
 def _tiles_back(tiles: Tensor, x: Tensor, dim: int) -> None:
     """Apply the adjoint of ``_tiles``; ``x`` is the result."""
     length = x.shape[dim]
     x.movedim(dim, 0)[:: length - 1] = 0
-    behind, first = x.narrow(dim, 2, length - 2), x.narrow(dim, 0, length - 2)
-    torch.add(tiles[1], tiles[2], out=_pairs(behind, dim)[0])
+    second, first = x.narrow(dim, 2, length - 2), x.narrow(dim, 0, length - 2)
+    torch.add(tiles[1], tiles[2], out=_pairs(second, dim)[0])
     torch.sub(tiles[1], tiles[2], out=_pairs(first, dim)[1])
     _pairs(first, dim).add_(tiles[0::3])
-    _pairs(behind, dim).sub_(tiles[0::3])
+    _pairs(second, dim).sub_(tiles[0::3])
 
 
 def _sums(products: Tensor, y: Tensor, dim: int) -> None:

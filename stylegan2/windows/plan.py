@@ -86,7 +86,7 @@ def plan_windows(
 
     Args:
         config: The configuration of the generator.
-        resolution: Name of the block whose features are requested.
+        resolution: Name of the block of the requested features.
         side: Side of the windows in pixels of that block.
         count: Number of windows.
         least_crop: Name of a block; the blocks up to this one compute their whole maps.

@@ -47,7 +47,7 @@ class WindowSynthesis:
 
         Args:
             generator: A frozen generator.
-            resolution: Name of the block whose features are requested; that of the plan.
+            resolution: Name of the block of the features; the plan must be for this block.
             plan: Result of ``plan_windows`` for this generator and block.
             ws: ``num_ws x w_dim`` float32, a latent with the w vectors that do not change.
             num_layers: How many of the first w vectors may change between latents; w vectors from

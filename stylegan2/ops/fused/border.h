@@ -28,7 +28,7 @@ struct Activation {
     const float *noise;  // h' w' for all maps, or N h' w'
     int64_t noise_step;  // distance between the noise of two maps; 0 if all maps share it
     const float *inside; // N h' w', 1 inside the image, 0 outside
-    float slope, clamp;  // the clamp is infinite if there is none
+    float slope, clamp;  // the clamp is infinite for an unclamped layer
     float *result;       // N h' w' O
     float *convolved;    // N h' w' O, the convolved values, needed for sums
     int maps, height, width, channels;

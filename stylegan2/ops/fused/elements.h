@@ -66,7 +66,7 @@ FUSED_INLINE float low_pass(float a, float b, float c, float d) {
     return 0.25f * (a + d) + 0.75f * (b + c);
 }
 
-// The steps after a convolution; ``clamp`` is infinite if there is none.
+// The steps after a convolution; ``clamp`` is infinite for an unclamped layer.
 FUSED_INLINE float activate(float convolved, float factor, float bias, float noise, float slope,
                             float clamp) {
     const float x = convolved * factor + (bias + noise);
