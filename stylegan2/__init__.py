@@ -1,9 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""StyleGAN2 generators: the network, and readers for the files that hold one.
+"""StyleGAN2 generators: the network, readers and writers of model files, and windowed synthesis.
 
-The network is written from the formulas of the papers and computes what the public
-implementations compute, in float32.  It runs wherever torch does; compiled operators are an
-addition where there is a compiler (`fused_start`).  Reading a model file executes nothing in it.
+No editing methods, no image files and no Blender code live here: ``engine`` builds on this package.
+
+Load a model file, draw latents, and synthesise images::
+
+    import torch
+    from stylegan2 import load_generator
+
+    generator = load_generator("ffhq.pkl", device="cuda")  # or a .safetensors file
+    z = torch.randn(4, generator.z_dim, device="cuda")
+    with torch.no_grad():
+        ws = generator.mapping(z, truncation_psi=0.7)
+        images = generator.synthesis(ws)
+
+``z`` has the shape ``N x z_dim`` and is standard normal. ``ws``, the latent in W+, has the shape
+``N x num_ws x w_dim``: one w vector per layer, the coarse layers first. ``images`` have the shape
+``N x img_channels x H x W``; their values are nominally in [-1, 1] (-1 is black, 1 is white) and
+are not clamped. A model with labels also takes ``c``, ``N x c_dim``. All tensors are float32 and on
+the device of the generator.
+
+The loaded generator is frozen: gradients with respect to ``ws`` flow, gradients with respect to the
+weights are not computed. ``generator.features(ws, 128)`` returns the ``N x C x 128 x 128`` features
+of one block (of a square model) without the image; ``WindowSynthesis`` computes small windows of
+these features, and their gradients, at a fraction of the cost.
+
+The network follows the formulas of the papers and reproduces the public implementations in float32.
+It runs on every device of torch; compiled operators (``start_fused_operators``) are optional.
+Reading a model file never executes anything in it.
 """
 
 from __future__ import annotations

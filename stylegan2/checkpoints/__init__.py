@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The only code that opens a model file.
+"""Readers and writers of model files; no other code opens them.
 
-A file is hostile until it has been parsed: no reader here imports, calls or executes anything that
-a file names, and each checks sizes before it takes memory.  One module per container; which of them
-is asked depends on the file's content, never on its name.
+The network that they load is in ``network``.
+
+A file is treated as hostile until it has been parsed: no reader imports, calls or executes anything
+that a file names, and each reader checks sizes before it allocates memory. There is one module per
+container. The content of a file decides which reader is used, never its name.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing generators as safetensors: converted from another container, or after training."""
+"""Writing generators to safetensors files: converted from another container, or after training."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ from .safetensors_file import write_safetensors
 
 
 def convert_checkpoint(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
-    """Write the generator of any readable model file as safetensors.
+    """Convert any readable model file to a safetensors file.
 
-    The hash of the source is kept in the metadata.  An existing destination is replaced, all at
-    once; equal sources give equal files.
+    The metadata contain the SHA-256 hash of the source. Equal sources give equal files.
+
+    Args:
+        source: The model file to read.
+        destination: The file to write. An existing file is replaced atomically.
 
     Raises:
-        ModelError: if the source cannot be read, or the destination cannot be written or is the
-            source itself.
+        ModelError: The source cannot be read, the destination cannot be written, or both are the
+            same file.
     """
     source_path, destination_path = Path(source), Path(destination)
     checkpoint = read_checkpoint(source_path)
     if destination_path.exists() and destination_path.samefile(source_path):
         raise ModelError(
-            ModelErrorKind.WRITE, f"{destination_path} is the source itself; choose another name."
+            ModelErrorKind.WRITE, f"{destination_path} is the source file; choose another name."
         )
     origin = checkpoint.source_sha256 or sha256_of(source_path)
     write_safetensors(destination_path, replace(checkpoint, source_sha256=origin))
@@ -37,15 +40,15 @@ def convert_checkpoint(source: str | os.PathLike[str], destination: str | os.Pat
 def save_generator(
     generator: Generator, destination: str | os.PathLike[str], *, license_note: str = ""
 ) -> None:
-    """Write a generator, trained here for instance, as safetensors.
+    """Write a generator to a safetensors file.
 
     Args:
-        generator: on any device, trainable or frozen.
-        destination: the file to make or to replace, all at once.
-        license_note: goes into the metadata.
+        generator: The generator, on any device, trainable or frozen.
+        destination: The file to write. An existing file is replaced atomically.
+        license_note: Text about the licence of the model, stored in the metadata.
 
     Raises:
-        ModelError: if the file cannot be written.
+        ModelError: The file cannot be written.
     """
     checkpoint = Checkpoint(
         container="safetensors",

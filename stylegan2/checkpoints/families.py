@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which network it is, when it is not one that can be read.
+"""Recognition of networks that cannot be read, so that the message can name them.
 
-Somebody who downloads a `.pkl` cannot see what is in it; "unsupported" would leave them guessing.
+People who download a ``.pkl`` cannot see what is in it, and "unsupported" alone would not help
+them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _MODULES = {
 
 
 def module_hint(name: str) -> str:
-    """What a refused global tells about the file: ` (a part of EG3D)`, or nothing."""
+    """Return what a refused global says about the file, such as " (a part of EG3D)", or ""."""
     for module, family in _MODULES.items():
         if name.startswith(f"{module}."):
             return f" (a part of {family}, another network)"
@@ -34,10 +35,10 @@ def module_hint(name: str) -> str:
 
 
 def name_top_level(top: object) -> Refusal:
-    """The reason why what a pickle holds is no set of networks with a generator.
+    """Return the refusal of a pickle that does not contain a ``G_ema`` generator.
 
     Args:
-        top: the pickle's value; for a dictionary, its entries.
+        top: The value of the pickle; for a dictionary, its entries.
     """
     if isinstance(top, Node) and top.callee == _TF_NETWORK:
         return _tensorflow(top)
@@ -54,7 +55,7 @@ def name_top_level(top: object) -> Refusal:
             "training snapshot"
         )
     if isinstance(top, int) and top == TORCH_MAGIC:
-        return unsupported("was written by torch.save (.pt), which is not read yet")
+        return unsupported("was written by torch.save (.pt), which is not supported yet")
     return Refusal(
         ModelErrorKind.NOT_A_MODEL,
         "is a Python pickle, but not one of a StyleGAN2 training snapshot",
@@ -62,20 +63,20 @@ def name_top_level(top: object) -> Refusal:
 
 
 def _tensorflow(network: Node) -> Refusal:
-    """Tell apart the networks that TensorFlow pickles hold, by the names of their variables."""
+    """Return the refusal of a TensorFlow network, identified by the names of its variables."""
     names = _variable_names(network)
     if any("StyleMod" in name for name in names):
         return unsupported("is a StyleGAN1 model for TensorFlow, another network than StyleGAN2")
     if any("mod_weight" in name for name in names):
         return unsupported(
-            "is a StyleGAN2 model in the older TensorFlow format, which is not read yet; convert "
-            "it with legacy.py of the StyleGAN2-ADA (PyTorch) repository"
+            "is a StyleGAN2 model in the older TensorFlow format, which is not supported yet; "
+            "convert it with legacy.py of the StyleGAN2-ADA (PyTorch) repository"
         )
     return unsupported("is a network for TensorFlow, but not a StyleGAN2 generator")
 
 
 def _variable_names(network: Node) -> list[str]:
-    """Names of the variables of a pickled TensorFlow network and of its direct components."""
+    """Return the variable names of a pickled TensorFlow network and of its direct components."""
     names: list[str] = []
     states = [network.state]
     components = _entries(network.state).get("components")
@@ -96,12 +97,12 @@ def _entries(value: object) -> Mapping[object, object]:
 def name_family(
     class_name: str, children: Collection[object], synthesis: Collection[object]
 ) -> Refusal:
-    """The reason why a PyTorch network under `G_ema` is no StyleGAN2 generator.
+    """Return the refusal of a PyTorch network under ``G_ema`` that is not a StyleGAN2 generator.
 
     Args:
-        class_name: the class of the root module.
-        children: the names of its submodules.
-        synthesis: the names of the submodules of `synthesis`, if there is one.
+        class_name: The class name of the root module.
+        children: The names of its submodules.
+        synthesis: The names of the submodules of ``synthesis``; empty if it is missing.
     """
     if "backbone" in children or "superresolution" in children:
         return unsupported("is an EG3D model, another network than StyleGAN2")
@@ -112,5 +113,5 @@ def name_family(
     if "mapping" in children and "synthesis" in children:
         return damaged("has a synthesis network without the block b4 of StyleGAN2")
     return unsupported(
-        f"holds the network {printable(class_name)}, which is no StyleGAN2 generator"
+        f"holds the network {printable(class_name)}, which is not a StyleGAN2 generator"
     )

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A pickle machine that builds data and can do nothing else.
+"""A pickle interpreter that builds plain data and cannot do anything else.
 
-Python's own unpickler executes: it imports what a file names and calls what a file says.  This
-machine interprets the same instructions, but imports nothing, calls nothing and sets no attribute.
-A global becomes a `GlobalName` if the reader knows it, and ends the reading if not; "call this with
-these arguments" becomes a `Node` that remembers callee and arguments; whoever knows the format
-matches these nodes afterwards.  There is nothing to bypass, since no instruction has an effect
-outside the values below.
+Python's own unpickler imports what a file names and calls what a file says. This interpreter
+understands the same instructions, but imports nothing, calls nothing and sets no attribute. A
+global becomes a ``GlobalName`` if the reader allows it; otherwise reading ends. A call becomes a
+``Node`` with the callee and the arguments; a reader that knows the format matches these nodes
+afterwards. No instruction has an effect outside the values that it makes, so there is nothing to
+bypass.
 
-What is left to a hostile file is to waste memory and time, so everything is bounded: each
-instruction makes at most one value (a file cannot make more values than it has bytes, and no more
-than `MAX_OPCODES`), bytes are views into the file, no value is ever compared, hashed or walked
-here except short keys, and lengths are checked before they are used.  Values may share or contain
-each other; a reader must walk them by known keys, never recursively.
+A hostile file can still waste memory and time, so everything is bounded. Each instruction makes at
+most one value, so a file cannot make more values than it has bytes or than ``MAX_OPCODES``. Bytes
+are views into the file. No value is compared, hashed or traversed here, except short keys. Lengths
+are checked before they are used. Values may share or contain each other, so a reader must follow
+known keys and never recurse over all values.
 
-The instruction set is what pickle protocols 2 to 5 emit for plain data and for PyTorch modules.
+The supported instructions are those that pickle protocols 2 to 5 emit for plain data and for
+PyTorch modules.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from pickletools import opcodes
 from ..errors import ModelErrorKind
 from .refusal import Refusal, damaged, unsafe
 
+# A training snapshot of three 1024 px networks has tens of thousands.
 MAX_OPCODES = 1_000_000
-"""A training snapshot of three 1024 px networks has a few ten thousand."""
 MAX_INTEGER_BYTES = 16
+# Larger integer keys have no use except to make hash tables slow.
 MAX_KEY_INTEGER = 2**31
-"""Larger integers as keys are only needed to make hash tables slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalName:
-    """A name that the pickle refers to, known to the reader, and never resolved."""
+    """A global that the pickle refers to and the reader allows; it is never resolved."""
 
     module: str
     name: str
@@ -44,13 +45,13 @@ class GlobalName:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """An object that the pickle wants made, as a description of how.
+    """The description of a call that an ordinary unpickler would make.
 
     Attributes:
-        callee: what should have been called (or, for a new object, its class).
-        arguments: with which positional arguments.
-        state: what should have been handed to `__setstate__`, if anything.
-        entries: what should have been set on it as on a dictionary.
+        callee: The function to call, or the class of a new object.
+        arguments: The positional arguments.
+        state: The argument of ``__setstate__``; None if the pickle does not set a state.
+        entries: The items to set on the result, as on a dictionary.
     """
 
     callee: GlobalName
@@ -61,13 +62,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PersistentId:
-    """A reference to something that is stored outside the pickle."""
+    """A reference to data that are stored outside the pickle."""
 
     value: object
 
 
 class OpcodeBudget:
-    """Counts instructions over all pickles of one file, the nested ones included."""
+    """A counter of instructions, shared by all pickles of one file including nested ones."""
 
     def __init__(self, limit: int = MAX_OPCODES) -> None:
         self._left = limit
@@ -76,7 +77,7 @@ class OpcodeBudget:
         """Count one instruction.
 
         Raises:
-            Refusal: if there were more than the limit.
+            Refusal: The limit is exceeded.
         """
         self._left -= 1
         if self._left < 0:
@@ -87,14 +88,14 @@ _MARK = object()
 
 
 class InertPickle:
-    """Interprets one pickle.
+    """The interpreter of one pickle.
 
     Args:
-        data: the bytes that the pickle is in.
-        allowed: the globals that the reader knows, as (module, name).
-        budget: shared by all pickles of a file.
-        persistent_ids: whether the format has any.
-        hint: what to add when a global is refused, given its full name; may be empty.
+        data: The bytes that contain the pickle.
+        allowed: The globals that the reader allows, as (module, name).
+        budget: Counter of instructions, shared by all pickles of a file.
+        persistent_ids: Whether the format contains persistent ids.
+        hint: Function from the full name of a refused global to text for the message, or to "".
     """
 
     def __init__(
@@ -116,13 +117,16 @@ class InertPickle:
         self._memo: dict[int, object] = {}
 
     def read(self, start: int = 0) -> tuple[object, int]:
-        """Interpret the pickle that begins at `start`.
+        """Interpret the pickle that begins at ``start``.
+
+        Args:
+            start: Index of the first byte.
 
         Returns:
-            The value, and the position behind the pickle.
+            The value, and the index of the first byte after the pickle.
 
         Raises:
-            Refusal: for anything that is not a well-formed pickle of known data.
+            Refusal: The data are not a well-formed pickle of allowed globals and plain data.
         """
         self._position = start
         while True:
@@ -149,7 +153,7 @@ class InertPickle:
 
     def _text(self, size: int) -> str:
         try:
-            # Python writes lone surrogates this way; nothing here encodes them again.
+            # Python pickles lone surrogates this way. They are not encoded again here.
             return str(self._take(size), "utf-8", "surrogatepass")
         except UnicodeDecodeError:
             raise damaged("is damaged: a text in it is not UTF-8") from None
@@ -194,7 +198,7 @@ class InertPickle:
         self._push(GlobalName(module, name))
 
     def _unknown(self, code: int) -> Refusal:
-        if code == ord("i"):  # INST, which names a global beside its arguments
+        if code == ord("i"):  # INST, which contains the name of a global
             self._global(self._line(), self._line())
         names = [opcode.name for opcode in opcodes if opcode.code == chr(code)]
         shown = names[0] if names else f"0x{code:02x}"
@@ -205,16 +209,18 @@ class InertPickle:
     def _do_proto(self) -> None:
         protocol = self._number("<B")
         if protocol > 5:
-            raise damaged(f"is damaged or of a later Python: it has pickle protocol {protocol}")
+            raise damaged(
+                f"is damaged or from a later Python version: it has pickle protocol {protocol}"
+            )
 
     def _do_frame(self) -> None:
         if self._number("<Q") > len(self._data) - self._position:
-            raise damaged("is truncated or damaged: it is shorter than it says")
+            raise damaged("is truncated or damaged: it is shorter than its frame length")
 
     def _do_long1(self) -> None:
         size = self._number("<B")
         if size > MAX_INTEGER_BYTES:
-            raise damaged("is damaged: it has an integer of absurd size")
+            raise damaged("is damaged: it has an integer that is too large")
         self._push(int.from_bytes(self._take(size), "little", signed=True))
 
     def _do_binfloat(self) -> None:
@@ -275,7 +281,7 @@ class InertPickle:
         self._global(module, name)
 
     def _do_call(self) -> None:
-        """REDUCE and NEWOBJ: a callee, or a class, and a tuple of arguments."""
+        """Handle REDUCE and NEWOBJ: a callee or a class, and a tuple of arguments."""
         arguments, callee = self._pop(), self._pop()
         if not isinstance(callee, GlobalName):
             raise Refusal(
@@ -289,7 +295,7 @@ class InertPickle:
     def _do_build(self) -> None:
         state, target = self._pop(), self._top()
         if not isinstance(target, Node) or target.state is not None:
-            raise damaged("is damaged: it gives a state to something that takes none")
+            raise damaged("is damaged: it sets the state of something that cannot have one")
         target.state = state
 
     def _do_binpersid(self) -> None:
@@ -299,9 +305,9 @@ class InertPickle:
 
 
 def _checked_key(key: object) -> object:
-    """Let through what may be hashed: texts, small integers, None.
+    """Return a key that is safe to hash: text, a small integer or None.
 
-    Everything else would let a file choose what `hash` and `==` have to do.
+    Other keys would let a file decide how much work ``hash`` and ``==`` have to do.
     """
     small = isinstance(key, int) and abs(key) < MAX_KEY_INTEGER
     if key is None or isinstance(key, str) or small:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From named shapes to a configuration, and from named tensors to a generator.
 
-Every container ends here: names and shapes of the public PyTorch state dict.  All sizes follow from
-the shapes; then the configuration says which names and shapes there must be, and the file has to
-have exactly these.  Only then is memory for the weights taken.
+The reader of every container provides the names and shapes of the public PyTorch state dict. All
+sizes are derived from the shapes. The configuration then defines the expected names and shapes, and
+the file must contain exactly these. Memory for the weights is allocated only after that.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .refusal import damaged, printable, unsupported
 
 Shapes = Mapping[str, tuple[int, ...]]
 
+# Last part of the keys of the filters, which checkpoints contain and this network does not need.
 RESAMPLE_FILTER = "resample_filter"
-"""Last part of the keys of constants that checkpoints carry and this network does not need."""
 
+# Last parts of the keys of tensors that training does not optimise.
 BUFFERS = ("noise_const", "w_avg")
-"""Last parts of the keys of tensors that training does not optimise."""
 
 MAX_RANK = 8
 MAX_MAPPING_LAYERS = 64
@@ -33,14 +33,15 @@ MAX_MAPPING_LAYERS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What a reader has got out of a file.
+    """The content of a model file.
 
     Attributes:
-        container: what kind of file it was, for people.
-        config: the sizes.
-        tensors: the state dict of a `Generator` with that configuration, float32.
-        source_sha256: for a converted file, the hash of the file that it was made from.
-        license_note: what the file says about its licence.
+        container: Name of the file format for messages: "NVIDIA pickle" or "safetensors".
+        config: The sizes and constants of the model.
+        tensors: The state dict of a ``Generator`` with that configuration, float32.
+        source_sha256: For a converted file, the SHA-256 hash of the file that it was made from;
+            otherwise empty.
+        license_note: The text of the file about its licence; may be empty.
     """
 
     container: str
@@ -53,18 +54,25 @@ class Checkpoint:
 def config_from_shapes(
     shapes: Shapes, *, lr_multiplier: float, conv_clamp: float | None
 ) -> GeneratorConfig:
-    """Read the sizes of a generator off the shapes of its tensors.
+    """Return the configuration of a generator with tensors of the given shapes.
+
+    Args:
+        shapes: The shape of each tensor by its key in the state dict.
+        lr_multiplier: As in ``GeneratorConfig``.
+        conv_clamp: As in ``GeneratorConfig``.
 
     Raises:
-        Refusal: if the shapes are not those of a StyleGAN2 generator with skip architecture.
+        Refusal: The shapes are not those of a StyleGAN2 generator with skip architecture.
     """
     num_layers = 0
     while f"mapping.fc{num_layers}.weight" in shapes and num_layers < MAX_MAPPING_LAYERS:
         num_layers += 1
     if not num_layers:
-        raise unsupported("has no mapping network (mapping.fc0), so it is no StyleGAN2 generator")
+        raise unsupported(
+            "has no mapping network (mapping.fc0), so it is not a StyleGAN2 generator"
+        )
     blocks = [LEAST_RESOLUTION]
-    # One that is larger still is surplus, and refused as such.
+    # ``check_shapes`` refuses the tensors of larger blocks as surplus.
     while blocks[-1] < GREATEST_RESOLUTION:
         if f"synthesis.b{2 * blocks[-1]}.conv1.weight" not in shapes:
             break
@@ -110,7 +118,7 @@ def _optional_matrix(shapes: Shapes, key: str) -> tuple[int, int]:
 
 
 def expected_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the state dict of `Generator(config)`, without making one."""
+    """Return the names and shapes of the state dict of ``Generator(config)`` without making it."""
     w_dim, hidden = config.w_dim, config.mapping_features
     embedded = config.embed_features
     assert hidden is not None and embedded is not None  # filled in by GeneratorConfig
@@ -153,10 +161,14 @@ def _convolution(
 
 
 def check_shapes(shapes: Shapes, config: GeneratorConfig) -> None:
-    """Compare names and shapes in a file with what the configuration demands.
+    """Raise ``Refusal`` if a file does not have exactly the tensors of a configuration.
+
+    Args:
+        shapes: The shape of each tensor of the file by its key.
+        config: The configuration that the shapes must fit.
 
     Raises:
-        Refusal: if a tensor is missing, is one too many, or has another shape.
+        Refusal: A tensor is missing, is surplus, or has another shape.
     """
     expected = expected_shapes(config)
     for key, shape in expected.items():
@@ -177,17 +189,21 @@ def check_shapes(shapes: Shapes, config: GeneratorConfig) -> None:
 
 
 def check_finite(key: str, tensor: Tensor) -> None:
-    """Refuse infinite values and those that are no numbers.
+    """Raise ``Refusal`` if a tensor has an infinite or NaN value.
+
+    Args:
+        key: Name of the tensor for the message.
+        tensor: Any shape, a floating-point type.
 
     Raises:
-        Refusal: if there is one.
+        Refusal: A value is infinite or NaN.
     """
     if not bool(torch.isfinite(tensor).all()):
-        raise damaged(f"is damaged: {key} has values that are infinite or not numbers")
+        raise damaged(f"is damaged: {key} has values that are infinite or NaN")
 
 
 def build_generator(checkpoint: Checkpoint, device: torch.device | str) -> Generator:
-    """Make the frozen generator of a checkpoint on a device."""
+    """Return the frozen generator of a checkpoint, with its weights on ``device``."""
     generator = Generator(checkpoint.config, init_weights=False)
     generator.load_state_dict(dict(checkpoint.tensors))
     return generator.to(device).freeze()

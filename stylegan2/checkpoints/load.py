@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a path to a generator, or to a summary of what a file holds."""
+"""Loading: from the path of a model file to a generator, or to a summary of the file."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class ModelInfo:
     """Summary of a model file.
 
     Attributes:
-        path: the file.
-        sha256: its hash, 64 hexadecimal digits.
-        container: "NVIDIA pickle" or "safetensors".
-        architecture: the network, in words.
-        config: the sizes.
-        parameters: how many numbers training has set.
-        source_sha256: of the file that this one was converted from; empty if it was not.
-        license_note: what the file says about its licence; empty if nothing.
+        path: The file.
+        sha256: SHA-256 hash of the content, 64 hexadecimal digits.
+        container: File format: "NVIDIA pickle" or "safetensors".
+        architecture: Name of the network for people.
+        config: The sizes and constants of the model.
+        parameters: Number of trained values; buffers do not count.
+        source_sha256: Hash of the file that this one was converted from; empty if it was not.
+        license_note: The text of the file about its licence; empty if it has none.
     """
 
     path: Path
@@ -51,10 +51,10 @@ class ModelInfo:
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """Hash a file's content, which is the name of a model: 64 hexadecimal digits.
+    """Return the SHA-256 hash of a file's content as 64 hexadecimal digits; it identifies a model.
 
     Raises:
-        ModelError: if it cannot be read.
+        ModelError: The file cannot be read.
     """
     file_path = Path(path)
     with refusals_about(file_path), file_path.open("rb") as file:
@@ -62,11 +62,11 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a model file into a configuration and tensors.
+    """Read the configuration and the tensors of a model file.
 
     Raises:
-        ModelError: if there is no such file, or it is not a StyleGAN2 generator in a container that
-            is read; the message says what it is instead.
+        ModelError: The file does not exist, or is not a StyleGAN2 generator in a supported
+            container; the message says what it is instead.
     """
     file_path = Path(path)
     with refusals_about(file_path):
@@ -74,29 +74,33 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def load_generator(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Generator:
-    """Read a generator from a StyleGAN2-ADA or StyleGAN3-repository `.pkl` or a `.safetensors`.
+    """Load a generator from a model file.
 
-    Nothing in the file is executed.  The kind of the file is told by its content.
+    Supported are ``.pkl`` files of the StyleGAN2-ADA (PyTorch) and StyleGAN3 repositories, and
+    ``.safetensors`` files that ``save_generator`` or ``convert_checkpoint`` wrote. The content of
+    the file decides which of them it is, not its name. Nothing in the file is executed.
 
     Args:
-        path: the file.
-        device: where the weights go.
+        path: The model file.
+        device: Device of the weights.
 
     Returns:
-        The frozen generator: evaluation mode, no parameter takes a gradient.
+        The frozen generator, float32: it is in evaluation mode, and no parameter requires a
+        gradient.
 
     Raises:
-        ModelError: if there is no such file, or it is not a StyleGAN2 generator in a container that
-            is read; the message says what it is instead.
+        ModelError: The file does not exist, or is not a StyleGAN2 generator in a supported
+            container; the message says what it is instead.
     """
     return build_generator(read_checkpoint(path), device)
 
 
 def inspect_checkpoint(path: str | os.PathLike[str]) -> ModelInfo:
-    """Summarise a model file; it is read and checked as for loading.
+    """Return a summary of a model file, which is read and checked as for loading.
 
     Raises:
-        ModelError: as `load_generator`.
+        ModelError: The file does not exist, or is not a StyleGAN2 generator in a supported
+            container; the message says what it is instead.
     """
     checkpoint = read_checkpoint(path)
     trained = [t for key, t in checkpoint.tensors.items() if not key.endswith(BUFFERS)]

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reader for the `.pkl` files of the StyleGAN2-ADA (PyTorch) and StyleGAN3 repositories.
+"""Reader for the ``.pkl`` files of the StyleGAN2-ADA (PyTorch) and StyleGAN3 repositories.
 
-Such a file is a pickled dictionary of networks; `G_ema`, the average of the generator's weights, is
-the one that images are made with.  Each module in it is a call of
-`torch_utils.persistence._reconstruct_persistent_obj` on a description that carries the *source
-text* of the module's class, which the original software executes.  Here the text is never looked
-at: the description's `state` is the module's attribute dictionary, and that is enough.
+Such a file is a pickled dictionary of networks. ``G_ema``, the generator with averaged weights, is
+the one that synthesises images. Each module is pickled as a call of
+``torch_utils.persistence._reconstruct_persistent_obj`` with a description that contains the *source
+text* of the module's class; the original software executes that text. This reader never looks at
+it: the ``state`` of the description is the attribute dictionary of the module, which is enough.
 
-The layers' own attributes are read, since the constructors' defaults differ between the code bases
-that write this format; sizes come from the tensors.  The walk through the modules goes by known
-names to a fixed depth, so that a file with cycles or endlessly shared parts costs nothing.
+Constants are read from the attributes of the layers, because the defaults of the constructors
+differ between the code bases that write this format. Sizes are derived from the tensors. Modules
+are found by known names down to a fixed depth, so cycles or repeatedly shared parts in a file cost
+nothing.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from .refusal import damaged, printable, unsupported
 PERSISTENCE_VERSION = 6
 
 _NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
+# Every global that genuine files contain. None of them is ever imported.
 ALLOWED = frozenset(
     {
         ("torch_utils.persistence", "_reconstruct_persistent_obj"),
@@ -54,22 +56,21 @@ ALLOWED = frozenset(
         ("builtins", "set"),
         ("__builtin__", "set"),
         ("_codecs", "encode"),
-        # Not read, but known, so that the older format can be told from an attack.
+        # Allowed so that the message can name the older format; it is not read.
         ("dnnlib.tflib.network", "Network"),
     }
 )
-"""Every name that genuine files have.  None of them is ever imported."""
 
 
 @dataclass(frozen=True, slots=True)
 class PickledModule:
-    """One `torch.nn.Module` in the file.
+    """One ``torch.nn.Module`` in the file.
 
     Attributes:
-        class_name: as the file says.
-        state: its attributes.
-        tensors: its own parameters and buffers by name, not yet looked at.
-        children: its submodules by name, not yet looked at.
+        class_name: Name of its class according to the file.
+        state: Its attributes by name.
+        tensors: Its own parameters and buffers by name, not checked yet.
+        children: Its submodules by name, not checked yet.
     """
 
     class_name: str
@@ -82,8 +83,8 @@ def read_nvidia_pickle(path: Path) -> Checkpoint:
     """Read the generator of a StyleGAN2 pickle.
 
     Raises:
-        Refusal: if the file is not such a pickle, or asks for anything but data.
-        OSError: if it cannot be read.
+        Refusal: The file is not such a pickle, or asks for anything other than data.
+        OSError: The file cannot be read.
     """
     data = memoryview(path.read_bytes())
     budget = OpcodeBudget()
@@ -104,7 +105,7 @@ def read_nvidia_pickle(path: Path) -> Checkpoint:
 
 
 def _mapping(value: object) -> Mapping[object, object] | None:
-    """The entries of a dictionary, in any of the ways in which these files have them."""
+    """Return the entries of any of the dictionary types in these files; None for other values."""
     if isinstance(value, dict):
         return value
     names = (GlobalName("collections", "OrderedDict"), GlobalName("dnnlib.util", "EasyDict"))
@@ -114,9 +115,9 @@ def _mapping(value: object) -> Mapping[object, object] | None:
 
 
 def _module(value: object, name: str) -> PickledModule:
-    """Match the node of a persistent module."""
+    """Return the module that a node describes; ``name`` is for messages."""
     if not is_call(value, "torch_utils.persistence", "_reconstruct_persistent_obj"):
-        raise unsupported(f"has no network module as {name}, so it is no StyleGAN2 checkpoint")
+        raise unsupported(f"has no network module as {name}, so it is not a StyleGAN2 checkpoint")
     assert isinstance(value, Node)
     meta = _mapping(value.arguments[0]) if len(value.arguments) == 1 else None
     if meta is None or meta.get("type") != "class":
@@ -131,15 +132,15 @@ def _module(value: object, name: str) -> PickledModule:
     parts = [_mapping(state.get(part)) for part in ("_parameters", "_buffers", "_modules")]
     parameters, buffers, children = parts
     if parameters is None or buffers is None or children is None:
-        raise damaged(f"is damaged: {name} is no torch module")
+        raise damaged(f"is damaged: {name} is not a torch module")
     return PickledModule(class_name, state, {**parameters, **buffers}, children)
 
 
 def _find_generator(top: object) -> PickledModule:
-    """The generator in what the file holds.
+    """Return the module ``G_ema`` of the value of a pickle.
 
     Raises:
-        Refusal: if there is none; the reason names what there is instead.
+        Refusal: It is missing or not a StyleGAN2 generator; the reason says what was found.
     """
     entries = _mapping(top)
     if entries is None:
@@ -155,14 +156,14 @@ def _find_generator(top: object) -> PickledModule:
 
 
 class _Facts:
-    """What layers say about their arithmetic, gathered from all of them."""
+    """The learning-rate multipliers and clamps of all layers."""
 
     def __init__(self) -> None:
         self.lr_multipliers: set[float] = set()
         self.conv_clamps: set[float | None] = set()
 
     def check(self) -> None:
-        """Refuse what one configuration cannot express."""
+        """Raise ``Refusal`` if the layers do not have one multiplier and one clamp in common."""
         if not self.lr_multipliers:
             raise unsupported("has no layers in its mapping network")
         if len(self.lr_multipliers) != 1 or len(self.conv_clamps) != 1:
@@ -178,12 +179,12 @@ class _Facts:
 
 
 class _Collector:
-    """Gathers tensors and facts on the walk over the known modules.
+    """The tensors and constants of the modules read so far.
 
     Args:
-        budget: instructions left for the nested pickles.
-        max_bytes: how much data all tensors together may have; the size of the file, so that a file
-            cannot grow by having many tensors share the same bytes.
+        budget: Counter of instructions, for the nested pickles.
+        max_bytes: Limit of the bytes of all tensors together. It is the size of the file, so that
+            many tensors that share the same bytes cannot take more memory than the file.
     """
 
     def __init__(self, budget: OpcodeBudget, *, max_bytes: int) -> None:
@@ -193,7 +194,7 @@ class _Collector:
         self._bytes_left = max_bytes
 
     def take(self, module: PickledModule, prefix: str) -> None:
-        """Take the tensors of one module; check its resampling filter, which is not kept."""
+        """Add the tensors of one module; check its resampling filter, which is not kept."""
         for name, value in module.tensors.items():
             key = f"{prefix}.{name if isinstance(name, str) else '?'}"
             if value is None:
@@ -205,10 +206,13 @@ class _Collector:
             if name != RESAMPLE_FILTER:
                 self.recipes[key] = recipe
             elif not _is_usual_filter(recipe, key):
-                raise unsupported(f"has another resampling filter than [1, 3, 3, 1] in {prefix}")
+                raise unsupported(
+                    f"has a resampling filter other than [1, 3, 3, 1] in {prefix}, "
+                    "which is not supported"
+                )
 
     def fully_connected(self, value: object, prefix: str, *, activation: str) -> float:
-        """Take a fully connected layer and return its learning-rate multiplier."""
+        """Add a fully connected layer and return its learning-rate multiplier."""
         layer = _module(value, prefix)
         _expect_parts(layer, prefix, ())
         self.take(layer, prefix)
@@ -217,20 +221,20 @@ class _Collector:
         multiplier = read_number(layer.state.get("bias_gain"), f"{prefix}.bias_gain")
         gain = read_number(layer.state.get("weight_gain"), f"{prefix}.weight_gain")
         if weight is None or len(weight.size) != 2 or multiplier is None or gain is None:
-            raise damaged(f"is damaged: {prefix} is no fully connected layer")
+            raise damaged(f"is damaged: {prefix} is not a fully connected layer")
         if not math.isclose(gain, multiplier / math.sqrt(weight.size[1]), rel_tol=1e-6):
             raise unsupported(f"has an unusual weight gain of {gain:g} in {prefix}")
         return multiplier
 
     def affine(self, layer: PickledModule, prefix: str) -> None:
-        """Take the layer that makes a style of w."""
+        """Add the fully connected layer from w to the style of a layer."""
         key = f"{prefix}.affine"
         _expect_parts(layer, prefix, ("affine",))
         if self.fully_connected(layer.children.get("affine"), key, activation="linear") != 1:
             raise unsupported(f"has an unusual learning-rate multiplier in {key}")
 
     def convolution(self, value: object, prefix: str) -> None:
-        """Take a modulated convolution."""
+        """Add a modulated convolution."""
         layer = _module(value, prefix)
         self.take(layer, prefix)
         _expect(layer, prefix, "activation", "lrelu")
@@ -243,13 +247,13 @@ class _Collector:
         self.affine(layer, prefix)
 
     def to_rgb(self, value: object, prefix: str) -> None:
-        """Take a toRGB layer."""
+        """Add a toRGB layer."""
         layer = _module(value, prefix)
         self.take(layer, prefix)
         weight = self.recipes.get(f"{prefix}.weight")
         gain = read_number(layer.state.get("weight_gain"), f"{prefix}.weight_gain")
         if weight is None or len(weight.size) != 4 or gain is None:
-            raise damaged(f"is damaged: {prefix} is no toRGB layer")
+            raise damaged(f"is damaged: {prefix} is not a toRGB layer")
         if not math.isclose(gain, 1 / math.sqrt(weight.size[1]), rel_tol=1e-6):
             raise unsupported(f"has an unusual weight gain of {gain:g} in {prefix}")
         self._clamp(layer, prefix)
@@ -273,7 +277,7 @@ def _expect(module: PickledModule, prefix: str, attribute: str, expected: object
 
 
 def _expect_parts(module: PickledModule, prefix: str, known: Collection[str]) -> None:
-    """Refuse submodules that would be left out, for then the images would be others."""
+    """Raise ``Refusal`` if a module has an unknown submodule, which could change the images."""
     for name, child in module.children.items():
         if child is not None and name not in known:
             raise unsupported(
@@ -283,7 +287,7 @@ def _expect_parts(module: PickledModule, prefix: str, known: Collection[str]) ->
 
 
 def _collect(root: PickledModule, collector: _Collector) -> None:
-    """Walk over the modules of a generator by their names."""
+    """Add all modules of a generator, which are found by their names."""
     mapping = _module(root.children["mapping"], "mapping")
     collector.take(mapping, "mapping")
     if "embed" in mapping.children:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pickle protocols 0 and 1, as far as naming what such a pickle asks for.
+"""Pickle protocols 0 and 1, only far enough to name what such a pickle asks for.
 
-No model was ever published in them, so there is nothing to read; but they are what malicious files
-written by hand look like, and a person should be told what their file wanted to do.  Instructions
+No models are published in these protocols, so they are not read. But malicious files that are
+written by hand often use them, and the message should say what such a file asked for. Instructions
 are skipped one by one; no value is made.
 """
 
@@ -18,10 +18,10 @@ _PLAIN = b"N()]}taesuld012RboQ"
 
 
 def first_global(data: bytes) -> str | None:
-    """The first name, `module.name`, that a pickle of protocol 0 or 1 refers to.
+    """Return the first global, as ``module.name``, that a pickle of protocol 0 or 1 refers to.
 
     Returns:
-        None if there is none, or if the data are no such pickle.
+        None if it refers to no global, or if the data are not such a pickle.
     """
     position = 0
     for _ in range(MAX_OPCODES):
@@ -29,7 +29,7 @@ def first_global(data: bytes) -> str | None:
             return None
         code = data[position]
         position += 1
-        if code in b"ci":  # GLOBAL and INST: module and name, a line each
+        if code in b"ci":  # GLOBAL and INST: one line each for the module and the name
             module, _, rest = data[position : position + 4096].partition(b"\n")
             name, end, _ = rest.partition(b"\n")
             return f"{module.decode('latin-1')}.{name.decode('latin-1')}" if end else None

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tensors and numbers inside a pickle, from the nodes of the inert machine.
+"""Tensors and numbers inside a pickle, read from the nodes of ``InertPickle``.
 
-A tensor in a plain pickle is the call `_rebuild_tensor_v2(storage, offset, size, stride, …)`, for
-a parameter inside `_rebuild_parameter(tensor, …)`.  Its storage is `_load_from_bytes(b)`, where `b`
-is a whole file in `torch.save`'s older format: five pickles in a row (a magic number, the format's
-version, facts about the writing machine, a reference to the one storage, its key), the number of
-elements, and these.  Those pickles go through the same machine.
+A tensor in a plain pickle is the call ``_rebuild_tensor_v2(storage, offset, size, stride, …)``; a
+parameter is the call ``_rebuild_parameter(tensor, …)``. The storage is the call
+``_load_from_bytes(b)``, where ``b`` is a complete file in the older format of ``torch.save``: five
+pickles in a row (a magic number, the version of the format, facts about the machine that wrote it,
+a reference to the only storage, a list with its key), the number of elements, and the elements.
+``InertPickle`` reads those pickles too.
 
-Reading is in two steps: `TensorRecipe` checks everything and takes no memory, so that a caller can
-compare shapes and sum up sizes first; `TensorRecipe.tensor()` copies the values.
+Reading has two steps. ``read_tensor`` checks everything and returns a ``TensorRecipe`` without
+allocating memory, so that a caller can compare shapes and add up sizes first.
+``TensorRecipe.tensor`` copies the values.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from .refusal import Refusal, damaged, printable, unsupported
 TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 TORCH_FORMAT_VERSION = 1001
 
-# numpy has no bfloat16: its bits are the upper half of a float32's.
+# numpy has no bfloat16; its 16 bits are the upper half of the bits of a float32.
 _FLOATS = {"HalfStorage": "<f2", "FloatStorage": "<f4", "DoubleStorage": "<f8"}
 _STORAGES = {**_FLOATS, "BFloat16Storage": "<u2"}
 _STORAGE_NAMES = frozenset(
@@ -41,14 +43,14 @@ _SCALARS = {"f2": "<e", "f4": "<f", "f8": "<d", "i4": "<i", "i8": "<q", "u1": "<
 
 @dataclass(frozen=True, slots=True)
 class TensorRecipe:
-    """A tensor that has been checked and not yet been made.
+    """A tensor that has been checked and whose values have not been copied yet.
 
     Attributes:
-        data: the bytes of its storage, a view into the file.
-        dtype: numpy's name of the elements' type; "<u2" stands for bfloat16.
-        offset: index of the first element in the storage.
-        size: the shape.
-        stride: in elements.
+        data: The bytes of its storage, a view into the file.
+        dtype: numpy's name of the element type; "<u2" stands for bfloat16.
+        offset: Index of the first element in the storage.
+        size: The shape.
+        stride: The stride of each dimension, in elements.
     """
 
     data: memoryview
@@ -58,15 +60,18 @@ class TensorRecipe:
     stride: tuple[int, ...]
 
     def tensor(self, key: str) -> Tensor:
-        """Copy the values to a contiguous float32 tensor.
+        """Copy the values to a contiguous float32 tensor of the shape ``size``.
+
+        Args:
+            key: Name of the tensor for the message.
 
         Raises:
-            Refusal: if a value is not finite; `key` is named.
+            Refusal: A value is infinite or NaN in float32.
         """
         flat = np.frombuffer(self.data, dtype=self.dtype)
         if self.dtype == "<u2":
             flat = (flat.astype(np.uint32) << 16).view(np.float32)
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite: see below
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite
             aligned = torch.from_numpy(flat.astype(np.float32))
         tensor = aligned.as_strided(self.size, self.stride, self.offset).clone(
             memory_format=torch.contiguous_format
@@ -76,20 +81,21 @@ class TensorRecipe:
 
 
 def is_call(value: object, module: str, name: str) -> bool:
-    """Whether a value is the node of a call of the given global."""
+    """Return whether a value is the node of a call of the global ``module.name``."""
     return isinstance(value, Node) and value.callee == GlobalName(module, name)
 
 
 def read_tensor(value: object, key: str, budget: OpcodeBudget) -> TensorRecipe:
-    """Check the node of a tensor or a parameter.
+    """Check the node of a tensor or a parameter and return its recipe.
 
     Args:
-        value: what the pickle has under this key.
-        key: for messages.
-        budget: instructions left for the nested pickles.
+        value: The value in the pickle.
+        key: Name of the tensor for messages.
+        budget: Counter of instructions, for the nested pickles.
 
     Raises:
-        Refusal: if it is no dense tensor of real numbers that lies within its storage.
+        Refusal: The value is not a dense tensor of floating-point numbers that is within its
+            storage.
     """
     if is_call(value, "torch._utils", "_rebuild_parameter"):
         assert isinstance(value, Node)
@@ -108,7 +114,7 @@ def read_tensor(value: object, key: str, budget: OpcodeBudget) -> TensorRecipe:
     elements = len(data) // np.dtype(dtype).itemsize
     reach = zip(checked_size, checked_stride, strict=True)
     last = checked_offset + sum((n - 1) * step for n, step in reach)
-    # Without the second comparison, strides of zero make a huge tensor out of a small storage.
+    # Without the last comparison, strides of zero could make a huge tensor from a small storage.
     if 0 in checked_size or last >= elements or math.prod(checked_size) > elements:
         raise damaged(f"is damaged: {key} is larger than its data")
     return TensorRecipe(data, dtype, checked_offset, checked_size, checked_stride)
@@ -123,7 +129,7 @@ def _naturals(values: object, key: str) -> tuple[int, ...]:
 
 
 def _read_storage(node: object, key: str, budget: OpcodeBudget) -> tuple[str, memoryview]:
-    """Parse a storage in `torch.save`'s older format: numpy's name of the type, and the bytes."""
+    """Return numpy's name of the element type and the bytes of a storage node."""
     if not is_call(node, "torch.storage", "_load_from_bytes"):
         raise damaged(f"is damaged: {key} has no data")
     assert isinstance(node, Node)
@@ -145,12 +151,15 @@ def _read_storage(node: object, key: str, budget: OpcodeBudget) -> tuple[str, me
     (stored,) = struct.unpack_from("<q", data, position)
     content = data[position + 8 :]
     if stored != elements or len(content) != elements * np.dtype(dtype).itemsize:
-        raise damaged(f"is damaged: the data of {key} has another size than it says")
+        raise damaged(f"is damaged: the data of {key} does not have the declared size")
     return dtype, content
 
 
 def _storage_reference(reference: object, keys: object, key: str) -> tuple[str, int]:
-    """Match `("storage", torch.FloatStorage, key, location, elements, view)`."""
+    """Return numpy's name of the element type and the number of elements of a storage.
+
+    The reference is ``("storage", torch.FloatStorage, key, location, elements, view)``.
+    """
     value = reference.value if isinstance(reference, PersistentId) else None
     if not isinstance(value, tuple) or len(value) not in (5, 6) or value[0] != "storage":
         raise damaged(f"is damaged: the data of {key} is not in torch's format")
@@ -158,11 +167,13 @@ def _storage_reference(reference: object, keys: object, key: str) -> tuple[str, 
     if not isinstance(kind, GlobalName) or type(elements) is not int or elements < 0:
         raise damaged(f"is damaged: the data of {key} is not in torch's format")
     whole = len(value) == 5 or value[5] is None
-    # The type first: comparing what a file nests at will could recurse without end.
+    # The type is checked first: comparing values that a file nests deeply could exceed the stack.
     if not whole or type(name) is not str or keys != [name]:
         raise damaged(f"is damaged: {key} is a view of other data")
     if kind.name not in _STORAGES:
-        raise damaged(f"has {key} as {printable(kind.name)}, but real numbers are expected")
+        raise damaged(
+            f"has {key} as {printable(kind.name)}, but floating-point numbers are expected"
+        )
     return _STORAGES[kind.name], elements
 
 
@@ -170,7 +181,7 @@ def _as_bytes(value: object, key: str) -> memoryview:
     if isinstance(value, memoryview):
         return value
     if isinstance(value, Node) and value.callee == GlobalName("_codecs", "encode"):
-        # Protocol 2 has no bytes: they are written as text with one character for each.
+        # Protocol 2 has no bytes type: they are written as text with one character per byte.
         text = value.arguments[0] if value.arguments else None
         if isinstance(text, str) and value.arguments[1:] == ("latin1",):
             try:
@@ -181,10 +192,14 @@ def _as_bytes(value: object, key: str) -> memoryview:
 
 
 def read_number(value: object, key: str) -> float | None:
-    """A plain number, or numpy's scalar, or None, as some attributes of pickled layers are.
+    """Return the number of an attribute of a pickled layer, or None if the attribute is None.
+
+    Args:
+        value: The value in the pickle: a plain number, a numpy scalar or None.
+        key: Name of the attribute for messages.
 
     Raises:
-        Refusal: if it is something else, or not finite.
+        Refusal: The value is something else, or is not finite.
     """
     if value is None or type(value) in (int, float):
         number = value
@@ -201,7 +216,10 @@ def read_number(value: object, key: str) -> float | None:
 
 
 def _read_scalar(node: Node, key: str) -> float:
-    """Match `scalar(dtype("f8", …) + state (3, "<", …), bytes)`."""
+    """Return the number of the node ``scalar(dtype, bytes)``.
+
+    Its ``dtype`` is the node ``dtype("f8", …)`` with the state ``(3, "<", …)``.
+    """
     failure: Refusal = damaged(f"is damaged: {key} is not a readable number")
     if len(node.arguments) != 2:
         raise failure

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the readers say no.
+"""The exception that readers raise, and its conversion to a ``ModelError``.
 
-Deep inside a reader nobody knows the file's name, and a sentence needs one.  So the readers raise
-`Refusal` with the rest of the sentence, and the package's entry points turn it, once, into a
-`ModelError` about the file.
+The inner functions of a reader do not know the name of the file, and the message needs it. So they
+raise ``Refusal`` with the rest of the sentence, and the public functions of the package convert it
+to a ``ModelError`` about the file.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ from pathlib import Path
 from ..errors import ModelError, ModelErrorKind
 
 
-class Refusal(Exception):  # noqa: N818 (not the program's error)
-    """A reason not to read a file, phrased as what its name is the subject of: "is a web page"."""
+class Refusal(Exception):  # noqa: N818 (it is converted to a ModelError)
+    """A reason not to read a file, as a sentence without its subject: "is a web page".
+
+    Attributes:
+        kind: The class of the cause.
+        reason: The sentence without the name of the file at its start and the full stop at its end.
+    """
 
     def __init__(self, kind: ModelErrorKind, reason: str) -> None:
         super().__init__(reason)
@@ -25,32 +30,48 @@ class Refusal(Exception):  # noqa: N818 (not the program's error)
 
 
 def damaged(reason: str, advice: str = "download it again") -> Refusal:
-    """A refusal because the file is truncated, inconsistent or beyond a limit."""
+    """Return a refusal of a file that is truncated, inconsistent or beyond a limit.
+
+    Args:
+        reason: The sentence without its subject.
+        advice: What to do; it is appended after a semicolon.
+    """
     return Refusal(ModelErrorKind.DAMAGED, f"{reason}; {advice}")
 
 
 def unsupported(reason: str) -> Refusal:
-    """A refusal because the file holds a network or a container that is not read."""
+    """Return a refusal of a file with a network or a container that is not supported.
+
+    Args:
+        reason: The sentence without its subject.
+    """
     return Refusal(ModelErrorKind.UNSUPPORTED, reason)
 
 
 def unsafe(name: str, hint: str = "") -> Refusal:
-    """A refusal because a pickle asks for something other than data.
+    """Return a refusal of a pickle that asks for something other than data.
 
     Args:
-        name: the full name of what it asks for.
-        hint: what that name tells about the file, if anything.
+        name: The full name of the global that it asks for.
+        hint: What that name says about the file, with a leading space; may be empty.
     """
     return Refusal(
         ModelErrorKind.UNSAFE,
-        f"asks for {printable(name)}{hint}; only the tensors of a StyleGAN2 generator are wanted, "
-        "so it was not loaded, and nothing in it was run",
+        f"asks for {printable(name)}{hint}; only the tensors of a StyleGAN2 generator are "
+        "expected, so it was not loaded, and nothing in it was run",
     )
 
 
 @contextmanager
 def refusals_about(path: Path) -> Iterator[None]:
-    """Turn refusals and the operating system's errors into `ModelError`s that name the file."""
+    """Convert ``Refusal`` and ``OSError`` to a ``ModelError`` that names the file.
+
+    Args:
+        path: The file that the block reads.
+
+    Raises:
+        ModelError: The block raised one of them, or the path contains a zero byte.
+    """
     if "\0" in str(path):
         raise ModelError(ModelErrorKind.MISSING, "The model's path contains a zero byte.")
     try:
@@ -61,11 +82,11 @@ def refusals_about(path: Path) -> Iterator[None]:
         reason = error.strerror or type(error).__name__
         raise ModelError(
             ModelErrorKind.MISSING,
-            f"{path} cannot be read: {reason}; choose a model file that is there and may be read.",
+            f"{path} cannot be read: {reason}; choose a model file that exists and is readable.",
         ) from error
 
 
 def printable(text: str, limit: int = 80) -> str:
-    """Make text from a file fit for a message: plain ASCII, no control characters, not long."""
+    """Escape non-ASCII and control characters in text from a file; shorten it to ``limit``."""
     shown = text if text.isascii() and text.isprintable() else ascii(text)[1:-1]
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

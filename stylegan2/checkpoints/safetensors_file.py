@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""StyleGAN2 generators in safetensors files: this project's own container.
+"""Reader and writer of StyleGAN2 generators in safetensors files, the container of this project.
 
-Tensors are float32 under the key names of the public PyTorch state dict.  The metadata have
-`format` "pt", `architecture` "stylegan2", and `config`, a JSON object with what the shapes do not
-tell, and with sizes once more, against which the shapes are checked:
+The tensors have the key names of the public PyTorch state dict and are written as float32. The
+metadata have ``format`` "pt", ``architecture`` "stylegan2", and ``config``, a JSON object. It has
+the constants that cannot be derived from the shapes, and sizes that the shapes are checked against:
 
     z_dim c_dim w_dim img_h img_w img_channels num_layers    integers
     lr_multiplier                                            number
@@ -13,8 +13,8 @@ tell, and with sizes once more, against which the shapes are checked:
     label_mode                                               "none" or "embed"
     source_sha256 license_note                               text, may be empty
 
-Reading is done by the safetensors library.  Writing is done here: the library writes the metadata
-in random order, and a model is named by its hash, so equal models shall be equal files.
+The safetensors library reads the files. This module writes them, because the library writes the
+metadata in random order: a model is identified by its hash, so equal models must be equal files.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _DTYPES = ("F16", "BF16", "F32", "F64")
 
 
 def read_safetensors(path: Path) -> Checkpoint:
-    """Read a generator.
+    """Read the generator of a safetensors file.
 
     Raises:
-        Refusal: if the file is damaged or holds something else.
-        OSError: if it cannot be read.
+        Refusal: The file is damaged or contains something else.
+        OSError: The file cannot be read.
     """
     try:
         with safe_open(path, framework=FORMAT) as file:
@@ -69,13 +69,13 @@ def read_safetensors(path: Path) -> Checkpoint:
 
 
 def _read_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Parse and type-check the `config` of the metadata."""
+    """Return the ``config`` of the metadata with the types of its values checked."""
     architecture = metadata.get("architecture")
     if architecture != ARCHITECTURE:
         found = f"the architecture {printable(architecture)}" if architecture else "no architecture"
         raise unsupported(
             f"is a safetensors file with {found} in its metadata, not a StyleGAN2 generator "
-            "written by `python -m engine convert`"
+            "written by 'python -m engine convert'"
         )
     text = metadata.get("config", "")
     try:
@@ -83,7 +83,7 @@ def _read_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise damaged("is damaged: the config in its metadata is no JSON object")
+        raise damaged("is damaged: the config in its metadata is not a JSON object")
     for key, example in describe_config(_EXAMPLE).items():
         if key not in config:
             raise damaged(f"is damaged: the config in its metadata lacks {key}")
@@ -93,17 +93,17 @@ def _read_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _is_like(value: object, example: object) -> bool:
-    """Whether a value of the JSON has the type that the example shows."""
+    """Return whether a JSON value has the type of the example; a float may be null."""
     if isinstance(example, float):
         return type(value) in (int, float) or value is None
     return type(value) is type(example)
 
 
 def _number(metadata: Mapping[str, Any], key: str) -> float | None:
-    """A number of the metadata as the arithmetic takes it, or None."""
+    """Return a number of the metadata as a finite float, or None if it is null."""
     try:
         number = None if metadata[key] is None else float(metadata[key])
-    except OverflowError:  # JSON has integers beyond every float
+    except OverflowError:  # JSON integers can be larger than any float
         number = math.inf
     if number is not None and not math.isfinite(number):
         raise damaged(f"is damaged: the config in its metadata has an unusable {key}")
@@ -111,7 +111,7 @@ def _number(metadata: Mapping[str, Any], key: str) -> float | None:
 
 
 def _read_config(slices: Mapping[str, Any], metadata: Mapping[str, Any]) -> GeneratorConfig:
-    """Derive the configuration from the shapes, and hold it against the metadata."""
+    """Return the configuration derived from the shapes, after comparing it with the metadata."""
     for key, part in slices.items():
         if part.get_dtype() not in _DTYPES:
             raise unsupported(
@@ -140,7 +140,13 @@ def _read_config(slices: Mapping[str, Any], metadata: Mapping[str, Any]) -> Gene
 def describe_config(
     config: GeneratorConfig, *, source_sha256: str = "", license_note: str = ""
 ) -> dict[str, object]:
-    """The `config` object of the metadata."""
+    """Return the ``config`` object of the metadata.
+
+    Args:
+        config: The configuration to describe.
+        source_sha256: Hash of the file that the model was converted from; may be empty.
+        license_note: Text about the licence of the model; may be empty.
+    """
     _, height, width = config.img_shape
     return {
         "z_dim": config.z_dim,
@@ -160,19 +166,19 @@ def describe_config(
     }
 
 
+# Only the types of its fields are used.
 _EXAMPLE = GeneratorConfig(img_resolution=4, channels=(1,), conv_clamp=1.0)
-"""Only the types of its fields matter."""
 
 
 def write_safetensors(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a generator, whole or not at all.
+    """Write a generator to a file atomically: the file is complete or not changed.
 
     Args:
-        path: the file to make or replace.
-        checkpoint: what to write; `container` does not matter.
+        path: The file to create or replace.
+        checkpoint: The generator to write; its ``container`` is ignored.
 
     Raises:
-        ModelError: if the file cannot be written.
+        ModelError: The file cannot be written.
     """
     tensors = {
         key: tensor.detach().to("cpu", torch.float32).contiguous()
@@ -197,7 +203,7 @@ def write_safetensors(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def _header(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> bytes:
-    """The JSON header, padded so that the data begin at a multiple of eight bytes."""
+    """Return the JSON header, padded so that the data begin at a multiple of eight bytes."""
     config = describe_config(
         checkpoint.config,
         source_sha256=checkpoint.source_sha256,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a file is, by its first bytes.
+"""Recognition of a file by its first bytes.
 
-Names and extensions say nothing: people rename `.pt` to `.pkl`, and a failed download is a web page
-called `ffhq.pkl`.  So the content decides, and whatever cannot be read is named as what it is.
+Names and extensions are not reliable: people rename ``.pt`` to ``.pkl``, and a failed download may
+be a web page called ``ffhq.pkl``. So only the content counts, and the message about a file that
+cannot be read says what the file is.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from .refusal import Refusal, damaged, unsafe, unsupported
 
 HEAD_BYTES = 1024
 MAX_FILE_BYTES = 2 << 30
+# The limit of the format.
 MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
-"""The limit that the format itself sets."""
 
-WANTED = "a StyleGAN2 .pkl (StyleGAN2-ADA or StyleGAN3 repository) or .safetensors is wanted"
+EXPECTED = "a StyleGAN2 .pkl (StyleGAN2-ADA or StyleGAN3 repository) or .safetensors is expected"
 
-# The first value of `torch.save`'s older container, behind a pickle's protocol.
+# The first value in the older format of ``torch.save``, after the pickle protocol.
 _TORCH_MAGIC_BYTES = TORCH_MAGIC.to_bytes(10, "little")
 _OLD_PICKLE = re.compile(rb"c[\w.]+\n[\w.]+\n|[(\]}ciSVIFLN]")
 
@@ -47,30 +48,30 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
 
 
 class Container(Enum):
-    """The containers that there is a reader for."""
+    """The containers that have a reader."""
 
     PICKLE = auto()
     SAFETENSORS = auto()
 
 
 def sniff(path: Path) -> Container:
-    """Look at a file and say how to read it.
+    """Return the container of a file.
 
     Raises:
-        Refusal: if the file is none that can be read; the reason says what it is instead.
-        OSError: if the file cannot be opened.
+        Refusal: The file is not in a supported container; the reason says what it is instead.
+        OSError: The file cannot be opened.
     """
     if path.is_dir():
-        raise Refusal(ModelErrorKind.MISSING, f"is a folder; {WANTED}")
+        raise Refusal(ModelErrorKind.MISSING, f"is a folder; {EXPECTED}")
     if path.exists() and not path.is_file():
-        raise Refusal(ModelErrorKind.MISSING, f"is not a regular file; {WANTED}")
+        raise Refusal(ModelErrorKind.MISSING, f"is not a regular file; {EXPECTED}")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         size = path.stat().st_size
         file.seek(max(size - 1, 0))
         last = file.read(1)
     if size > MAX_FILE_BYTES:
-        raise damaged(f"has {size / 2**30:.1f} GiB, more than any StyleGAN2 checkpoint", WANTED)
+        raise damaged(f"has {size / 2**30:.1f} GiB, more than any StyleGAN2 checkpoint", EXPECTED)
     if head[:1] == b"\x80" and (len(head) < 2 or 2 <= head[1] <= 5):
         if head[2:4] == b"\x8a\x0a" and head[4:14] == _TORCH_MAGIC_BYTES:
             raise _torch_save()
@@ -88,24 +89,24 @@ def _is_safetensors(head: bytes) -> bool:
 
 
 def _torch_save() -> Refusal:
-    return unsupported(f"was written by torch.save (.pt), which is not read yet; {WANTED}")
+    return unsupported(f"was written by torch.save (.pt), which is not supported yet; {EXPECTED}")
 
 
 def _foreign(path: Path, head: bytes, last: bytes) -> Refusal:
-    """The reason why a file that no reader takes is not one."""
+    """Return the refusal of a file that is not in a supported container."""
     if not head:
         return Refusal(ModelErrorKind.NOT_A_MODEL, "is empty; download it again")
     if head.startswith(b"version https://git-lfs"):
         return Refusal(
             ModelErrorKind.NOT_A_MODEL,
-            "is a Git LFS pointer and not the model itself; run `git lfs pull`, or download the "
+            "is a Git LFS pointer and not the model itself; run 'git lfs pull', or download the "
             "file from the web page of its repository",
         )
     if head.startswith(b"PK"):
         return _zip(path)
     for magic, what in _FOREIGN:
         if head.startswith(magic):
-            return Refusal(ModelErrorKind.NOT_A_MODEL, f"is {what}; {WANTED}")
+            return Refusal(ModelErrorKind.NOT_A_MODEL, f"is {what}; {EXPECTED}")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith(b"<"):
         return Refusal(
@@ -118,10 +119,10 @@ def _foreign(path: Path, head: bytes, last: bytes) -> Refusal:
     if not head.strip(b"\x00"):
         return Refusal(
             ModelErrorKind.NOT_A_MODEL,
-            "begins with zeros, as an unfinished download does; download it again",
+            "begins with zeros, like an unfinished download; download it again",
         )
     what = "a text file" if _is_text(head) else "not a model file of a known kind"
-    return Refusal(ModelErrorKind.NOT_A_MODEL, f"is {what}; {WANTED}")
+    return Refusal(ModelErrorKind.NOT_A_MODEL, f"is {what}; {EXPECTED}")
 
 
 def _is_text(head: bytes) -> bool:
@@ -140,13 +141,13 @@ def _zip(path: Path) -> Refusal:
     if any(name.endswith("data.pkl") for name in names):
         return _torch_save()
     if names and all(name.endswith(".npy") for name in names):
-        return Refusal(ModelErrorKind.NOT_A_MODEL, f"is a NumPy .npz file of arrays; {WANTED}")
-    return Refusal(ModelErrorKind.NOT_A_MODEL, f"is a zip archive; unpack it first, {WANTED}")
+        return Refusal(ModelErrorKind.NOT_A_MODEL, f"is a NumPy .npz file of arrays; {EXPECTED}")
+    return Refusal(ModelErrorKind.NOT_A_MODEL, f"is a zip archive; unpack it first; {EXPECTED}")
 
 
 def _old_pickle(path: Path) -> Refusal:
-    """The reason for a file that begins and ends as pickles of protocol 0 and 1 do."""
+    """Return the refusal of a file that begins and ends like a pickle of protocol 0 or 1."""
     name = first_global(path.read_bytes())
     if name is not None:
         return unsafe(name)
-    return Refusal(ModelErrorKind.NOT_A_MODEL, f"is not a model file of a known kind; {WANTED}")
+    return Refusal(ModelErrorKind.NOT_A_MODEL, f"is not a model file of a known kind; {EXPECTED}")

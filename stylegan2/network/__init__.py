@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The generator: configuration, mapping, synthesis and layers."""
+"""The generator network: configuration, mapping, synthesis and layers.
+
+Model files are read in ``checkpoints``; the tensor operations are in ``ops``.
+"""

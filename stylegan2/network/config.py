@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that decides the shape and the arithmetic of a StyleGAN2 generator.
+"""The configuration: the sizes and constants that define a StyleGAN2 generator.
 
-The configuration is derived from the *shapes* in a checkpoint wherever these say it (readers must
-not trust class defaults, which differ between code bases that write the same format), and holds the
-few scalars that shapes cannot tell: the learning-rate multiplier of the mapping network and the
-clamp of the convolutions.
+Readers derive the sizes from the *shapes* in a checkpoint, because the class defaults differ
+between the code bases that write the same format. The few scalars that shapes do not contain are
+stored: the learning-rate multiplier of the mapping network and the clamp of the convolutions.
 
-Resolutions name blocks, as in the public state dicts (`synthesis.b64`): block `r` works at
-`r / 4` times the shape of the learned constant, which is 4 x 4 in a square model, so that `r` is
-then the size in pixels.  In a model with a 4 x 2 constant, `r` is the height.
+A block is named by its resolution, as in the public state dicts (``synthesis.b64``). The feature
+maps of block ``r`` have ``r / 4`` times the shape of the learned constant. A square model has a
+4 x 4 constant, so ``r`` is the side in pixels. In a model with a 4 x 2 constant, ``r`` is the
+height.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 LEAST_RESOLUTION = 4
 GREATEST_RESOLUTION = 4096
+# Upper limit of every dimension: rejects nonsense from a file, and is far beyond any real model.
 GREATEST_SIZE = 65536
-"""Upper limit of every single dimension; a guard against nonsense, far beyond any real model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,22 +26,24 @@ class GeneratorConfig:
     """Sizes and constants of one StyleGAN2 generator with the skip architecture.
 
     Attributes:
-        z_dim: size of the input latent.
-        c_dim: size of the label vector; 0 for a model without labels.
-        w_dim: size of the intermediate latent.
-        img_resolution: name of the last block, a power of two from 4; usually the height.
-        img_channels: channels of the image, usually 3.
-        channels: feature channels of each block, from block 4 upwards.
-        num_layers: fully connected layers of the mapping network.
-        start_shape: height and width of the learned constant, usually (4, 4).
-        mapping_features: width of the mapping network's hidden layers; `w_dim` if not given.
-        embed_features: width of the label embedding; `w_dim` if not given, 0 without labels.
-        lr_multiplier: runtime factor of the mapping network's weights and biases.
-        conv_clamp: bound of the activations after each convolution, or None.
-        use_noise: whether convolution layers have noise inputs.
+        z_dim: Size of the input latent z.
+        c_dim: Size of the label vector; 0 for a model without labels.
+        w_dim: Size of one w vector.
+        img_resolution: Name of the last block, a power of two from 4 to 4096; usually the height of
+            the image in pixels.
+        img_channels: Channels of the image, usually 3.
+        channels: Feature channels of each block, from block 4 upwards.
+        num_layers: Number of fully connected layers of the mapping network.
+        start_shape: Height and width of the learned constant, usually (4, 4).
+        mapping_features: Width of the hidden layers of the mapping network; ``w_dim`` if not given.
+        embed_features: Width of the label embedding; if not given, ``w_dim``, or 0 without labels.
+        lr_multiplier: Factor that the mapping network applies to its weights and biases at run
+            time.
+        conv_clamp: Bound of the activations after each convolution, or None.
+        use_noise: Whether the convolution layers have noise inputs.
 
     Raises:
-        ValueError: if a size is not positive, or the resolution and the channels do not fit.
+        ValueError: A size is out of range, or the number of channels is not the number of blocks.
     """
 
     z_dim: int = 512
@@ -115,10 +117,24 @@ class GeneratorConfig:
         mapping_layers: int = 8,
         conv_clamp: float | None = None,
     ) -> GeneratorConfig:
-        """Make the configuration of a square model by the usual channel rule.
+        """Return the configuration of a square model with the usual channel rule.
 
-        Block `r` gets `min(channel_base / r, channel_max)` channels (Karras et al., "Analyzing and
-        Improving the Image Quality of StyleGAN", config F has 32768 and 512, config E 16384).
+        Block ``r`` has ``min(channel_base / r, channel_max)`` channels (Karras et al., "Analyzing
+        and Improving the Image Quality of StyleGAN": config F has the base 32768 and the maximum
+        512, config E the base 16384).
+
+        Args:
+            resolution: Side of the image in pixels, a power of two from 4 to 4096.
+            channel_base: Numerator of the channel rule.
+            channel_max: Upper limit of the channels of a block.
+            z_dim: Size of the input latent z.
+            w_dim: Size of one w vector.
+            c_dim: Size of the label vector; 0 for a model without labels.
+            mapping_layers: Number of fully connected layers of the mapping network.
+            conv_clamp: Bound of the activations after each convolution, or None.
+
+        Raises:
+            ValueError: A size is out of range.
         """
         levels = resolution.bit_length() - LEAST_RESOLUTION.bit_length() + 1
         blocks = [LEAST_RESOLUTION << level for level in range(levels)]
@@ -134,34 +150,38 @@ class GeneratorConfig:
 
     @property
     def resolutions(self) -> tuple[int, ...]:
-        """The names of the blocks: 4, 8, … `img_resolution`."""
+        """Names of the blocks in ascending order: 4, 8, … ``img_resolution``."""
         levels = self.img_resolution.bit_length() - LEAST_RESOLUTION.bit_length() + 1
         return tuple(LEAST_RESOLUTION << level for level in range(levels))
 
     @property
     def num_ws(self) -> int:
-        """How many latents w steer the synthesis: two for each block."""
+        """Number of w vectors that the synthesis takes: two per block."""
         return 2 * len(self.resolutions)
 
     @property
     def img_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of the image."""
+        """Channels, height and width of the image; height and width in pixels."""
         return (self.img_channels, *self.block_shape(self.img_resolution))
 
     def block_shape(self, resolution: int) -> tuple[int, int]:
-        """Height and width in pixels of the feature map of block `resolution`."""
+        """Return the height and width in pixels of the feature map of block ``resolution``."""
         scale = resolution // LEAST_RESOLUTION
         return self.start_shape[0] * scale, self.start_shape[1] * scale
 
     def channels_at(self, resolution: int) -> int:
-        """Feature channels of block `resolution`."""
+        """Return the number of feature channels of block ``resolution``.
+
+        Raises:
+            ValueError: The model has no such block.
+        """
         return self.channels[self.level_of(resolution)]
 
     def level_of(self, resolution: int) -> int:
-        """Index of block `resolution`, counted from block 4.
+        """Return the index of block ``resolution``; block 4 has the index 0.
 
         Raises:
-            ValueError: if the model has no such block.
+            ValueError: The model has no such block.
         """
         if resolution not in self.resolutions:
             known = ", ".join(str(r) for r in self.resolutions)
@@ -169,9 +189,12 @@ class GeneratorConfig:
         return self.resolutions.index(resolution)
 
     def layers_below(self, resolution: int) -> int:
-        """How many latents w, counted from the first, steer the features of block `resolution`.
+        """Return how many of the first w vectors affect the features of block ``resolution``.
 
-        Block 4 has one convolution and every further block two; the toRGB layers, which share
-        their w with the next block, come after the features.
+        Block 4 has one convolution and every further block has two, with one w vector each. A toRGB
+        layer comes after the features of its block and takes the w vector of the next convolution.
+
+        Raises:
+            ValueError: The model has no such block.
         """
         return 2 * self.level_of(resolution) + 1

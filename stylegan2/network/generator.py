@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The StyleGAN2 generator as the rest of the project sees it.
+"""The StyleGAN2 generator that the rest of the project uses.
 
-The state dict has the key names of the public PyTorch checkpoints (`mapping.fc0.weight`,
-`synthesis.b64.conv1.affine.bias`, …), except for the resampling filters, which are constants.
+The state dict has the key names of the public PyTorch checkpoints (``mapping.fc0.weight``,
+``synthesis.b64.conv1.affine.bias``, …), except for the resampling filters, which are constants.
 
-A new `Generator(config)` has random weights and is ready to be trained.  One that a reader returns
-is frozen: evaluation mode, no parameter takes a gradient, and what depends on the weights alone is
-precomputed; gradients with respect to `ws` still flow.
+A new ``Generator(config)`` has random weights and can be trained. ``load_generator`` returns a
+frozen one: it is in evaluation mode, no parameter requires a gradient, and values that depend only
+on the weights are precomputed. Gradients with respect to ``ws`` still flow.
 
-All is float32.  On recent NVIDIA devices torch by default lets convolutions round their inputs to
-TF32, a relative error of 1e-3; who needs the exact numbers sets
-`torch.backends.cudnn.allow_tf32 = False`.
+All tensors are float32. On recent NVIDIA devices torch rounds the inputs of convolutions to TF32 by
+default, with a relative error of 1e-3. Set ``torch.backends.cudnn.allow_tf32 = False`` for full
+float32 precision.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ from .synthesis import SynthesisBlock, SynthesisNetwork, SynthesisState
 
 
 class Generator(nn.Module):
-    """Mapping and synthesis.
+    """The mapping network and the synthesis network of one model.
 
-    `mapping(z, c=None, truncation_psi=1.0, truncation_cutoff=None) -> ws` is
-    `MappingNetwork.forward`; `synthesis(ws, noise_mode="const", resolution=None) -> image` is
-    `SynthesisNetwork.forward`: `N x img_channels x H x W` float32, nominally in [-1, 1] and not
-    clamped, where a `resolution` below the last block's gives the smaller image of that block.
+    ``mapping(z, c=None, truncation_psi=1.0, truncation_cutoff=None)`` returns ``ws``; see
+    ``MappingNetwork.forward``. ``synthesis(ws, noise_mode="const", resolution=None)`` returns the
+    image; see ``SynthesisNetwork.forward``.
 
     Attributes:
-        config: the sizes.
+        config: The sizes and constants of the model.
+        mapping: From z, ``N x z_dim``, to ws, ``N x num_ws x w_dim``.
+        synthesis: From ws to images, ``N x img_channels x H x W``.
 
     Args:
-        config: the sizes.
-        init_weights: whether to draw random weights; without, they are whatever was in memory,
-            to be loaded next.
+        config: The sizes and constants of the model.
+        init_weights: Whether to draw random weights. With False the weights are uninitialised and
+            must be loaded next.
     """
 
     def __init__(self, config: GeneratorConfig, *, init_weights: bool = True) -> None:
@@ -52,22 +53,22 @@ class Generator(nn.Module):
 
     @property
     def z_dim(self) -> int:
-        """Size of the input latent."""
+        """Size of the input latent z."""
         return self.config.z_dim
 
     @property
     def c_dim(self) -> int:
-        """Size of the label; 0 for a model without labels."""
+        """Size of the label vector; 0 for a model without labels."""
         return self.config.c_dim
 
     @property
     def w_dim(self) -> int:
-        """Size of one latent w."""
+        """Size of one w vector."""
         return self.config.w_dim
 
     @property
     def num_ws(self) -> int:
-        """How many latents w steer an image."""
+        """Number of w vectors that the synthesis takes: two per block."""
         return self.config.num_ws
 
     @property
@@ -77,75 +78,95 @@ class Generator(nn.Module):
 
     @property
     def img_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of the image."""
+        """Channels, height and width of the image; height and width in pixels."""
         return self.config.img_shape
 
     @property
     def resolutions(self) -> tuple[int, ...]:
-        """Names of the blocks, 4, 8, … `img_resolution`."""
+        """Names of the blocks in ascending order: 4, 8, … ``img_resolution``."""
         return self.config.resolutions
 
     def features(self, ws: Tensor, resolution: int, noise_mode: NoiseMode = "const") -> Tensor:
-        """Compute the features of one block, and nothing above them and no colours.
+        """Compute the features of one block, without any block above it and without any RGB.
 
         Args:
-            ws: `N x num_ws x w_dim` float32; the first `layers_below(resolution)` are enough.
-            resolution: name of the block.
-            noise_mode: "const", "random" or "none".
+            ws: ``N x num_ws x w_dim`` float32; the first ``layers_below(resolution)`` w vectors are
+                enough.
+            resolution: Name of the block.
+            noise_mode: "const", "random" or "none"; see ``NoiseMode``.
 
         Returns:
-            `N x channels x height x width` float32, the block's output before its toRGB layer.
+            ``N x channels x height x width`` float32, the output of the block before its toRGB
+            layer.
 
         Raises:
-            ValueError: if there is no such block, or `ws` has another shape.
+            ValueError: The model has no such block, ``ws`` has a wrong shape, or the noise mode is
+                unknown.
         """
         return self.synthesis_to(ws, resolution, noise_mode).x
 
     def synthesis_to(
         self, ws: Tensor, resolution: int, noise_mode: NoiseMode = "const"
     ) -> SynthesisState:
-        """Like `features`, but keep what `finish` and `rgb` need to go on from there."""
+        """Compute the features up to one block and return the state for ``finish`` and ``rgb``.
+
+        Args and errors are those of ``features``.
+        """
         return self.synthesis.run_to(ws, resolution, noise_mode, start=None)
 
     def finish(self, state: SynthesisState, ws: Tensor, noise_mode: NoiseMode = "const") -> Tensor:
-        """Compute the image from where a synthesis has stopped.
+        """Compute the image from the state of a synthesis that stopped at a block.
 
         Args:
-            state: from `synthesis_to`; its features are used as they are.
-            ws: `N x num_ws x w_dim` float32, the latents of the state.
-            noise_mode: "const", "random" or "none".
+            state: Result of ``synthesis_to``; its features are not computed again.
+            ws: ``N x num_ws x w_dim`` float32, the latents that the state was computed from.
+            noise_mode: "const", "random" or "none"; see ``NoiseMode``.
 
         Returns:
-            The image, as from `synthesis`.
+            ``N x img_channels x H x W`` float32, nominally in [-1, 1], as from ``synthesis``.
+
+        Raises:
+            ValueError: ``ws`` has a wrong shape or another batch size than the state, or the noise
+                mode is unknown.
         """
         top = self.synthesis.run_to(ws, self.config.img_resolution, noise_mode, start=state)
         return self.synthesis.rgb(top, ws)
 
     def rgb(self, state: SynthesisState, ws: Tensor) -> Tensor:
-        """The small image of the block where a synthesis has stopped.
+        """Compute the small image of the block that a synthesis stopped at.
+
+        Args:
+            state: Result of ``synthesis_to``.
+            ws: ``N x num_ws x w_dim`` float32, the latents that the state was computed from; the
+                first ``layers_below(state.resolution) + 1`` w vectors are enough.
 
         Returns:
-            `N x img_channels x height x width` float32 of that block, nominally in [-1, 1].
+            ``N x img_channels x height x width`` float32, with the height and width of that block,
+            nominally in [-1, 1].
+
+        Raises:
+            ValueError: ``ws`` has a wrong shape or another batch size than the state.
         """
         return self.synthesis.rgb(state, ws)
 
     def layers_below(self, resolution: int) -> int:
-        """How many latents w, counted from the first, steer the features of a block."""
+        """Return how many of the first w vectors affect the features of block ``resolution``."""
         return self.config.layers_below(resolution)
 
     def mix(self, ws_structure: Tensor, ws_texture: Tensor, layer: int) -> Tensor:
-        """Take the first latents from one image and the others from another (style mixing).
+        """Take the first w vectors from one latent and the others from another (style mixing).
 
         Args:
-            ws_structure: `N x num_ws x w_dim` float32, gives w 0 … `layer` - 1 (coarse).
-            ws_texture: the same shape, gives the rest (fine).
-            layer: from 0 (all texture) to `num_ws` (all structure).
+            ws_structure: ``N x num_ws x w_dim`` float32, the source of the w vectors 0 to
+                ``layer`` - 1 (coarse layers).
+            ws_texture: The same shape, the source of the other w vectors (fine layers).
+            layer: From 0 (all from ``ws_texture``) to ``num_ws`` (all from ``ws_structure``).
 
         Returns:
-            `N x num_ws x w_dim` float32.
+            ``N x num_ws x w_dim`` float32.
 
         Raises:
-            ValueError: if the shapes are wrong or the layer is out of range.
+            ValueError: A shape is wrong, or the layer is out of range.
         """
         check_shape("ws_structure", ws_structure, ("N", self.num_ws, self.w_dim))
         check_shape("ws_texture", ws_texture, ws_structure.shape)
@@ -154,7 +175,7 @@ class Generator(nn.Module):
         return torch.cat([ws_structure[:, :layer], ws_texture[:, layer:]], dim=1)
 
     def freeze(self) -> Generator:
-        """Turn into a network of constants: evaluation mode, no parameter takes a gradient.
+        """Set evaluation mode, turn off weight gradients, and precompute values of the weights.
 
         Call it again after changing weights in place.
 

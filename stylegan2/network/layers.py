@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The three kinds of layers of a StyleGAN2 generator.
 
-Parameter names are those of the public checkpoints.  All layers keep raw weights of unit variance
-and apply the equalised learning rate at run time (Karras et al., "Progressive Growing of GANs",
-section 4.1); the convolutions need no such factor, for demodulation cancels it.
+The parameters have the names of the public checkpoints. All layers store raw weights of unit
+variance and apply the equalised learning rate at run time (Karras et al., "Progressive Growing of
+GANs for Improved Quality, Stability, and Variation", section 4.1). The convolutions need no such
+factor because demodulation cancels it.
 
-A new layer's parameters are unset; `reset_parameters` gives them their random values, which a layer
-that is about to be read from a file does not need.
+The parameters of a new layer are uninitialised. ``reset_parameters`` draws their random values; a
+layer that is loaded from a file does not need them.
 
-float32 throughout.  The clamp that some checkpoints carry was made for half precision, but it is
-part of what those models compute, so it is kept.
+All tensors are float32. The clamp of some checkpoints was introduced for half precision, but those
+models were trained with it, so it is applied here too.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from torch import Tensor, nn
 
 from ..ops import filter_taps, modulated_conv2d, weight_energy
 
+# Noise inputs: the maps of the checkpoint, new normal noise from torch's generator, or no noise.
 NoiseMode = Literal["const", "random", "none"]
-"""Noise inputs: the checkpoint's own maps, fresh normal noise from torch's generator, or none."""
 
+# Slope of the leaky ReLU, and the gain after it that preserves the variance.
 SLOPE = 0.2
 GAIN = math.sqrt(2)
-"""Leaky ReLU's slope, and the gain that keeps the variance behind it."""
 
 
 class FullyConnectedLayer(nn.Module):
-    """`y = x (W g)^T + b l`, optionally followed by leaky ReLU with gain sqrt(2).
+    """The layer ``y = x (W g)^T + b l``, optionally with leaky ReLU and gain sqrt(2) after it.
 
-    `l` is the learning-rate multiplier and `g = l / sqrt(in_features)`.
+    ``l`` is the learning-rate multiplier and ``g = l / sqrt(in_features)``.
     """
 
     def __init__(
@@ -55,20 +56,24 @@ class FullyConnectedLayer(nn.Module):
         self.bias_gain = lr_multiplier
 
     def reset_parameters(self) -> None:
-        """Draw weights of unit variance at run time, and set the bias to its initial value."""
+        """Draw the weights and set the bias to its initial value.
+
+        The standard deviation of the weights is ``1 / lr_multiplier``; at run time the multiplier
+        brings them to unit variance.
+        """
         nn.init.normal_(self.weight, std=1 / self.bias_gain)
         nn.init.constant_(self.bias, self.bias_init / self.bias_gain)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `N x in_features` to `N x out_features`, float32."""
+        """Map ``N x in_features`` to ``N x out_features``, float32."""
         y = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
         return F.leaky_relu(y, SLOPE) * GAIN if self.activate else y
 
 
 class SynthesisLayer(nn.Module):
-    """Modulated 3 x 3 convolution, noise, bias, leaky ReLU with gain sqrt(2), clamp.
+    """A modulated 3 x 3 convolution, noise, bias, leaky ReLU with gain sqrt(2), and clamp.
 
-    Leaky ReLU is positively homogeneous, so its gain is folded into the factors before it.
+    The leaky ReLU is positively homogeneous, so its gain is folded into the factors before it.
     """
 
     noise_const: Tensor
@@ -98,11 +103,11 @@ class SynthesisLayer(nn.Module):
             self.register_buffer("noise_const", torch.empty(shape))
         self.register_buffer("up_taps", filter_taps() if upsample else None, persistent=False)
         self.register_buffer("energy", None, persistent=False)
+        # The ``PreparedLayer`` of a frozen layer, made when it is first needed.
         self.prepared: object | None = None
-        """What `prepared_layer` keeps of a frozen layer."""
 
     def reset_parameters(self) -> None:
-        """Draw weights and noise map of unit variance; no bias, and noise of strength zero."""
+        """Draw weights and noise map of unit variance; set bias and noise strength to zero."""
         nn.init.normal_(self.weight)
         nn.init.zeros_(self.bias)
         if self.use_noise:
@@ -110,10 +115,12 @@ class SynthesisLayer(nn.Module):
             nn.init.normal_(self.noise_const)
 
     def freeze(self) -> None:
-        """Precompute what depends on the weight alone, for as long as it takes no gradient.
+        """Precompute the values that depend only on the weight.
 
-        On a CPU the weight itself is put into the order in memory that its convolution takes it in;
-        otherwise it would be put into that order anew for every image.
+        They are not used while the weight requires a gradient.
+
+        On a CPU the memory order of the weight is changed to the order that its convolution reads.
+        Otherwise torch would reorder the weight for every image.
         """
         self.prepared = None
         self.energy = weight_energy(self.weight.detach())
@@ -124,19 +131,20 @@ class SynthesisLayer(nn.Module):
             self.weight.data = used.transpose(0, 1) if is_doubling else used
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self.energy = self.prepared = None  # they belong to the weight that is being replaced
+        self.energy = self.prepared = None  # they were computed from the weight that is replaced
         super()._load_from_state_dict(*args, **kwargs)
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: NoiseMode = "const") -> Tensor:
         """Compute the layer.
 
         Args:
-            x: `N x in_channels x H x W` float32.
-            w: `N x w_dim` float32.
-            noise_mode: see `NoiseMode`.
+            x: ``N x in_channels x H x W`` float32.
+            w: ``N x w_dim`` float32.
+            noise_mode: See ``NoiseMode``.
 
         Returns:
-            `N x out_channels x H' x W'` float32; H', W' = `shape`.
+            ``N x out_channels x H' x W'`` float32; ``(H', W')`` is ``shape``, which is twice
+            ``(H, W)`` in an upsampling layer.
         """
         energy = self.energy
         if energy is None or self.weight.requires_grad:
@@ -151,7 +159,7 @@ class SynthesisLayer(nn.Module):
         return y if self.conv_clamp is None else y.clamp(-self.conv_clamp, self.conv_clamp)
 
     def _noise(self, count: int, noise_mode: NoiseMode) -> Tensor | None:
-        """The addend `H x W` or `N x 1 x H x W` for the given mode, gain included."""
+        """Return the noise to add, ``H x W`` or ``N x 1 x H x W``, or None; gain included."""
         if noise_mode == "none" or not self.use_noise:
             return None
         strength = self.noise_strength * GAIN
@@ -161,7 +169,7 @@ class SynthesisLayer(nn.Module):
 
 
 class ToRGBLayer(nn.Module):
-    """Modulated 1 x 1 convolution to image channels: no demodulation, no noise, no activation."""
+    """A modulated 1 x 1 convolution to image channels: no demodulation, noise or activation."""
 
     def __init__(
         self, in_channels: int, img_channels: int, *, w_dim: int, conv_clamp: float | None = None
@@ -174,18 +182,24 @@ class ToRGBLayer(nn.Module):
         self.bias = nn.Parameter(torch.empty(img_channels))
 
     def reset_parameters(self) -> None:
-        """Draw weights of unit variance; no bias."""
+        """Draw weights of unit variance; set the bias to zero."""
         nn.init.normal_(self.weight)
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Map features `N x in_channels x H x W` and w `N x w_dim` to `N x img_channels x H x W`.
+        """Compute the RGB image of a block.
 
-        With so few outputs it is cheaper to scale the weight than the features.
+        Args:
+            x: ``N x in_channels x H x W`` float32.
+            w: ``N x w_dim`` float32.
+
+        Returns:
+            ``N x img_channels x H x W`` float32.
         """
         style = self.affine(w) * self.style_gain
+        # There are few output channels, so scaling the weight costs less than scaling the features.
         kernel = self.weight[:, :, 0, 0] * style[:, None, :]  # N x img_channels x in_channels
-        # Channels behind the pixels, so that result and gradient keep the channels-last format.
+        # Channels come after the pixels, so that result and gradient keep the channels-last format.
         pixels = x.flatten(2).transpose(1, 2)  # N x HW x in_channels
         y = torch.baddbmm(self.bias, pixels, kernel.transpose(1, 2))
         y = y.transpose(1, 2).reshape(len(x), -1, *x.shape[2:])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The mapping network: from a latent z (and a label) to the latents w that steer the synthesis."""
+"""The mapping network: from a latent z (and a label) to the w vectors of the synthesis."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ EPSILON = 1e-8
 
 
 def normalize_second_moment(x: Tensor) -> Tensor:
-    """Scale each row of `N x D` to a mean square of one."""
+    """Scale each row of ``N x D`` float32 to a mean square of 1."""
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + EPSILON)
 
 
 class MappingNetwork(nn.Module):
-    """Fully connected layers on the normalised latent, and truncation towards the mean w.
+    """Fully connected layers on the normalised latent z, and truncation towards the mean w.
 
-    `w_avg` (`w_dim`, float32) is the mean of w over many z; whoever trains a model sets it.
+    Attributes:
+        w_avg: ``w_dim`` float32, the mean of w over many z. It is a buffer: the training loop has
+            to update it, and a checkpoint contains it.
     """
 
     w_avg: Tensor
@@ -52,20 +54,22 @@ class MappingNetwork(nn.Module):
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
     ) -> Tensor:
-        """Map latents to the w of every layer.
+        """Map latents z to W+: one w vector per layer.
 
         Args:
-            z: `N x z_dim` float32, usually standard normal.
-            c: `N x c_dim` float32 label, usually one-hot; needed by models with labels only.
-            truncation_psi: distance from the mean, 1 leaves w alone, 0 gives the mean
-                (Karras et al., "A Style-Based Generator Architecture", appendix B).
-            truncation_cutoff: how many w, counted from the first, are truncated; None means all.
+            z: ``N x z_dim`` float32, usually standard normal.
+            c: ``N x c_dim`` float32 label, usually one-hot; required by models with labels.
+            truncation_psi: Factor of the distance of w from its mean: 1 does not change w, 0
+                returns the mean (Karras et al., "A Style-Based Generator Architecture for
+                Generative Adversarial Networks", appendix B).
+            truncation_cutoff: How many of the first w vectors are truncated; None truncates all.
 
         Returns:
-            ws: `N x num_ws x w_dim` float32.
+            ``N x num_ws x w_dim`` float32. Without a cutoff, all w vectors of a sample are equal.
 
         Raises:
-            ValueError: if a shape is wrong or the label of a model with labels is missing.
+            ValueError: A shape is wrong, the label of a model with labels is missing, or the cutoff
+                is negative.
         """
         check_shape("z", z, ("N", self.config.z_dim))
         x = normalize_second_moment(z)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shape checks for the public entries of the network.
+"""Shape checks for the public functions of the network.
 
-A wrong shape that slips through broadcasts, and is found layers later under another name.  The
-entries therefore compare against a pattern in the vocabulary of the docstrings and say both sides.
+A tensor of a wrong shape often broadcasts and fails only some layers later, where the message names
+another tensor. So the public functions compare each shape with a pattern, written as in the
+docstrings, and report both.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ from torch import Tensor
 
 
 def describe_shape(shape: Sequence[int | str]) -> str:
-    """Write a shape as the docstrings do: `N x 14 x 512`; a tensor of rank 0 is `scalar`."""
+    """Return a shape as text, such as ``N x 14 x 512``; an empty shape is ``scalar``."""
     return " x ".join(str(size) for size in shape) or "scalar"
 
 
 def check_shape(name: str, tensor: Tensor, expected: Sequence[int | str]) -> None:
-    """Compare a tensor's shape with a pattern of sizes and names of free dimensions.
+    """Raise ``ValueError`` if a tensor does not have the expected shape.
 
     Args:
-        name: what the caller calls the tensor.
-        tensor: the tensor to check.
-        expected: one entry per dimension; an `int` must be met, a `str` (such as `"N"`) is free.
+        name: Name of the tensor for the message, as the caller knows it.
+        tensor: The tensor to check.
+        expected: One entry per dimension: an ``int`` is the required size, a ``str`` (such as
+            ``"N"``) allows any size.
 
     Raises:
-        ValueError: if rank or any fixed size differs.
+        ValueError: The rank or a required size differs.
     """
     matches = tensor.ndim == len(expected) and all(
         isinstance(want, str) or have == want

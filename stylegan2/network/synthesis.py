@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The synthesis network: from the latents w to features and to an image.
+"""The synthesis network: from the w vectors to features and to an image.
 
-Skip architecture: every block has features and, from these, adds its own layer of colour to the
-image of the blocks below.  The features never depend on the colours.  So a computation may stop at
-any block with nothing but features, and the image of that level, or the rest of the network, can be
-computed from there, later or never: that is what `SynthesisState` carries.
+In the skip architecture every block computes features, and its toRGB layer adds an RGB image to the
+upsampled image of the blocks below. The features never depend on the RGB images. So a computation
+can stop after the features of any block; a ``SynthesisState`` has what is needed to compute the
+image of that block, or the rest of the network, later.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .shapes import check_shape
 
 @dataclass(frozen=True)
 class SynthesisState:
-    """A synthesis that has stopped at a block.
+    """The state of a synthesis that stopped at a block.
 
     Attributes:
-        features: output of each block from block 4 to the last one computed,
-            `N x channels x height x width` float32, before the block's toRGB layer.
-        resolution: name of the last block computed.
+        features: Output of each block from block 4 to the last computed one,
+            ``N x channels x height x width`` float32, before the toRGB layer of the block.
+        resolution: Name of the last computed block.
     """
 
     features: tuple[Tensor, ...]
@@ -36,12 +36,15 @@ class SynthesisState:
 
     @property
     def x(self) -> Tensor:
-        """The features of the last block computed."""
+        """Features of the last computed block, ``N x channels x height x width`` float32."""
         return self.features[-1]
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution: an upsampling convolution (from block 8 on), a convolution, and toRGB."""
+    """The layers of one resolution: an upsampling convolution, a convolution and a toRGB layer.
+
+    Block 4 has a learned constant instead of the upsampling convolution.
+    """
 
     def __init__(self, config: GeneratorConfig, resolution: int) -> None:
         super().__init__()
@@ -70,23 +73,27 @@ class SynthesisBlock(nn.Module):
         )
 
     def reset_parameters(self) -> None:
-        """Draw the constant, if the block has it; the layers have their own."""
+        """Draw the constant of block 4; the layers reset their own parameters."""
         if self.is_first:
             nn.init.normal_(self.const)
 
     def forward(self, x: Tensor | None, ws: Tensor, noise_mode: NoiseMode) -> Tensor:
-        """Compute the block's features.
+        """Compute the features of the block.
 
         Args:
-            x: the features of the block below; None for block 4.
-            ws: `N x k x w_dim`, one w per convolution of the block.
-            noise_mode: see `NoiseMode`.
+            x: ``N x channels x height x width`` float32, the features of the block below; None for
+                block 4.
+            ws: ``N x k x w_dim`` float32, one w vector per convolution of the block.
+            noise_mode: See ``NoiseMode``.
+
+        Returns:
+            ``N x channels x height x width`` float32.
         """
         if x is None:
             x = self.const.expand(len(ws), -1, -1, -1)
             if x.device.type == "cpu":
-                # Every later layer follows the memory format of its input, and channels last
-                # is the faster one on CPUs; elsewhere torch's default is left alone.
+                # Every later layer keeps the memory format of its input. On CPUs channels last is
+                # the faster format; on other devices torch's default is kept.
                 x = x.contiguous(memory_format=torch.channels_last)
         else:
             x = self.conv0(x, ws[:, 0], noise_mode)
@@ -95,7 +102,7 @@ class SynthesisBlock(nn.Module):
 
 
 class SynthesisNetwork(nn.Module):
-    """All blocks.  Block `r` is the submodule `b{r}`."""
+    """All blocks of the synthesis; block ``r`` is the submodule ``b{r}``."""
 
     taps: Tensor
 
@@ -107,10 +114,10 @@ class SynthesisNetwork(nn.Module):
         self.register_buffer("taps", filter_taps(), persistent=False)
 
     def block(self, resolution: int) -> SynthesisBlock:
-        """The block of the given name.
+        """Return the block of the name ``resolution``.
 
         Raises:
-            ValueError: if the model has no such block.
+            ValueError: The model has no such block.
         """
         self.config.level_of(resolution)
         block = self.get_submodule(f"b{resolution}")
@@ -120,7 +127,21 @@ class SynthesisNetwork(nn.Module):
     def forward(
         self, ws: Tensor, noise_mode: NoiseMode = "const", resolution: int | None = None
     ) -> Tensor:
-        """Synthesise an image; see `Generator.synthesis`."""
+        """Synthesise an image.
+
+        Args:
+            ws: ``N x num_ws x w_dim`` float32, latents in W+.
+            noise_mode: "const", "random" or "none"; see ``NoiseMode``.
+            resolution: Name of a block, for the smaller image of that block; None for the full
+                image. Then the first ``layers_below(resolution) + 1`` w vectors are enough.
+
+        Returns:
+            ``N x img_channels x H x W`` float32, nominally in [-1, 1] and not clamped.
+
+        Raises:
+            ValueError: ``ws`` has a wrong shape, the noise mode is unknown, or the model has no
+                such block.
+        """
         top = self.config.img_resolution if resolution is None else resolution
         state = self.run_to(ws, top, noise_mode, start=None)
         return self.rgb(state, ws)
@@ -128,11 +149,22 @@ class SynthesisNetwork(nn.Module):
     def run_to(
         self, ws: Tensor, resolution: int, noise_mode: NoiseMode, start: SynthesisState | None
     ) -> SynthesisState:
-        """Compute features up to a block, from the constant or from where `start` stopped.
+        """Compute the features up to a block, from the constant or from the state ``start``.
+
+        Args:
+            ws: ``N x num_ws x w_dim`` float32; the first ``layers_below(resolution)`` w vectors are
+                enough.
+            resolution: Name of the last block to compute.
+            noise_mode: "const", "random" or "none"; see ``NoiseMode``.
+            start: Result of an earlier call; its features are not computed again.
+
+        Returns:
+            The features of all blocks up to ``resolution``, or up to ``start.resolution`` if that
+            is higher.
 
         Raises:
-            ValueError: if `ws` has not the shape that `check_ws` wants or is of another batch size
-                than `start`, the noise mode is unknown, or there is no such block.
+            ValueError: ``ws`` has a wrong shape or another batch size than ``start``, the noise
+                mode is unknown, or the model has no such block.
         """
         level = self.config.level_of(resolution)
         self._check(ws, self.config.layers_below(resolution), noise_mode, start)
@@ -145,24 +177,29 @@ class SynthesisNetwork(nn.Module):
         return SynthesisState(tuple(features), self.config.resolutions[len(features) - 1])
 
     def rgb(self, state: SynthesisState, ws: Tensor) -> Tensor:
-        """Add up the colours of the blocks that a state has: the image at the state's size.
+        """Add up the RGB images of the blocks that a state contains.
 
         Args:
-            state: from `run_to`.
-            ws: the same latents, one more than the features needed.
+            state: Result of ``run_to``.
+            ws: ``N x num_ws x w_dim`` float32, the latents that the state was computed from; the
+                first ``layers_below(state.resolution) + 1`` w vectors are enough.
 
         Returns:
-            `N x img_channels x height x width` float32 of block `state.resolution`.
+            ``N x img_channels x height x width`` float32 with the height and width of block
+            ``state.resolution``, nominally in [-1, 1] and not clamped.
+
+        Raises:
+            ValueError: ``ws`` has a wrong shape or another batch size than the state.
         """
         self._check(ws, self.config.layers_below(state.resolution) + 1, "const", state)
         image: Tensor | None = None
         for resolution, x in zip(self.config.resolutions, state.features, strict=False):
-            # A block's toRGB takes the w after its convolutions, which the next block's first
-            # convolution takes too.
+            # The toRGB layer of a block takes the w vector after those of the block's convolutions.
+            # The first convolution of the next block takes the same one.
             w = ws[:, self.config.layers_below(resolution)]
-            colour = self.block(resolution).torgb(x, w)
-            image = colour if image is None else upsample2d(image, self.taps) + colour
-        assert image is not None  # a state has at least block 4
+            rgb = self.block(resolution).torgb(x, w)
+            image = rgb if image is None else upsample2d(image, self.taps) + rgb
+        assert image is not None  # a state contains at least block 4
         return image
 
     def _check(

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two operations of StyleGAN2 that torch does not have by itself.
+"""The operations of StyleGAN2 that torch does not have.
 
-Resampling with the low-pass filter [1, 3, 3, 1], and the convolution modulated by a style.  Both
-are compositions of torch's own operators, so they run unchanged on every device, and their
-gradients are torch's.  `reference.py` holds each of them once more as its definition reads, slowly;
-the tests hold the fast forms to those.
+The layers that call them are in ``network`` and ``windows``.
+
+The two operations are resampling with the low-pass filter [1, 3, 3, 1], and the convolution
+modulated by a style. Both are composed of torch's operators, so they run on every device, and
+autograd computes their gradients. ``reference`` contains slow forms that follow the definitions;
+the tests compare the fast forms with them.
+
+The other modules are for drags, which need the same convolutions with explicit adjoints:
+``convolution``, ``winograd``, ``upsampling`` and ``scratch``, and compiled forms in ``fused``.
 """
 
 from __future__ import annotations

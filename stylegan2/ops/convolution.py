@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The 3 x 3 convolution of channels-last maps, in the way that is fastest for its size.
+"""The 3 x 3 convolution of channels-last maps, by the fastest algorithm for its size.
 
-torch's operator, except on a CPU, for many channels and more than a few pixels: there Winograd's
-algorithm.  Few channels do not make up for its additions, and of few pixels each kernel is read
-only once or twice, so that their number counts, which it makes larger.
+This is torch's operator, except on a CPU with many channels and more than a few pixels: there it is
+Winograd's algorithm. With few channels the additions of that algorithm cost more than the saved
+multiplications. With few pixels each kernel is read only once or twice, so the time depends on the
+size of the kernels, which the algorithm increases.
 """
 
 from __future__ import annotations
@@ -21,13 +22,17 @@ _FEW_PIXELS = 64
 
 
 class Convolution:
-    """A 3 x 3 convolution with a constant weight; what is made of it is made once, when needed.
+    """A 3 x 3 convolution with a constant weight; the transformed kernels are computed once.
 
-    Maps are `N x height x width x channels`.
+    Maps are ``N x height x width x channels``.
     """
 
     def __init__(self, weight: Tensor) -> None:
-        """For a weight `O x I x 3 x 3`, on a CPU best with its channels last in memory."""
+        """Prepare the convolution.
+
+        Args:
+            weight: ``O x I x 3 x 3``; on a CPU the channels-last memory order is fastest.
+        """
         self._weight = weight
         self._kernels: Tensor | None = None
         on_cpu = weight.device.type == "cpu"
@@ -35,22 +40,23 @@ class Convolution:
         self._in_mkldnn = on_cpu and torch._C._has_mkldnn
 
     def __call__(self, x: Tensor, scale: Tensor, padding: int, scratch: Scratch) -> Tensor:
-        """Convolve `x * scale`.
+        """Convolve ``x * scale``.
 
         Args:
-            x: `N x h x w x I`.
-            scale: `I`.
-            padding: zeros around the map, 0 or 1.
+            x: ``N x h x w x I``.
+            scale: ``I``, a factor per input channel.
+            padding: Zeros around the map, 0 or 1.
+            scratch: Buffers for intermediate values.
 
         Returns:
-            `N x (h - 2 + 2 padding) x (likewise) x O`.
+            ``N x (h - 2 + 2 padding) x (w - 2 + 2 padding) x O``.
         """
         size = (x.shape[1] - 2 + 2 * padding, x.shape[2] - 2 + 2 * padding)
         if self._by_winograd(len(x), size):
             return winograd_conv(x, scale, self.transformed(), padding, scratch)
         scaled = (x * scale).permute(0, 3, 1, 2)
         if self._in_mkldnn and x.dtype == torch.float32 and len(x) == 1:
-            # torch takes a slower way by itself for a single small map.
+            # torch would choose a slower implementation for a single small map.
             y = torch.mkldnn_convolution(
                 scaled, self._weight, None, (padding, padding), (1, 1), (1, 1), 1
             )
@@ -59,14 +65,16 @@ class Convolution:
         return y.permute(0, 2, 3, 1)
 
     def back(self, g: Tensor, size: tuple[int, int], padding: int, scratch: Scratch) -> Tensor:
-        """The transposed, without the scale.
+        """Apply the adjoint of the convolution, without the scale.
 
         Args:
-            g: `N x h' x w' x O`.
-            size: height and width of the input.
+            g: ``N x h' x w' x O``, the cotangent of the result.
+            size: Height and width of the input, ``(h, w)``.
+            padding: Zeros around the map, 0 or 1.
+            scratch: Buffers for intermediate values.
 
         Returns:
-            `N x h x w x I`.
+            ``N x h x w x I``, the cotangent of ``x * scale``.
         """
         if self._by_winograd(len(g), (g.shape[1], g.shape[2])):
             return winograd_conv_back(g, self.transformed(), padding, size, scratch)
@@ -77,7 +85,7 @@ class Convolution:
         return x.permute(0, 2, 3, 1)
 
     def transformed(self) -> Tensor:
-        """The kernels for Winograd's algorithm, `16 x O x I`."""
+        """Return the kernels for Winograd's algorithm, ``16 x O x I``; see ``winograd_kernels``."""
         if self._kernels is None:
             self._kernels = winograd_kernels(self._weight)
         return self._kernels

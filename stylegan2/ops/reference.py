@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""StyleGAN2's operations exactly as they are defined, slow and plain.
+"""Reference forms of the operations of StyleGAN2, slow and close to their definitions.
 
-Nothing in the network calls these: they are what the fast forms beside them are tested against, and
-where to look first when a port of an operation to another device gives other numbers.
+The network does not call them. The tests compare the fast forms with them, and they help to find
+the error when an operation gives different numbers on another device.
 """
 
 from __future__ import annotations
@@ -20,43 +20,47 @@ def upfirdn2d(
     """Insert zeros, pad, and convolve each channel with a small filter.
 
     Args:
-        x: `N x C x H x W` float32.
-        taps: `k x k` float32.
-        up: each pixel is followed by `up - 1` zeros in both directions.
-        padding: zeros before and after, in both directions.
-        gain: factor of the result.
+        x: ``N x C x H x W`` float32.
+        taps: ``k x k`` float32.
+        up: Upsampling factor: ``up - 1`` zeros are inserted after each pixel, along both axes.
+        padding: Number of zeros before and after the pixels, along both axes: ``(p0, p1)``.
+        gain: Factor of the result.
 
     Returns:
-        `N x C x (up H + p0 + p1 - k + 1) x (likewise)` float32.
+        ``N x C x (up H + p0 + p1 - k + 1) x (up W + p0 + p1 - k + 1)`` float32.
     """
     count, channels, height, width = x.shape
     spread = x.new_zeros(count, channels, height, up, width, up)
     spread[:, :, :, 0, :, 0] = x
     spread = spread.reshape(count, channels, height * up, width * up)
     spread = F.pad(spread, [padding[0], padding[1], padding[0], padding[1]])
-    # F.conv2d correlates; a true convolution needs the filter turned round.
+    # F.conv2d computes a correlation; a true convolution needs the flipped filter.
     kernel = (taps.flip(0, 1) * gain).expand(channels, 1, -1, -1)
     return F.conv2d(spread, kernel, groups=channels)
 
 
 def upsample2d(image: Tensor, taps: Tensor) -> Tensor:
-    """`resample.upsample2d` by its definition: zero insertion, padding (2, 1), filter, gain 4."""
+    """Double the size of an image: zero insertion, padding (2, 1), filter, gain 4.
+
+    Arguments and result are those of ``resample.upsample2d``.
+    """
     return upfirdn2d(image, taps, up=2, padding=(2, 1), gain=4)
 
 
 def modulated_conv2d(
     x: Tensor, weight: Tensor, style: Tensor, up_taps: Tensor | None = None
 ) -> Tensor:
-    """The weight-modulated convolution, demodulated, one sample after the other.
+    """Convolve each sample with its own modulated and demodulated weight.
 
     Args:
-        x: `N x I x H x W` float32.
-        weight: `O x I x 3 x 3` float32.
-        style: `N x I` float32.
-        up_taps: the low-pass filter if the layer doubles the size, else None.
+        x: ``N x I x H x W`` float32.
+        weight: ``O x I x 3 x 3`` float32.
+        style: ``N x I`` float32.
+        up_taps: ``4 x 4`` float32, the low-pass filter of an upsampling layer; otherwise None.
 
     Returns:
-        `N x O x H' x W'` float32; H' is 2H with `up_taps`.
+        ``N x O x H' x W'`` float32. ``H'`` and ``W'`` are ``2 H`` and ``2 W`` with ``up_taps``,
+        otherwise ``H`` and ``W``.
     """
     results = []
     for index, sample_style in enumerate(style):

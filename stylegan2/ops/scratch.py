@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Memory for values that live within one operation, used again by the next.
+"""Buffers for intermediate values of one operation, which the next operation uses again.
 
-Fresh memory must be cleared by the system page by page, which takes about as long as writing it.
+The system clears new memory page by page, which takes about as long as writing to it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,20 @@ from torch import Tensor
 
 
 class Scratch:
-    """Buffers by name.  For one computation at a time: another overwrites what they hold."""
+    """Reusable buffers by name, for one computation at a time: the next one overwrites them."""
 
     def __init__(self) -> None:
         self._buffers: dict[str, Tensor] = {}
 
     def take(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
-        """A buffer of a shape, of the type and device of another tensor; what it holds is unset.
+        """Return the buffer of a name as an uninitialised tensor.
 
-        It is valid until the same name is taken again.
+        Its values are valid until the same name is taken again.
+
+        Args:
+            name: Name of the buffer.
+            shape: Shape of the result.
+            like: A tensor with the dtype and device of the result.
         """
         size = math.prod(shape)
         buffer = self._buffers.get(name)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The convolution that doubles a map's size, and its derivative, as one matrix product.
+"""The two steps of the upsampling convolution, and their adjoints.
 
-As in `resample.upsampling_conv2d`: a transposed convolution with stride two, then the low-pass
-filter.  On a CPU the former is one product of all pixels with all kernels, each pixel's 3 x 3
-results being added to where they belong; elsewhere it is torch's own operator.
+The steps are those of ``resample.upsampling_conv2d``: a transposed convolution with stride two,
+then the low-pass filter. On a CPU the transposed convolution is one matrix product of all pixels
+with all kernels; the 3 x 3 results of each pixel are then added to their places. On other devices
+it is torch's operator.
 
-Maps are `N x height x width x channels`.
+Maps are ``N x height x width x channels``.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ from .scratch import Scratch
 
 
 def kernel_matrix(weight: Tensor) -> Tensor:
-    """A weight `O x I x 3 x 3` as `I x (9 O)`: a view, if it lies in memory in that order."""
+    """Return a weight ``O x I x 3 x 3`` as ``I x (9 O)``; a view if its memory order allows one."""
     return weight.permute(1, 2, 3, 0).reshape(weight.shape[1], -1)
 
 
 def widen(x: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
-    """Transposed convolution with stride two.
+    """Apply the transposed convolution with stride two.
 
     Args:
-        x: `N x h x w x I`.
-        weight: `O x I x 3 x 3`; on a CPU best in the order in memory that `SynthesisLayer.freeze`
-            gives it.
+        x: ``N x h x w x I``.
+        weight: ``O x I x 3 x 3``; on a CPU the memory order that ``SynthesisLayer.freeze`` gives it
+            is fastest.
+        scratch: Buffers for intermediate values and, on a CPU, for the result.
 
     Returns:
-        `N x (2 h + 1) x (2 w + 1) x O`, valid until the scratch is used again.
+        ``N x (2 h + 1) x (2 w + 1) x O``, valid until the scratch is used again.
     """
     if x.device.type != "cpu":
         y = F.conv_transpose2d(x.permute(0, 3, 1, 2), weight.transpose(0, 1), stride=2)
@@ -52,13 +54,15 @@ def widen(x: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
 
 
 def widen_back(g: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
-    """The transposed of `widen`: a convolution with stride two.
+    """Apply the adjoint of ``widen``, a convolution with stride two.
 
     Args:
-        g: `N x (2 h + 1) x (2 w + 1) x O`.
+        g: ``N x (2 h + 1) x (2 w + 1) x O``, the cotangent of the result.
+        weight: ``O x I x 3 x 3``, as for ``widen``.
+        scratch: Buffers for intermediate values.
 
     Returns:
-        `N x h x w x I`.
+        ``N x h x w x I``, the cotangent of the input.
     """
     if g.device.type != "cpu":
         x = F.conv2d(g.permute(0, 3, 1, 2), weight.transpose(0, 1), stride=2)
@@ -73,20 +77,23 @@ def widen_back(g: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
 
 
 def low_pass(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
-    """The low-pass filter on each channel; symmetric, so that it is its own transposed.
+    """Apply the low-pass filter to each channel.
+
+    The filter is symmetric, so its adjoint is the same filter with the padding ``3 - padding``.
 
     Args:
-        x: `N x h x w x C`.
-        kernel: `C x 1 x 4 x 4`, gain included.
+        x: ``N x h x w x C``.
+        kernel: ``C x 1 x 4 x 4``, gain included.
+        padding: Zeros around the map.
 
     Returns:
-        `N x (h - 3 + 2 padding) x (likewise) x C`.
+        ``N x (h - 3 + 2 padding) x (w - 3 + 2 padding) x C``.
     """
     y = F.conv2d(x.permute(0, 3, 1, 2), kernel, padding=padding, groups=len(kernel))
     return y.permute(0, 2, 3, 1)
 
 
 def _quads(y: Tensor) -> Tensor:
-    """A view of `N x 2 h x 2 w x C`: `2 x 2 x N x h x w x C`, by the parity of row and column."""
+    """View ``N x 2 h x 2 w x C`` by parity of row and column, as ``2 x 2 x N x h x w x C``."""
     count, height, width, channels = y.shape
     return y.view(count, height // 2, 2, width // 2, 2, channels).permute(2, 4, 0, 1, 3, 5)

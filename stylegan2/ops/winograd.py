@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The 3 x 3 convolution with fewer multiplications, by Winograd's minimal filtering.
 
-Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", F(2 x 2, 3 x 3): four outputs
-cost 16 products for each pair of channels instead of 36.  In one dimension, the outputs y0, y1 of
-the kernel k over d0 … d3 are
+The algorithm is F(2 x 2, 3 x 3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural
+Networks": four outputs cost 16 products per pair of channels instead of 36. In one dimension, the
+outputs y0, y1 of the kernel k over the inputs d0 … d3 are
 
     m0 = (d0 - d2) k0                   y0 = m0 + m1 + m2
     m1 = (d1 + d2) (k0 + k1 + k2) / 2   y1 = m1 - m2 + m3
     m2 = (d2 - d1) (k0 - k1 + k2) / 2
     m3 = (d1 - d3) (-k2)
 
-with the last sign moved into the kernel, so that m0 and m3 go the same ways.  In two dimensions it
-is the same along rows and along columns.  The factors are 1 and 1/2 only, and the sums over the
-input channels become shorter by more than half: in float32 the result is not less accurate than
-the direct form's.
+The sign of the last kernel value is part of the kernel, so that m0 and m3 are treated alike. In two
+dimensions the same is done along rows and along columns. The factors are only 1 and 1/2, and the
+sums over the input channels have less than half as many terms. So in float32 the result is as
+accurate as with the direct form.
 
-The channels are summed up by 16 matrix products at once, which is what a processor is fastest at;
-what goes before and behind is additions over whole rows of channels, a few large operations.
+One batch of 16 matrix products sums over the channels; processors are fastest at these. The steps
+before and after it are additions over whole rows of channels, in a few large operations.
 
-The derivative is the same backwards, each step transposed, so that it reads the same kernels.
+The adjoint applies the adjoint of each step in reverse order, so it reads the same kernels.
 
-Maps are `N x height x width x channels`; a *tile* is two by two outputs, computed from the four by
-four inputs around them.
+Maps are ``N x height x width x channels``. A *tile* is 2 x 2 outputs, computed from the 4 x 4
+inputs around them.
 """
 
 from __future__ import annotations
@@ -33,9 +33,14 @@ from .scratch import Scratch
 
 
 def winograd_kernels(weight: Tensor) -> Tensor:
-    """What the kernels become: `O x I x 3 x 3` to `16 x O x I`, of the same type.
+    """Transform the kernels for ``winograd_conv``.
 
-    The 16 are (column, row) of the transformed kernel, the column first.
+    Args:
+        weight: ``O x I x 3 x 3``.
+
+    Returns:
+        ``16 x O x I`` of the same dtype. The index of the 16 is ``4 column + row`` of the
+        transformed 4 x 4 kernel.
     """
     found = weight.new_empty(4, 4, *weight.shape[:2])
     for row, lines in enumerate(_transformed(weight.unbind(2))):
@@ -47,16 +52,17 @@ def winograd_kernels(weight: Tensor) -> Tensor:
 def winograd_conv(
     x: Tensor, scale: Tensor, kernels: Tensor, padding: int, scratch: Scratch
 ) -> Tensor:
-    """Convolve a map, scaled by channels.
+    """Convolve ``x * scale``.
 
     Args:
-        x: `N x h x w x I`.
-        scale: `I`.
-        kernels: `16 x O x I` from `winograd_kernels`.
-        padding: zeros around the map, 0 or 1.
+        x: ``N x h x w x I``.
+        scale: ``I``, a factor per input channel.
+        kernels: ``16 x O x I`` from ``winograd_kernels``.
+        padding: Zeros around the map, 0 or 1.
+        scratch: Buffers for intermediate values.
 
     Returns:
-        `N x (h - 2 + 2 padding) x (likewise) x O`, possibly a part of a larger tensor.
+        ``N x (h - 2 + 2 padding) x (w - 2 + 2 padding) x O``, possibly a view of a larger tensor.
     """
     count, height, width, channels = x.shape
     out_height, out_width = height - 2 + 2 * padding, width - 2 + 2 * padding
@@ -84,14 +90,17 @@ def winograd_conv(
 def winograd_conv_back(
     g: Tensor, kernels: Tensor, padding: int, size: tuple[int, int], scratch: Scratch
 ) -> Tensor:
-    """The transposed of `winograd_conv` without its scale.
+    """Apply the adjoint of ``winograd_conv``, without the scale.
 
     Args:
-        g: `N x h' x w' x O`, what the result is multiplied with.
-        size: height and width of the input.
+        g: ``N x h' x w' x O``, the cotangent of the result.
+        kernels: ``16 x O x I`` from ``winograd_kernels``.
+        padding: Zeros around the map, 0 or 1.
+        size: Height and width of the input, ``(h, w)``.
+        scratch: Buffers for intermediate values.
 
     Returns:
-        `N x h x w x I`, what the scaled input is multiplied with, part of a larger tensor.
+        ``N x h x w x I``, the cotangent of ``x * scale``, a view of a larger tensor.
     """
     count, out_height, out_width, channels = g.shape
     down, across = (out_height + 1) // 2, (out_width + 1) // 2
@@ -116,39 +125,47 @@ def winograd_conv_back(
 
 
 def _transformed(kernel: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """k0, k1, k2 to what the head of this file multiplies with."""
+    """Return the four kernel factors of m0 to m3 (see the module) for k0, k1, k2."""
     half, middle = (kernel[0] + kernel[2]) * 0.5, kernel[1] * 0.5
     return kernel[0], half + middle, half - middle, -kernel[2]
 
 
 def _tiles(x: Tensor, tiles: Tensor, dim: int) -> None:
-    """The d of the head of this file to what k is multiplied with.
+    """Compute the four input factors of m0 to m3 (see the module) along one dimension.
 
     Args:
-        x: has 2 n + 2 pixels along `dim`.
-        tiles: 4, and then as `x`, but n pixels along that dimension.
+        x: The inputs d, with ``2 n + 2`` pixels along ``dim``.
+        tiles: The result: the four factors first, then the dimensions of ``x`` with ``n`` pixels
+            along ``dim``.
+        dim: The dimension of ``x``.
     """
     pairs = _pairs(x, dim)
     count = tiles.shape[1 + dim]
-    first, behind = pairs.narrow(1 + dim, 0, count), pairs.narrow(1 + dim, 1, count)
-    torch.sub(first, behind, out=tiles[0::3])
-    torch.add(first[1], behind[0], out=tiles[1])
-    torch.sub(behind[0], first[1], out=tiles[2])
+    first, second = pairs.narrow(1 + dim, 0, count), pairs.narrow(1 + dim, 1, count)
+    torch.sub(first, second, out=tiles[0::3])
+    torch.add(first[1], second[0], out=tiles[1])
+    torch.sub(second[0], first[1], out=tiles[2])
 
 
 def _tiles_back(tiles: Tensor, x: Tensor, dim: int) -> None:
-    """The transposed of `_tiles`."""
+    """Apply the adjoint of ``_tiles``; ``x`` is the result."""
     length = x.shape[dim]
     x.movedim(dim, 0)[:: length - 1] = 0
-    behind, first = x.narrow(dim, 2, length - 2), x.narrow(dim, 0, length - 2)
-    torch.add(tiles[1], tiles[2], out=_pairs(behind, dim)[0])
+    second, first = x.narrow(dim, 2, length - 2), x.narrow(dim, 0, length - 2)
+    torch.add(tiles[1], tiles[2], out=_pairs(second, dim)[0])
     torch.sub(tiles[1], tiles[2], out=_pairs(first, dim)[1])
     _pairs(first, dim).add_(tiles[0::3])
-    _pairs(behind, dim).sub_(tiles[0::3])
+    _pairs(second, dim).sub_(tiles[0::3])
 
 
 def _sums(products: Tensor, y: Tensor, dim: int) -> None:
-    """The m of the head of this file to y; shapes as in `_tiles`, but with 2 n pixels."""
+    """Compute the outputs y from m0 to m3 (see the module) along one dimension.
+
+    Args:
+        products: m0 to m3 first, then the dimensions of ``y`` with ``n`` pixels along ``dim``.
+        y: The result, with ``2 n`` pixels along ``dim``.
+        dim: The dimension of ``y``.
+    """
     pairs = _pairs(y, dim)
     torch.add(products[1], products[2], out=pairs[0])
     torch.sub(products[1], products[2], out=pairs[1])
@@ -156,7 +173,7 @@ def _sums(products: Tensor, y: Tensor, dim: int) -> None:
 
 
 def _sums_back(y: Tensor, products: Tensor, dim: int) -> None:
-    """The transposed of `_sums`."""
+    """Apply the adjoint of ``_sums``; ``products`` is the result."""
     pairs = _pairs(y, dim)
     products[0::3] = pairs
     torch.add(pairs[0], pairs[1], out=products[1])
@@ -164,6 +181,6 @@ def _sums_back(y: Tensor, products: Tensor, dim: int) -> None:
 
 
 def _pairs(x: Tensor, dim: int) -> Tensor:
-    """A view: the even pixels along a dimension, and the odd ones."""
+    """View a tensor as two parts: the even and the odd pixels along a dimension."""
     shape = x.shape
     return x.view(*shape[:dim], shape[dim] // 2, 2, *shape[dim + 1 :]).movedim(dim + 1, 0)

@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exact synthesis of parts of feature maps, with derivatives, at a fraction of the cost."""
+"""Exact synthesis of windows of feature maps, with gradients, at a fraction of the cost.
+
+The synthesis of whole maps and images is in ``network``.
+"""

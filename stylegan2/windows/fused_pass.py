@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`LayerPass` by the fused operators: the same values, in fewer passes over memory."""
+"""``LayerPass`` with the fused operators: the same values in fewer passes over memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from ..network.layers import GAIN, SLOPE
 from ..ops.fused import Activation, FusedOperators
 from ..ops.scratch import Scratch
-from .layer_pass import LayerPass, LayerStyle, Place, apart
+from .layer_pass import LayerPass, LayerStyle, Place, split_batch
 from .prepared_layer import PreparedLayer
 
 _FEW_PIXELS = 64
@@ -26,14 +26,27 @@ def compute_layer(
     keep: bool,
     scratch: Scratch,
 ) -> LayerPass | FusedPass:
-    """Compute a layer by the operators, if they are there and the faster way; see `LayerPass`."""
-    if operators is not None and _is_for(operators, layer, x):
+    """Compute a layer with the fused operators if they are faster, otherwise with torch.
+
+    Args:
+        operators: The fused operators, or None.
+        layer: As for ``LayerPass``.
+        style: As for ``LayerPass``.
+        x: As for ``LayerPass``.
+        place: As for ``LayerPass``.
+        keep: As for ``LayerPass``.
+        scratch: As for ``LayerPass``.
+    """
+    if operators is not None and _is_faster(operators, layer, x):
         return FusedPass(operators, layer, style, x, place, keep=keep, scratch=scratch)
     return LayerPass(layer, style, x, place, keep=keep, scratch=scratch)
 
 
-def _is_for(operators: FusedOperators, layer: PreparedLayer, x: Tensor) -> bool:
-    """As for `Convolution`: few pixels or channels do not make up for larger kernels."""
+def _is_faster(operators: FusedOperators, layer: PreparedLayer, x: Tensor) -> bool:
+    """Return whether the operators can compute a layer and are faster than torch.
+
+    With few pixels or channels the larger kernels of Winograd's algorithm cost more than it saves.
+    """
     if x.device != operators.device or x.dtype != torch.float32:
         return False
     is_large = min(layer.weight.shape[:2]) >= _FEW_CHANNELS and x[..., 0].numel() > _FEW_PIXELS
@@ -41,7 +54,7 @@ def _is_for(operators: FusedOperators, layer: PreparedLayer, x: Tensor) -> bool:
 
 
 class FusedPass:
-    """A layer, computed; arguments and results are `LayerPass`'."""
+    """``LayerPass`` with the fused operators; arguments and results are the same."""
 
     def __init__(
         self,
@@ -54,9 +67,9 @@ class FusedPass:
         keep: bool,
         scratch: Scratch,
     ) -> None:
-        """Compute the layer with its constant noise."""
+        """Compute the layer with its constant noise; see ``LayerPass``."""
         self._operators, self._layer, self._style, self._scratch = operators, layer, style, scratch
-        self._given, self._padding = x.contiguous(), 1 if place is None else 0
+        self._input, self._padding = x.contiguous(), 1 if place is None else 0
         count, height, width, _ = x.shape
         if place is not None:
             size = (place.pixels.shape[1], place.pixels.shape[2])
@@ -65,24 +78,24 @@ class FusedPass:
         else:
             size = (height, width)
         self.result = x.new_empty(count, *size, len(layer.weight))
-        self._activation = self._follow(place, keep)
+        self._activation = self._make_activation(place, keep)
         if layer.convolution is None:
             self._widen(place)
         else:
             self._convolve(layer.convolution.transformed())
 
     def pull_back(self, directions: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The derivative of sums of products with the result; see `LayerPass.pull_back`."""
+        """Compute vector-Jacobian products; see ``LayerPass.pull_back``."""
         layer, style, count = self._layer, self._style, len(directions)
         directions = directions.contiguous()
         of_factor = of_scale = None
         if self._activation.convolved is not None:
             of_factor = directions.new_empty(count, len(layer.weight))
-            of_scale = directions.new_empty(count, self._given.shape[3])
+            of_scale = directions.new_empty(count, self._input.shape[3])
         if layer.convolution is None:
             g = self._widen_back(directions, of_factor)
             if of_scale is not None:
-                products = apart(g, len(self._given)) * self._given
+                products = split_batch(g, len(self._input)) * self._input
                 of_scale = products.sum(dim=(2, 3)).flatten(0, 1)
             g = g * style.scale
         else:
@@ -90,12 +103,12 @@ class FusedPass:
             g = self._convolve_back(directions, kernels, of_factor, of_scale)
         if of_factor is None or of_scale is None:
             return g, None
-        # The sums are of the convolved and its factor's own derivative, hence one power less than
-        # demodulation^3.
+        # ``of_factor`` contains the demodulation once, so the power is one less than the 3 in
+        # ``LayerPass.pull_back``.
         of_energy = (of_factor * style.demodulation**2) @ layer.energy
         return g, of_scale - style.scale * of_energy
 
-    def _follow(self, place: Place | None, keep: bool) -> Activation:
+    def _make_activation(self, place: Place | None, keep: bool) -> Activation:
         layer, noise, inside = self._layer, self._layer.noise, None
         if place is not None:
             inside = None if place.inside is None else place.inside.contiguous()
@@ -115,7 +128,7 @@ class FusedPass:
         return count * ((self.result.shape[1] + 1) // 2) * ((self.result.shape[2] + 1) // 2)
 
     def _convolve(self, kernels: Tensor) -> None:
-        x, count = self._given, self._tile_count(len(self._given))
+        x, count = self._input, self._tile_count(len(self._input))
         tiles = self._scratch.take("tiles", (16, count, kernels.shape[2]), x)
         self._operators.tiles(x, self._style.scale, self._padding, tiles)
         products = self._scratch.take("products", (16, count, kernels.shape[1]), x)
@@ -130,30 +143,30 @@ class FusedPass:
         self._operators.outputs_back(directions, self._activation, products, of_factor)
         tiles = self._scratch.take("tiles", (16, count, kernels.shape[2]), directions)
         torch.bmm(products, kernels, out=tiles)
-        g = directions.new_empty(len(directions), *self._given.shape[1:])
+        g = directions.new_empty(len(directions), *self._input.shape[1:])
         scale = self._style.scale
-        self._operators.tiles_back(tiles, scale, self._given, g, of_scale, self._padding)
+        self._operators.tiles_back(tiles, scale, self._input, g, of_scale, self._padding)
         return g
 
     def _widen(self, place: Place | None) -> None:
-        count, height, width, channels = self._given.shape
+        count, height, width, channels = self._input.shape
         if place is None:
-            self._origins = self._given.new_full((count, 2), -1, dtype=torch.int32)
+            self._origins = self._input.new_full((count, 2), -1, dtype=torch.int32)
         else:
-            # As in `LayerPass._upsampled`.
+            # As in ``LayerPass._upsampled``: the windows begin one or two pixels after the first.
             self._origins = (1 + place.origins % 2).int()
         matrix = self._layer.matrix
         shape = (count * height * width, matrix.shape[1])
-        products = self._scratch.take("products", shape, self._given)
-        torch.mm((self._given * self._style.scale).view(-1, channels), matrix, out=products)
+        products = self._scratch.take("products", shape, self._input)
+        torch.mm((self._input * self._style.scale).view(-1, channels), matrix, out=products)
         self._operators.widened(products, self._origins, self._activation, (height, width))
 
     def _widen_back(self, directions: Tensor, of_factor: Tensor | None) -> Tensor:
-        height, width = self._given.shape[1:3]
+        height, width = self._input.shape[1:3]
         matrix = self._layer.matrix
         shape = (len(directions) * height * width, matrix.shape[1])
         products = self._scratch.take("products", shape, directions)
         self._operators.widened_back(
             directions, self._origins, self._activation, products, of_factor, (height, width)
         )
-        return (products @ matrix.t()).view(len(directions), *self._given.shape[1:])
+        return (products @ matrix.t()).view(len(directions), *self._input.shape[1:])

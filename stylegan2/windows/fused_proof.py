@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fused operators beside torch's, on this machine: are they right, and are they faster?"""
+"""Comparison of the fused operators with torch on this machine: correctness and speed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .layer_pass import LayerPass, LayerStyle, Place
 from .plan import side_below
 from .prepared_layer import PreparedLayer
 
+# Allowed difference between the fused operators and torch, relative to the largest magnitude.
 _CLOSE = 1e-5
-"""Of the largest magnitude, between the fused operators and torch's."""
 _W_DIM = 5
 _ROUNDS = 20
 _ORIGINS = ((-3, 2), (4, 9), (2, 1))
@@ -26,7 +26,7 @@ _ORIGINS = ((-3, 2), (4, 9), (2, 1))
 
 @dataclass(frozen=True)
 class _Case:
-    """A layer of random parameters, and what it is to compute."""
+    """A layer with random parameters, its input, and the place of its windows."""
 
     layer: PreparedLayer
     style: LayerStyle
@@ -44,7 +44,16 @@ class _Case:
         clamp: float | None,
         device: torch.device,
     ) -> _Case:
-        """A map of so many pixels, or windows of it with so many results (0: the map)."""
+        """Return a case.
+
+        Args:
+            channels: Input and output channels of the layer.
+            side: Side of the map in pixels.
+            window: Side of the windows in pixels; 0 for the whole map.
+            doubles: Whether the layer upsamples.
+            clamp: Bound of the results, or None.
+            device: Device of all tensors.
+        """
         random = torch.Generator().manual_seed(0)
         layer = SynthesisLayer(
             *channels, w_dim=_W_DIM, shape=(side, side), upsample=doubles, conv_clamp=clamp
@@ -57,34 +66,37 @@ class _Case:
         place, count, below = None, 1, side // 2 if doubles else side
         if window:
             place = Place.of(torch.tensor(_ORIGINS, device=device), window, (side, side))
-            # `side_below` is of the block's result, which is two pixels smaller.
+            # ``side_below`` takes the side of the block's windows, which are two pixels smaller
+            # than those of its upsampling layer.
             count, below = len(_ORIGINS), side_below(window - 2) if doubles else window + 2
         x = torch.randn(count, below, below, channels[0], generator=random).to(device)
         return cls(prepared, style, x, place)
 
     def plain(self, scratch: Scratch) -> LayerPass:
-        """By torch."""
+        """Compute the case with torch."""
         return LayerPass(self.layer, self.style, self.x, self.place, scratch=scratch)
 
     def fused(self, operators: FusedOperators, scratch: Scratch) -> FusedPass:
-        """By the operators."""
+        """Compute the case with the fused operators."""
         layer, style, x, place = self.layer, self.style, self.x, self.place
         return FusedPass(operators, layer, style, x, place, keep=True, scratch=scratch)
 
 
 @torch.no_grad()
 def difference(operators: FusedOperators) -> str | None:
-    """Compare the operators with torch's on small layers, whole and in windows, and back.
+    """Compare the operators with torch on small layers: whole maps, windows, and gradients.
 
     Returns:
-        What they compute wrongly, or None.
+        A description of the first wrong value, or None if all are right.
     """
     scratch = Scratch()
     for doubles in (False, True):
         for clamp in (None, 0.7):
             for window in (0, 7):
                 case = _Case.of(
-                    *((40, 72), 20, window),
+                    (40, 72),
+                    20,
+                    window,
                     doubles=doubles,
                     clamp=clamp,
                     device=operators.device,
@@ -102,10 +114,10 @@ def _difference(plain: LayerPass, fused: FusedPass) -> str | None:
     directions = torch.randn(shape, generator=random).to(plain.result.device)
     expected = (plain.result, *plain.pull_back(directions))
     found = (fused.result, *fused.pull_back(directions))
-    names = ("the result", "the derivative", "the style's derivative")
+    names = ("the result", "the gradient of the input", "the gradient of the style")
     for name, one, other in zip(names, found, expected, strict=True):
         assert one is not None and other is not None
-        # Written so that NaN is a difference.
+        # This form of the comparison counts NaN as a difference.
         if not (one - other).abs().max() <= _CLOSE * other.abs().max():
             return name
     return None
@@ -113,12 +125,15 @@ def _difference(plain: LayerPass, fused: FusedPass) -> str | None:
 
 @torch.no_grad()
 def speed_up(operators: FusedOperators) -> float:
-    """How many times as fast as torch's they are for a usual block's two layers, and back."""
+    """Return how many times as fast as torch the operators are, for both layers of a usual block.
+
+    The measured time includes the gradients.
+    """
     of_plain = of_fused = 0.0
     for doubles in (False, True):
-        case = _Case.of(*((512, 512), 64, 14), doubles=doubles, clamp=None, device=operators.device)
+        case = _Case.of((512, 512), 64, 14, doubles=doubles, clamp=None, device=operators.device)
         scratch = Scratch()
-        # The first round has what is done once.
+        # The first round contains work that is done only once, so it is not counted.
         for is_counted in (False, True):
             started = _now_s(operators.device)
             for _ in range(_ROUNDS):
@@ -134,7 +149,7 @@ def speed_up(operators: FusedOperators) -> float:
 
 
 def _now_s(device: torch.device) -> float:
-    """The time when all that the device was given is done."""
+    """Return the time in seconds after the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

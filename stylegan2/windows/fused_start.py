@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Having the fused operators compiled in the background, and using them once they are proven.
+"""Compilation and test of the fused operators in a background thread.
 
-Nobody has to wait for them: what begins before they are ready is computed without them.  What must
-come out the same whenever it begins waits for them.
+No caller has to wait: work that begins before the operators are ready runs without them. Work whose
+results must not depend on when it begins waits for them (``wait=True``).
 """
 
 from __future__ import annotations
@@ -17,20 +17,25 @@ import torch
 from ..ops.fused import BuildError, FusedOperators, build
 from .fused_proof import difference, speed_up
 
+# The environment variable that turns the fused operators off if its value is 0.
 SWITCH = "DRAGGAN_FUSED"
-"""The environment variable that switches them off, with the value 0."""
 
 _LOG = logging.getLogger(__name__)
-_WORTH_IT = 1.1
-"""How many times as fast as torch's they must be on a GPU, where nobody has tried them."""
+# The least speed-up over torch at which a GPU uses them; the speed is measured on that GPU.
+_LEAST_SPEED_UP = 1.1
 
 
 class _Preparation:
-    """The operators of one device, being made by a thread."""
+    """The operators of one device and the thread that makes them.
+
+    Attributes:
+        operators: The operators; None until they are ready, and if they failed.
+        thread: The thread that compiles, loads and tests them.
+    """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.operators: FusedOperators | None = None
-        # No daemon: a process must not end while one of its threads is inside torch.
+        # Not a daemon thread: a process must not end while one of its threads runs torch code.
         self.thread = threading.Thread(target=self._run, args=(folder, device))
 
     def _run(self, folder: Path, device: torch.device) -> None:
@@ -51,10 +56,11 @@ _PREPARATIONS: dict[torch.device, _Preparation] = {}
 
 
 def start_fused_operators(folder: Path, device: torch.device) -> None:
-    """Compile, load and test a device's operators in a thread, once in a process.
+    """Start a thread that compiles, loads and tests the operators of a device, once per process.
 
     Args:
-        folder: for compiled libraries, kept from one session to the next.
+        folder: Folder for compiled libraries, which later sessions use again.
+        device: A CPU or a CUDA GPU; on other devices no operators are made.
     """
     if os.environ.get(SWITCH) != "0" and device not in _PREPARATIONS:
         _PREPARATIONS[device] = preparation = _Preparation(folder, device)
@@ -62,10 +68,12 @@ def start_fused_operators(folder: Path, device: torch.device) -> None:
 
 
 def fused_operators(device: torch.device, *, wait: bool = False) -> FusedOperators | None:
-    """A device's operators, if they were started and are ready.
+    """Return the operators of a device, or None if they were not started or are not ready.
 
     Args:
-        wait: until they are, or have failed; about two seconds, once for a machine.
+        device: The device given to ``start_fused_operators``.
+        wait: Whether to wait until they are ready or have failed: about two seconds on the first
+            use of a machine.
     """
     preparation = _PREPARATIONS.get(device)
     if preparation is None:
@@ -80,4 +88,4 @@ def _slowness(operators: FusedOperators) -> str | None:
         return None
     found = speed_up(operators)
     _LOG.info("fused operators are %.2f times as fast as torch's", found)
-    return None if found >= _WORTH_IT else "they are hardly faster than torch's on this GPU"
+    return None if found >= _LEAST_SPEED_UP else "they are hardly faster than torch's on this GPU"

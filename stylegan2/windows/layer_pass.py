@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One convolution layer on a whole map or on windows of it, and its derivative, written out.
+"""One convolution layer on a whole map or on windows of it, with explicit gradients.
 
-Equal to `SynthesisLayer.forward`.  Written out, the derivative can be taken along any number of
-directions at once, and keeps of the layer no more than its input and its output, where autograd
-keeps every step between them.
+The results equal those of ``SynthesisLayer.forward``. The explicit gradients take any number of
+cotangents at once and keep only the input, the convolved values and the output of the layer, while
+autograd keeps every step between them.
 
-Maps are `N x height x width x channels` float32 in here: rows of channels are what windows are cut
-from, and the order that convolutions on a CPU are fastest in.
+Maps are ``N x height x width x channels`` float32 here: windows are cut out as rows of channels,
+and convolutions on a CPU are fastest in this order.
 """
 
 from __future__ import annotations
@@ -26,26 +26,33 @@ from .prepared_layer import PreparedLayer
 
 @dataclass(frozen=True)
 class LayerStyle:
-    """What a w makes of a layer: factors of its input's channels and of its output's, float32."""
+    """The style of a layer for one w vector.
+
+    Attributes:
+        scale: ``I`` float32, factor per input channel.
+        demodulation: ``O`` float32, factor per output channel.
+    """
 
     scale: Tensor
     demodulation: Tensor
 
     @classmethod
     def of(cls, layer: PreparedLayer, w: Tensor) -> LayerStyle:
-        """For w of `w_dim` float32."""
+        """Return the style of a layer for the w vector ``w``, ``w_dim`` float32."""
         scale = torch.addmv(layer.affine_bias, layer.affine, w)
         return cls(scale, demodulation(scale[None], layer.energy)[0])
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where windows of S x S pixels are in a map.
+    """The place of P windows of S x S pixels in a map.
 
     Attributes:
-        origins: `P x 2` int64, (x, y) of each window's first pixel; it may be outside.
-        pixels: `P x S x S` int64, indices into the flat map; of what is outside, some other pixel.
-        inside: `P x S x S x 1` float32, 1 inside the map; None if nothing is outside.
+        origins: ``P x 2`` int64, (x, y) of the first pixel of each window; may be outside the map.
+        pixels: ``P x S x S`` int64, indices into the flat map. Pixels outside the map have the
+            index of the nearest pixel inside.
+        inside: ``P x S x S x 1`` float32, 1 inside the map and 0 outside; None if all pixels are
+            known to be inside.
     """
 
     origins: Tensor
@@ -54,36 +61,49 @@ class Place:
 
     @classmethod
     def of(cls, origins: Tensor, side: int, shape: tuple[int, int]) -> Place:
-        """Squares of `side` pixels in a map of height and width `shape`."""
+        """Return the place of windows.
+
+        Args:
+            origins: ``P x 2`` int64, (x, y) of the first pixel of each window.
+            side: Side of the windows in pixels.
+            shape: Height and width of the map.
+        """
         height, width = shape
         steps = torch.arange(side, device=origins.device)
         x, y = origins[:, :1] + steps, origins[:, 1:] + steps
         xs, ys = x.clamp(0, width - 1), y.clamp(0, height - 1)
         is_inside = (y == ys)[:, :, None] & (x == xs)[:, None, :]
-        # To ask costs nothing on a CPU; elsewhere it would wait for the device.
+        # The check is cheap on a CPU. On other devices it would wait for the device.
         is_whole = is_inside.device.type == "cpu" and bool(is_inside.all())
         inside = None if is_whole else is_inside[..., None].float()
         return cls(origins, ys[:, :, None] * width + xs[:, None, :], inside)
 
     def interior(self) -> Place:
-        """Without the outermost pixels."""
+        """Return the place of the same windows without their outermost pixels."""
         inside = self.inside if self.inside is None else self.inside[:, 1:-1, 1:-1]
         return Place(self.origins + 1, self.pixels[:, 1:-1, 1:-1], inside)
 
     def cut(self, features: Tensor) -> Tensor:
-        """Copy the windows out of a map `1 x H x W x C`: `P x S x S x C`, zero outside."""
+        """Copy the windows from a map.
+
+        Args:
+            features: ``1 x H x W x C``, the map.
+
+        Returns:
+            ``P x S x S x C``, zero outside the map.
+        """
         rows = features.flatten(0, 2).index_select(0, self.pixels.flatten())
         return self.mask(rows.reshape(*self.pixels.shape, features.shape[-1]))
 
-    def put_apart(self, windows: Tensor, shape: tuple[int, int]) -> Tensor:
-        """The reverse of `cut`: each window into a map of its own, zero elsewhere.
+    def scatter_each(self, windows: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Add each window to its own map, which is zero elsewhere.
 
         Args:
-            windows: `R P x S x S x C`.
-            shape: height and width of the map.
+            windows: ``R P x S x S x C``, R for each place.
+            shape: Height and width of the map, ``(H, W)``.
 
         Returns:
-            `R P x H x W x C`.
+            ``R P x H x W x C``.
         """
         maps = windows.new_zeros(len(windows), shape[0] * shape[1], windows.shape[-1])
         rows = self.mask(windows).flatten(1, 2)
@@ -91,24 +111,32 @@ class Place:
         maps.scatter_add_(1, places[..., None].expand_as(rows), rows)
         return maps.reshape(len(windows), *shape, -1)
 
-    def put_together(self, windows: Tensor, shape: tuple[int, int]) -> Tensor:
-        """Likewise, but the windows `P x S x S x C` into one map, `1 x H x W x C`."""
-        together = windows.new_zeros(shape[0] * shape[1], windows.shape[-1])
-        together.index_add_(0, self.pixels.flatten(), self.mask(windows).flatten(0, 2))
-        return together.reshape(1, *shape, -1)
+    def scatter_sum(self, windows: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Add all windows to one map; the adjoint of ``cut``.
+
+        Args:
+            windows: ``P x S x S x C``.
+            shape: Height and width of the map, ``(H, W)``.
+
+        Returns:
+            ``1 x H x W x C``.
+        """
+        total = windows.new_zeros(shape[0] * shape[1], windows.shape[-1])
+        total.index_add_(0, self.pixels.flatten(), self.mask(windows).flatten(0, 2))
+        return total.reshape(1, *shape, -1)
 
     def mask(self, windows: Tensor) -> Tensor:
-        """Windows `R P x S x S x C` with zeros for what is outside."""
+        """Set the pixels of windows ``R P x S x S x C`` that are outside the map to zero."""
         if self.inside is None:
             return windows
-        return (apart(windows, len(self.inside)) * self.inside).flatten(0, 1)
+        return (split_batch(windows, len(self.inside)) * self.inside).flatten(0, 1)
 
 
 class LayerPass:
-    """A layer, computed.
+    """The results of one layer, and the gradients of these.
 
     Attributes:
-        result: `N x h' x w' x out_channels` float32.
+        result: ``N x h' x w' x out_channels`` float32.
     """
 
     def __init__(
@@ -124,12 +152,15 @@ class LayerPass:
         """Compute the layer with its constant noise.
 
         Args:
-            x: `N x h x w x in_channels`: the whole map, or windows, which are two pixels larger
-                than their results; those of an upsampling layer begin at `(origins - 2) // 2`, see
-                `window_plan.side_below`.
-            place: where the results are, for windows.
-            keep: whether the derivative with respect to the style will be asked for.
-            scratch: shared by layers that are not computed at the same time.
+            layer: The constants of the layer.
+            style: Its style.
+            x: ``N x h x w x in_channels``: the whole map, or windows. Windows are two pixels larger
+                than their results; those of an upsampling layer have the side of
+                ``plan.side_below`` and begin at ``(origins - 2) // 2``.
+            place: The place of the results if ``x`` contains windows; None for the whole map.
+            keep: Whether to keep what the gradient with respect to the style needs.
+            scratch: Buffers for intermediate values, shared with layers that are not computed at
+                the same time.
         """
         self._layer, self._style, self._place = layer, style, place
         self._scratch = Scratch() if scratch is None else scratch
@@ -150,35 +181,38 @@ class LayerPass:
         if layer.clamp is not None:
             y = y.clamp_(-layer.clamp, layer.clamp)
         self.result = y if place is None else place.mask(y)
-        self._given_shape = x.shape
-        self._given = x if keep else None
+        self._input_shape = x.shape
+        self._input = x if keep else None
         self._convolved = convolved if keep else None
 
     def pull_back(self, directions: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The derivative of sums of products with the result.
+        """Compute vector-Jacobian products.
 
         Args:
-            directions: `R N x h' x w' x out_channels`, R for each of the N maps or windows.
+            directions: ``R N x h' x w' x out_channels``, R cotangents for each of the N maps or
+                windows of the result.
 
         Returns:
-            What the input is to be multiplied with, `R N x h x w x in_channels`, and, if it was
-            kept for, the derivative with respect to the style's scale, `R N x in_channels`.
+            The cotangents of the input, ``R N x h x w x in_channels``; and, with ``keep``, the
+            gradients with respect to the scale of the style, ``R N x in_channels``, in which the
+            demodulation is a function of the scale. Without ``keep`` these are None.
         """
         style, count = self._style, len(self.result)
-        of_convolved = self._of_convolved(apart(directions, count))
+        of_convolved = self._of_convolved(split_batch(directions, count))
         of_scaled = self._back(of_convolved.flatten(0, 1))
-        if self._given is None or self._convolved is None:
+        if self._input is None or self._convolved is None:
             return of_scaled * style.scale, None
-        of_scale = (apart(of_scaled, count) * self._given).sum(dim=(2, 3))
-        # demodulation = (scale^2 . energy + eps)^-1/2, and what it is multiplied with is known.
+        of_scale = (split_batch(of_scaled, count) * self._input).sum(dim=(2, 3))
+        # Chain rule for demodulation = (scale^2 . energy + eps)^-1/2.
         of_demodulation = (of_convolved * self._convolved).sum(dim=(2, 3)) / style.demodulation
         of_energy = (of_demodulation * style.demodulation**3) @ self._layer.energy
         return of_scaled * style.scale, (of_scale - style.scale * of_energy).flatten(0, 1)
 
     def _of_convolved(self, directions: Tensor) -> Tensor:
-        """Through all that follows the convolution: `R x N x h' x w' x out_channels`."""
+        """Return the cotangents of the convolved values, ``R x N x h' x w' x out_channels``."""
         result = self.result.expand_as(directions)
-        # The leaky ReLU, the clamp and the mask leave a value's sign, so that the result tells all.
+        # The leaky ReLU, the clamp and the mask do not change the sign of a value. So the result
+        # shows which branch of them applied.
         g: Tensor = torch.ops.aten.leaky_relu_backward(directions, result, SLOPE, False)
         clamp = self._layer.clamp
         if clamp is not None:
@@ -188,15 +222,15 @@ class LayerPass:
         return g.mul_(self._style.demodulation * GAIN)
 
     def _upsampled(self, scaled: Tensor) -> Tensor:
-        """Twice the size; of windows, the part of it where they are."""
+        """Return the upsampling convolution of the scaled input, cut to the windows if any."""
         layer = self._layer
         assert layer.low_pass is not None
         widened = widen(scaled, layer.weight, self._scratch)
         filtered = low_pass(widened, layer.low_pass, self._padding)
         if self._place is None:
             return filtered
-        # Its first pixel is at an odd place, and lacks inputs; the windows begin behind it, at an
-        # even place, or one pixel further.
+        # The first filtered pixel has an odd position in the map and lacks inputs. The windows
+        # begin one pixel after it, at an even position, or two pixels after it.
         origins, side = self._place.origins, self._place.pixels.shape[1]
         steps = torch.arange(side, device=scaled.device)
         x, y = (1 + origins[:, axis, None] % 2 + steps for axis in (0, 1))
@@ -207,11 +241,11 @@ class LayerPass:
         return filtered.flatten(0, 2).index_select(0, self._kept).reshape(*rows.shape, -1)
 
     def _back(self, of_convolved: Tensor) -> Tensor:
-        """From the convolution's output to its input."""
+        """Return the cotangents of the scaled input for those of the convolved values."""
         layer, repeats = self._layer, len(of_convolved) // len(self.result)
         g = of_convolved
         if layer.convolution is not None:
-            size = (self._given_shape[1], self._given_shape[2])
+            size = (self._input_shape[1], self._input_shape[2])
             return layer.convolution.back(g, size, self._padding, self._scratch)
         assert layer.low_pass is not None
         if self._place is not None:
@@ -223,6 +257,6 @@ class LayerPass:
         return widen_back(widened, layer.weight, self._scratch)
 
 
-def apart(x: Tensor, count: int) -> Tensor:
-    """`R count x …` to `R x count x …`."""
+def split_batch(x: Tensor, count: int) -> Tensor:
+    """Reshape ``R count x …`` to ``R x count x …``."""
     return x.reshape(-1, count, *x.shape[1:])

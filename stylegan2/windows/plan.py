@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which parts of which feature maps a window of the last one depends on, and what they cost.
+"""Plans: which parts of which feature maps a window depends on, and what they cost.
 
-Between the latent and a feature map StyleGAN2 has no operation that looks at the whole image: a
-convolution reads one pixel around, and the upsampling one, with its low-pass filter, one pixel of
-the map below on either side of where its output is.  So a window of a map depends on a smaller part
-of the map below it, that part soon covers most of its map, and then it is cheaper to compute the
-whole maps: up to some block these are computed, windows are cut from the last one, and from there
-on there are only windows.
+Between the latent and a feature map StyleGAN2 has no operation that reads the whole image. A
+convolution reads one pixel around its output. The upsampling convolution with its low-pass filter
+reads one pixel of the map below on each side of its output. So a window of a map depends on a
+smaller window of the map below it. In the lower blocks that window covers most of its map, and
+computing the whole map is cheaper. So a plan has a block up to which whole maps are computed;
+windows are cut from the map of that block, and the blocks above it compute windows only.
 
-Windows of one block are all of the same size, so that they form a batch.
+All windows of one block have the same size, so that they form a batch.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from dataclasses import dataclass
 
 from ..network.config import GeneratorConfig
 
+# Multiply-adds of a 3 x 3 kernel per pair of channels: for each output pixel of a convolution, and
+# for each input pixel of an upsampling convolution.
 _KERNEL = 9
-"""Multiplications of a 3 x 3 kernel for each pair of channels: for each output pixel of a
-convolution, and for each input pixel of one that doubles the size."""
 
 
 @dataclass(frozen=True)
 class WindowBlock:
-    """How one block computes its windows.
+    """The sizes of the windows of one block.
 
     Attributes:
-        resolution: the block.
-        side_in: pixels of the block below that a window is computed from, in each direction.
-        side_out: pixels of this block that come out.
+        resolution: Name of the block.
+        side_in: Side of the windows of the block below that the block reads, in its pixels.
+        side_out: Side of the windows that the block computes, in its pixels.
     """
 
     resolution: int
@@ -37,22 +37,22 @@ class WindowBlock:
     side_out: int
 
     def multiply_adds(self, config: GeneratorConfig) -> int:
-        """Of one window, convolutions alone."""
+        """Return the multiply-adds of the convolutions of one window."""
         channels = config.channels_at(self.resolution)
-        doubling = self.side_in**2 * config.channels_at(self.resolution // 2)
-        return _KERNEL * channels * (doubling + self.side_out**2 * channels)
+        upsampling = self.side_in**2 * config.channels_at(self.resolution // 2)
+        return _KERNEL * channels * (upsampling + self.side_out**2 * channels)
 
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """How to compute windows of the features of one block.
+    """The way to compute windows of the features of one block.
 
     Attributes:
-        side: of the windows that are wanted, pixels of their block.
-        crop: the last block that is computed as a whole: the one that is wanted, if windows save
-            nothing.
-        blocks: those above it, upwards; the last one's windows are what is wanted.
-        multiply_adds: of a forward pass over all of it, convolutions alone.
+        side: Side of the requested windows in pixels of their block.
+        crop: Name of the last block that computes its whole map. It is the requested block if
+            windows save nothing.
+        blocks: The blocks above it, upwards; the last one computes the requested windows.
+        multiply_adds: Multiply-adds of the convolutions in one forward pass.
     """
 
     side: int
@@ -62,16 +62,19 @@ class WindowPlan:
 
     @property
     def cut_side(self) -> int:
-        """The side of the windows that are cut from the last whole map."""
+        """Side of the windows that are cut from the last whole map, in its pixels."""
         return self.blocks[0].side_in if self.blocks else self.side
 
 
 def side_below(side: int) -> int:
-    """How many pixels of the block below a window of `side` pixels is computed from.
+    """Return the side of the window below that a window of ``side`` pixels depends on.
 
-    The output `[a, a + side)` of a block's second convolution reads `[a - 1, a + side + 1)` of its
-    first, the upsampling one, whose output `o` reads the inputs from `ceil((o - 3) / 2)` to
-    `floor((o + 2) / 2)`.  From `floor((a - 3) / 2)` on, as many are enough for any a.
+    Both sides are in pixels of their own block.
+
+    For its output ``[a, a + side)`` the second convolution of a block reads
+    ``[a - 1, a + side + 1)`` of the first one. Output ``o`` of the first one, the upsampling
+    convolution, reads the inputs from ``ceil((o - 3) / 2)`` to ``floor((o + 2) / 2)``. The returned
+    number of pixels, from ``floor((a - 3) / 2)`` on, contains these inputs for every ``a``.
     """
     return (side + 8) // 2
 
@@ -79,13 +82,17 @@ def side_below(side: int) -> int:
 def plan_windows(
     config: GeneratorConfig, resolution: int, side: int, count: int, *, least_crop: int = 0
 ) -> WindowPlan:
-    """The way to compute windows with the fewest multiply-adds.
+    """Return the plan with the fewest multiply-adds.
 
     Args:
-        resolution: the block whose features are wanted.
-        side: of the windows, pixels of that block.
-        count: how many of them.
-        least_crop: blocks up to this one are computed as a whole in any case.
+        config: The configuration of the generator.
+        resolution: Name of the block of the requested features.
+        side: Side of the windows in pixels of that block.
+        count: Number of windows.
+        least_crop: Name of a block; the blocks up to this one compute their whole maps.
+
+    Raises:
+        ValueError: The model has no block ``resolution``.
     """
     blocks = config.resolutions[: config.level_of(resolution) + 1]
     whole = [whole_multiply_adds(config, block) for block in blocks]
@@ -106,7 +113,7 @@ def plan_windows(
 
 
 def whole_multiply_adds(config: GeneratorConfig, resolution: int) -> int:
-    """Of a block's whole map, convolutions alone."""
+    """Return the multiply-adds of the convolutions of a block for its whole map."""
     height, width = config.block_shape(resolution)
     channels = config.channels_at(resolution)
     cost = height * width * channels * channels

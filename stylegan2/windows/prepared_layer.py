@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the steps of a drag need of a convolution layer and what never changes between them."""
+"""The constants of a convolution layer that all steps of a drag use."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ..ops.upsampling import kernel_matrix
 
 @dataclass(frozen=True)
 class PreparedLayer:
-    """A layer's constants, all float32 on its device.
+    """The constants of a layer, all float32 on its device.
 
     Attributes:
-        weight: `O x I x 3 x 3`, the layer's own.
-        convolution: with this weight, for a layer that keeps the size.
-        low_pass: `O x 1 x 4 x 4`, the filter with gain 4, for a layer that doubles it.
-        energy: `O x I`, see `weight_energy`.
-        affine: `I x w_dim`, from w to the style, factors included.
-        affine_bias: `I`.
-        bias: `O`, with the gain.
-        noise: `H W`, the constant noise with its strength and the gain; None without.
-        clamp: bound of the results, or None.
+        weight: ``O x I x 3 x 3``, the weight of the layer.
+        convolution: The convolution with this weight; None for an upsampling layer.
+        low_pass: ``O x 1 x 4 x 4``, the filter with gain 4 of an upsampling layer; otherwise None.
+        energy: ``O x I``, see ``weight_energy``.
+        affine: ``I x w_dim``, the matrix from a w vector to the style, run-time factor included.
+        affine_bias: ``I``, its bias, run-time factor included.
+        bias: ``O``, the bias of the layer, gain included.
+        noise: ``H W``, the constant noise, strength and gain included; None without noise inputs.
+        clamp: Bound of the results, or None.
     """
 
     weight: Tensor
@@ -42,12 +42,16 @@ class PreparedLayer:
 
     @cached_property
     def matrix(self) -> Tensor:
-        """The weight as `I x (9 O)`; of a frozen layer that doubles on a CPU, a view of it."""
+        """The weight as ``I x (9 O)``; a view for a frozen upsampling layer on a CPU."""
         return kernel_matrix(self.weight)
 
     @classmethod
     def of(cls, layer: SynthesisLayer) -> PreparedLayer:
-        """The layer's, made once for a frozen layer: what it changes to later goes unseen."""
+        """Return the constants of a layer.
+
+        A frozen layer keeps them, so that later calls return the same object; changes of its
+        parameters are not picked up until the layer is frozen or loaded again.
+        """
         known = layer.prepared
         if isinstance(known, cls) and known.weight.device == layer.weight.device:
             return known

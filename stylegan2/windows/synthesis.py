@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Features in windows around points, and how they depend on the latent, without the whole maps.
+"""Windows of a feature map, and their gradients with respect to the latent, without the whole map.
 
-Equal to `Generator.features`, cut at the same places, up to rounding: between the latent and the
-features there are only convolutions, so that a window depends on nothing but windows below it
-(`window_plan`).  Outside the image every convolution's input is zero; so is, here, what a window
-has outside of it.
+The windows equal ``Generator.features`` cut at the same places, up to rounding. There are only
+convolutions between the latent and the features, so a window depends only on windows of the blocks
+below (see ``plan``). The input of every convolution is zero outside the image; likewise the pixels
+of a window outside the image are zero.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ from .prepared_layer import PreparedLayer
 
 
 class WindowSynthesis:
-    """Computes windows of a generator's features, for latents of which the first rows vary."""
+    """Computes windows of the features of a generator, for latents that differ in the first w.
+
+    Attributes:
+        plan: The plan that the windows are computed by.
+        num_layers: How many of the first w vectors may change; at most those below the block.
+    """
 
     def __init__(
         self,
@@ -35,24 +40,25 @@ class WindowSynthesis:
         resolution: int,
         plan: WindowPlan,
         ws: Tensor,
-        free: int,
+        num_layers: int,
         operators: FusedOperators | None = None,
     ) -> None:
-        """Compute what depends on the other rows alone.
+        """Compute the styles of the w vectors that do not change.
 
         Args:
-            generator: frozen.
-            resolution: the block whose features are wanted.
-            plan: how to compute them, see `plan_windows`.
-            ws: `num_ws x w_dim` float32, for the rows that do not vary.
-            free: how many rows vary.
-            operators: of the generator's device, see `fused_operators`.
+            generator: A frozen generator.
+            resolution: Name of the block of the features; the plan must be for this block.
+            plan: Result of ``plan_windows`` for this generator and block.
+            ws: ``num_ws x w_dim`` float32, a latent with the w vectors that do not change.
+            num_layers: How many of the first w vectors may change between latents; w vectors from
+                this index on are taken from ``ws``.
+            operators: Result of ``fused_operators`` for the device of the generator, or None.
         """
         self._config = generator.config
         self._synthesis = generator.synthesis
         self._resolution = resolution
         self.plan = plan
-        self.free = min(free, self._config.layers_below(resolution))
+        self.num_layers = min(num_layers, self._config.layers_below(resolution))
         first = self._synthesis.block(self._config.resolutions[0])
         self._const = first.const.detach().permute(1, 2, 0).contiguous()[None]
         self._scratch = Scratch()
@@ -62,7 +68,7 @@ class WindowSynthesis:
             self._layers = [PreparedLayer.of(self._layer(index)) for index in range(below)]
             self._fixed_styles = {
                 index: LayerStyle.of(self.layer(index), ws[index])
-                for index in range(self.free, below)
+                for index in range(self.num_layers, below)
             }
 
     @torch.no_grad()
@@ -70,9 +76,9 @@ class WindowSynthesis:
         """Compute the windows of a latent.
 
         Args:
-            ws: `num_ws x w_dim` float32.
-            origins: `P x 2` int64, (x, y) of the first pixel of each, which is to lie in the map as
-                a whole.
+            ws: ``num_ws x w_dim`` float32; only the first ``num_layers`` w vectors are read.
+            origins: ``P x 2`` int64, (x, y) of the first pixel of each window, in pixels of the
+                feature map. The whole window must be inside the map.
         """
         maps: dict[int, Tensor] = {}
         layers: list[LayerPass | FusedPass] = []
@@ -81,13 +87,17 @@ class WindowSynthesis:
             style = self._fixed_styles.get(index)
             if style is None:
                 style = LayerStyle.of(self.layer(index), ws[index])
-            keep = index < self.free
-            layer, operators = self.layer(index), self._operators
-            done = compute_layer(
-                operators, layer, style, x, place, keep=keep, scratch=self._scratch
+            layer = compute_layer(
+                self._operators,
+                self.layer(index),
+                style,
+                x,
+                place,
+                keep=index < self.num_layers,
+                scratch=self._scratch,
             )
-            layers.append(done)
-            return done.result
+            layers.append(layer)
+            return layer.result
 
         x = self._const
         for block in self._config.resolutions[: self._config.level_of(self.plan.crop) + 1]:
@@ -97,17 +107,17 @@ class WindowSynthesis:
         cut, places = self._places(origins)
         x = cut.cut(x)
         for window, place in zip(self.plan.blocks, places, strict=True):
-            doubling, last = self._indices(window.resolution)
-            x = compute(doubling, x, place)
+            upsampling, last = self._indices(window.resolution)
+            x = compute(upsampling, x, place)
             x = compute(last, x, place.interior())
         return WindowPass(self, layers, cut, x, maps)
 
     def block_of(self, index: int) -> int:
-        """The block whose convolution takes a w."""
+        """Return the name of the block whose convolution takes the w vector ``index``."""
         return self._config.resolutions[(index + 1) // 2]
 
     def layer(self, index: int) -> PreparedLayer:
-        """The convolution that takes a w."""
+        """Return the constants of the convolution that takes the w vector ``index``."""
         return self._layers[index]
 
     def _layer(self, index: int) -> SynthesisLayer:
@@ -118,23 +128,24 @@ class WindowSynthesis:
 
     @property
     def w_dim(self) -> int:
-        """Size of one latent w."""
+        """Size of one w vector."""
         return self._config.w_dim
 
     @property
     def whole_layers(self) -> int:
-        """How many of the first convolutions are computed on the whole map."""
+        """Number of the first convolutions that are computed on the whole map."""
         return self._config.layers_below(self.plan.crop)
 
     def _indices(self, block: int) -> range:
-        """Which w a block's convolutions take."""
+        """Return the indices of the w vectors that the convolutions of a block take."""
         last = self._config.layers_below(block)
         return range(max(last - 2, 0), last)
 
     def _places(self, origins: Tensor) -> tuple[Place, list[Place]]:
-        """Where windows are cut from the last whole map, and each block's first outputs, upwards.
+        """Return the place of the cut in the last whole map, and those of the window blocks.
 
-        With no blocks of windows, the cut gives the windows that are wanted.
+        The place of a block is that of the results of its upsampling convolution; the blocks are in
+        ascending order. Without window blocks the cut gives the requested windows.
         """
         places: list[Place] = []
         for window in reversed(self.plan.blocks):
@@ -146,11 +157,12 @@ class WindowSynthesis:
 
 
 class WindowPass:
-    """The windows of one latent, and their derivative.
+    """The windows of one latent, and their gradients with respect to it.
 
     Attributes:
-        values: `P x S x S x C` float32.
-        maps: the whole maps `1 x H x W x C` of the blocks below the windows, by their names.
+        values: ``P x S x S x C`` float32, the windows.
+        maps: The whole maps, ``1 x H x W x C`` float32, of the blocks up to the crop of the plan,
+            by the names of the blocks.
     """
 
     def __init__(
@@ -169,42 +181,46 @@ class WindowPass:
 
     @torch.no_grad()
     def pull_back_each(self, directions: Tensor) -> Tensor:
-        """How each window depends on the latent, along each of its own directions.
+        """Compute the vector-Jacobian products of each window with its own cotangents.
 
         Args:
-            directions: `R x P x S x S x C` float32, what the windows' values are multiplied with.
+            directions: ``R x P x S x S x C`` float32, R cotangents for each window.
 
         Returns:
-            `R x P x free x w_dim` float32: the derivatives of the sums of these products.
+            ``R x P x num_layers x w_dim`` float32: for each cotangent, the gradient of the sum of
+            its products with the values of its window.
         """
-        found: dict[int, Tensor] = {}
-        g = self._descend(self._window_layers, directions.flatten(0, 1), found)
-        maps = self._cut.put_apart(g, self._cut_shape)
-        self._descend(self._whole_layers, maps, found)
-        rows = torch.stack([found[index] for index in range(self._synthesis.free)], dim=1)
+        gradients: dict[int, Tensor] = {}
+        g = self._backward(self._window_layers, directions.flatten(0, 1), gradients)
+        maps = self._cut.scatter_each(g, self._cut_shape)
+        self._backward(self._whole_layers, maps, gradients)
+        num_layers = self._synthesis.num_layers
+        rows = torch.stack([gradients[index] for index in range(num_layers)], dim=1)
         return rows.reshape(*directions.shape[:2], *rows.shape[1:])
 
     @torch.no_grad()
     def pull_back(self, windows: Tensor | None, maps: Mapping[int, Tensor]) -> Tensor:
-        """The derivative of one sum of products, over all windows and over whole maps.
+        """Compute one vector-Jacobian product over all windows and over whole maps.
 
         Args:
-            windows: `P x S x S x C` float32; None for zeros.
-            maps: `1 x H x W x C` float32, for any of the blocks in `maps`.
+            windows: ``P x S x S x C`` float32, the cotangents of the windows; None for zeros.
+            maps: ``1 x H x W x C`` float32, the cotangents of whole maps by the names of their
+                blocks, which must be in the attribute ``maps``.
 
         Returns:
-            `free x w_dim` float32.
+            ``num_layers x w_dim`` float32: the gradient of the sum of all products of cotangents
+            and values.
         """
-        found: dict[int, Tensor] = {}
+        gradients: dict[int, Tensor] = {}
         g = None
         if windows is not None and len(windows):
-            g = self._descend(self._window_layers, windows, found)
-            g = self._cut.put_together(g, self._cut_shape)
-        self._descend(self._whole_layers, g, found, maps)
-        # What is not reached from the maps alone is not found.
-        none = self._layers[0].result.new_zeros(self._synthesis.w_dim)
-        free = range(self._synthesis.free)
-        return torch.stack([found[i].sum(dim=0) if i in found else none for i in free])
+            g = self._backward(self._window_layers, windows, gradients)
+            g = self._cut.scatter_sum(g, self._cut_shape)
+        self._backward(self._whole_layers, g, gradients, maps)
+        # Layers above all given cotangents have no gradient.
+        zero = self._layers[0].result.new_zeros(self._synthesis.w_dim)
+        indices = range(self._synthesis.num_layers)
+        return torch.stack([gradients[i].sum(dim=0) if i in gradients else zero for i in indices])
 
     @property
     def _whole_layers(self) -> range:
@@ -220,25 +236,27 @@ class WindowPass:
         height, width = self.maps[self._synthesis.plan.crop].shape[1:3]
         return height, width
 
-    def _descend(
+    def _backward(
         self,
         layers: range,
         g: Tensor | None,
-        found: dict[int, Tensor],
+        gradients: dict[int, Tensor],
         maps: Mapping[int, Tensor] = MappingProxyType({}),
     ) -> Any:
-        """Pull back through layers, from the last to the first.
+        """Propagate cotangents through layers, from the last to the first.
 
         Args:
-            g: what the last one's result is multiplied with; None for zeros.
-            found: gets the derivatives with respect to each layer's w, `B x w_dim`.
-            maps: what blocks' results are multiplied with as well.
+            layers: Indices of the layers.
+            g: ``B x h x w x C``, the cotangents of the result of the last layer; None for zeros.
+            gradients: Receives the gradients with respect to the w vector of each layer,
+                ``B x w_dim``, by the index of the layer.
+            maps: Additional cotangents of the whole maps, by the names of their blocks.
 
         Returns:
-            What the first one's input is multiplied with.
+            The cotangents of the input of the first layer; None for zeros.
         """
         for index in reversed(layers):
-            # Even layers are the last ones of their blocks.
+            # A layer with an even index is the last one of its block.
             more = None if index % 2 else maps.get(self._synthesis.block_of(index))
             if more is not None:
                 g = more if g is None else g + more
@@ -246,5 +264,5 @@ class WindowPass:
                 continue
             g, of_scale = self._layers[index].pull_back(g)
             if of_scale is not None:
-                found[index] = of_scale @ self._synthesis.layer(index).affine
+                gradients[index] = of_scale @ self._synthesis.layer(index).affine
         return g

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two states in which a generator is used."""
+"""Fixtures: a trainable and a frozen generator."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .making import random_generator, tiny_config
 
 @pytest.fixture
 def trainable() -> Generator:
-    """A trainable 16 px generator."""
+    """Return a trainable 16 px generator."""
     return random_generator(tiny_config())
 
 
 @pytest.fixture
 def frozen() -> Generator:
-    """A frozen 16 px generator."""
+    """Return a frozen 16 px generator."""
     return random_generator(tiny_config()).freeze()

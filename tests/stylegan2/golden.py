@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small checkpoints of the public formats, and what their own software computes from them."""
+"""Golden files: small checkpoints in the public formats, and the results of the public software."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ NAMES = ("ada_r64", "ada_cond_r32", "sg3repo_r32", "sg3repo_cond_r64")
 
 
 def golden_path(name: str) -> Path:
-    """The checkpoint of that name."""
+    """Return the path of the checkpoint of a name."""
     return FOLDER / f"{name}.pkl"
 
 
 def golden_arrays(name: str) -> dict[str, Tensor]:
-    """Inputs and outputs that belong to it."""
+    """Return the inputs and outputs of the checkpoint of a name."""
     with np.load(FOLDER / f"{name}.npz") as arrays:
         return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
-    """Greatest difference, as a part of the greatest magnitude expected."""
+    """Return the greatest difference, relative to the greatest expected magnitude."""
     assert found.shape == expected.shape
     return float((found - expected).abs().max() / expected.abs().max())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Generators for the tests: small, with seeded random weights that leave nothing at its default."""
+"""Small generators for the tests, with seeded random values in every parameter and buffer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stylegan2 import Generator, GeneratorConfig
 
 
 def random_generator(config: GeneratorConfig, seed: int = 0) -> Generator:
-    """A trainable generator whose every parameter and buffer is random, biases and noise too."""
+    """Return a trainable generator with random parameters and buffers, also biases and noise."""
     torch.manual_seed(seed)
     generator = Generator(config)
     with torch.no_grad():
@@ -21,7 +21,7 @@ def random_generator(config: GeneratorConfig, seed: int = 0) -> Generator:
 
 
 def tiny_config(resolution: int = 16, *, c_dim: int = 0) -> GeneratorConfig:
-    """A few channels, different in each block, and different sizes of z and w."""
+    """Return a configuration with few channels, different in each block, and z_dim != w_dim."""
     return GeneratorConfig.standard(
         resolution,
         channel_base=64,
@@ -34,6 +34,6 @@ def tiny_config(resolution: int = 16, *, c_dim: int = 0) -> GeneratorConfig:
 
 
 def random_ws(generator: Generator, count: int = 2, seed: int = 1) -> Tensor:
-    """Make `N x num_ws x w_dim` latents that differ in every layer."""
+    """Return ``count x num_ws x w_dim`` latents that differ in every layer."""
     random = torch.Generator().manual_seed(seed)
     return torch.randn(count, generator.num_ws, generator.w_dim, generator=random)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pickles for the tests: snapshots as the public training software writes them, and hostile ones.
 
-The snapshots are written by Python's own pickle module with stand-ins for the classes of that
-software, which exist while a snapshot is written and never when one is read.
+Python's pickle module writes the snapshots with stand-ins for the classes of that software. The
+stand-ins can be imported while a snapshot is written, but not while one is read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stylegan2.ops import filter_taps
 
 
 def reconstruct(meta: dict[str, Any]) -> None:
-    """What `torch_utils.persistence._reconstruct_persistent_obj` is called with; never called."""
+    """Stand in for ``torch_utils.persistence._reconstruct_persistent_obj``; must not be called."""
     raise AssertionError("a reader called what a pickle named")
 
 
@@ -37,14 +37,14 @@ reconstruct.__qualname__ = reconstruct.__name__ = "_reconstruct_persistent_obj"
 
 
 class EasyDict(dict[str, Any]):
-    """Stand-in for `dnnlib.util.EasyDict`."""
+    """Stand-in for ``dnnlib.util.EasyDict``."""
 
 
 EasyDict.__module__ = "dnnlib.util"
 
 
 class Network:
-    """Stand-in for `dnnlib.tflib.network.Network` of the TensorFlow software."""
+    """Stand-in for ``dnnlib.tflib.network.Network`` of the TensorFlow software."""
 
     def __init__(self, **state: Any) -> None:
         self.__dict__.update(state)
@@ -54,7 +54,7 @@ Network.__module__ = "dnnlib.tflib.network"
 
 
 class Persistent:
-    """A module as the persistence mechanism writes it; everything in it may be changed."""
+    """A module as the persistence mechanism pickles it, with attributes that a test can change."""
 
     def __init__(self, class_name: str, module: nn.Module | None = None, **attributes: Any) -> None:
         self.class_name = class_name
@@ -128,7 +128,7 @@ def _block(block: SynthesisBlock) -> Persistent:
 
 
 def persistent_generator(generator: Generator) -> Persistent:
-    """The pickled form of a generator."""
+    """Return the form of a generator that is pickled."""
     root = Persistent("Generator")
     mapping = Persistent("MappingNetwork", generator.mapping)
     for name, layer in generator.mapping.named_children():
@@ -143,7 +143,7 @@ def persistent_generator(generator: Generator) -> Persistent:
 
 
 def dump(value: object, protocol: int = 4) -> bytes:
-    """Pickle a value in which the stand-ins may occur."""
+    """Pickle a value that may contain the stand-ins."""
     modules: dict[str, ModuleType] = {}
     for stand_in in (reconstruct, EasyDict, Network):
         names = stand_in.__module__.split(".")
@@ -156,7 +156,7 @@ def dump(value: object, protocol: int = 4) -> bytes:
 
 
 def snapshot(generator: Generator, protocol: int = 4) -> bytes:
-    """A training snapshot with that generator, and the usual things beside it."""
+    """Return a training snapshot with a generator and the usual other entries."""
     value = {
         "training_set_kwargs": EasyDict(class_name="training.dataset.ImageFolderDataset"),
         "G": None,
@@ -168,7 +168,7 @@ def snapshot(generator: Generator, protocol: int = 4) -> bytes:
 
 
 class RawStorage:
-    """A storage whose every byte is chosen by the test."""
+    """A storage with bytes chosen by the test."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -178,7 +178,7 @@ class RawStorage:
 
 
 class RawTensor:
-    """A tensor whose description need not fit its storage."""
+    """A tensor with a description that need not fit its storage."""
 
     def __init__(self, storage: object, size: object, stride: object, offset: object = 0) -> None:
         self.arguments = (storage, offset, size, stride, False, OrderedDict())
@@ -208,7 +208,7 @@ def legacy_storage(
     keys: object = ("0",),
     stored_numel: int | None = None,
 ) -> bytes:
-    """A storage in torch's older format, honest unless told otherwise."""
+    """Return a storage in torch's older format, consistent unless the arguments say otherwise."""
     file = io.BytesIO()
     system = {"protocol_version": 1001, "little_endian": little_endian, "type_sizes": {}}
     reference = _Reference(("storage", kind, "0", "cuda:0", numel, view))

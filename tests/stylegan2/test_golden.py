@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The network computes what the public implementations compute from the same files.
 
-One exception is in the golden files themselves: the StyleGAN2-ADA software ran the last block of
-`ada_cond_r32` in half precision (its features there are all exact float16 numbers), as it does with
-`num_fp16_res=1` on any device.  What depends on that block can be compared to float16's rounding
-only; that our float32 is nearer to the truth is shown against float64.
+There is one exception in the golden files: the StyleGAN2-ADA software ran the last block of
+``ada_cond_r32`` in half precision (its features are all exact float16 numbers), as it does with
+``num_fp16_res=1`` on every device. Values that depend on that block are compared with the tolerance
+of float16. A comparison with float64 shows that float32 is more accurate.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands around a layer's matrix products, each in one pass over memory, in C++ and in CUDA.
+"""Fused operators: the steps around the matrix products of a layer, compiled from C++ and CUDA.
 
-torch does these additions one after the other, and each of them reads and writes everything.  Here
-a layer's values pass through all of them at once: `elements.h` says what becomes of one channel,
-for both; `lines.h` and `fused.cpp` have the CPU's loops, `fused.cu` the GPU's kernels, `border.h`
-what they are called by; `build.py` has them compiled where there is a compiler, `operators.py`
-calls them.  The matrix products stay torch's.  Who has no compiler has the same results from
-`winograd.py` and `upsampling.py`, later.
+The matrix products themselves are torch's. In torch each of the other steps reads and writes all
+values; here one pass over memory does all of them. Without a compiler, ``winograd`` and
+``upsampling`` compute the same results more slowly.
+
+``elements.h`` defines the arithmetic of one channel for both devices. ``lines.h`` and ``fused.cpp``
+have the loops for CPUs, ``fused.cu`` has the kernels for GPUs, and ``border.h`` declares the
+functions of both libraries. ``build.py`` compiles them, and ``operators.py`` calls them.
 """
 
 from __future__ import annotations

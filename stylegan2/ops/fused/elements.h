@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What the fused operators do with one channel, on a CPU and on a GPU.  Plain scalars and no
-// branches, so that a loop over channels around any of these becomes vector instructions.
+// The arithmetic of one channel, for CPUs and for GPUs. It uses scalars only and no branches, so
+// that a compiler can vectorise a loop over channels around each function.
 //
 // The algorithm and its letters are those of winograd.py: d to m to y, first along rows, then along
-// columns, with the last kernel's sign inside the kernel.
+// columns, with the sign of the last kernel value in the kernel.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 #include "border.h"
 
-// A call that is left in a loop keeps it from becoming vector instructions.
+// A call that is not inlined would prevent the vectorisation of a loop.
 #if defined(__CUDACC__)
 #define FUSED_INLINE static __host__ __device__ __forceinline__
 #elif defined(_MSC_VER)
@@ -23,7 +23,7 @@
 // One pixel of a map, or of a window.
 struct Pixel {
     float noise, inside;
-    size_t at; // its first channel
+    size_t at; // index of its first channel
 };
 
 FUSED_INLINE Pixel pixel_of(const Activation &a, int map, int y, int x) {
@@ -33,7 +33,7 @@ FUSED_INLINE Pixel pixel_of(const Activation &a, int map, int y, int x) {
     return {noise, inside, (map * all + pixel) * a.channels};
 }
 
-// How many tiles of two results there are along one direction.
+// Number of tiles, of two results each, along one axis.
 FUSED_INLINE int tiles_along(int results) { return (results + 1) / 2; }
 
 struct Four {
@@ -47,7 +47,7 @@ FUSED_INLINE Four from_inputs(float a, float b, float c, float d) {
     return {a - c, b + c, c - b, b - d};
 }
 
-// The transposed of from_inputs.
+// The adjoint of from_inputs.
 FUSED_INLINE Four to_inputs(Four m) {
     return {m.a, m.b - m.c + m.d, m.b + m.c - m.a, -m.d};
 }
@@ -56,17 +56,17 @@ FUSED_INLINE Two to_outputs(float a, float b, float c, float d) {
     return {a + b + c, b - c + d};
 }
 
-// The transposed of to_outputs.
+// The adjoint of to_outputs.
 FUSED_INLINE Four from_outputs(float a, float b) {
     return {a, a + b, a - b, b};
 }
 
-// The low-pass filter [1, 3, 3, 1] along one direction, with the gain of one direction.
+// The low-pass filter [1, 3, 3, 1] along one axis, with the gain 2 of one axis.
 FUSED_INLINE float low_pass(float a, float b, float c, float d) {
     return 0.25f * (a + d) + 0.75f * (b + c);
 }
 
-// What follows a convolution; `clamp` is infinite without one.
+// The steps after a convolution; ``clamp`` is infinite for an unclamped layer.
 FUSED_INLINE float activate(float convolved, float factor, float bias, float noise, float slope,
                             float clamp) {
     const float x = convolved * factor + (bias + noise);
@@ -75,7 +75,8 @@ FUSED_INLINE float activate(float convolved, float factor, float bias, float noi
     return upper < -clamp ? -clamp : upper;
 }
 
-// Its derivative with respect to the convolved, times g; the result tells where it was.
+// The cotangent of the convolved value for the cotangent g of the result. The sign and magnitude of
+// the result show which branch of the leaky ReLU and of the clamp applied.
 FUSED_INLINE float activate_back(float g, float result, float factor, float slope, float clamp) {
     const float leaky = result > 0 ? factor : factor * slope;
     const float inside = fabsf(result) < clamp ? leaky : 0.0f;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What stands before and behind the matrix products of a layer, each in one pass over memory, on a
-// CPU.
+// The steps before and after the matrix products of a layer, each in one pass over memory, for
+// CPUs.
 //
-// A task is one map or window and some of its channels.  It is computed by one thread from its
-// beginning to its end, sums over pixels included, so that results do not depend on the number of
-// threads.
+// A task is some channels of one map or window. One thread computes the whole task, including the
+// sums over pixels, so that the results do not depend on the number of threads.
 #include <algorithm>
 #include <vector>
 
@@ -15,7 +14,7 @@ namespace {
 
 const float ZEROS[MOST_CHANNELS] = {};
 
-// How maps and channels are divided into tasks.
+// The division of maps and channels into tasks.
 struct Tasks {
     int width, parts, count;
 
@@ -29,13 +28,14 @@ struct Tasks {
     int channels(int task, int all) const { return std::min(width, all - first(task)); }
 };
 
-// Memory of a thread that it uses again for the next task.
+// Returns zeroed memory of the thread, which its next task uses again.
 float *zeroed(size_t size) {
     static thread_local std::vector<float> memory;
     memory.assign(size, 0.0f);
     return memory.data();
 }
 
+// Applies the activation to the convolved values of one pixel and stores the results.
 void put(const Activation &a, int map, int y, int x, int first, int channels, const float *values) {
     const Pixel pixel = pixel_of(a, map, y, x);
     const float *factor = a.factor + first, *bias = a.bias + first;
@@ -45,7 +45,8 @@ void put(const Activation &a, int map, int y, int x, int first, int channels, co
     if (a.convolved) std::copy_n(values, channels, a.convolved + pixel.at + first);
 }
 
-// What the convolved value is multiplied with, to `values`; adds up its products with that value.
+// Writes the cotangents of the convolved values of one pixel to ``values``. If the convolved values
+// were kept, adds their products with the cotangents to ``sums``.
 void take(const Activation &a, const float *g, int direction, int y, int x, int first, int channels,
           float *values, float *sums) {
     const Pixel pixel = pixel_of(a, direction % a.maps, y, x);
@@ -86,7 +87,7 @@ int fused_tiles(const float *x, const float *scale, float *tiles, int maps, int 
                 line_from_inputs(from[k], from[4 + k], from[8 + k], from[12 + k], m.row[0][k],
                                  m.row[1][k], m.row[2][k], m.row[3][k], channels);
             }
-            // The 16 of a tile are (column, row), as in winograd.py.
+            // The index of the 16 values of a tile is 4 column + row, as in winograd.py.
             float *to = tiles + ((size_t)map * down * across + tile) * all + first;
             for (int r = 0; r < 4; ++r) {
                 float *row = m.row[r][0];
@@ -219,7 +220,7 @@ int fused_widened(const float *products, const int *origins, const Activation *a
     for (int task = 0; task < tasks.count; ++task) {
         const int map = tasks.map(task), first = tasks.first(task);
         const int channels = tasks.channels(task, a.channels);
-        // T has a frame of zeros, of one pixel.
+        // t is the result of the transposed convolution with a border of one zero pixel.
         const size_t part = tasks.width, line = (2 * width + 3) * part;
         float *t = zeroed((2 * height + 3 + a.height) * line), *lines = t + (2 * height + 3) * line;
         for (int pixel = 0; pixel < height * width; ++pixel) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What stands before and behind the matrix products of a layer, each in one pass over memory, on a
-// GPU.
+// The steps before and after the matrix products of a layer, each in one pass over memory, for
+// GPUs.
 //
-// A block is 32 channels of one map or window, or of one of its directions, times 8 lanes that
-// share its pixels or tiles.  Every value is gathered by one thread, and sums over pixels are added
-// up in one order, so that results do not depend on which block was done first.  Where nothing is
-// added up, more blocks share a map's pixels.
+// A CUDA block computes 32 channels of one map or window, or of one of its cotangents; its 8 lanes
+// share the pixels or tiles. One thread gathers every value, and sums over pixels are added up in a
+// fixed order, so that the results do not depend on the order of the blocks. Kernels without sums
+// use several blocks per map.
 #include <cuda_runtime.h>
 
 #include "border.h"
@@ -15,7 +15,7 @@ namespace {
 
 const int CHANNELS = 32, LANES = 8, MOST_BLOCKS = 64;
 
-// What a thread is to do: the items lane, lane + lanes, …, of one channel of one map.
+// The work of a thread: the items lane, lane + lanes, … of one channel of one map.
 struct Task {
     int map, channel, lane, lanes;
 };
@@ -25,7 +25,8 @@ __device__ Task task_of_thread() {
     return {(int)blockIdx.y, (int)(blockIdx.x * CHANNELS + threadIdx.x), lane, lanes};
 }
 
-// `items` of each map, for `channels`; `together`: by one block, for sums over them.
+// Launches a kernel for ``items`` of each map and for ``channels``. With ``together`` one block
+// computes all items, which sums over them need.
 template <typename... Parameters, typename... Arguments>
 int launch(void (*kernel)(Parameters...), int maps, int channels, int items, bool together,
            const Where *where, Arguments... arguments) {
@@ -39,7 +40,7 @@ int launch(void (*kernel)(Parameters...), int maps, int channels, int items, boo
     return error ? error : cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
 }
 
-// Adds up the lanes' parts of a channel; to be called by all threads of a block.
+// Adds up the parts of the lanes for each channel; all threads of a block must call it.
 __device__ void add_up(float part, const Task &task, int channels, float *sums) {
     __shared__ float parts[LANES][CHANNELS];
     parts[threadIdx.y][threadIdx.x] = part;
@@ -57,6 +58,7 @@ __device__ void store(Four m, float *to, size_t step) {
     to[3 * step] = m.d;
 }
 
+// Applies the activation to a convolved value and stores the result.
 __device__ void put(const Activation &a, const Task &task, int y, int x, float convolved) {
     const Pixel pixel = pixel_of(a, task.map, y, x);
     const size_t at = pixel.at + task.channel;
@@ -66,8 +68,8 @@ __device__ void put(const Activation &a, const Task &task, int y, int x, float c
     if (a.convolved) a.convolved[at] = convolved;
 }
 
-// What the convolved value is multiplied with; nothing outside of the results.  Adds up its product
-// with that value.
+// Returns the cotangent of a convolved value, which is 0 outside the results. Adds its product with
+// the convolved value to ``sum`` if it was kept.
 __device__ float take(const Activation &a, const float *g, const Task &task, int y, int x,
                       float *sum) {
     if (y < 0 || y >= a.height || x < 0 || x >= a.width) return 0;
@@ -102,7 +104,7 @@ __global__ void tiles_kernel(const float *x, const float *scale, float *tiles, i
         for (int k = 0; k < 4; ++k) {
             store(from_inputs(d[0][k], d[1][k], d[2][k], d[3][k]), &rows[0][k], 4);
         }
-        // The 16 of a tile are (column, row), as in winograd.py.
+        // The index of the 16 values of a tile is 4 column + row, as in winograd.py.
         for (int r = 0; r < 4; ++r) {
             store(from_inputs(rows[r][0], rows[r][1], rows[r][2], rows[r][3]),
                   tiles + tile * (size_t)channels + r * step, 4 * step);
@@ -110,7 +112,7 @@ __global__ void tiles_kernel(const float *x, const float *scale, float *tiles, i
     }
 }
 
-// An item is two by two pixels of the padded map: up to four tiles overlap there.
+// An item is 2 x 2 pixels of the padded map, where up to four tiles overlap.
 __global__ void tiles_back_kernel(const float *tiles, const float *scale, const float *given,
                                   float *g, float *sums, int maps, int height, int width,
                                   int channels, int padding) {
@@ -194,11 +196,13 @@ __global__ void outputs_back_kernel(const float *g, Activation a, float *product
     if (a.convolved) add_up(total, task, a.channels, sums);
 }
 
-// A pixel of the transposed convolution T, 2 height + 1 by 2 width + 1 pixels, zero outside.
+// A pixel of the result of the transposed convolution, which has 2 height + 1 by 2 width + 1 pixels
+// and is zero outside.
 __device__ float widened_at(const float *products, int y, int x, int height, int width,
                             size_t channels) {
     float sum = 0;
-    // At odd places only the kernel's middle gets there, at even ones its first and its last.
+    // An odd row gets values of the middle kernel row only, an even one of the first and the last;
+    // columns likewise.
     for (int row = y & 1; row < 3; row += 2) {
         const int from_y = (y - row) >> 1;
         if (from_y < 0 || from_y >= height) continue;
@@ -232,7 +236,7 @@ __global__ void widened_kernel(const float *products, const int *origins, Activa
     }
 }
 
-// Of six values, what the filter's transposed has of them at three places in a row.
+// Applies the adjoint of the low-pass filter to six values, for three adjacent outputs.
 __device__ void low_pass_three(const float *from, float *to) {
     for (int k = 0; k < 3; ++k) to[k] = low_pass(from[k], from[k + 1], from[k + 2], from[k + 3]);
 }
@@ -243,7 +247,8 @@ __global__ void widened_back_kernel(const float *g, const int *origins, Activati
     const int map = task.map % a.maps, left = origins[2 * map], top = origins[2 * map + 1];
     const int count = task.channel < a.channels ? height * width : 0;
     for (int pixel = task.lane; pixel < count; pixel += task.lanes) {
-        // Places 2 y to 2 y + 2 of T were read by the results from three before the first on.
+        // A pixel in row p adds to the rows 2 p to 2 p + 2 of the transposed convolution. The
+        // filter reads these for six rows of results, the first of which is y; columns likewise.
         const int y = 2 * (pixel / width) - top - 3, x = 2 * (pixel % width) - left - 3;
         float columns[3][6], found[3];
         for (int r = 0; r < 6; ++r) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The steps of Winograd's algorithm along one direction, for many channels.  Each is a loop of its
-// own that any compiler makes vector instructions of; of one loop over all of a tile, few do.
+// The steps of Winograd's algorithm along one axis, for many channels. Each step is a separate loop
+// that every compiler can vectorise; few compilers vectorise one loop over a whole tile.
 #pragma once
 
 #include "elements.h"
@@ -28,7 +28,7 @@ inline void line_from_inputs(const float *a, const float *b, const float *d, con
     }
 }
 
-// Adds, for tiles overlap.
+// Adds to the results, because tiles overlap.
 inline void add_line_to_inputs(const float *a, const float *b, const float *d, const float *e,
                                float *p, float *q, float *r, float *s, int channels) {
     EACH_CHANNEL {

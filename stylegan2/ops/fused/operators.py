@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The compiled operators, called with tensors.
+"""Calls of the fused operators with tensors.
 
-All tensors are contiguous float32 on the operators' device, maps `N x height x width x channels`; a
-tile is two by two outputs of Winograd's algorithm, see `winograd.py`.
+All tensors are contiguous float32 on the device of the operators. Maps are
+``N x height x width x channels``. A tile is 2 x 2 outputs of Winograd's algorithm, and ``T`` is the
+number of tiles of N maps; see ``winograd``.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from torch import Tensor
 
 
 class _Where(ctypes.Structure):
-    """`Where` of `border.h`."""
+    """The structure ``Where`` of ``border.h``."""
 
     _fields_ = (("threads", c_int), ("device", c_int), ("stream", c_void_p))
 
 
 class _Activation(ctypes.Structure):
-    """`Activation` of `border.h`."""
+    """The structure ``Activation`` of ``border.h``."""
 
     _fields_ = (
         ("factor", c_void_p),
@@ -47,17 +48,18 @@ class _Activation(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Activation:
-    """What follows a layer's convolution, and where its values go.
+    """The steps after the convolution of a layer, and the tensors that they write.
 
     Attributes:
-        factor: `O`, of the convolved values: demodulation and gain.
-        bias: `O`, with the gain.
-        noise: with its strength and the gain: `h' w'`, or `N h' w'`; None without.
-        inside: 1 inside the image, `N h' w'`; None if all is.
-        slope: of the leaky ReLU.
-        clamp: bound of the results, or None.
-        result: `N x h' x w' x O`, to be written.
-        convolved: likewise, what the derivative needs; None if it will not be asked for.
+        factor: ``O``, factor of the convolved values: demodulation and gain.
+        bias: ``O``, gain included.
+        noise: ``h' w'`` for all maps or ``N h' w'``, strength and gain included; or None.
+        inside: ``N h' w'``, 1 inside the image and 0 outside; None if all pixels are inside.
+        slope: Slope of the leaky ReLU.
+        clamp: Bound of the results, or None.
+        result: ``N x h' x w' x O``, written by the operators.
+        convolved: ``N x h' x w' x O``, the convolved values, written by the operators; None if the
+            gradient with respect to the style is not needed.
     """
 
     factor: Tensor
@@ -71,7 +73,7 @@ class Activation:
 
     @property
     def structure(self) -> _Activation:
-        """For the library, valid as long as this object is."""
+        """The structure for the library; it is valid while this object exists."""
         count, height, width, channels = self.result.shape
         step = 0
         if self.noise is not None and self.noise.numel() == count * height * width:
@@ -96,18 +98,22 @@ class Activation:
 class FusedOperators:
     """The operators of a compiled library.
 
-    Raises RuntimeError from any of them, if the GPU cannot do it.
+    Every operator raises ``RuntimeError`` if CUDA reports an error.
 
     Attributes:
-        device: where the tensors are to be.
+        device: Device of all tensors.
     """
 
     def __init__(self, library: Path, device: torch.device) -> None:
-        """Load a library that was built for the device.
+        """Load a library.
+
+        Args:
+            library: Path of the library, built for the device.
+            device: Device of all tensors, a CPU or a CUDA GPU.
 
         Raises:
-            OSError: the system cannot load it.
-            AttributeError: it is another library.
+            OSError: The system cannot load the library.
+            AttributeError: The library does not have the operators.
         """
         self.device = device
         loaded = ctypes.CDLL(str(library))
@@ -126,7 +132,14 @@ class FusedOperators:
         self._widened_back.argtypes = (*(pointer,) * 5, *(c_int,) * 3, pointer)
 
     def tiles(self, x: Tensor, scale: Tensor, padding: int, tiles: Tensor) -> None:
-        """Inputs `N x h x w x C`, scaled by `C`, to `tiles`, `16 x T x C`."""
+        """Scale the inputs and transform them for Winograd's algorithm.
+
+        Args:
+            x: ``N x h x w x C``, the inputs.
+            scale: ``C``, a factor per channel.
+            padding: Zeros around the map, 0 or 1.
+            tiles: ``16 x T x C``, the result.
+        """
         self._do(self._tiles, _address(x), _address(scale), _address(tiles), *x.shape, padding)
 
     def tiles_back(
@@ -138,31 +151,35 @@ class FusedOperators:
         sums: Tensor | None,
         padding: int,
     ) -> None:
-        """The transposed, for R directions.
+        """Apply the adjoint of ``tiles`` to R cotangents per map.
 
         Args:
-            tiles: `16 x (R T) x C`.
-            given: `N x h x w x C`, the inputs; read only for the sums.
-            g: `R N x h x w x C`, to be written.
-            sums: `R N x C`, to be written: over the pixels, the derivative with respect to scale.
+            tiles: ``16 x (R T) x C``, the cotangents of the transformed inputs.
+            scale: ``C``, a factor per channel.
+            given: ``N x h x w x C``, the inputs; read only if ``sums`` is not None.
+            g: ``R N x h x w x C``, a result: the cotangents of the inputs.
+            sums: ``R N x C``, a result: the gradient with respect to ``scale``, summed over the
+                pixels; or None.
+            padding: Zeros around the map, 0 or 1.
         """
         addresses = [_address(tensor) for tensor in (tiles, scale, given, g, sums)]
         self._do(self._tiles_back, *addresses, len(g), *given.shape, padding)
 
     def outputs(self, products: Tensor, activation: Activation) -> None:
-        """From the products, `16 x T x O`, to the activation's results."""
+        """Transform the matrix products ``16 x T x O`` to outputs and apply the activation."""
         self._do(self._outputs, _address(products), ctypes.byref(activation.structure))
 
     def outputs_back(
         self, g: Tensor, activation: Activation, products: Tensor, sums: Tensor | None
     ) -> None:
-        """The transposed, for R directions.
+        """Compute the vector-Jacobian products of ``outputs`` for R cotangents per map.
 
         Args:
-            g: `R N x h' x w' x O`, what the results are multiplied with.
-            products: `16 x (R T) x O`, to be written.
-            sums: `R N x O`, to be written if the convolved were kept: over the pixels, these times
-                what they are multiplied with.
+            g: ``R N x h' x w' x O``, the cotangents of the results.
+            activation: The activation that ``outputs`` was called with.
+            products: ``16 x (R T) x O``, a result: the cotangents of the matrix products.
+            sums: ``R N x O``, a result if ``activation.convolved`` is not None: the convolved
+                values times their cotangents, summed over the pixels.
         """
         structure = ctypes.byref(activation.structure)
         written = _address(products), _address(sums)
@@ -171,13 +188,15 @@ class FusedOperators:
     def widened(
         self, products: Tensor, origins: Tensor, activation: Activation, size: tuple[int, int]
     ) -> None:
-        """From each input pixel's 3 x 3 outputs through the low-pass filter to the results.
+        """Add up a transposed convolution, and apply the low-pass filter and the activation.
 
         Args:
-            products: `(N h w) x (9 O)`.
-            origins: `N x 2` int32, the first pixel (x, y) of the transposed convolution's result
-                that the filter reads; -1 for the whole map.
-            size: h and w.
+            products: ``(N h w) x (9 O)``, the 3 x 3 values that each input pixel adds to the result
+                of the transposed convolution.
+            origins: ``N x 2`` int32, the first pixel (x, y) of that result that the filter reads;
+                (-1, -1) for the whole map.
+            activation: The steps after the filter, and the results.
+            size: Height and width of the input, ``(h, w)``.
         """
         structure = ctypes.byref(activation.structure)
         self._do(self._widened, _address(products), _address(origins), structure, *size)
@@ -191,13 +210,23 @@ class FusedOperators:
         sums: Tensor | None,
         size: tuple[int, int],
     ) -> None:
-        """The transposed; g and sums as for `outputs_back`, products `(R N h w) x (9 O)`."""
+        """Compute the vector-Jacobian products of ``widened`` for R cotangents per map.
+
+        Args:
+            g: ``R N x h' x w' x O``, the cotangents of the results.
+            origins: ``N x 2`` int32, as for ``widened``.
+            activation: The activation that ``widened`` was called with.
+            products: ``(R N h w) x (9 O)``, a result: the cotangents of the products.
+            sums: ``R N x O``, a result if ``activation.convolved`` is not None: the convolved
+                values times their cotangents, summed over the pixels.
+            size: Height and width of the input, ``(h, w)``.
+        """
         structure = ctypes.byref(activation.structure)
         read, written = (_address(g), _address(origins)), (_address(products), _address(sums))
         self._do(self._widened_back, *read, structure, *written, len(g), *size)
 
     def _do(self, function: Any, *arguments: object) -> None:
-        # As it is now: another thread may have another stream, or other numbers of threads.
+        # Read at every call: the stream and the number of threads can differ between threads.
         where = _Where(threads=torch.get_num_threads())
         device: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         if self.device.type == "cuda":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that were made to do harm, or that were damaged: a `ModelError`, and nothing else happens.
+"""Malicious and damaged files raise a ``ModelError`` and have no other effect.
 
-Whatever a damaged file still loads as is a complete generator with finite weights.
+If a damaged file can still be loaded, it gives a complete generator with finite weights.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MINIMAL = GeneratorConfig(img_resolution=8, channels=(2, 2), w_dim=2, z_dim=2, n
 
 @pytest.fixture
 def minimal() -> Generator:
-    """As small as a checkpoint can be, so that every part of the file is structure."""
+    """Return a generator as small as possible, so that most bytes of its file are structure."""
     return random_generator(MINIMAL)
 
 
@@ -55,7 +55,7 @@ def refusal_of(path: Path) -> ModelError:
 
 
 class Call:
-    """Pickles as a call of a function."""
+    """An object that pickles as a call of a function."""
 
     def __init__(self, function: Callable[..., Any], *arguments: object) -> None:
         self.call = (function, arguments)
@@ -87,7 +87,7 @@ def test_a_payload_is_refused_by_name_and_not_run(
     assert not trap.exists()
     assert error.kind is ModelErrorKind.UNSAFE
     assert "nothing in it was run" in error.message
-    if protocol >= 2 or place == "top":  # in the old ones, whatever comes first is named
+    if protocol >= 2 or place == "top":  # the first global of the older protocols is named
         assert f"asks for {os.system.__module__}.system" in error.message
 
 
@@ -177,9 +177,9 @@ FLOATS = torch.ones(2).numpy().tobytes()
         (legacy_storage(FLOATS, numel=2), [2], (1,), "impossible shape"),
         (legacy_storage(FLOATS, numel=2), (1,) * 9, (1,) * 9, "impossible shape"),
         (legacy_storage(FLOATS, numel=2), (2, 1), (1,), "shape of 2 dimensions"),
-        (legacy_storage(FLOATS, numel=1 << 40), (2,), (1,), "another size than it says"),
-        (legacy_storage(FLOATS, numel=2, stored_numel=3), (2,), (1,), "another size"),
-        (legacy_storage(FLOATS + b"x", numel=2), (2,), (1,), "another size"),
+        (legacy_storage(FLOATS, numel=1 << 40), (2,), (1,), "does not have the declared size"),
+        (legacy_storage(FLOATS, numel=2, stored_numel=3), (2,), (1,), "not have the declared size"),
+        (legacy_storage(FLOATS + b"x", numel=2), (2,), (1,), "not have the declared size"),
         (legacy_storage(FLOATS, numel=2)[:-9], (2,), (1,), "data of mapping.w_avg is missing"),
         (legacy_storage(FLOATS, numel=-2), (2,), (1,), "not in torch's format"),
         (legacy_storage(FLOATS, numel=2, magic=7), (2,), (1,), "not in torch's format"),
@@ -224,7 +224,7 @@ def test_tensors_that_share_their_bytes_cannot_outgrow_the_file(tmp_path: Path) 
 
 
 def test_sizes_beyond_any_model_take_no_memory(tmp_path: Path) -> None:
-    """Every tensor but one is honest; the one would make the others take gigabytes."""
+    """All tensors but one are consistent; the sizes that one implies would take gigabytes."""
     root = persistent_generator(random_generator(MINIMAL))
     storage = RawStorage(legacy_storage(bytes(4 * 60000 * 9), numel=60000 * 9))
     conv = root.children["synthesis"].children["b4"].children["conv1"]
@@ -243,7 +243,7 @@ _recorded: list[str] | None = None
 
 
 def _audit(event: str, arguments: tuple[object, ...]) -> None:
-    """Audit hooks stay for the life of the process, so there is one and it is mostly idle."""
+    """Record watched events while a test asks for it; an audit hook cannot be removed."""
     watched = ("exec", "compile", "import", "os.system", "subprocess.Popen", "pickle.find_class")
     if _recorded is not None and event in watched:
         _recorded.append(event)
@@ -259,7 +259,7 @@ def test_reading_imports_and_executes_nothing(
     global _recorded
     path = tmp_path / "model.pkl"
     path.write_bytes(snapshot(minimal, protocol))
-    load_generator(path)  # what torch and numpy import late, they import now
+    load_generator(path)  # torch and numpy make their late imports here
     _recorded = []
     try:
         load_generator(path)
@@ -295,7 +295,7 @@ def test_deep_nesting_is_refused(tmp_path: Path, data: bytes) -> None:
 
 def test_deep_nesting_in_known_places_is_refused(minimal: Generator, tmp_path: Path) -> None:
     deep: Any = ()
-    for _ in range(300):  # as deep as the writing side allows
+    for _ in range(300):  # as deep as Python's pickler allows
         deep = (deep,)
     changes: list[Callable[[Persistent], object]] = [
         lambda root: setattr(root, "version", deep),
@@ -343,7 +343,7 @@ def test_cycles_are_not_followed(minimal: Generator, tmp_path: Path) -> None:
 
 
 def load_or_refuse(path: Path) -> None:
-    """A model, or a `ModelError` in one readable sentence; any other exception fails the test."""
+    """Load a complete model, or assert a ``ModelError`` with one readable sentence."""
     try:
         generator = load_generator(path)
     except ModelError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The machine builds plain data as Python's unpickler does, and nothing else."""
+"""The interpreter builds the same plain data as Python's unpickler, and nothing else."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ def test_consecutive_pickles_are_read_from_where_the_last_ended() -> None:
         (b"", "truncated"),
         (b"\x80\x04", "truncated"),
         (b"\x80\x07N.", "pickle protocol 7"),
-        (b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7fN.", "shorter than it says"),
+        (b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7fN.", "shorter than its frame length"),
         (b"\x80\x04\x8e\x00\x00\x00\x00\x01\x00\x00\x00data", "ends in the middle of a value"),
         (b"\x80\x04X\xff\xff\xff\xfftext", "ends in the middle of a value"),
         (b"\x80\x04\x8c\x02\xff\xff.", "not UTF-8"),
-        (b"\x80\x04\x8a\x40" + b"\x01" * 64 + b".", "integer of absurd size"),
+        (b"\x80\x04\x8a\x40" + b"\x01" * 64 + b".", "integer that is too large"),
         (b"\x80\x04.", "lacks its operand"),
         (b"\x80\x04(.", "lacks its operand"),
         (b"\x80\x04K\x01u.", "lacks its operands"),
@@ -110,12 +110,12 @@ def test_consecutive_pickles_are_read_from_where_the_last_ended() -> None:
         (b"\x80\x04}]K\x01s.", "neither text nor a small integer"),
         (b"\x80\x04}\x8a\x05\x00\x00\x00\x00\x10K\x01s.", "neither text nor a small integer"),
         (b"\x80\x04\x8f(]\x90.", "neither text nor a small integer"),
-        (b"\x80\x04]K\x01b.", "takes none"),
+        (b"\x80\x04]K\x01b.", "cannot have one"),
         (b"\x80\x04K\x01Q.", "outside the pickle"),
         (b"\x80\x02ccollections", "name in it has no end"),
         (b"\x80\x04K\x01K\x02\x93.", "by something that is not text"),
         (b"\x80\x02ccollections\nOrderedDict\nK\x01R.", "has no arguments"),
-        (b"\x80\x02ccollections\nOrderedDict\n)R}b}b.", "takes none"),
+        (b"\x80\x02ccollections\nOrderedDict\n)R}b}b.", "cannot have one"),
     ],
 )
 def test_malformed_pickles_are_refused(data: bytes, message: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Snapshots of the StyleGAN2-ADA and StyleGAN3 repositories, and networks that look like them."""
+"""Snapshots of the StyleGAN2-ADA and StyleGAN3 repositories, and those of other networks."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ def test_other_networks_are_named(trainable: Generator, tmp_path: Path) -> None:
         "holds a discriminator where": {
             "G_ema": module_with("Discriminator", b4=Persistent("DiscriminatorEpilogue"))
         },
-        "holds the network Encoder, which is no": {"G_ema": module_with("Encoder")},
+        "holds the network Encoder, which is not a": {"G_ema": module_with("Encoder")},
         "without the block b4": {
             "G_ema": module_with("Generator", mapping=mapping, synthesis=module_with("Synthesis"))
         },

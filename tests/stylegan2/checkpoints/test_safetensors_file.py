@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The project's own container: what is written is read, and what is not ours is refused."""
+"""The container of this project: written files are read, and other safetensors are refused."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ Alter = Callable[[dict[str, Any], dict[str, torch.Tensor]], object]
 
 
 def altered(generator: Generator, folder: Path, alter: Alter) -> Path:
-    """A saved generator whose config and tensors have been altered, written by the library."""
+    """Save a generator with altered config and tensors; the safetensors library writes it."""
     path = folder / "altered.safetensors"
     save_generator(generator, path)
     with safetensors.safe_open(path, framework="pt") as file:
@@ -144,9 +144,15 @@ def setting(**values: object) -> Alter:
         (lambda config, tensors: config.pop("w_dim"), "lacks w_dim"),
         (setting(metadata={"format": "pt"}), "no architecture in its metadata"),
         (setting(metadata={"architecture": "flux"}), "with the architecture flux"),
-        (setting(metadata={"architecture": "stylegan2"}), "is no JSON object"),
-        (setting(metadata={"architecture": "stylegan2", "config": "[" * 9000}), "no JSON object"),
-        (setting(metadata={"architecture": "stylegan2", "config": " " * 70000}), "no JSON object"),
+        (setting(metadata={"architecture": "stylegan2"}), "is not a JSON object"),
+        (
+            setting(metadata={"architecture": "stylegan2", "config": "[" * 9000}),
+            "not a JSON object",
+        ),
+        (
+            setting(metadata={"architecture": "stylegan2", "config": " " * 70000}),
+            "not a JSON object",
+        ),
         (lambda config, tensors: tensors.pop("mapping.w_avg"), "lacks the tensor mapping.w_avg"),
         (setting(lr_multiplier=10**400), "unusable lr_multiplier"),
         (setting(conv_clamp=10**400), "unusable conv_clamp"),
@@ -168,7 +174,7 @@ def setting(**values: object) -> Alter:
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_inconsistent_files_are_refused(
     frozen: Generator, tmp_path: Path, alter: Alter, message: str
 ) -> None:
     with pytest.raises(ModelError) as caught:
@@ -188,9 +194,9 @@ def test_a_header_that_points_outside_the_file_is_refused(tmp_path: Path) -> Non
     assert caught.value.kind is ModelErrorKind.DAMAGED
 
 
-def test_names_of_ever_larger_blocks_come_to_an_end() -> None:
+def test_endless_block_names_are_refused() -> None:
     class Endless(dict[str, tuple[int, ...]]):
-        """Has every name; a real header would have them in some ten megabytes of text."""
+        """A mapping that contains every key; a real header would need tens of megabytes."""
 
         def __contains__(self, key: object) -> bool:
             return True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every wrong file is named as what it is, whatever it is called."""
+"""The message about a wrong file says what the file is, whatever its name."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ CASES = {
 
 @pytest.mark.parametrize("reason", CASES)
 @pytest.mark.parametrize("extension", ["pkl", "safetensors"])
-def test_a_foreign_file_is_named_in_one_sentence(
+def test_the_kind_of_a_wrong_file_is_named_in_one_sentence(
     tmp_path: Path, reason: str, extension: str
 ) -> None:
     path = tmp_path / f"my model.{extension}"
@@ -131,7 +131,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(
     sys.platform == "win32" or not hasattr(os, "geteuid") or os.geteuid() == 0,
-    reason="needs a user whom permissions bind",
+    reason="needs a user who is not root",
 )
 def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "secret.pkl"
@@ -141,7 +141,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a sparse file would take its whole size")
-def test_a_file_beyond_any_model_is_not_read(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.pkl"
     with path.open("wb") as file:
         file.write(b"\x80\x04")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sizes of the usual models, and refusals of impossible ones."""
+"""Sizes of the usual models, and refusals of impossible sizes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mapping, labels and truncation; the difference between a trainable and a frozen generator."""
+"""Mapping, labels and truncation, and how a frozen generator differs from a trainable one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_labels_steer_a_conditional_model() -> None:
             assert not torch.allclose(ws[first], ws[second])
 
 
-def test_labels_are_demanded_where_there_are_some_and_only_there(frozen: Generator) -> None:
+def test_labels_are_required_only_by_models_with_labels(frozen: Generator) -> None:
     conditional = random_generator(tiny_config(c_dim=3))
     with pytest.raises(ValueError, match="has labels: c of shape 4 x 3 is needed"):
         conditional.mapping(random_z(conditional))
@@ -96,12 +96,12 @@ def test_a_new_generator_starts_at_unit_variance() -> None:
     for name, parameter in generator.named_parameters():
         if name.endswith("affine.bias"):
             assert torch.all(parameter == 1), name
-    # Zero padding at 4 px takes 31 % of the variance: (10 / 12) squared of the taps see the map.
+    # Zero padding at 4 px removes 31 % of the variance: (10 / 12) squared of the taps are inside.
     assert 0.5 < generator.features(ws, 4).square().mean() < 1
 
 
 class RecordConvolutionGradients(TorchDispatchMode):
-    """Records, for each backward pass of a convolution, whether a weight gradient is asked for."""
+    """Records whether each backward pass of a convolution computes a weight gradient."""
 
     def __init__(self) -> None:
         super().__init__()

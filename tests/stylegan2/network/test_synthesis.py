@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the synthesis computes, and what it does not."""
+"""The results of the synthesis, and the blocks that it does not compute."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..making import random_generator, random_ws, tiny_config
 
 
 def count_calls(generator: Generator) -> Counter[str]:
-    """Count the calls of every module from now on, by name."""
+    """Return a counter of the later calls of every module, by its name."""
     calls: Counter[str] = Counter()
     for name, module in generator.named_modules():
         module.register_forward_pre_hook(lambda *_, name=name: calls.update([name]))
@@ -145,7 +145,7 @@ def test_style_mixing_takes_coarse_layers_from_one_and_fine_from_the_other(
 
 
 def plain_features(generator: Generator, ws: Tensor, resolution: int) -> Tensor:
-    """The features by the paper's own formula: modulate and demodulate weights, then convolve."""
+    """Compute features by the formula of the paper: modulate and demodulate weights, convolve."""
 
     def layer(block: nn.Module, name: str, x: Tensor, w: Tensor) -> Tensor:
         conv = block.get_submodule(name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The convolutions of a drag step against their definitions, and their transposed forms."""
+"""The convolutions of a drag step against their definitions, and their adjoints."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def first(x: Tensor) -> Tensor:
-    """Channels first, as torch's operators have them."""
+    """Return a map with its channels first, as torch's operators take it."""
     return x.permute(0, 3, 1, 2)
 
 
 def assert_transposed(y: Tensor, g: Tensor, x: Tensor, back: Tensor) -> None:
-    """That `<A x, g> = <x, A' g>`."""
+    """Assert that ``<A x, g> = <x, A' g>`` for ``y = A x`` and ``back = A' g``."""
     assert back.shape == x.shape
     torch.testing.assert_close((y * g).sum(), (x * back).sum())
 

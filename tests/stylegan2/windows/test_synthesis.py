@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Windows against the whole map: values and derivatives, at borders, at corners, anywhere."""
+"""Windows against the whole map: values and gradients at borders, at corners and elsewhere."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ CONFIG = GeneratorConfig.standard(
     64, channel_base=768, channel_max=24, z_dim=8, w_dim=12, mapping_layers=2
 )
 SIDE = 9
+# Allowed difference, relative to the largest magnitude.
 CLOSE = 1e-5
-"""Of the largest magnitude."""
 
 
 class Whole:
     """The same windows, cut from the whole map, with autograd."""
 
-    def __init__(self, generator: Generator, resolution: int, free: int) -> None:
+    def __init__(self, generator: Generator, resolution: int, num_layers: int) -> None:
         self.ws = random_ws(generator, 1)[0]
-        self.leaf = self.ws[:free].clone().requires_grad_()
-        self._latent = torch.cat([self.leaf, self.ws[free:]])[None]
+        self.leaf = self.ws[:num_layers].clone().requires_grad_()
+        self._latent = torch.cat([self.leaf, self.ws[num_layers:]])[None]
         self._generator = generator
         self.features = self.map_of(resolution)
 
     def map_of(self, resolution: int) -> Tensor:
-        """`H x W x C`."""
+        """Return the features of a block, ``H x W x C``."""
         return self._generator.features(self._latent, resolution)[0].permute(1, 2, 0)
 
     def cut(self, origins: Tensor) -> Tensor:
-        """`P x SIDE x SIDE x C`."""
+        """Return the windows at ``origins``, ``P x SIDE x SIDE x C``."""
         return torch.stack([self.features[y : y + SIDE, x : x + SIDE] for x, y in origins.tolist()])
 
 
 def everywhere(shape: tuple[int, int]) -> Tensor:
-    """Origins of windows at every corner, at every border, and at random places: `P x 2`."""
+    """Return origins, ``P x 2``, of windows at corners, at borders and at random places."""
     height, width = shape
     right, bottom = width - SIDE, height - SIDE
     torch.manual_seed(3)
@@ -64,25 +64,26 @@ CASES = {
     "without noise": (replace(CONFIG, use_noise=False), 64, 5),
     "higher than wide": (replace(CONFIG, start_shape=(4, 2)), 64, 5),
     "a lower block": (CONFIG, 32, 3),
-    "every latent free": (CONFIG, 64, 10),
+    "every layer may change": (CONFIG, 64, 10),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("alone", [True, False])
-def test_windows_equal_the_whole_map_in_values_and_derivatives(name: str, alone: bool) -> None:
-    config, resolution, free = CASES[name]
+def test_windows_equal_the_whole_map_in_values_and_gradients(name: str, alone: bool) -> None:
+    config, resolution, num_layers = CASES[name]
     generator = random_generator(config).freeze()
-    free = min(free, config.layers_below(resolution))
-    whole = Whole(generator, resolution, free)
+    num_layers = min(num_layers, config.layers_below(resolution))
+    whole = Whole(generator, resolution, num_layers)
     origins = everywhere(config.block_shape(resolution))
     groups = origins.split(1) if alone else (origins,)
     crops = set()
     for group in groups:
-        # As if for two, or nothing would be saved in such a small network.
+        # Planned for at most two windows: for more, windows save nothing in such a small network.
         plan = plan_windows(config, resolution, SIDE, min(len(group), 2))
         crops.add(plan.crop)
-        found = WindowSynthesis(generator, resolution, plan, whole.ws, free).run(whole.ws, group)
+        synthesis = WindowSynthesis(generator, resolution, plan, whole.ws, num_layers)
+        found = synthesis.run(whole.ws, group)
         expected = whole.cut(group)
         assert_close(found.values, expected)
         directions = torch.randn(2, *expected.shape)
@@ -95,7 +96,7 @@ def test_windows_equal_the_whole_map_in_values_and_derivatives(name: str, alone:
     assert max(crops) < resolution
 
 
-def test_the_derivative_of_all_windows_and_of_whole_maps_together() -> None:
+def test_the_gradient_of_all_windows_and_of_whole_maps_together() -> None:
     generator = random_generator(CONFIG).freeze()
     whole = Whole(generator, 64, 5)
     origins = everywhere((64, 64))
@@ -116,10 +117,10 @@ def test_windows_by_winograd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "_MANY_CHANNELS", 1)
     monkeypatch.setattr(convolution, "_FEW_PIXELS", 0)
     for name in ("clamped", "higher than wide", "a lower block"):
-        test_windows_equal_the_whole_map_in_values_and_derivatives(name, False)
+        test_windows_equal_the_whole_map_in_values_and_gradients(name, False)
 
 
-def test_what_is_prepared_of_a_layer_follows_its_weight() -> None:
+def test_prepared_layers_follow_loaded_weights() -> None:
     generator = random_generator(CONFIG).freeze()
     ws, origins = random_ws(generator, 1)[0], torch.tensor([[3, 4]])
     plan = plan_windows(CONFIG, 64, SIDE, 1)
@@ -136,7 +137,7 @@ def test_what_is_prepared_of_a_layer_follows_its_weight() -> None:
     assert (before[0] - expected).abs().max() > 0.1
 
 
-def test_what_lies_above_the_maps_has_no_part_in_their_derivative() -> None:
+def test_layers_above_the_given_maps_have_no_gradient() -> None:
     generator = random_generator(CONFIG).freeze()
     ws = random_ws(generator, 1)[0]
     plan = plan_windows(CONFIG, 64, SIDE, 1, least_crop=16)
@@ -161,8 +162,8 @@ def test_a_block_reads_as_much_of_the_one_below_as_the_definition_says() -> None
     for side in range(1, 20):
         widest = 0
         for first in range(20):
-            # By listing what is read: a pixel's neighbours, the filter's four rows, the kernel's
-            # three.
+            # List the inputs: the neighbours of a pixel, the four rows of the filter, and the three
+            # rows of the kernel.
             results = range(first - 1, first + side + 1)
             rows = {o + step for o in results for step in (-1, 0, 1, 2)}
             inputs = {(t - k) // 2 for t in rows for k in (0, 1, 2) if (t - k) % 2 == 0}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// As much of CUDA's header as fused.cu needs, for running its kernels on a CPU: one block after the
-// other, each of its threads as a context of its own that gives way at __syncthreads().
+// The part of CUDA's header that fused.cu needs, for running its kernels on a CPU: the blocks run one
+// after the other, and each thread of a block is a context that yields at __syncthreads().
 #pragma once
 
 #include <ucontext.h>
@@ -60,7 +60,7 @@ inline void run_block() {
         thread.context.uc_link = &scheduler;
         makecontext(&thread.context, run_thread, 0);
     }
-    // Each goes on to its next barrier, then all go on: what a barrier means.
+    // Every thread runs to its next barrier before any thread continues after it.
     for (bool is_any = true; is_any;) {
         is_any = false;
         for (Thread &thread : threads) {
