@@ -28,18 +28,16 @@ def saved_line(path: Path | str) -> str:
     return f"Saved: '{path}'"
 
 
-def time_line(seconds: float, *, hours: bool = True) -> str:
-    """Return the line that ends a frame.
+def time_line(seconds: float) -> str:
+    """Return the line that ends a frame, as Blender prints it: ``Time: 01:02.50``.
 
     Args:
         seconds: Time since the frame before, 0 or more.
-        hours: Whether an hour or more is printed as ``HH:MM:SS.ss``, as Blender does; otherwise
-            the minutes go beyond 59.
     """
     minutes, seconds = divmod(seconds, 60.0)
-    whole_hours, left = divmod(int(minutes), 60) if hours else (0, int(minutes))
-    start = f"{whole_hours:02d}:" if whole_hours else ""
-    return f"Time: {start}{left:02d}:{seconds:05.2f}"
+    hours, minutes = divmod(int(minutes), 60)
+    start = f"{hours:02d}:" if hours else ""
+    return f"Time: {start}{minutes:02d}:{seconds:05.2f}"
 
 
 def skipping_line(frame: int | Path) -> str:

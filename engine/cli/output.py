@@ -61,7 +61,7 @@ class Output:
         now_s = time.monotonic()
         seconds, self._since_s = now_s - self._since_s, now_s
         absolute = path.absolute()
-        text = f"{saved_line(absolute)}\n{time_line(seconds, hours=False)}"
+        text = f"{saved_line(absolute)}\n{time_line(seconds)}"
         self._say(text, "saved", frame=number, path=str(absolute), seconds=round(seconds, 4))
 
     def begin_frames(self) -> None:

