@@ -29,9 +29,6 @@ def test_the_time_of_a_frame(seconds: float, line: str) -> None:
     assert time_line(seconds) == line
 
 
-def test_the_minutes_can_go_beyond_an_hour() -> None:
-
-
 def test_a_written_file_is_in_single_quotes() -> None:
     assert saved_line("/a b/face_0012.png") == "Saved: '/a b/face_0012.png'"
     assert saved_line(Path("face_0012.png")) == "Saved: 'face_0012.png'"
