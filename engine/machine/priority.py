@@ -11,7 +11,7 @@ _NICENESS = 10
 _BELOW_NORMAL_PRIORITY_CLASS = 0x4000
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Lower the priority of this process a little; do nothing where the system refuses.
 
     Torch uses all cores for a step. With the same priority, Blender's threads, which have short

@@ -37,7 +37,7 @@ from draggan_blender.protocol.messages import (
     Welcome,
 )
 
-from ..machine.priority import give_way
+from ..machine.priority import lower_priority
 from .job_queue import JobQueue
 from .outbox import Outbox
 from .parent import wait_for_end
@@ -72,7 +72,7 @@ def serve(device: str, threads: int) -> int:
         exits.
     """
     _log_to_stderr()
-    give_way()
+    lower_priority()
     try:
         address = _read_address()
         connection = _connect(address)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -34,6 +35,8 @@ from draggan_blender.protocol.settings import DragSettings
 ROOT = Path(__file__).resolve().parents[3]
 START = str(ROOT / "engine" / "__main__.py")
 TIMEOUT_S = 60.0
+# How long an engine may take to end before it is killed.
+_END_TIMEOUT_S = 10.0
 
 # A drag that runs for seconds unless it is stopped or cancelled.
 ENDLESS = DragSettings(
@@ -42,7 +45,7 @@ ENDLESS = DragSettings(
 
 
 class EngineClient:
-    """A running engine and the connection to it; a context manager that kills the engine."""
+    """A running engine and the connection to it; a context manager that ends the engine."""
 
     def __init__(self, folder: Path, *, device: str = "cpu") -> None:
         self.temporary = folder / "temporary"
@@ -81,10 +84,15 @@ class EngineClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.process.kill()
-        self.process.wait()
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):  # the engine may have ended already
+            self.process.stdin.close()
+        try:
+            # An engine that ends by itself reports its coverage.
+            self.process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         self.socket.close()
 
     def hello(self) -> Hello:

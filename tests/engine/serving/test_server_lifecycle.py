@@ -38,7 +38,8 @@ def test_hello_comes_before_torch_with_the_token(fresh: EngineClient) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has priority classes")
 def test_it_runs_at_lower_priority_than_blender(fresh: EngineClient) -> None:
     fresh.hello()
-    assert os.getpriority(os.PRIO_PROCESS, fresh.process.pid) == os.nice(0) + 10
+    expected = min(os.nice(0) + 10, 19)  # 19 is the lowest priority
+    assert os.getpriority(os.PRIO_PROCESS, fresh.process.pid) == expected
 
 
 def test_nothing_that_a_hello_needs_imports_torch_or_numpy() -> None:
