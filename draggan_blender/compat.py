@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every branch on Blender's version, and nothing else: 4.2 LTS to 5.2 LTS.
+"""All code that depends on Blender's version, from 4.2 LTS to 5.2 LTS, and nothing else.
 
-Prefer asking whether a thing exists to asking for the version: it survives a feature that comes
-back to an older LTS.
+Check whether a feature exists rather than which version runs: that stays right if a feature is
+added to an older LTS later.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from numpy.typing import ArrayLike
 
 
 def cache_folder() -> Path:
-    """Where results go that belong to no saved file: the platform's folder for caches.
+    """Return the folder for results that belong to no saved file, in the platform's cache folder.
 
-    Blender tells it from 5.1 on (``bpy.app.cachedir``); before, we follow the platform's own
-    convention.
+    Blender has this folder from 5.1 on (``bpy.app.cachedir``). For older versions it is chosen by
+    the platform's convention.
     """
-    told = getattr(bpy.app, "cachedir", "")
-    if told:
-        return Path(told) / "draggan"
+    folder = getattr(bpy.app, "cachedir", "")
+    if folder:
+        return Path(folder) / "draggan"
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
@@ -36,18 +36,21 @@ def cache_folder() -> Path:
     return base / "draggan"
 
 
-def enable_nodes(material: Any) -> None:
-    """Give a new material its node tree: always there from 5.0 on, where the switch warns."""
+def enable_nodes(material: bpy.types.Material) -> None:
+    """Give a new material its node tree.
+
+    From 5.0 on every material has one, and setting ``use_nodes`` raises a warning.
+    """
     if bpy.app.version < (5, 0, 0):
         material.use_nodes = True
 
 
 def _fcurves(datablock: Any) -> Any:
-    """The F-curves that move ``datablock``, in an action and slot of its own.
+    """Return the F-curves that animate ``datablock``; make its action and its slot if need be.
 
-    An action keeps its curves itself up to 4.3. From 4.4 on they lie in the channel bag of a
-    slot; ``Action.fcurves`` of 4.4 and 4.5 binds to no slot and so moves nothing, and is gone in
-    5.0.
+    Up to 4.3 an action has its curves itself. From 4.4 on they are in the channel bag of a slot.
+    ``Action.fcurves`` of 4.4 and 4.5 is bound to no slot, so its curves animate nothing; 5.0 does
+    not have it.
     """
     animation = datablock.animation_data or datablock.animation_data_create()
     action = animation.action
@@ -70,21 +73,24 @@ def write_fcurve(
     """Replace one F-curve by linear keys, written in bulk.
 
     Args:
-        datablock: what the curve moves.
-        data_path, index: the property and its component.
-        frames, values: `N` numbers each, one key for each pair of them.
+        datablock: The ID that the curve animates.
+        data_path: The property.
+        index: The component of the property.
+        frames: ``N`` scene frames, one key each.
+        values: ``N`` values of the keys.
     """
     curves = _fcurves(datablock)
     curve = curves.find(data_path, index=index) or curves.new(data_path, index=index)
     write_keys(curve, frames, values)
 
 
-def write_keys(curve: Any, frames: ArrayLike, values: ArrayLike) -> None:
-    """Replace the keys of an F-curve, or of a driver's, by linear ones, in bulk.
+def write_keys(curve: bpy.types.FCurve, frames: ArrayLike, values: ArrayLike) -> None:
+    """Replace the keys of an F-curve by linear ones, written in bulk.
 
     Args:
-        curve: what has ``keyframe_points``.
-        frames, values: `N` numbers each, one key for each pair of them.
+        curve: An F-curve of an action, or of a driver.
+        frames: ``N`` positions of the keys: scene frames, or values of the driver.
+        values: ``N`` values of the keys.
     """
     points = curve.keyframe_points
     points.clear()
@@ -92,21 +98,33 @@ def write_keys(curve: Any, frames: ArrayLike, values: ArrayLike) -> None:
     count = len(coordinates)
     points.add(count)
     points.foreach_set("co", coordinates.ravel())
-    linear = 1  # of the enum BezTriple.interpolation
+    linear = 1  # in the enum of BezTriple.interpolation
     points.foreach_set("interpolation", np.full(count, linear, dtype=np.int32))
     curve.update()
 
 
-def find_fcurve(datablock: Any, data_path: str, index: int) -> Any | None:
-    """The F-curve that moves one component of a property; None where there is none."""
+def find_fcurve(datablock: Any, data_path: str, index: int) -> bpy.types.FCurve | None:
+    """Return the F-curve that animates one component of a property, or None.
+
+    Args:
+        datablock: The ID that has the property.
+        data_path: The property.
+        index: The component of the property.
+    """
     animation = datablock.animation_data
     if animation is None or animation.action is None:
         return None
-    return _fcurves(datablock).find(data_path, index=index)
+    curve: bpy.types.FCurve | None = _fcurves(datablock).find(data_path, index=index)
+    return curve
 
 
 def remove_fcurves(datablock: Any, data_path: str) -> None:
-    """Remove every F-curve of one property; an action that is left empty goes as well."""
+    """Remove all F-curves of one property, and the action if it is empty afterwards.
+
+    Args:
+        datablock: The ID that has the property.
+        data_path: The property.
+    """
     animation = datablock.animation_data
     if animation is None or animation.action is None:
         return
@@ -122,9 +140,9 @@ def remove_fcurves(datablock: Any, data_path: str) -> None:
         bpy.data.actions.remove(action)
 
 
-def use_video(render: Any) -> None:
-    """Have a scene's output be an MP4 of H.264, which every player and editing program reads."""
-    if hasattr(render.image_settings, "media_type"):  # from 5.0 on, formats are sorted by it
+def use_video(render: bpy.types.RenderSettings) -> None:
+    """Set a scene's output to an MP4 file with H.264, which every player and editor can read."""
+    if hasattr(render.image_settings, "media_type"):  # from 5.0 on it limits the formats
         render.image_settings.media_type = "VIDEO"
     render.image_settings.file_format = "FFMPEG"
     render.ffmpeg.format, render.ffmpeg.codec = "MPEG4", "H264"
@@ -132,21 +150,25 @@ def use_video(render: Any) -> None:
     render.ffmpeg.audio_codec = "NONE"
 
 
-def strips(scene: Any) -> Any:
-    """The strips of a scene's sequencer: ``sequences`` up to 4.3, gone in 5.0."""
+def strips(scene: bpy.types.Scene) -> Any:
+    """Return the strips of a scene's sequencer; the sequencer is made if it is missing.
+
+    The collection is named ``sequences`` up to 4.3; that name does not exist in 5.0.
+    """
     editor = scene.sequence_editor_create()
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
 def remove_item_curves(datablock: Any, collection_path: str, index: int) -> None:
-    """Follow the removal of an item of a collection: its animation goes, that of the later moves.
+    """Adapt an ID's animation after an item of a collection was removed.
 
-    Blender's F-curves and drivers name an item by its place in the collection.
+    The animation of the item is removed, and that of the later items is moved. This is necessary
+    because Blender's F-curves and drivers refer to an item by its index.
 
     Args:
-        datablock: what holds the collection.
-        collection_path: its data path.
-        index: where the item was.
+        datablock: The ID that has the collection.
+        collection_path: The data path of the collection.
+        index: The index that the item had.
     """
     animation = datablock.animation_data
     if animation is None:
@@ -164,7 +186,10 @@ def remove_item_curves(datablock: Any, collection_path: str, index: int) -> None
 
 
 def _curves_of(action: Any, slot: Any | None) -> list[Any]:
-    """The F-curves of an action that a slot has; all of them up to 4.3, where slot is None."""
+    """Return the F-curves of an action that belong to a slot; all of them up to 4.3.
+
+    An action has no slots up to 4.3, and ``slot`` is None.
+    """
     if not hasattr(action, "layers"):
         return list(action.fcurves)
     if slot is None:
@@ -175,18 +200,18 @@ def _curves_of(action: Any, slot: Any | None) -> list[Any]:
 
 
 def _nla_strips(animation: Any) -> list[Any]:
-    """The strips of actions that the Nonlinear Animation plays."""
+    """Return the action strips that the Nonlinear Animation plays."""
     tracks = [track for track in animation.nla_tracks if not track.mute]
     strips = [strip for track in tracks for strip in track.strips]
     return [strip for strip in strips if not strip.mute and strip.action is not None]
 
 
 def is_animated(datablock: Any, prefix: str = "") -> bool:
-    """Whether keys, the Nonlinear Animation or drivers move a property of ``datablock``.
+    """Return whether keys, the Nonlinear Animation or drivers animate a property of ``datablock``.
 
     Args:
-        datablock: an ID.
-        prefix: only of data paths that begin so.
+        datablock: An ID.
+        prefix: Only data paths that start with this count.
     """
     animation = datablock.animation_data
     if animation is None:
@@ -199,11 +224,13 @@ def is_animated(datablock: Any, prefix: str = "") -> bool:
 
 
 def key_frames(datablock: Any, prefix: str = "") -> set[float]:
-    """The scene frames at which properties of ``datablock`` have keys.
+    """Return the scene frames at which properties of ``datablock`` have keys.
+
+    Keys in strips of the Nonlinear Animation are included at the frames where they are played.
 
     Args:
-        datablock: an ID.
-        prefix: only of data paths that begin so.
+        datablock: An ID.
+        prefix: Only data paths that start with this count.
     """
     animation = datablock.animation_data
     if animation is None:
@@ -225,7 +252,10 @@ def key_frames(datablock: Any, prefix: str = "") -> set[float]:
 
 
 def _keys_of(owner: Any, prefix: str) -> set[float]:
-    """The frames of the keys in the action of an AnimData or a strip, in the action's own time."""
+    """Return the frames of the keys in the action of an AnimData or a strip.
+
+    The frames are in the time of the action, before a strip scales or moves it.
+    """
     found: set[float] = set()
     for curve in _curves_of(owner.action, getattr(owner, "action_slot", None)):
         if curve.data_path.startswith(prefix):

@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Leaving the file: image and video files, portable copies, scenes prepared for a render farm."""
+"""Files for other programs and people: images, videos, portable copies, scenes for a render farm.
+
+Making the results that are exported is in ``jobs`` and ``timeline``.
+"""

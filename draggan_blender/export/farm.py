@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Making a scene ready for a render farm, where others bake it and render it.
+"""Preparing a scene for a render farm, which bakes and renders it.
 
-A farm works on a copy of the file, packed or not, on machines that have no panel. So the plane's
-material already shows the sequence that is yet to be baked: under an absolute path on storage
-that all machines share, with the right mapping onto the timeline. Until the farm has written the
-images, stand-ins have their names, because Blender paints a missing file magenta, and because
-what packs a file for the farm looks for its images: the frames of an earlier bake where there are
-any, else the image that the bake starts from.
+A farm works on a copy of the file, which may be packed, on machines without the panel. Therefore
+the plane's material already shows the sequence that is still to be baked, at an absolute path on
+storage that all machines share, and mapped onto the timeline. Until the farm has written the
+images, placeholders have their names, because Blender renders a missing file magenta, and because
+the programs that pack a file for the farm look for its images. Placeholders are the frames of an
+earlier bake if there are any, else the image that the bake starts from.
 
-Solving removes every image of its folder that the track does not bear out. So stand-ins are only
-ever put where nothing is solved yet; an earlier bake that is whole brings its track along.
+Solving removes every image in its folder that does not belong to its track. Placeholders are
+therefore written only where nothing is solved yet; a complete earlier bake is copied with its
+track.
 """
 
 from __future__ import annotations
@@ -30,17 +31,18 @@ from ..scene import frame_files, images, models, planes, points, sampling
 
 
 def prepare(scene: bpy.types.Scene, base: Path) -> list[str]:
-    """Have the scene's GAN images with an animated edit show what a farm will bake.
+    """Make the scene's GAN images with an animated edit show what a farm will bake.
 
     Args:
-        scene: whose images and timeline it is.
-        base: the absolute path of a folder that every worker reaches under this very path.
+        scene: The scene with the images and the timeline.
+        base: The absolute path of a folder that every worker can access under this same path.
 
     Returns:
-        The names of the images that are prepared.
+        The names of the images that were prepared.
 
     Raises:
-        EditError: there is none, or one could not be baked; then nothing has changed.
+        EditError: There is no such image, or one cannot be baked; then nothing has changed. Or a
+            farm is at work in a folder, or a folder cannot be written.
     """
     chosen = [plane for plane in planes.everywhere() if _is_for_farm(scene, plane)]
     if not chosen:
@@ -52,12 +54,12 @@ def prepare(scene: bpy.types.Scene, base: Path) -> list[str]:
     for plane in chosen:
         recovery.require_ready(plane)
         spans.append(bake_job.frames_of(plane))
-        # What would make a bake on the farm fail is told here, where a person can mend it.
+        # Report here what would make the bake fail on the farm; a person can still correct it.
         bake_job.make_edit(plane, spans[-1])
         models.model_path(plane.draggan.source)
     made = [bake_folder.make_folder(plane, base) for plane in chosen]
     for plane, span, folder in zip(chosen, spans, made, strict=True):
-        _place_stand_ins(plane, folder, span)
+        _write_placeholders(plane, folder, span)
     for plane, span, folder in zip(chosen, spans, made, strict=True):
         if not _shows(plane, folder, span):
             _show(plane, folder, span)
@@ -69,10 +71,10 @@ def prepare(scene: bpy.types.Scene, base: Path) -> list[str]:
 
 
 def save_copy(base: Path) -> Path:
-    """Save the file as it is now as a copy into the shared folder; answers with its path.
+    """Save the file as it is now as a copy in the shared folder, and return its path.
 
     Raises:
-        EditError: it cannot be written.
+        EditError: The copy cannot be written.
     """
     name = Path(bpy.data.filepath).stem if bpy.data.filepath else "untitled"
     path = base / f"{name}.blend"
@@ -86,7 +88,7 @@ def save_copy(base: Path) -> Path:
 
 
 def prepared_base(plane: Plane) -> Path | None:
-    """The shared folder under which the plane's bake is expected; None where it is not prepared."""
+    """Return the shared folder that the plane's bake is expected in; None if it is not prepared."""
     if not images.shows_bake(plane):
         return None
     for scene in plane.users_scene:
@@ -99,11 +101,12 @@ def prepared_base(plane: Plane) -> Path | None:
 
 
 def prepared(scene: bpy.types.Scene) -> list[dict[str, str]]:
-    """What a job needs to know of the scene's prepared images.
+    """Return what a job type needs to know about the scene's prepared images.
 
     Returns:
-        For each: ``object``; the name of its ``image`` and the first ``file`` of it, relative to
-        the shared folder, with ``/``; and its ``frames``, as ``1-48``.
+        For each image a dictionary: ``object``, the name of the plane; ``image``, the name of its
+        sequence's image; ``file``, the path of the first frame, relative to the shared folder and
+        with ``/``; and ``frames``, such as ``1-48``.
     """
     found = []
     for plane in planes.everywhere():
@@ -124,12 +127,12 @@ def prepared(scene: bpy.types.Scene) -> list[dict[str, str]]:
 
 
 def prepared_json(scene: bpy.types.Scene) -> str:
-    """:func:`prepared` as the JSON that a job type reads."""
+    """Return ``prepared`` as the JSON text that a job type reads."""
     return json.dumps(prepared(scene), sort_keys=True)
 
 
 def _settings(scene: Any) -> Any:
-    """Return the scene's ``DRAGGAN_PG_farm``."""
+    """Return the scene's ``DRAGGAN_PG_farm``; the stubs of ``Scene`` do not have it."""
     return scene.draggan_farm
 
 
@@ -140,11 +143,12 @@ def _is_for_farm(scene: bpy.types.Scene, plane: Plane) -> bool:
     return in_scene and bool(settings.latent) and has_pair and sampling.is_animated(plane)
 
 
-def _place_stand_ins(plane: Plane, folder: Path, span: range) -> None:
-    """Give every frame a file, unless a farm is at work in the folder, or was.
+def _write_placeholders(plane: Plane, folder: Path, span: range) -> None:
+    """Give every frame a file, unless a farm is or was at work in the folder.
 
     Raises:
-        EditError: the folder cannot be written, or there is no image to stand in.
+        EditError: A farm has not written its first frame yet, the folder cannot be written, or
+            there is no image for the placeholders.
     """
     stem, earlier = folders.stem_of(plane), _shown_bake(plane)
     numbers = range(span.start - 1, span.stop)
@@ -153,21 +157,21 @@ def _place_stand_ins(plane: Plane, folder: Path, span: range) -> None:
         if bake_folder.has_track(folder):
             if not paths[1].is_file():
                 raise EditError(
-                    f"A farm is at work in {folder}, but its first frame is not there yet; wait "
-                    "for it, or choose another Shared Folder"
+                    f"A farm is at work in {folder}, but has not written its first frame yet; "
+                    "wait for it, or choose another Shared Folder"
                 )
             return
         for number, path in zip(numbers, paths, strict=True):
             if earlier is not None:
                 source = frame_files.frame_path(earlier, plane.draggan.sequence.stem, number)
                 if source.is_file():
-                    _place(source, path)
+                    _link_if_missing(source, path)
                     continue
             if not path.exists():
                 write_atomically(path, _base_png(plane))
         if earlier is not None and _is_whole(plane, earlier):
             for name in (file_names.EDIT_FILE, file_names.TRACK_FILE):
-                _place(earlier / name, folder / name)
+                _link_if_missing(earlier / name, folder / name)
     except OSError as error:
         raise EditError(
             f"The folder {folder} cannot be written ({error.strerror or error}); choose another "
@@ -175,21 +179,21 @@ def _place_stand_ins(plane: Plane, folder: Path, span: range) -> None:
         ) from None
 
 
-def _place(source: Path, path: Path) -> None:
-    """Make a file available under a second name, unless a file of that name exists already."""
+def _link_if_missing(source: Path, path: Path) -> None:
+    """Give a file a second name, or copy it, unless a file of that name exists."""
     if not path.exists():
         link_or_copy(source, path, replace=False)
 
 
 def _shown_bake(plane: Plane) -> Path | None:
-    """The folder of the bake that the plane shows."""
+    """Return the folder of the bake that the plane shows, or None."""
     if not images.shows_bake(plane):
         return None
     return images.sequence_folder(plane)
 
 
 def _is_whole(plane: Plane, folder: Path) -> bool:
-    """Whether the shown bake's folder has its track and every image of it."""
+    """Return whether the folder of the shown bake has the track and all images of it."""
     sequence = plane.draggan.sequence
     first, count = sequence.first_frame, sequence.frame_count
     span = range(first - 1, first + count)
@@ -197,10 +201,10 @@ def _is_whole(plane: Plane, folder: Path) -> bool:
 
 
 def _base_png(plane: Plane) -> bytes:
-    """The image that the bake starts from, as the bytes of a PNG: a drag's last, or the seed's.
+    """Return the image that the bake starts from as a PNG: the last of a drag, or the seed's.
 
     Raises:
-        EditError: there is none.
+        EditError: There is no such image.
     """
     settings = plane.draggan
     for sequence in (settings.sequence, settings.bake.under):
@@ -217,26 +221,27 @@ def _base_png(plane: Plane) -> bytes:
 
 
 def _shows(plane: Plane, folder: Path, span: range) -> bool:
-    """Whether the plane shows this very sequence already."""
+    """Return whether the plane already shows exactly this sequence."""
     sequence = plane.draggan.sequence
     shown = (sequence.first_frame, sequence.frame_count) == (span.start, len(span))
     return shown and _shown_bake(plane) == folder
 
 
 def _show(plane: Plane, folder: Path, span: range) -> None:
-    """Have the plane show the sequence to come."""
+    """Make the plane show the sequence that the farm will bake."""
     settings, sequence = plane.draggan, plane.draggan.sequence
     stem = folders.stem_of(plane)
-    covers = (sequence.first_frame, sequence.frame_count) == (span.start, len(span))
+    keeps_track = (sequence.first_frame, sequence.frame_count) == (span.start, len(span))
     if not images.shows_bake(plane):
         if sequence.image is not None:
             images.cover(plane)
             points.cover_paths(plane)
-        covers = False
-    if not covers:
-        # Nobody knows yet where the handles will be, nor which latents there are.
+        keeps_track = False
+    if not keeps_track:
+        # The positions of the handles and the latents are not known yet.
         settings.track = ""
         points.clear_paths(plane)
     images.show_sequence(plane, folder, stem, span.start, len(span), "BAKE")
     sequence.image.filepath = str(frame_files.frame_path(folder, stem, span.start))
-    settings.status, settings.failed = f"Prepared for the farm: its frames go to {folder}", False
+    settings.status = f"Prepared for the farm: the frames will be saved in {folder}"
+    settings.failed = False

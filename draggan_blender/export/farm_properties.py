@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a farm's job type reads of a scene: ``scene.draggan_farm``."""
+"""The properties of a scene that a farm's job type reads: ``scene.draggan_farm``."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ def _images(group: Any) -> str:
 
 
 class DRAGGAN_PG_farm(bpy.types.PropertyGroup):
-    """Where a farm's bakes go, and of what."""
+    """The shared folder of a farm's bakes, and the images that are prepared."""
 
     base: StringProperty(
         name="Shared Folder",
-        description="A folder that every worker of the farm reaches under this very path; bakes "
-        "go there",
+        description="A folder that every worker of the farm can access under this same path; the "
+        "bakes are saved there",
         subtype="DIR_PATH",
     )
     images: StringProperty(
         name="Prepared Images",
-        description="The images that Prepare for Farm has made ready, as JSON",
+        description="The images that Prepare for Farm has prepared, as JSON",
         get=_images,
     )
 
 
 CLASSES = (DRAGGAN_PG_farm,)
 
-# Where the group is attached to a scene.
+# The name under which the group is attached to a scene.
 _NAME = "draggan_farm"
 
 
 def register() -> None:
-    """Attach the group; its class is registered before."""
+    """Attach the group, whose class must be registered already."""
     setattr(bpy.types.Scene, _NAME, PointerProperty(type=DRAGGAN_PG_farm))
 
 
 def unregister() -> None:
-    """Detach it."""
+    """Detach the group; the values that a file stores stay in the file."""
     delattr(bpy.types.Scene, _NAME)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a plane shows, as files for other programs: images, a video, the track.
+"""Writing what a plane shows as files for other programs: images, a video, the track.
 
-Frames go out as the timeline shows them. Without retiming these are the sequence's own; a retimed
-plane gives the scene's range, where an image may come twice, or never, or before an earlier one.
-Every file is complete under its name or not there.
+Frames are written as the timeline shows them. Without retiming these are the images of the
+sequence. A retimed plane gives the frames of the scene's range, in which an image may be repeated,
+left out, or shown before an earlier one. Every file is complete as soon as it has its name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import bpy
 
@@ -24,15 +23,15 @@ from ..protocol.atomic_files import replacing
 from ..protocol.file_names import frame_file
 from ..scene import images, planes, playhead, timing
 
-#: What :func:`frames` writes, as the panel names it: the suffix of the files.
+# Format, as the operator names it -> suffix of the files that ``frames`` writes.
 SUFFIXES = {"PNG": ".png", "OPEN_EXR": ".exr"}
 
 
 def shown_files(plane: Plane) -> list[tuple[int, Path]]:
-    """Each scene frame and the file that the plane shows at it.
+    """Return each scene frame with the file that the plane shows at it.
 
     Raises:
-        EditError: the plane has no sequence, or files of it are missing.
+        EditError: The plane has no sequence, or a file of it is missing.
     """
     sequence = plane.draggan.sequence
     if sequence.image is None:
@@ -50,24 +49,28 @@ def shown_files(plane: Plane) -> list[tuple[int, Path]]:
 
 
 def frames(plane: Plane, folder: Path, file_format: str) -> Iterator[Path]:
-    """Write the images into a folder, one at a time, so that the caller can do other things.
+    """Write the images into a folder, one per iteration, so that the caller can stay responsive.
 
     Args:
-        plane: a GAN image with a sequence.
-        folder: made where it is missing. Files are ``stem_0001.png``, numbered by scene frame.
+        plane: A GAN image with a sequence.
+        folder: Where the files ``stem_0001.png`` are written, numbered by scene frame. A missing
+            folder is made.
         file_format: ``PNG``, the files as they are; or ``OPEN_EXR``, half float and scene-linear,
-            as a compositor wants them.
+            for compositing.
 
     Yields:
-        Each file, once it is complete.
+        The path of each file, after it was written.
 
     Raises:
-        EditError: at once where there is nothing to export; later where a file cannot be written.
+        EditError: Immediately if there is nothing to export, or on iteration if a file cannot be
+            written.
     """
     files = shown_files(plane)
     stem, suffix = plane.draggan.sequence.stem, SUFFIXES[file_format]
     if folder.exists() and folder.samefile(files[0][1].parent):
-        raise EditError("The sequence itself is in this folder; choose another one to export to")
+        raise EditError(
+            "This is the folder of the sequence itself; choose another one to export to"
+        )
     write = _copy if file_format == "PNG" else _write_exr
     named = [
         (path, (folder / frame_file(stem, frame)).with_suffix(suffix)) for frame, path in files
@@ -76,15 +79,22 @@ def frames(plane: Plane, folder: Path, file_format: str) -> Iterator[Path]:
 
 
 def video(plane: Plane, path: Path) -> None:
-    """Write what the plane shows as an H.264 video with Blender's own encoder.
+    """Write what the plane shows as an H.264 video, with Blender's own encoder.
 
-    It has the scene's frame rate, and the colours of the images.
+    The video has the scene's frame rate and the colours of the images.
+
+    Args:
+        plane: A GAN image with a sequence.
+        path: The file, an ``.mp4``.
 
     Raises:
-        EditError: there is no sequence, this Blender cannot encode, or the file cannot be written.
+        EditError: The plane has no sequence, a file of it is missing, this Blender cannot encode
+            videos or is rendering, or the file cannot be written.
     """
     if not bpy.app.build_options.codec_ffmpeg:
-        raise EditError("This Blender was built without FFmpeg; export PNG files, and encode them")
+        raise EditError(
+            "This Blender was built without FFmpeg; export PNG files and encode them elsewhere"
+        )
     if bpy.app.is_job_running("RENDER"):
         raise EditError("Blender is rendering; export the video when it is done")
     files = [file for _, file in shown_files(plane)]
@@ -102,14 +112,18 @@ def video(plane: Plane, path: Path) -> None:
             strip.elements.append(file.name)
         bpy.ops.render.render(animation=True, scene=scene.name)
         if not unfinished.is_file() or not unfinished.stat().st_size:
-            raise EditError(f"Blender wrote no video {path.name}; its console says why")
+            raise EditError(f"Blender did not write the video {path.name}; see its console")
 
 
 def track(plane: Plane, path: Path) -> None:
     """Write the track: the latents from which every image can be rendered again.
 
+    Args:
+        plane: A GAN image with a track.
+        path: The file, an ``.npz``.
+
     Raises:
-        EditError: the plane has none, or the file cannot be written.
+        EditError: The plane has no track, or the file cannot be written.
     """
     if not plane.draggan.track:
         raise EditError(f"{plane.name} has no track to export; drag or bake it first")
@@ -118,10 +132,10 @@ def track(plane: Plane, path: Path) -> None:
 
 
 def copy_file(source: Path, path: Path) -> None:
-    """Copy a file; the copy is complete or not there.
+    """Copy a file; the copy is complete as soon as it has its name.
 
     Raises:
-        EditError: it cannot be written.
+        EditError: A file cannot be read or written.
     """
     with _writing(path) as unfinished:
         _copy(source, unfinished)
@@ -141,9 +155,9 @@ def _copy(source: Path, path: Path) -> None:
 
 
 def _write_exr(source: Path, path: Path) -> None:
-    """An image as half-float scene-linear RGB.
+    """Write an image as half-float, scene-linear RGB.
 
-    Blender leaves the view transform out where the format is linear, and undoes the sRGB curve.
+    For a linear format Blender applies no view transform, and it removes the sRGB curve.
     """
     image = bpy.data.images.load(str(source), check_existing=False)
     try:
@@ -157,8 +171,8 @@ def _write_exr(source: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _output_scene() -> Iterator[Any]:
-    """A scene that is only there to say how to write."""
+def _output_scene() -> Iterator[bpy.types.Scene]:
+    """Yield a temporary scene whose only purpose is its output settings."""
     scene = bpy.data.scenes.new("GAN Export")
     try:
         scene.view_settings.view_transform, scene.view_settings.look = "Standard", "None"

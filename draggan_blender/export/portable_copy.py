@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A copy of the file for somebody who has neither this extension nor our folders.
+"""A copy of the file for somebody who has neither this extension nor the folders of the sequences.
 
-Blender cannot pack image sequences, so that they go into a folder beside the copy, named by paths
-relative to it. Everything else that shows them is plain Blender already: the material's standard
-nodes, packed stills, F-curves, and for a retimed image a custom property with drivers, which stays
-animatable there. What this extension stores stays in the copy, too, so that who has it goes on.
+Blender cannot pack image sequences, so they are copied into a folder next to the copy and referred
+to by relative paths. All other parts are plain Blender already: the material's standard nodes,
+packed stills, F-curves, and for a retimed image a custom property with drivers, which can still be
+animated. The properties of this extension stay in the copy, so that somebody who has the extension
+can continue to work in it.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import bpy
 
@@ -22,18 +22,19 @@ from . import files as export_files
 
 
 def bake_down(path: Path) -> Path:
-    """Save a copy of the open file, with the sequences of all its GAN images beside it.
+    """Save a copy of the open file, with the sequences of all its GAN images next to it.
 
-    The open file stays as it is.
+    The open file does not change.
 
     Args:
-        path: of the copy, a ``.blend``.
+        path: The copy, a ``.blend``.
 
     Returns:
-        The folder of the sequences: ``NAME_images`` beside ``NAME.blend``.
+        The folder of the sequences: ``NAME_images`` next to ``NAME.blend``.
 
     Raises:
-        EditError: a GAN image is being worked on or misses files, or something cannot be written.
+        EditError: ``path`` is the open file, a GAN image is being worked on or misses files, or
+            something cannot be written.
     """
     path = path.absolute()
     if bpy.data.filepath and path == Path(bpy.data.filepath):
@@ -44,7 +45,7 @@ def bake_down(path: Path) -> Path:
         if plane.draggan.request_id:
             raise EditError(f"{plane.name} is being worked on; wait, or press Stop")
     sources = {plane.name: _files(plane) for plane in found}
-    moved: list[tuple[Any, Path]] = []
+    moved: list[tuple[bpy.types.Image, Path]] = []
     for plane in found:
         place = folder / plane.draggan.uuid[:8]
         for source in sources[plane.name]:
@@ -56,14 +57,14 @@ def bake_down(path: Path) -> Path:
 
 
 def _files(plane: Plane) -> list[Path]:
-    """All that Blender may show of a sequence, the hold before its start included."""
+    """Return all files of a sequence that Blender may show, also the one for the frames before."""
     sequence = plane.draggan.sequence
     first = sequence.first_frame
     return images.sequence_files(plane, range(first - 1, first + sequence.frame_count))
 
 
-def _save_copy(path: Path, moved: list[tuple[Any, Path]]) -> None:
-    """Save a copy in which some images are elsewhere."""
+def _save_copy(path: Path, moved: list[tuple[bpy.types.Image, Path]]) -> None:
+    """Save a copy of the open file in which some images have other paths."""
     before = [(image, image.filepath) for image, _ in moved]
     try:
         for image, place in moved:
@@ -79,10 +80,10 @@ def _save_copy(path: Path, moved: list[tuple[Any, Path]]) -> None:
 
 
 def _as_saved(place: Path) -> str:
-    """A path that the copy will have relative to itself.
+    """Return the path to set so that the copy has a path relative to itself.
 
-    Saving elsewhere, Blender turns relative paths over to the new place, and leaves the others;
-    in a file that was never saved it makes all of them relative.
+    If a file is saved elsewhere, Blender adapts relative paths to the new folder and keeps absolute
+    ones. In a file that was never saved it makes all paths relative.
     """
     if not bpy.data.filepath:
         return str(place)
@@ -90,6 +91,6 @@ def _as_saved(place: Path) -> str:
         return str(bpy.path.relpath(os.fspath(place)))
     except ValueError:
         raise EditError(
-            f"{place} is on another drive than the open file, and no path leads there from it; "
-            "save the copy on the same drive, and move it with its folder then"
+            f"{place} is on another drive than the open file, so no relative path leads to it; "
+            "save the copy on the same drive, then move it together with its folder"
         ) from None

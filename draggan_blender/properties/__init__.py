@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the .blend stores: property groups and their values, without any work on the scene."""
+"""The properties that are stored in the .blend: property groups, and converting their values.
+
+No work on the scene is done here.
+"""

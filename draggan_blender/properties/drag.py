@@ -38,9 +38,8 @@ def _property(option: Option, default: str | int | float) -> Any:
 class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
     """How a drag is solved: one property for each field of ``DragSettings``."""
 
-    __annotations__ = {  # noqa: RUF012  (Blender reads the properties of a class from here)
-        name: _property(option, DEFAULTS[name]) for name, option in OPTIONS.items()
-    }
+    # Blender reads the properties of a class from its annotations.
+    __annotations__ = {name: _property(option, DEFAULTS[name]) for name, option in OPTIONS.items()}
 
 
 def drag_settings(group: Any) -> DragSettings:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the .blend remembers: Blender's undo and a reopened file rest on these properties.
+"""The properties of a GAN image; Blender's undo and reopened files restore them.
 
-The latent and the track are kept as base64 text, because Blender's strings cannot hold zero
-bytes. Images are only pictures of them: they can be rendered again at any time.
+Latents and tracks are stored as base64 text, because Blender's strings cannot hold zero bytes. The
+images can be rendered again from them at any time.
 
-No logic here. An object is a GAN image when its ``draggan.uuid`` is set.
+There is no logic here. An object is a GAN image if its ``draggan.uuid`` is set.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from .timeline import DRAGGAN_PG_timeline
 
 
 class DRAGGAN_PG_source(bpy.types.PropertyGroup):
-    """Where an image comes from: a model and a seed."""
+    """What an image is made from: a model, a seed and a truncation."""
 
     kind: EnumProperty(
         name="Model",
         description="The generator that makes the image",
         items=(
-            ("BUILT_IN", "Suzanne", "The small model of Blender's monkey that comes along"),
-            ("FILE", "File", "A StyleGAN2 checkpoint of your own (.pkl or .safetensors)"),
+            ("BUILT_IN", "Suzanne", "The small built-in model of Blender's monkey"),
+            ("FILE", "File", "Your own StyleGAN2 checkpoint (.pkl or .safetensors)"),
         ),
         default="BUILT_IN",
     )
     path: StringProperty(
         name="File",
-        description="A StyleGAN2 checkpoint; no code in it is ever run",
+        description="A StyleGAN2 checkpoint; code in the file is never run",
         subtype="FILE_PATH",
     )
     seed: IntProperty(
-        name="Seed", description="Each seed is another image of the model", default=1, min=0
+        name="Seed", description="Each seed gives a different image", default=1, min=0
     )
     truncation_psi: FloatProperty(
         name="Truncation",
@@ -64,44 +64,46 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
     """A handle and its target: two empties that are children of the plane."""
 
     handle: PointerProperty(
-        name="Handle", description="Marks what is to be moved", type=bpy.types.Object
+        name="Handle", description="Marks the part of the image to move", type=bpy.types.Object
     )
     target: PointerProperty(
-        name="Target", description="Marks where it is to go", type=bpy.types.Object
+        name="Target", description="Marks where the handle should go", type=bpy.types.Object
     )
     enabled: BoolProperty(
-        name="Enabled", description="Whether the next drag or bake takes this pair", default=True
+        name="Enabled", description="Use this pair in the next drag or bake", default=True
     )
     influence: FloatProperty(
         name="Influence",
-        description="How far the handle goes towards its target: 0 stays where it is in the image, "
-        "1 goes all the way; can be animated",
+        description="How far the handle moves towards its target: at 0 it stays where it is, at 1 "
+        "it moves all the way; can be animated",
         default=1.0,
         min=0.0,
         max=1.0,
         subtype="FACTOR",
     )
     slot: IntProperty(
-        description="Which pair of the running or last drag this is; -1 for none",
+        description="The position of this pair in the running or last drag or bake; -1 if it was "
+        "not used",
         default=-1,
         options={"HIDDEN"},
     )
     start: FloatVectorProperty(
-        description="Where the handle was before the drag, in the plane's space",
+        description="Where the handle was when the drag or bake began, in the plane's space",
         size=2,
         options={"HIDDEN"},
     )
     dragged: BoolProperty(
-        description="Whether the pair was dragged since the image was new", options={"HIDDEN"}
+        description="Whether the pair was used since the image was new or reset",
+        options={"HIDDEN"},
     )
     home: FloatVectorProperty(
-        description="Where the handle was before the first drag, in the plane's space",
+        description="Where Reset puts the handle, in the plane's space",
         size=2,
         options={"HIDDEN"},
     )
     has_base: BoolProperty(
-        description="Whether the handle moves along with a sequence, so that its place in the "
-        "image of the latent is remembered",
+        description="Whether a sequence moves the handle; its position in the image of the latent "
+        "is then stored",
         options={"HIDDEN"},
     )
     base: FloatVectorProperty(
@@ -110,37 +112,44 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
         options={"HIDDEN"},
     )
     path_slot: IntProperty(
-        description="Which pair of the shown sequence's track this is; -1 for none",
+        description="The position of this pair in the shown sequence's track; -1 if it has none",
         default=-1,
         options={"HIDDEN"},
     )
     under_slot: IntProperty(
-        description="The same of the sequence that the bake has covered; -1 for none",
+        description="Its position in the track of the sequence that the bake has replaced; -1 if "
+        "it has none",
         default=-1,
         options={"HIDDEN"},
     )
 
 
 class DRAGGAN_PG_image(bpy.types.PropertyGroup):
-    """A GAN image: on ``Object.draggan`` of its plane."""
+    """A GAN image; on ``Object.draggan`` of its plane."""
 
-    uuid: StringProperty(description="Names this image; empty on any other object")
+    uuid: StringProperty(description="Identifies this image; empty on any other object")
     source: PointerProperty(type=DRAGGAN_PG_source)
-    model_sha256: StringProperty(description="The file of the model that the latent belongs to")
-    size: IntVectorProperty(description="Width and height of the generator's images", size=2)
-    w_dim: IntProperty(description="How many numbers each layer's latent has")
+    model_sha256: StringProperty(
+        description="The SHA-256 of the model's file that the latent belongs to"
+    )
+    size: IntVectorProperty(
+        description="Width and height of the generator's images, in pixels", size=2
+    )
+    w_dim: IntProperty(description="How many numbers the latent of a layer has")
     latent: StringProperty(
-        description="num_ws x w_dim float32, little-endian, as base64: what the last drag has "
-        "reached, and what a bake starts from"
+        description="The result of the last drag, which a bake starts from: num_ws x w_dim "
+        "float32, little-endian, as base64"
     )
     sampled_latent: StringProperty(
-        description="The latent of the seed, to which Reset goes back; as base64"
+        description="The latent of the seed, which Reset restores; as base64"
     )
-    sampled_seed: IntProperty(description="The seed of that latent", default=1)
-    sampled_psi: FloatProperty(description="The truncation of that latent", default=0.7)
-    track: StringProperty(description="The sequence's track.npz, as base64; empty for none")
+    sampled_seed: IntProperty(description="The seed of the image that Reset restores", default=1)
+    sampled_psi: FloatProperty(
+        description="The truncation of the image that Reset restores", default=0.7
+    )
+    track: StringProperty(description="The sequence's track.npz, as base64; empty if there is none")
     still: PointerProperty(
-        description="The image of the seed; packed, so that it is never missing",
+        description="The image of the seed, packed so that it is never missing",
         type=bpy.types.Image,
     )
     sequence: PointerProperty(type=DRAGGAN_PG_sequence)
@@ -148,7 +157,8 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     active_pair: IntProperty(name="Active Pair")
     mask: PointerProperty(
         name="Mask",
-        description="White may change, black stays; without a mask everything may change",
+        description="White areas may change, black areas stay; without a mask everything may "
+        "change",
         type=bpy.types.Image,
     )
     drag: PointerProperty(type=DRAGGAN_PG_drag)
@@ -156,21 +166,24 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     timeline: PointerProperty(type=DRAGGAN_PG_timeline)
     folder: StringProperty(
         name="Folder",
-        description="Where image sequences go; empty for a folder beside the saved file",
+        description="Where image sequences are saved; empty for the folder draggan next to the "
+        ".blend file",
         subtype="DIR_PATH",
     )
-    request_id: IntProperty(description="The request that is running for this image; 0 for none")
+    request_id: IntProperty(
+        description="The id of the request that is running for this image; 0 if there is none"
+    )
     dragging: BoolProperty(description="Whether the plane shows the live image of a drag")
     baking: BoolProperty(description="Whether the plane shows the live image of a bake")
     previewing: BoolProperty(
-        description="Whether the plane shows an image that was solved for the playhead"
+        description="Whether the plane shows a preview of the frame at the playhead"
     )
-    status: StringProperty(description="How the last request ended, for the panel")
+    status: StringProperty(description="How the last request ended, as the panel shows it")
     failed: BoolProperty(description="Whether the status is an error")
 
 
 class DRAGGAN_PG_scene(bpy.types.PropertyGroup):
-    """What the panel remembers while no GAN image is selected: on ``Scene.draggan``."""
+    """What the panel shows while no GAN image is active; on ``Scene.draggan``."""
 
     source: PointerProperty(type=DRAGGAN_PG_source)
 
@@ -187,17 +200,17 @@ CLASSES = (
 )
 
 
-# Where each group is attached, as ``draggan``.
+# The types that each group is attached to, under the name ``draggan``.
 _OWNERS = ((bpy.types.Object, DRAGGAN_PG_image), (bpy.types.Scene, DRAGGAN_PG_scene))
 
 
 def register() -> None:
-    """Attach the groups; their classes are registered before."""
+    """Attach the groups, whose classes must be registered already."""
     for owner, group in _OWNERS:
         setattr(owner, "draggan", PointerProperty(type=group))  # noqa: B010  (mypy knows no such attribute)
 
 
 def unregister() -> None:
-    """Detach them; what a file stores of them stays in the file."""
+    """Detach the groups; the values that a file stores stay in the file."""
     for owner, _ in _OWNERS:
         delattr(owner, "draggan")

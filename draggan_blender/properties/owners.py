@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Blender's ``Object`` with the properties that ``register`` attaches to it, for type checkers.
 
-A misspelled property is then an error of mypy and not of a person's session. At run time the name
-stands for Blender's own class.
+mypy finds a misspelled property because of it. At run time the name is Blender's own class.
 """
 
 from __future__ import annotations

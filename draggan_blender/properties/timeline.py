@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a GAN image remembers of its latent keys and its blend: on ``Object.draggan.timeline``.
+"""The properties of a GAN image's image keys and its blend, on ``Object.draggan.timeline``.
 
-No logic here. The progress of a retimed image is none of these: it is a custom property, so that
-it works where these classes do not exist (:mod:`.timing`).
+There is no logic here. The progress of a retimed image is not one of these properties: it is a
+custom property, so that it works without this extension (``scene.timing``).
 """
 
 from __future__ import annotations
@@ -21,32 +21,36 @@ from bpy.props import (
 
 
 class DRAGGAN_PG_latent_key(bpy.types.PropertyGroup):
-    """A latent at a frame."""
+    """An image key: a latent at a frame."""
 
     frame: IntProperty(
-        name="Frame", description="The scene frame at which the image is this one", default=1, min=1
+        name="Frame", description="The scene frame that shows this image", default=1, min=1
     )
     latent: StringProperty(description="num_ws x w_dim float32, little-endian, as base64")
-    model_sha256: StringProperty(description="The file of the model that the latent belongs to")
+    model_sha256: StringProperty(
+        description="The SHA-256 of the model's file that the latent belongs to"
+    )
 
 
-def _may_be_mixed(source: Any, candidate: Any) -> bool:
-    """Whether an object is another GAN image than the one that it would be mixed into."""
+def _may_be_blended(source: Any, candidate: Any) -> bool:
+    """Return whether an object is a GAN image, and not the one that the blend belongs to."""
     return bool(candidate.draggan.uuid) and candidate != source.id_data
 
 
 class DRAGGAN_PG_blend_source(bpy.types.PropertyGroup):
-    """A GAN image that is mixed into this one."""
+    """A GAN image that is blended into this one."""
 
     image: PointerProperty(
         name="Image",
-        description="Another GAN image of the same model; its sequence counts frame by frame",
+        description="Another GAN image of the same model; each frame uses the image that it shows "
+        "at that frame",
         type=bpy.types.Object,
-        poll=_may_be_mixed,
+        poll=_may_be_blended,
     )
     weight: FloatProperty(
         name="Weight",
-        description="How much of the image is in the mix, compared to the others; can be animated",
+        description="How much this image contributes to the blend, relative to the others; can be "
+        "animated",
         default=1.0,
         min=0.0,
         soft_max=1.0,
@@ -54,22 +58,21 @@ class DRAGGAN_PG_blend_source(bpy.types.PropertyGroup):
 
 
 class DRAGGAN_PG_timeline(bpy.types.PropertyGroup):
-    """Sequences that are made without solving."""
+    """The settings of sequences that are made without solving."""
 
     latent_keys: CollectionProperty(type=DRAGGAN_PG_latent_key)
-    active_latent_key: IntProperty(name="Active Latent Key")
+    active_latent_key: IntProperty(name="Active Image Key")
     interpolation: EnumProperty(
         name="Interpolation",
-        description="How the image gets from one latent key to the next",
+        description="How the image changes from one image key to the next",
         items=(
-            ("LINEAR", "Linear", "Straight, with a constant speed"),
+            ("LINEAR", "Linear", "At a constant speed along a straight line"),
             (
                 "SPHERICAL",
                 "Spherical",
-                "Along an arc, with a constant speed: stays as far from the model's origin as the "
-                "keys are",
+                "Along an arc: the latent turns at a constant speed, and its length changes evenly",
             ),
-            ("CUBIC", "Cubic", "Smooth through every key, and never beyond them"),
+            ("CUBIC", "Cubic", "Smoothly through every key, without overshooting"),
         ),
         default="CUBIC",
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading and writing the scene: planes, points, images, masks and sampling over time.
+"""Reading and writing the scene: planes, points, images, masks and edits sampled over time.
 
-Nothing here knows the engine.
+Nothing here uses the engine; requests to it are in ``jobs``.
 """

@@ -9,11 +9,23 @@ from ..protocol.file_names import frame_file
 
 
 def frame_path(folder: Path, stem: str, number: int) -> Path:
-    """Return the path of a frame's file."""
+    """Return the path of a frame's file.
+
+    Args:
+        folder: The folder of the sequence.
+        stem: What the names of the sequence start with.
+        number: The scene frame, 0 or more.
+    """
     return folder / frame_file(stem, number)
 
 
 def missing(folder: Path, stem: str, span: range) -> int:
-    """Return how many of these frames have no file."""
+    """Return how many frames have no file in the folder.
+
+    Args:
+        folder: The folder of the sequence.
+        stem: What the names of the sequence start with.
+        span: The scene frames.
+    """
     existing = {path.name for path in folder.glob(f"{stem}_*.png")}
     return sum(frame_file(stem, number) not in existing for number in span)

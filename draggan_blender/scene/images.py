@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the plane's texture shows: at rest a still or a sequence, during a drag a live image.
+"""What the plane's texture shows: a still or a sequence at rest, a live image during a drag.
 
-*At rest* is a property of the .blend (``still``, ``sequence``), so that undo and a reopened file
-can always find back to it. The live image is none of the .blend's business: pixels that Python
-writes are in no undo step and in no file, so it is only ever on the node while a drag runs.
+What is shown *at rest* is stored in the .blend (``still``, ``sequence``), so that it can be
+restored after an undo and in a reopened file. The live image is not stored in the .blend: Blender
+neither saves nor undoes pixels that Python writes. It is on the texture node only while a drag or a
+bake runs, or while a preview of a frame is shown.
 
-All are 8-bit sRGB, which keeps the generator's colours as they are under the Standard view
-transform.
+All images are 8-bit sRGB, so that the Standard view transform shows the generator's colours
+unchanged.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .frame_files import frame_path
 
 
 def show_rest(plane: Plane) -> None:
-    """Put on the plane what it shows while no drag runs."""
+    """Put the plane's sequence on the texture node, or its still if there is no sequence."""
     settings, node = plane.draggan, planes.texture_node(plane)
     sequence = settings.sequence
     if sequence.image is None:
@@ -39,10 +40,12 @@ def show_rest(plane: Plane) -> None:
 
 
 def show_still(plane: Plane, path: Path) -> None:
-    """Take a PNG as the plane's image, packed into the .blend so that it is never missing.
+    """Make a PNG file the plane's still image, packed into the .blend so that it is never missing.
+
+    The plane takes the size of the image; its sequence is forgotten.
 
     Raises:
-        EditError: the file cannot be read.
+        EditError: The file cannot be read.
     """
     still = _load(path)
     width, height = still.size
@@ -59,18 +62,19 @@ def show_still(plane: Plane, path: Path) -> None:
 def show_sequence(
     plane: Plane, folder: Path, stem: str, first_frame: int, frame_count: int, kind: str = "DRAG"
 ) -> None:
-    """Take a sequence as the plane's image, mapped onto the timeline by its files' numbers.
+    """Make a sequence of files the plane's image, mapped onto the timeline by its files' numbers.
 
     Args:
-        plane: a GAN image.
-        folder, stem: of the files ``stem_0001.png``, numbered by scene frame.
-        first_frame: the number of the first; one more, numbered ``first_frame - 1``, stands for
-            all frames before.
-        frame_count: how many frames the sequence has, the hold before it not counted.
-        kind: what it came from, as ``DRAGGAN_PG_sequence`` has it.
+        plane: The GAN image.
+        folder: The folder of the files.
+        stem: What the files' names start with, as in ``stem_0001.png``.
+        first_frame: The scene frame of the first image. One more file, numbered
+            ``first_frame - 1``, is shown at all frames before it.
+        frame_count: How many frames the sequence has, not counting that file.
+        kind: What made it: ``DRAG``, ``BAKE`` or ``LATENTS``.
 
     Raises:
-        EditError: the file cannot be read.
+        EditError: The first file cannot be read.
     """
     image = _load(frame_path(folder, stem, first_frame))
     image.name = f"{plane.name} {kind.title()}"
@@ -92,7 +96,7 @@ def shows_bake(plane: Plane) -> bool:
 
 
 def clear_sequence(plane: Plane) -> None:
-    """Forget the sequence; its files stay where they are."""
+    """Forget the sequence and the one that a bake has replaced; their files stay."""
     sequence = plane.draggan.sequence
     before, sequence.image = sequence.image, None
     sequence.kind = "DRAG"
@@ -103,14 +107,14 @@ def clear_sequence(plane: Plane) -> None:
 
 
 def cover(plane: Plane) -> None:
-    """Remember the sequence and its track: a bake is about to be shown in its place."""
+    """Store the sequence and its track in the bake's settings, before a bake replaces them."""
     settings = plane.draggan
     _copy(settings.sequence, settings.bake.under)
     settings.bake.under_track = settings.track
 
 
 def uncover(plane: Plane) -> None:
-    """Show the sequence again that the bake has covered."""
+    """Show the sequence again that the bake has replaced."""
     settings = plane.draggan
     before = settings.sequence.image
     _copy(settings.bake.under, settings.sequence)
@@ -120,40 +124,41 @@ def uncover(plane: Plane) -> None:
 
 
 def sequence_folder(plane: Plane) -> Path:
-    """Where the files of the plane's sequence are, whether they exist or not."""
+    """Return the folder of the plane's sequence, which may be missing on the disk."""
     return Path(bpy.path.abspath(plane.draggan.sequence.image.filepath)).parent
 
 
 def sequence_files(plane: Plane, numbers: Iterable[int]) -> list[Path]:
-    """The files of the plane's sequence with these numbers, in their order.
+    """Return the files of the plane's sequence with these numbers, in the order of the numbers.
 
     Raises:
-        EditError: one is missing.
+        EditError: A file is missing.
     """
     folder, stem = sequence_folder(plane), plane.draggan.sequence.stem
     present = {path.name for path in folder.glob(f"{stem}_*.png")}
     files = [frame_path(folder, stem, number) for number in numbers]
     for path in files:
         if path.name not in present:
-            raise EditError(f"The image {path} is missing; press Render Again, then repeat this")
+            raise EditError(f"The image {path} is missing; press Render Again, then try again")
     return files
 
 
 def show_preview(plane: Plane, width: int, height: int, pixels: bytes) -> None:
-    """Show one image of a running drag.
+    """Show one image of a running drag or bake, or of a previewed frame.
 
     Args:
-        plane: a GAN image.
-        width, height: its size.
-        pixels: float32 RGBA in [0, 1], bottom row first.
+        plane: The GAN image.
+        width: The width of the image in pixels.
+        height: Its height.
+        pixels: ``height x width x 4`` float32, RGBA in [0, 1], bottom row first.
     """
     image_id = plane.draggan.uuid
     live = bpy.data.images.get(_live_name(image_id))
     if live is None or tuple(live.size) != (width, height):
         remove_live(image_id)
         live = bpy.data.images.new(_live_name(image_id), width, height, alpha=True)
-    target: Any = live.pixels
-    target.foreach_set(np.frombuffer(pixels, dtype=np.float32))
+    live_pixels: Any = live.pixels
+    live_pixels.foreach_set(np.frombuffer(pixels, dtype=np.float32))
     live.update()
     node = planes.texture_node(plane)
     if node.image != live:
@@ -161,7 +166,7 @@ def show_preview(plane: Plane, width: int, height: int, pixels: bytes) -> None:
 
 
 def remove_live(image_id: str) -> None:
-    """Remove the live image of the plane with this uuid, wherever it is shown."""
+    """Remove the live image of the plane with this uuid, from the nodes that show it as well."""
     live = bpy.data.images.get(_live_name(image_id))
     if live is not None:
         bpy.data.images.remove(live)
@@ -175,17 +180,17 @@ def _load(path: Path) -> bpy.types.Image:
     if image is None or not image.size[0]:
         if image is not None:
             bpy.data.images.remove(image)
-        raise EditError(f"The engine's image {path} cannot be read; render it again")
+        raise EditError(f"The image {path} of the engine cannot be read; render it again")
     if bpy.data.filepath:
-        # On another drive, as Windows has them, a path cannot be relative.
+        # On Windows, no relative path leads to another drive.
         same_drive = Path(bpy.data.filepath).drive.lower() == path.drive.lower()
-        beside = path.is_relative_to(Path(bpy.data.filepath).parent)
-        if same_drive and beside:
+        is_below = path.is_relative_to(Path(bpy.data.filepath).parent)
+        if same_drive and is_below:
             image.filepath = bpy.path.relpath(os.fspath(path))
     return image
 
 
-def _copy(sequence: DRAGGAN_PG_sequence, into: Any) -> None:
+def _copy(sequence: DRAGGAN_PG_sequence, into: DRAGGAN_PG_sequence) -> None:
     for name in ("image", "kind", "stem", "first_frame", "frame_count"):
         setattr(into, name, getattr(sequence, name))
 

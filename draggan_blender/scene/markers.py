@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How handle and target look: white shapes, tinted by the colour of the object that shows them.
+"""What handles and targets look like: white shapes, tinted by the colour of the object.
 
-Blender draws an empty's wire shapes in the theme's one colour; the colour of an object counts
-only for an empty that shows an image. Pure numpy, no bpy.
+Blender draws the wire shapes of all empties in one colour of the theme. It uses the colour of the
+object only for an empty that shows an image. Pure numpy, no bpy.
 """
 
 from __future__ import annotations
@@ -12,21 +12,28 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+# Width and height of a marker's image.
 SIZE_PX = 64
+
+# The size of a pixel in the units of the shapes, in which the image reaches from -1 to 1.
 _EDGE = 2.0 / SIZE_PX
 
 
 class Marker(Enum):
-    """What a marker stands for; the value is the name of its image."""
+    """A kind of marker; the value is the name of its image in the .blend."""
 
+    # A disc with a dark rim and an open middle.
     HANDLE = "GAN Handle Marker"
-    """A disc with a dark rim and an open middle."""
+    # A ring with a cross.
     TARGET = "GAN Target Marker"
-    """A ring with a cross."""
 
 
 def pixels(marker: Marker) -> NDArray[np.float32]:
-    """``SIZE_PX x SIZE_PX x 4`` float32 RGBA in [0, 1], straight alpha."""
+    """Return the image of a marker, ``SIZE_PX x SIZE_PX x 4`` float32.
+
+    The values are RGBA in [0, 1] with straight alpha. The rows may be in either order, because both
+    shapes are symmetrical.
+    """
     centres = (np.arange(SIZE_PX) + 0.5) / SIZE_PX * 2.0 - 1.0
     x, y = np.meshgrid(centres, centres)
     radius = np.hypot(x, y)
@@ -46,5 +53,5 @@ def pixels(marker: Marker) -> NDArray[np.float32]:
 
 
 def _inside(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A signed distance (inside is positive) as coverage, smooth over the edge of a pixel."""
+    """Convert signed distances, positive inside, to coverage in [0, 1], smooth over one pixel."""
     return np.clip(distance / _EDGE + 0.5, 0.0, 1.0)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The mask: one image, or an image sequence whose files are numbered by scene frame.
 
-As with our own sequences, the first file holds before its number, and each until the next one.
-Blender loads a sequence's pixels only for what it draws, so that its files are read one by one.
+As in the sequences that the engine writes, the first file also applies to the frames before its
+number, and each file applies until the next number. Blender loads the pixels of a sequence only for
+the frame that it draws, so the files are read one by one.
 """
 
 from __future__ import annotations
@@ -26,25 +27,37 @@ _NUMBERED = re.compile(r"(.*?)(\d+)(\.[^.]+)")
 
 
 def at_frame(plane: Plane, frame: int) -> bytes:
-    """The mask as the engine takes it (:func:`.view.mask_bytes`); empty where all may change.
+    """Return the mask at a scene frame, as ``view.mask_bytes`` makes it.
+
+    Returns:
+        ``height * width`` bytes, top row first, 255 = may change; empty if everything may change.
 
     Raises:
-        EditError: the mask has no pixels.
+        EditError: The mask has no pixels, is a movie, or its file is missing or cannot be read.
     """
     mask = plane.draggan.mask
     if mask is None:
         return b""
     if mask.source == "SEQUENCE":
         numbers, paths = _files(mask)
-        return _file_bytes(paths[_place(numbers, frame)], plane)
+        return _file_bytes(paths[_index_at(numbers, frame)], plane)
     return _image_bytes(mask, plane)
 
 
 def over_frames(plane: Plane, frames: range) -> tuple[tuple[MaskFrom, ...], bytes]:
-    """Which mask holds from which frame on, and the masks one after the other, each only once.
+    """Return the masks over a range of frames.
+
+    Args:
+        plane: The GAN image.
+        frames: Scene frames, at least one.
+
+    Returns:
+        From which frame on each mask applies, as indices into the second value, -1 where everything
+        may change; and the different masks, as ``at_frame`` returns them, one after the other.
 
     Raises:
-        EditError: a mask has no pixels.
+        EditError: A mask has no pixels, is a movie, or its file is missing or cannot be read; or
+            the masks are too large to be sent.
     """
     mask = plane.draggan.mask
     if mask is None:
@@ -52,19 +65,19 @@ def over_frames(plane: Plane, frames: range) -> tuple[tuple[MaskFrom, ...], byte
     if mask.source != "SEQUENCE":
         return _joined([(frames.start, _image_bytes(mask, plane))])
     numbers, paths = _files(mask)
-    first = _place(numbers, frames.start)
-    last = _place(numbers, frames[-1])
+    first = _index_at(numbers, frames.start)
+    last = _index_at(numbers, frames[-1])
     return _joined(
-        (frames.start if place == first else numbers[place], _file_bytes(paths[place], plane))
-        for place in range(first, last + 1)
+        (frames.start if index == first else numbers[index], _file_bytes(paths[index], plane))
+        for index in range(first, last + 1)
     )
 
 
 def _joined(masks: Iterable[tuple[int, bytes]]) -> tuple[tuple[MaskFrom, ...], bytes]:
-    """Spans of equal masks; a white one, which is none, has the index -1.
+    """Merge equal masks into spans; a white mask, which permits everything, has the index -1.
 
     Raises:
-        EditError: they are more than the engine can be told.
+        EditError: The masks are too large to be sent.
     """
     indices: dict[bytes, int] = {b"": -1}
     spans: list[MaskFrom] = []
@@ -72,8 +85,8 @@ def _joined(masks: Iterable[tuple[int, bytes]]) -> tuple[tuple[MaskFrom, ...], b
         index = indices.setdefault(data, len(indices) - 1)
         if len(indices) * len(data) > MAX_PAYLOAD_BYTES:
             raise EditError(
-                f"The masks up to frame {number} are over the limit of {MAX_PAYLOAD_BYTES >> 20} "
-                "MB; bake fewer frames, or use fewer masks"
+                f"The masks up to frame {number} exceed the limit of {MAX_PAYLOAD_BYTES >> 20} "
+                "MiB; bake fewer frames, or use fewer different masks"
             )
         if not spans or spans[-1].index != index:
             spans.append(MaskFrom(number=number, index=index))
@@ -82,11 +95,11 @@ def _joined(masks: Iterable[tuple[int, bytes]]) -> tuple[tuple[MaskFrom, ...], b
     return tuple(spans), b"".join(indices)
 
 
-def _files(mask: Any) -> tuple[list[int], list[Path]]:
-    """The numbers and files of a sequence, in order.
+def _files(mask: bpy.types.Image) -> tuple[list[int], list[Path]]:
+    """Return the numbers and the files of an image sequence, in the order of the numbers.
 
     Raises:
-        EditError: there are none.
+        EditError: There are no such files.
     """
     shown = Path(bpy.path.abspath(mask.filepath, library=mask.library))
     parts = _NUMBERED.fullmatch(shown.name)
@@ -99,15 +112,15 @@ def _files(mask: Any) -> tuple[list[int], list[Path]]:
                 found[int(other[2])] = path
     if not found:
         raise EditError(
-            f"The mask {mask.name} has no files like {shown}; choose another, or one image instead "
-            "of a sequence"
+            f"The mask {mask.name} is an image sequence, but there are no numbered files like "
+            f"{shown}; choose another mask, or a single image"
         )
     numbers = sorted(found)
     return numbers, [found[number] for number in numbers]
 
 
-def _place(numbers: list[int], frame: int) -> int:
-    """The index of the file that holds at a frame."""
+def _index_at(numbers: list[int], frame: int) -> int:
+    """Return the index of the file that applies at a frame."""
     return max(bisect_right(numbers, frame) - 1, 0)
 
 
@@ -115,20 +128,23 @@ def _file_bytes(path: Path, plane: Plane) -> bytes:
     try:
         image = bpy.data.images.load(str(path))
     except RuntimeError:
-        raise EditError(f"The mask {path} cannot be read; choose another") from None
+        raise EditError(f"The mask {path} cannot be read; choose another mask") from None
     try:
         return _image_bytes(image, plane)
     finally:
         bpy.data.images.remove(image)
 
 
-def _image_bytes(image: Any, plane: Plane) -> bytes:
+def _image_bytes(image: bpy.types.Image, plane: Plane) -> bytes:
     width, height = image.size
     if image.source == "MOVIE":
         raise EditError(f"The mask {image.name} is a movie; render it to an image sequence first")
     if not width or not height:
-        raise EditError(f"The mask {image.name} has no pixels; reload its file or choose another")
+        raise EditError(
+            f"The mask {image.name} has no pixels; reload its file, or choose another mask"
+        )
     pixels = np.empty(width * height * image.channels, dtype=np.float32)
-    image.pixels.foreach_get(pixels)
+    stored: Any = image.pixels
+    stored.foreach_get(pixels)
     red = pixels.reshape(height, width, image.channels)[:, :, 0]
     return view.mask_bytes(red, *plane.draggan.size)

@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 
 from ..errors import EditError
 from ..package import ROOT
+from ..properties.image import DRAGGAN_PG_source
 
 BUILT_IN_MODEL = "suzanne"
 
 
-def model_path(source: Any) -> str:
+def model_path(source: DRAGGAN_PG_source) -> str:
     """Return the absolute path of the checkpoint that a ``DRAGGAN_PG_source`` names.
 
     Raises:

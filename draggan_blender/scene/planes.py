@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plane that shows a GAN image: making it, finding it, and its map between spaces.
+"""The plane that shows a GAN image: making it, finding it, and its map to texture coordinates.
 
-A plane is an ordinary mesh with an ordinary material (Image Texture, Emission, Material Output),
-so that a file renders the same where this extension is not installed. Objects are never kept in
-Python between two calls, because undo replaces them: a job names its plane by uuid.
+A plane is an ordinary mesh with an ordinary material (Image Texture, Emission, Material Output), so
+that a file renders the same where this extension is not installed. Python keeps no object between
+two calls, because undo replaces objects: a job refers to its plane by uuid.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from . import view
 NAME = "GAN Image"
 _TEXTURE_NODE = "GAN Image"
 
-#: uuid -> the name that the plane had when it was found last. A hint, which undo, a rename or
-#: another file can make wrong: what is found by it is looked at before it is believed.
+# uuid -> the name that the plane had when it was last found. Undo, a rename or another file can
+# make it wrong, so the object with this name is always checked.
 _names: dict[str, str] = {}
 
 
 def is_plane(candidate: bpy.types.Object | None) -> TypeGuard[Plane]:
-    """Whether an object (or None) is a GAN image of this file; one of a linked file is not."""
-    # To ask an object for its group would give it one: every object of the scene, on every look.
+    """Return whether an object is a GAN image of this file; False for None and linked objects."""
+    # Reading ``candidate.draggan`` would create the group, on every object of the scene.
     if candidate is None or not candidate.is_property_set("draggan"):
         return False
     if candidate.type != "MESH" or candidate.library is not None:
@@ -40,7 +40,7 @@ def is_plane(candidate: bpy.types.Object | None) -> TypeGuard[Plane]:
 
 
 def active(context: bpy.types.Context) -> Plane | None:
-    """The GAN image that the person works on: the active object, or the plane of its point."""
+    """Return the GAN image to work on: the active object, or the plane of the active point."""
     chosen: bpy.types.Object | None = getattr(context, "object", None)
     if is_plane(chosen):
         return chosen
@@ -50,10 +50,10 @@ def active(context: bpy.types.Context) -> Plane | None:
 
 
 def require_active(context: bpy.types.Context) -> Plane:
-    """:func:`active`, where a poll has seen to it that there is one.
+    """Return the GAN image to work on, where a ``poll`` has checked that there is one.
 
     Raises:
-        EditError: there is none after all.
+        EditError: No GAN image is active.
     """
     plane = active(context)
     if plane is None:
@@ -62,14 +62,14 @@ def require_active(context: bpy.types.Context) -> Plane:
 
 
 def everywhere() -> list[Plane]:
-    """Every GAN image of the file."""
+    """Return every GAN image of the file."""
     return [candidate for candidate in bpy.data.objects if is_plane(candidate)]
 
 
 def find(image_id: str) -> Plane | None:
-    """The plane with this uuid, or None when it was deleted or undone.
+    """Return the plane with this uuid, or None if it was deleted or undone.
 
-    The pump asks for each message, so not every object of the scene is looked at for the answer.
+    This is called for every message of the engine, so the plane's last name is tried first.
     """
     hinted: bpy.types.Object | None = bpy.data.objects.get(_names.get(image_id, ""))
     if is_plane(hinted) and hinted.draggan.uuid == image_id:
@@ -81,10 +81,10 @@ def find(image_id: str) -> Plane | None:
 
 
 def scene_of(plane: Plane) -> bpy.types.Scene:
-    """The scene whose timeline the plane follows: one that is open in a window, if it has one.
+    """Return the scene whose timeline the plane follows, preferably one that is open in a window.
 
     Raises:
-        EditError: the plane is in no scene.
+        EditError: The plane is in no scene.
     """
     scenes = list(plane.users_scene)
     shown = [window.scene for window in bpy.context.window_manager.windows]
@@ -95,7 +95,12 @@ def scene_of(plane: Plane) -> bpy.types.Scene:
 
 
 def create(context: bpy.types.Context, location: Sequence[float] = (0.0, 0.0, 0.0)) -> Plane:
-    """A new square plane in a collection of its own, without an image yet."""
+    """Add a square plane without an image to the scene, in a new collection.
+
+    Args:
+        context: Its scene gets the collection.
+        location: ``(x, y, z)`` in world space.
+    """
     mesh = bpy.data.meshes.new(NAME)
     corners = [(-1.0, -1.0, 0.0), (1.0, -1.0, 0.0), (1.0, 1.0, 0.0), (-1.0, 1.0, 0.0)]
     mesh.from_pydata(corners, [], [(0, 1, 2, 3)])
@@ -128,7 +133,15 @@ def remove(plane: Plane) -> None:
 
 
 def fit_to_size(plane: Plane, width: int, height: int) -> None:
-    """Remember the image's size and, where it changed, give the plane its aspect."""
+    """Store the image's size and, if it has changed, give the plane its aspect.
+
+    Only a mesh of four vertices is changed.
+
+    Args:
+        plane: The GAN image.
+        width: The width of the image in pixels.
+        height: Its height.
+    """
     if tuple(plane.draggan.size) == (width, height):
         return
     plane.draggan.size = (width, height)
@@ -139,10 +152,10 @@ def fit_to_size(plane: Plane, width: int, height: int) -> None:
 
 
 def own(plane: Plane) -> bool:
-    """Make a duplicated plane an image of its own; answers whether it was a duplicate.
+    """Make a duplicated plane an independent image, and return whether it was a duplicate.
 
-    Blender copies the uuid, and shares the material and the pointers to points that were not
-    duplicated along.
+    A duplicate has the uuid of its original, shares its material, and refers to points that were
+    not duplicated with it.
     """
     settings = plane.draggan
     twins = [other for other in everywhere() if other.draggan.uuid == settings.uuid]
@@ -163,15 +176,20 @@ def own(plane: Plane) -> bool:
 
 
 def uv_map(plane: Plane) -> view.Points:
-    """The plane's map from local to texture coordinates, as :func:`view.fit_local_to_uv` has it.
+    """Return the plane's map from local to texture coordinates; see ``view.fit_local_to_uv``.
+
+    Returns:
+        ``3 x 2`` float64, read-only.
 
     Raises:
-        EditError: the mesh has no UVs, or they do not map a flat image.
+        EditError: The mesh has no UVs, or the UVs are not flat.
     """
     mesh = plane.data
     layer = mesh.uv_layers.active
     if layer is None or not len(mesh.loops):
-        raise EditError(f"{plane.name} has no UV map; unwrap it flat, or make a new GAN image")
+        raise EditError(
+            f"{plane.name} has no UV map; unwrap the plane flat, or make a new GAN image"
+        )
     corners = np.empty(len(mesh.vertices) * 3, dtype=np.float32)
     mesh.vertices.foreach_get("co", corners)
     loops = np.empty(len(mesh.loops), dtype=np.int32)
@@ -186,20 +204,20 @@ def uv_map(plane: Plane) -> view.Points:
 
 @lru_cache(maxsize=16)
 def _fitted(local: bytes, uv: bytes) -> view.Points:
-    """:func:`view.fit_local_to_uv` of float32 coordinates: asked for at every step of a drag."""
+    """Cache ``view.fit_local_to_uv`` of float32 coordinates: every step of a drag needs it."""
     fitted = view.fit_local_to_uv(
         np.frombuffer(local, np.float32).reshape(-1, 2),
         np.frombuffer(uv, np.float32).reshape(-1, 2),
     )
-    fitted.setflags(write=False)  # all who ask are given the same
+    fitted.setflags(write=False)  # all callers share it
     return fitted
 
 
 def texture_node(plane: Plane) -> bpy.types.ShaderNodeTexImage:
-    """The Image Texture node that shows the image.
+    """Return the Image Texture node that shows the image.
 
     Raises:
-        EditError: the person removed it or its material.
+        EditError: The node or its material was removed or renamed.
     """
     material = plane.active_material
     tree = material.node_tree if material is not None else None
@@ -207,13 +225,13 @@ def texture_node(plane: Plane) -> bpy.types.ShaderNodeTexImage:
     if node is None or node.type != "TEX_IMAGE":
         raise EditError(
             f"{plane.name} has no Image Texture node named {_TEXTURE_NODE!r} in its active "
-            "material any more; make a new GAN image"
+            "material; make a new GAN image"
         )
     return node
 
 
 def _material() -> bpy.types.Material:
-    """Shadeless: what the image says is what the camera sees, whatever the light."""
+    """Make a material without shading: a render shows the image's own colours under any light."""
     material = bpy.data.materials.new(NAME)
     compat.enable_nodes(material)
     tree = material.node_tree

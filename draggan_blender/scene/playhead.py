@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looking at other frames than the current one: what is animated is evaluated by going there."""
+"""Moving the playhead to other frames: Blender evaluates animation only at the current frame."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from collections.abc import Generator, Iterable
 
 import bpy
 
+# How many generators of ``visit`` are running.
 _visits = 0
 
 
 def is_visiting() -> bool:
-    """Whether frame changes are those of :func:`visit`, to which nothing of ours reacts."""
+    """Return whether ``visit`` is moving the playhead: frame changes then cause no previews."""
     return _visits > 0
 
 
 def visit(scene: bpy.types.Scene, frames: Iterable[int]) -> Generator[int, None, None]:
-    """Go to each frame in turn, and in the end back to where the playhead was.
+    """Go to each frame in turn, and finally back to where the playhead was.
+
+    If the generator is not exhausted, close it: that moves the playhead back, too.
 
     Args:
-        scene: whose timeline it is.
-        frames: in the order in which simulations must see them.
+        scene: The scene whose playhead is moved.
+        frames: Scene frames, in the order in which simulations must see them.
 
     Yields:
-        The frame, once everything in the scene is evaluated at it.
+        Each frame, after Blender has evaluated the scene at it.
     """
     global _visits
     before, part = scene.frame_current, scene.frame_subframe
@@ -38,7 +41,7 @@ def visit(scene: bpy.types.Scene, frames: Iterable[int]) -> Generator[int, None,
 
 
 def playback_range(scene: bpy.types.Scene) -> range:
-    """The frames that playback shows: the preview range where it is used, else the scene's."""
+    """Return the frames that playback shows: the preview range if it is used, else the scene's."""
     if scene.use_preview_range:
         return range(scene.frame_preview_start, scene.frame_preview_end + 1)
     return range(scene.frame_start, scene.frame_end + 1)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Handles and targets: empties that are children of the plane and held on it.
+"""Handles and targets: empties that are children of the plane and are held on it.
 
-A handle is a red disc, a target a blue ring with a cross. What a drag starts from is read from the
-*evaluated* scene, so that parents, constraints, drivers and keyframes of the points count.
+A handle is a red disc, a target a blue ring with a cross. Positions are read from the *evaluated*
+scene, so that the points' parents, constraints, drivers and keyframes count.
 
-A handle stands for what is at its *base*, its place in the image of the plane's latent. As long as
-no sequence moves it along, that is where it is; after that it is remembered.
+The *base* of a handle is its position in the image of the plane's latent; it defines what the
+handle marks. Until a sequence moves the handle, the base is where the handle is; from then on the
+pair stores it.
 """
 
 from __future__ import annotations
@@ -26,16 +27,27 @@ from ..properties.owners import Plane
 from . import markers, planes, timing, view
 from .markers import Marker
 
-#: Side in the plane's units; the plane's longer side has two.
+# The side of a marker in the plane's units, of which the plane's longer side has two.
 _SIZES = {Marker.HANDLE: 0.14, Marker.TARGET: 0.2}
-#: In the plane's units: a transform is a float32, and no person places a point that finely.
+
+# A handle that differs by more than this from its path was moved, in the plane's units. It is
+# larger than the error of a float32 transform, and smaller than what a person can place.
 _MOVED = 1e-4
+
+# Positions in image pixels are rounded to multiples of this.
 _GRID_PX = 1.0 / 1024.0
+
 _COLORS = {Marker.HANDLE: (1.0, 0.2, 0.1, 1.0), Marker.TARGET: (0.15, 0.55, 1.0, 1.0)}
 
 
 class PlacedPair(NamedTuple):
-    """A pair with where it is: ``px`` points of the generator's resolution, ``(x, y)``."""
+    """A pair and its positions at one frame.
+
+    Attributes:
+        pair: The pair.
+        handle_px: Where the handle is, ``(x, y)`` in image pixels.
+        target_px: Where the handle should go, given the influence; likewise.
+    """
 
     pair: DRAGGAN_PG_pair
     handle_px: tuple[float, float]
@@ -48,8 +60,9 @@ def add_pair(
     """Put a new pair on the plane and return its entry in ``plane.draggan.pairs``.
 
     Args:
-        plane: a GAN image.
-        handle_uv, target_uv: ``(u, v)`` in [0, 1], origin bottom-left.
+        plane: The GAN image.
+        handle_uv: The handle's ``(u, v)`` in [0, 1], origin bottom-left.
+        target_uv: The target's, likewise.
     """
     uv_map = planes.uv_map(plane)
     handle_local, target_local = view.uv_to_local(uv_map, [tuple(handle_uv), tuple(target_uv)])
@@ -57,18 +70,18 @@ def add_pair(
     pair: DRAGGAN_PG_pair = plane.draggan.pairs.add()
     pair.handle = _empty(plane, f"Handle {number:03d}", Marker.HANDLE)
     pair.target = _empty(plane, f"Target {number:03d}", Marker.TARGET)
-    # By it the Graph Editor tells the pairs' influences apart.
+    # The Graph Editor shows this name with the pair's influence.
     pair.name = f"Pair {number}"
     pair.handle.location[:2] = handle_local
     pair.target.location[:2] = target_local
     plane.draggan.active_pair = number - 1
-    # The evaluated plane has the pair only when Blender is told.
+    # Without this, Blender's evaluated copy of the plane does not get the pair.
     plane.update_tag()
     return pair
 
 
 def remove_pair(plane: Plane, index: int) -> None:
-    """Remove a pair of the list together with its empties."""
+    """Remove a pair of the list together with its empties and its animation."""
     settings = plane.draggan
     for point in (settings.pairs[index].handle, settings.pairs[index].target):
         if point is not None:
@@ -80,24 +93,27 @@ def remove_pair(plane: Plane, index: int) -> None:
 
 
 def default_uv(plane: Plane) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Where the next pair starts: handle and target in the middle, below those before."""
+    """Return where the next pair starts, as ``(u, v)`` of its handle and of its target.
+
+    New pairs start in the middle of the image, each below the one before, four in turn.
+    """
     v = 0.5 - 0.12 * (len(plane.draggan.pairs) % 4)
     return (0.45, v), (0.6, v)
 
 
 def is_gone(point: bpy.types.Object | None, scene: bpy.types.Scene | None) -> bool:
-    """Whether a handle or target was deleted.
+    """Return whether a handle or target was deleted.
 
-    Blender keeps a deleted object as long as a pair names it; it is then in no scene.
+    Blender keeps a deleted object while a pair refers to it, but the object is then in no scene.
     """
     return point is None or scene.objects.get(point.name) != point
 
 
 def enabled_pairs(plane: Plane) -> list[DRAGGAN_PG_pair]:
-    """The pairs that the next drag or bake takes, in their order.
+    """Return the pairs that the next drag or bake uses, in the order of the list.
 
     Raises:
-        EditError: there is none, or one of their points was deleted.
+        EditError: No pair is enabled, or a point of an enabled pair was deleted.
     """
     scene = planes.scene_of(plane)
     enabled = [pair for pair in plane.draggan.pairs if pair.enabled]
@@ -110,9 +126,9 @@ def enabled_pairs(plane: Plane) -> list[DRAGGAN_PG_pair]:
 
 
 def places(
-    depsgraph: bpy.types.Depsgraph, plane: Plane, objects: Sequence[Any]
+    depsgraph: bpy.types.Depsgraph, plane: Plane, objects: Sequence[bpy.types.Object]
 ) -> list[tuple[float, float]]:
-    """Where objects are at the depsgraph's frame, in the plane's space."""
+    """Return where objects are at the depsgraph's frame, as ``(x, y)`` in the plane's space."""
     to_local = plane.evaluated_get(depsgraph).matrix_world.inverted_safe()
     found = [
         to_local @ point.evaluated_get(depsgraph).matrix_world.translation for point in objects
@@ -121,13 +137,20 @@ def places(
 
 
 def to_px(plane: Plane, local: ArrayLike) -> view.Points:
-    """``N x 2`` places in the plane's space to ``N x 2`` px; not finite where they lie beside.
+    """Convert positions in the plane's space to image pixels; NaN outside the image.
 
-    They are put onto a fine grid, so that a place that went through Blender's float32 transforms
-    on different ways is the same to the bit: a bake solves again what differs.
+    The result is rounded to a fine grid. Blender's float32 transforms differ in the last digits,
+    and a bake solves a frame again if any bit of its targets has changed.
+
+    Args:
+        plane: The GAN image.
+        local: ``N x 2`` positions in the plane's space.
+
+    Returns:
+        ``N x 2`` px.
 
     Raises:
-        EditError: the plane's UVs map no flat image.
+        EditError: The plane has no UVs, or the UVs are not flat.
     """
     uv = view.local_to_uv(planes.uv_map(plane), local)
     inside_px = view.uv_to_px(np.clip(uv, 0.0, 1.0), *plane.draggan.size)
@@ -136,19 +159,19 @@ def to_px(plane: Plane, local: ArrayLike) -> view.Points:
 
 
 def to_local(plane: Plane, points_px: ArrayLike) -> view.Points:
-    """``N x 2`` px to ``N x 2`` places in the plane's space.
+    """Convert ``N x 2`` px to ``N x 2`` positions in the plane's space.
 
     Raises:
-        EditError: the plane's UVs map no flat image.
+        EditError: The plane has no UVs, or the UVs are not flat.
     """
     return view.uv_to_local(planes.uv_map(plane), view.px_to_uv(points_px, *plane.draggan.size))
 
 
 def read_pairs(context: bpy.types.Context, plane: Plane) -> list[PlacedPair]:
-    """Where the enabled pairs are at the current frame; targets as their influence has it.
+    """Return the enabled pairs with their positions at the current frame.
 
     Raises:
-        EditError: there is no pair, a point was deleted, or a point lies beside the image.
+        EditError: No pair is enabled, or a point was deleted or is outside the image.
     """
     enabled = enabled_pairs(plane)
     depsgraph = context.evaluated_depsgraph_get()
@@ -161,13 +184,17 @@ def read_pairs(context: bpy.types.Context, plane: Plane) -> list[PlacedPair]:
         handle_px, wanted_px = to_px(plane, np.array([handle, wanted]))
         for point, point_px in ((pair.handle, handle_px), (pair.target, wanted_px)):
             if not np.isfinite(point_px).all():
-                raise EditError(f"{point.name} lies beside the image; move it onto the plane")
+                raise EditError(f"{point.name} is outside the image; move it onto the plane")
         placed.append(PlacedPair(pair, tuple(handle_px.tolist()), tuple(wanted_px.tolist())))
     return placed
 
 
 def mix(base: ArrayLike, target: ArrayLike, influence: ArrayLike) -> view.Points:
-    """What a handle of this base is to go for: arrays of any shape that numpy broadcasts."""
+    """Return where a handle should go, given its base and influence.
+
+    The result is ``base + influence * (target - base)``; the arrays may have any shapes that numpy
+    broadcasts.
+    """
     start = np.asarray(base)
     return np.asarray(start + np.asarray(influence) * (np.asarray(target) - start))
 
@@ -175,15 +202,17 @@ def mix(base: ArrayLike, target: ArrayLike, influence: ArrayLike) -> view.Points
 def bases(
     depsgraph: bpy.types.Depsgraph, plane: Plane, *, is_base_shown: Callable[[], bool]
 ) -> view.Points:
-    """Where the handles of the enabled pairs are in the image of the latent, ``P x 2`` px.
+    """Return where the handles of the enabled pairs are in the image of the latent, ``P x 2`` px.
 
     Args:
-        depsgraph: evaluated at the current frame.
-        plane: a GAN image.
-        is_base_shown: whether the plane shows the image of its latent now; asked only if need be.
+        depsgraph: Blender's dependency graph, evaluated at the current frame.
+        plane: The GAN image.
+        is_base_shown: Returns whether the plane shows the image of its latent now; called only if
+            the answer is needed.
 
     Raises:
-        EditError: a handle lies beside the image, or nobody knows where in that image it is.
+        EditError: No pair is enabled, a handle is outside the image, or a handle was moved while
+            the plane showed another image than that of its latent.
     """
     enabled = enabled_pairs(plane)
     found = places(depsgraph, plane, [pair.handle for pair in enabled])
@@ -193,19 +222,20 @@ def bases(
         elif not is_base_shown():
             raise EditError(
                 f"{pair.handle.name} was placed on another image than the one that a bake starts "
-                "from; press Clear Bake, or go to a frame that shows it, and place it there"
+                "from; press Clear Bake, or go to a frame that shows that image, and place the "
+                "handle there"
             )
     found_px = to_px(plane, found)
     for pair, point_px in zip(enabled, found_px, strict=True):
         if not np.isfinite(point_px).all():
-            raise EditError(f"{pair.handle.name} lies beside the image; move it onto the plane")
+            raise EditError(f"{pair.handle.name} is outside the image; move it onto the plane")
     return found_px
 
 
-def _was_moved(plane: Plane, handle: Any) -> bool:
-    """Whether a handle is not where its path has it: a person moved it, or removed its keys."""
+def _was_moved(plane: Plane, handle: bpy.types.Object) -> bool:
+    """Return whether a person moved a handle away from its path, or removed the path's keys."""
     if timing.is_retimed(plane):
-        # A driver holds it where it is.
+        # A driver sets the location.
         return False
     frame = planes.scene_of(plane).frame_current_final
     for axis in (0, 1):
@@ -215,8 +245,8 @@ def _was_moved(plane: Plane, handle: Any) -> bool:
     return False
 
 
-def begin(pairs: Sequence[Any], plane: Plane) -> None:
-    """Remember which pairs a drag or bake takes, in which order, and where all handles are."""
+def begin(pairs: Sequence[DRAGGAN_PG_pair], plane: Plane) -> None:
+    """Store which pairs a drag or bake uses, in which order, and where all handles are."""
     for pair in plane.draggan.pairs:
         pair.slot = -1
         if pair.handle is not None:
@@ -226,7 +256,12 @@ def begin(pairs: Sequence[Any], plane: Plane) -> None:
 
 
 def move_handles(plane: Plane, handles_px: Sequence[tuple[float, float]]) -> None:
-    """Put the handles of the running drag where the engine found their points."""
+    """Move the handles of the running drag to where the engine tracked them.
+
+    Args:
+        plane: The GAN image.
+        handles_px: ``(x, y)`` px for each pair of the drag, in the order of ``begin``.
+    """
     locations = to_local(plane, handles_px)
     for pair in _dragged(plane, len(handles_px)):
         timing.release(pair.handle)
@@ -234,14 +269,14 @@ def move_handles(plane: Plane, handles_px: Sequence[tuple[float, float]]) -> Non
 
 
 def restore_handles(plane: Plane) -> None:
-    """Put the handles back to where they were when the last drag began."""
+    """Put the handles of the last drag back to where they were when it began."""
     for pair in _dragged(plane):
         pair.handle.location[:2] = pair.start
         timing.hold(pair.handle)
 
 
 def send_home(plane: Plane) -> None:
-    """Put the handles back to where they were before their first drag since the image was new."""
+    """Put the handles back to where they were before the first drag of this image."""
     for pair in plane.draggan.pairs:
         if pair.dragged and pair.handle is not None:
             pair.handle.location[:2] = pair.home
@@ -251,16 +286,16 @@ def send_home(plane: Plane) -> None:
 def write_paths(
     plane: Plane, first_frame: int, paths_px: ArrayLike, bases_px: ArrayLike | None = None
 ) -> None:
-    """Take a result: key the handles' paths, and remember where a Reset puts them.
+    """Key the handles' paths of a result, and store where a Reset puts the handles.
 
-    A handle that went along with the sequence before, and not with this one, stops where it was.
+    A handle that the previous sequence moved and this one does not move stays where it was when the
+    drag or bake began.
 
     Args:
-        plane: a GAN image that shows the sequence of the result already.
-        first_frame: the scene frame of the first row.
-        paths_px: `T x P x 2`, a row of points for each frame, in the order of the pairs that were
-            dragged.
-        bases_px: `P x 2`, where they are in the image of the latent; None for the last row.
+        plane: A GAN image that already shows the sequence of the result.
+        first_frame: The scene frame of the first row.
+        paths_px: ``T x P x 2`` px, one row per frame, the pairs in the order of ``begin``.
+        bases_px: ``P x 2`` px, the handles in the image of the latent; None for the last row.
     """
     rows = np.asarray(paths_px, dtype=np.float64)
     bases = to_local(plane, rows[-1] if bases_px is None else bases_px)
@@ -283,13 +318,16 @@ def write_paths(
 
 
 def cover_paths(plane: Plane) -> None:
-    """Remember which pairs go along with the sequence that a bake is about to cover."""
+    """Store which pairs belong to the sequence that a bake is about to replace."""
     for pair in plane.draggan.pairs:
         pair.under_slot = pair.path_slot
 
 
 def uncover_paths(plane: Plane) -> None:
-    """Take them for the pairs of the next :func:`write_paths`; their handles go to their bases."""
+    """Prepare ``write_paths`` for the sequence that a bake had replaced.
+
+    Its pairs are those of the next ``write_paths``, and the handles start at their bases.
+    """
     for pair in plane.draggan.pairs:
         pair.slot = pair.under_slot
         if pair.has_base and pair.handle is not None:
@@ -297,7 +335,7 @@ def uncover_paths(plane: Plane) -> None:
 
 
 def clear_paths(plane: Plane) -> None:
-    """Remove the keys of the handles' paths; they stand where they are in the latent's image."""
+    """Remove the handles' paths, and put the handles at their bases."""
     for pair in plane.draggan.pairs:
         if pair.handle is not None:
             timing.clear_path(pair.handle)
@@ -307,14 +345,14 @@ def clear_paths(plane: Plane) -> None:
 
 
 def _dragged(plane: Plane, count: float = math.inf) -> list[DRAGGAN_PG_pair]:
-    """The pairs of the drag whose handles still exist."""
+    """Return the pairs of the drag whose handles exist, with slots below ``count``."""
     return [
         pair for pair in plane.draggan.pairs if 0 <= pair.slot < count and pair.handle is not None
     ]
 
 
 def _marker_image(marker: Marker) -> bpy.types.Image:
-    """The image of a marker; one for all points of the file, packed so that it is saved."""
+    """Return the image of a marker; all points of the file share it, and it is packed."""
     image = bpy.data.images.get(marker.value)
     if image is None:
         image = bpy.data.images.new(marker.value, markers.SIZE_PX, markers.SIZE_PX, alpha=True)

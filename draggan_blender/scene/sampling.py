@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an animated edit is at every frame, read from the *evaluated* scene.
+"""Sampling an animated edit: what it is at every frame, read from the *evaluated* scene.
 
-Evaluated means that keys, parents, constraints, drivers, the Nonlinear Animation and simulations
-count, for the targets as for influences, settings and truncation. To evaluate is to go there:
-frame by frame and in order, because simulations are only right that way. Everything that Blender
-has to be asked for is asked within that one pass; the rest is arithmetic over all frames at once.
+Keys, parents, constraints, drivers, the Nonlinear Animation and simulations all count, for targets
+as well as for influences, settings and the truncation. Blender evaluates only the current frame, so
+the playhead visits the frames in order, as simulations need it. Everything that must be read from
+Blender is read in that one pass; the rest is arithmetic over all frames at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import bpy
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .. import compat
 from ..errors import EditError
@@ -26,20 +26,21 @@ from ..protocol.settings import DragSettings
 from ..protocol.timeline import SettingsFrom
 from . import planes, playhead, points, view
 
-#: Data paths of a plane's own animation that an edit is made of.
+# The data paths of a plane's own animation that belong to the edit start with this.
 _EDIT_PATHS = "draggan."
 _PSI_PATH = "draggan.source.truncation_psi"
 
-#: Modifiers whose result depends on the frames before.
+# Modifiers whose result depends on the previous frames.
 _SIMULATIONS = {"CLOTH", "SOFT_BODY", "FLUID", "DYNAMIC_PAINT", "PARTICLE_SYSTEM"}
 
 
-class Sampled(NamedTuple):
-    """An edit over ``T`` frames, with ``P`` pairs.
+class SampledEdit(NamedTuple):
+    """An edit sampled at ``T`` frames, with ``P`` pairs.
 
-    ``targets_px``: ``T x P x 2`` float32, image px, as the influences have them.
-    ``settings``: one entry for each change. ``truncation_psi``: ``T`` numbers, or none where the
-    truncation is not animated.
+    Attributes:
+        targets_px: ``T x P x 2`` float32 px: where the handles should go, given the influences.
+        settings: One entry for each change of the settings, the first for the first frame.
+        truncation_psi: ``T`` numbers; empty if the truncation is not animated.
     """
 
     targets_px: view.Points
@@ -48,7 +49,14 @@ class Sampled(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """What is read at one frame: targets in the plane's space."""
+    """What is read at one frame.
+
+    Attributes:
+        targets: Where the targets are, ``(x, y)`` in the plane's space.
+        influences: The influence of each pair, 0 to 1.
+        settings: How the frame is solved.
+        psi: The truncation.
+    """
 
     targets: list[tuple[float, float]]
     influences: list[float]
@@ -56,30 +64,30 @@ class _Row(NamedTuple):
     psi: float
 
 
-def over_frames(plane: Plane, frames: range, bases_px: ArrayLike) -> Sampled:
-    """Sample the enabled pairs over a range; the playhead is where it was afterwards.
+def over_frames(plane: Plane, frames: range, bases_px: ArrayLike) -> SampledEdit:
+    """Sample the enabled pairs over a range of frames; the playhead returns to where it was.
 
     Args:
-        plane: a GAN image.
-        frames: one after the other, at least one.
-        bases_px: ``P x 2``, where the handles are in the image of the latent.
+        plane: The GAN image.
+        frames: Scene frames, one after the other, at least one.
+        bases_px: ``P x 2`` px, the handles in the image of the latent.
 
     Raises:
-        EditError: a target lies beside the image.
+        EditError: No pair is enabled, a point was deleted, or a target is outside the image.
     """
     pairs, scene = points.enabled_pairs(plane), planes.scene_of(plane)
     targets = [pair.target for pair in pairs]
     indices = [index for index, pair in enumerate(plane.draggan.pairs) if pair.enabled]
     start = min(scene.frame_start, frames.start) if _simulates(scene) else frames.start
     rows: list[_Row] = []
-    # Blender does not notice what a script does to a collection.
+    # Blender does not notice that a script has changed a collection.
     plane.update_tag()
     with _evaluated(scene, [plane, *targets]):
         for frame in playhead.visit(scene, range(start, frames.stop)):
             if frame >= frames.start:
                 rows.append(_read(depsgraph_of(scene), plane, targets, indices))
     is_psi_animated = compat.is_animated(plane, _PSI_PATH)
-    return Sampled(
+    return SampledEdit(
         _targets_px(plane, rows, bases_px, frames.start, targets),
         _settings_spans(rows, frames.start),
         tuple(row.psi for row in rows) if is_psi_animated else (),
@@ -88,16 +96,25 @@ def over_frames(plane: Plane, frames: range, bases_px: ArrayLike) -> Sampled:
 
 def at_present(
     plane: Plane, depsgraph: bpy.types.Depsgraph, bases_px: ArrayLike, frame: int
-) -> Sampled:
-    """The same of the one frame at which the depsgraph is evaluated.
+) -> SampledEdit:
+    """Sample the enabled pairs at the frame at which the depsgraph is evaluated.
+
+    Args:
+        plane: The GAN image.
+        depsgraph: Blender's dependency graph, evaluated.
+        bases_px: ``P x 2`` px, the handles in the image of the latent.
+        frame: The number of the frame, for the settings and for messages.
+
+    Returns:
+        The edit of one frame.
 
     Raises:
-        EditError: a target lies beside the image.
+        EditError: No pair is enabled, a point was deleted, or a target is outside the image.
     """
     targets = [pair.target for pair in points.enabled_pairs(plane)]
     indices = [index for index, pair in enumerate(plane.draggan.pairs) if pair.enabled]
     rows = [_read(depsgraph, plane, targets, indices)]
-    return Sampled(
+    return SampledEdit(
         _targets_px(plane, rows, bases_px, frame, targets),
         _settings_spans(rows, frame),
         (rows[0].psi,) if compat.is_animated(plane, _PSI_PATH) else (),
@@ -105,7 +122,7 @@ def at_present(
 
 
 def depsgraph_of(scene: bpy.types.Scene) -> bpy.types.Depsgraph:
-    """The scene's depsgraph, evaluated at its current frame, be it the context's scene or not."""
+    """Return a scene's depsgraph, evaluated at its current frame, for any scene of the file."""
     context = bpy.context
     if context.scene == scene:
         return context.evaluated_depsgraph_get()
@@ -114,40 +131,43 @@ def depsgraph_of(scene: bpy.types.Scene) -> bpy.types.Depsgraph:
 
 
 def key_frames(plane: Plane, frames: range) -> tuple[int, ...]:
-    """The frames of a range at which the edit has keys, and its ends: a person's poses."""
+    """Return the frames of a range at which the edit has keys, with both ends of the range, sorted.
+
+    These frames are the poses that a person has set.
+    """
     found = compat.key_frames(plane, _EDIT_PATHS)
-    for moved in _movers(plane):
-        found |= compat.key_frames(moved)
+    for mover in _movers(plane):
+        found |= compat.key_frames(mover)
     keyed = {round(frame) for frame in found} & set(frames)
     return tuple(sorted(keyed | {frames.start, frames[-1]}))
 
 
 def is_animated(plane: Plane) -> bool:
-    """Whether the edit can be another at another frame."""
+    """Return whether the edit can change from frame to frame."""
     if compat.is_animated(plane, _EDIT_PATHS):
         return True
     return any(
-        compat.is_animated(moved) or getattr(moved, "rigid_body", None) is not None
-        for moved in _movers(plane)
+        compat.is_animated(mover) or getattr(mover, "rigid_body", None) is not None
+        for mover in _movers(plane)
     )
 
 
 def _movers(plane: Plane) -> list[bpy.types.ID]:
-    """The targets of the enabled pairs, and what moves them: parents, targets of constraints."""
+    """Return the enabled pairs' targets, and all parents and constraint targets above them."""
     waiting = [pair.target for pair in plane.draggan.pairs if pair.enabled]
     found: list[Any] = []
     while waiting:
-        moved = waiting.pop()
-        if moved is None or moved == plane or moved in found:
+        mover = waiting.pop()
+        if mover is None or mover == plane or mover in found:
             continue
-        found.append(moved)
-        waiting.append(moved.parent)
-        waiting += [getattr(constraint, "target", None) for constraint in moved.constraints]
+        found.append(mover)
+        waiting.append(mover.parent)
+        waiting += [getattr(constraint, "target", None) for constraint in mover.constraints]
     return found
 
 
 def _simulates(scene: bpy.types.Scene) -> bool:
-    """Whether anything in the scene has to be played from its start to be right."""
+    """Return whether anything in the scene is right only if it is played from its start."""
     if scene.rigidbody_world is not None and scene.rigidbody_world.enabled:
         return True
     return any(
@@ -163,10 +183,11 @@ def _has_simulation(tree: Any | None) -> bool:
 
 
 @contextlib.contextmanager
-def _evaluated(scene: bpy.types.Scene, objects: Sequence[Any]) -> Iterator[None]:
-    """Have Blender evaluate objects that are switched off in viewports or excluded as well.
+def _evaluated(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) -> Iterator[None]:
+    """Make Blender evaluate objects that are disabled in viewports or excluded as well.
 
-    It evaluates what something visible depends on, and leaves others where they were last.
+    Blender evaluates only what something visible depends on; other objects stay where they were
+    last. A temporary visible empty is therefore constrained to the objects.
     """
     probe = bpy.data.objects.new("GAN Image Probe", None)
     for item in objects:
@@ -180,7 +201,10 @@ def _evaluated(scene: bpy.types.Scene, objects: Sequence[Any]) -> Iterator[None]
 
 
 def _read(
-    depsgraph: bpy.types.Depsgraph, plane: Plane, targets: Sequence[Any], indices: Sequence[int]
+    depsgraph: bpy.types.Depsgraph,
+    plane: Plane,
+    targets: Sequence[bpy.types.Object],
+    indices: Sequence[int],
 ) -> _Row:
     evaluated = plane.evaluated_get(depsgraph).draggan
     pairs = evaluated.pairs
@@ -193,30 +217,34 @@ def _read(
 
 
 def _targets_px(
-    plane: Plane, rows: Sequence[_Row], bases_px: ArrayLike, first: int, targets: Sequence[Any]
+    plane: Plane,
+    rows: Sequence[_Row],
+    bases_px: ArrayLike,
+    first: int,
+    targets: Sequence[bpy.types.Object],
 ) -> view.Points:
-    """``T x P x 2`` float32: what the handles are to go for.
+    """Return where the handles should go, ``T x P x 2`` float32 px.
 
     Raises:
-        EditError: one lies beside the image.
+        EditError: A target is outside the image.
     """
     bases = points.to_local(plane, bases_px)
     influences = np.array([row.influences for row in rows], dtype=np.float64)[:, :, None]
     wanted = points.mix(bases, np.array([row.targets for row in rows]), influences)
     wanted_px = points.to_px(plane, wanted.reshape(-1, 2)).reshape(wanted.shape)
-    beside = ~np.isfinite(wanted_px).all(axis=2)
-    if beside.any():
-        pair = int(np.flatnonzero(beside.any(axis=0))[0])
-        numbers = np.flatnonzero(beside[:, pair]) + first
+    is_outside = ~np.isfinite(wanted_px).all(axis=2)
+    if is_outside.any():
+        pair = int(np.flatnonzero(is_outside.any(axis=0))[0])
+        numbers = np.flatnonzero(is_outside[:, pair]) + first
         raise EditError(
-            f"{targets[pair].name} lies beside the image {_in_words(numbers)}; keep it on the "
+            f"{targets[pair].name} is outside the image {_in_words(numbers)}; keep it on the "
             "plane there, or lower its influence"
         )
     return np.asarray(wanted_px, dtype=np.float32)
 
 
-def _in_words(numbers: Any) -> str:
-    """``at frame 3``, ``in frames 3 to 7``, ``in 12 frames from 3 to 40``."""
+def _in_words(numbers: NDArray[np.intp]) -> str:
+    """Return ``at frame 3``, ``in frames 3 to 7`` or ``in 12 frames from 3 to 40``."""
     first, last, count = int(numbers[0]), int(numbers[-1]), len(numbers)
     if count == 1:
         return f"at frame {first}"

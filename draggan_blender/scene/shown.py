@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which latent belongs to the image that a plane shows at the current frame.
 
-A person who goes back on the timeline sees an earlier image, with the handles where they were in
-it; the next drag has to start from that image and not from the last one.
+A person who moves the playhead back sees an earlier image, with the handles where they were in it.
+The next drag starts from that image and not from the last one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,14 @@ def latent(plane: Plane) -> bytes:
 
 
 def rows(plane: Plane, numbers: Sequence[int]) -> NDArray[np.float32]:
-    """Return the latents of some rows of the plane's sequence, ``N x num_ws x w_dim`` float32.
+    """Return the latents of some rows of the plane's sequence.
+
+    Args:
+        plane: The GAN image, which has a track.
+        numbers: The rows, counted from 0; at least one.
+
+    Returns:
+        ``N x num_ws x w_dim`` float32.
 
     Raises:
         EditError: The track cannot be read.

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When each image of a sequence is shown: by the scene frame, or by an animated *progress*.
+"""Which image of a sequence is shown: by the scene frame, or by an animated *progress*.
 
 A retimed plane has the custom property ``draggan_progress``, 0 for the first image and 1 for the
-last; that it is there is all that says so. A driver turns it into the image user's offset, and
-drivers with the handles' paths as their curves move the handles along. All of that is plain
-Blender: it needs neither this extension nor the permission to run scripts, because the expression
-is a simple one, which Blender evaluates itself.
+last; a plane is retimed if it has this property. A driver computes the offset of the texture's
+image user from it, and drivers with the handles' paths as their curves move the handles. All of
+that is plain Blender: it needs neither this extension nor the permission to run scripts, because
+Blender evaluates such a simple expression without Python.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import bpy
 import numpy as np
@@ -22,27 +21,29 @@ from ..properties.owners import Plane
 from . import planes
 
 PROGRESS = "draggan_progress"
-#: Its data path, for F-curves, drivers and layouts.
+
+# The data path of the property, for F-curves, drivers and layouts.
 PROGRESS_PATH = f'["{PROGRESS}"]'
 
-#: Before every scene frame that Blender can have, so that the sequence is always past its start.
+# Before every scene frame that Blender can have, so that the sequence has always started.
 _LONG_AGO = -1048574
 
 
 def is_retimed(plane: Plane) -> bool:
-    """Whether the plane's progress says which image is shown."""
+    """Return whether the plane's progress, and not the scene frame, selects the shown image."""
     return plane.get(PROGRESS) is not None
 
 
 def shown_row(plane: Plane) -> int:
-    """The row of the sequence that the plane shows at the current frame, counted from 0.
+    """Return the row of the sequence that the plane shows at the current frame, counted from 0.
 
-    The plane has a sequence.
+    Args:
+        plane: A GAN image with a sequence.
     """
     sequence = plane.draggan.sequence
     last: int = sequence.frame_count - 1
     if is_retimed(plane):
-        # As the driver reads it: as a float32 of the evaluated object.
+        # Read what the driver reads: a float32 of the evaluated object.
         evaluated = plane.evaluated_get(bpy.context.evaluated_depsgraph_get())
         progress = float(np.float32(evaluated.get(PROGRESS, plane[PROGRESS])))
         return math.floor(min(max(progress, 0.0), 1.0) * last + 0.5)
@@ -51,14 +52,14 @@ def shown_row(plane: Plane) -> int:
 
 
 def place(plane: Plane) -> None:
-    """Have the texture node show the plane's sequence at its time."""
+    """Set the texture node's image user so that the plane's sequence is shown at its time."""
     sequence, node = plane.draggan.sequence, planes.texture_node(plane)
     user = node.image_user
     forget_place(node)
     user.use_cyclic = False
     user.use_auto_refresh = True
     # Blender shows file (frame - frame_start + 1, within 0 and frame_duration) + frame_offset,
-    # and the files are numbered by scene frame. Number 0 + offset is the hold before the start.
+    # and the files are numbered by scene frame. File 0 + offset is shown at the frames before.
     offset = sequence.first_frame - 1
     if not is_retimed(plane):
         user.frame_start = sequence.first_frame
@@ -66,22 +67,22 @@ def place(plane: Plane) -> None:
         user.frame_duration = sequence.frame_count
         return
     user.frame_start, user.frame_duration = _LONG_AGO, 1
-    _drive(user.driver_add("frame_offset").driver, plane, f"{offset} + {_row_expression(plane)}")
+    _drive(user.driver_add("frame_offset"), plane, f"{offset} + {_row_expression(plane)}")
 
 
 def forget_place(node: bpy.types.ShaderNodeTexImage) -> None:
-    """Take the driver from a texture node that has one."""
+    """Remove the driver of the texture node's image user, if there is one."""
     node.image_user.driver_remove("frame_offset")
 
 
-def write_path(plane: Plane, handle: Any, first_frame: int, path: ArrayLike) -> None:
-    """Have a handle go along with the plane's sequence, in place of any path it had.
+def write_path(plane: Plane, handle: bpy.types.Object, first_frame: int, path: ArrayLike) -> None:
+    """Make a handle follow the plane's sequence, and remove the path that it had.
 
     Args:
-        plane: a GAN image.
-        handle: an empty of one of its pairs.
-        first_frame: the sequence's.
-        path: `T x 2`, a place in the plane's space for each image of the sequence.
+        plane: The GAN image.
+        handle: The handle of one of its pairs.
+        first_frame: The scene frame of the sequence's first image.
+        path: ``T x 2``, a position in the plane's space for each image of the sequence.
     """
     rows = np.asarray(path, dtype=np.float64)
     clear_path(handle)
@@ -93,8 +94,12 @@ def write_path(plane: Plane, handle: Any, first_frame: int, path: ArrayLike) -> 
             compat.write_fcurve(handle, "location", axis, frames, rows[:, axis])
 
 
-def read_path(plane: Plane, handle: Any) -> NDArray[np.float64] | None:
-    """The path that :func:`write_path` wrote, `T x 2`; None for a handle that has none."""
+def read_path(plane: Plane, handle: bpy.types.Object) -> NDArray[np.float64] | None:
+    """Return the path that ``write_path`` wrote, or None if the handle has none.
+
+    Returns:
+        ``T x 2``, a position in the plane's space for each image of the sequence.
+    """
     sequence = plane.draggan.sequence
     frames = np.arange(sequence.first_frame, sequence.first_frame + sequence.frame_count)
     driven = {curve.array_index: curve for curve in _drivers(handle)}
@@ -110,26 +115,26 @@ def read_path(plane: Plane, handle: Any) -> NDArray[np.float64] | None:
     return np.column_stack(columns)
 
 
-def clear_path(handle: Any) -> None:
-    """Remove what moves a handle along with the sequence."""
+def clear_path(handle: bpy.types.Object) -> None:
+    """Remove the keys and drivers of a handle's location."""
     compat.remove_fcurves(handle, "location")
     handle.driver_remove("location", -1)
 
 
-def release(handle: Any) -> None:
-    """Let a handle be moved although a progress drives it, until :func:`hold`."""
+def release(handle: bpy.types.Object) -> None:
+    """Mute the drivers of a handle, so that a drag can move it, until ``hold`` is called."""
     for curve in _drivers(handle):
         curve.mute = True
 
 
-def hold(handle: Any) -> None:
-    """Take :func:`release` back."""
+def hold(handle: bpy.types.Object) -> None:
+    """Enable the drivers of a handle again; the inverse of ``release``."""
     for curve in _drivers(handle):
         curve.mute = False
 
 
 def adopt(plane: Plane) -> None:
-    """Have a duplicate follow its own progress instead of that of the plane it was made from."""
+    """Make the drivers of a duplicate read its own progress instead of the original's."""
     material = plane.active_material
     tree = material.node_tree if material is not None else None
     for owner in (tree, *(pair.handle for pair in plane.draggan.pairs)):
@@ -141,13 +146,14 @@ def adopt(plane: Plane) -> None:
 
 
 def _row_expression(plane: Plane) -> str:
-    """The shown row, as :func:`shown_row` has it."""
+    """Return the driver expression for the shown row; it computes the same as ``shown_row``."""
     last = plane.draggan.sequence.frame_count - 1
     return f"floor(min(max(progress, 0), 1) * {last} + 0.5)"
 
 
-def _drive(driver: Any, plane: Plane, expression: str) -> None:
-    """Have a new driver follow the plane's ``progress``."""
+def _drive(curve: bpy.types.FCurve, plane: Plane, expression: str) -> None:
+    """Give a new driver an expression of ``progress``, which reads the plane's progress."""
+    driver = curve.driver
     driver.type = "SCRIPTED"
     variable = driver.variables.new()
     variable.name = "progress"
@@ -158,25 +164,27 @@ def _drive(driver: Any, plane: Plane, expression: str) -> None:
     driver.expression = expression
 
 
-def _drive_along(plane: Plane, handle: Any, axis: int, values: NDArray[np.float64]) -> None:
-    """A driver that finds the shown row, with a curve that says where the handle is in it."""
+def _drive_along(
+    plane: Plane, handle: bpy.types.Object, axis: int, values: NDArray[np.float64]
+) -> None:
+    """Add a driver that computes the shown row, and whose curve maps a row to a position."""
     curve = handle.driver_add("location", axis)
-    _drive(curve.driver, plane, _row_expression(plane))
-    # A new driver has an identity map, as a modifier or, in newer Blenders, as two keys.
+    _drive(curve, plane, _row_expression(plane))
+    # A new driver maps values to themselves, by a modifier or, in newer versions, by two keys.
     for modifier in list(curve.modifiers):
         curve.modifiers.remove(modifier)
     compat.write_keys(curve, np.arange(len(values)), values)
 
 
-def _drivers(handle: Any) -> list[Any]:
-    """The drivers of a handle's place."""
+def _drivers(handle: bpy.types.Object) -> list[bpy.types.FCurve]:
+    """Return the drivers of a handle's location."""
     animation = handle.animation_data
     if animation is None:
         return []
     return [curve for curve in animation.drivers if curve.data_path == "location"]
 
 
-def _key_values(curve: Any) -> NDArray[np.float64]:
+def _key_values(curve: bpy.types.FCurve) -> NDArray[np.float64]:
     coordinates = np.empty(2 * len(curve.keyframe_points), dtype=np.float32)
     curve.keyframe_points.foreach_get("co", coordinates)
     return coordinates[1::2].astype(np.float64)

@@ -47,9 +47,16 @@ def handles_px(track: str) -> NDArray[np.float32]:
 
 
 def latents_of(track: bytes, rows: Sequence[int]) -> NDArray[np.float32]:
-    """Return the latents of some rows of a ``track.npz``, ``N x num_ws x w_dim`` float32.
+    """Return the latents of some rows of a track.
 
     The file stores the layers that never change only once.
+
+    Args:
+        track: The bytes of a ``track.npz``.
+        rows: The rows, counted from 0.
+
+    Returns:
+        ``N x num_ws x w_dim`` float32.
 
     Raises:
         Exception: One of ``READ_ERRORS``: the bytes are not a track, or lack a row.
@@ -62,7 +69,12 @@ def latents_of(track: bytes, rows: Sequence[int]) -> NDArray[np.float32]:
 
 
 def frames_of(track: bytes) -> tuple[int | None, int]:
-    """Return the number of a track's first frame (None if it does not say) and how many it has.
+    """Return the scene frame of a track's first row, and how many rows it has.
+
+    The first frame is None if the file does not store it.
+
+    Args:
+        track: The bytes of a ``track.npz``.
 
     Raises:
         Exception: One of ``READ_ERRORS``: the bytes are not a track.

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The three spaces in which a point lives, and every conversion between them.
+"""The three spaces of a point, and every conversion between them.
 
-- *local*: a plane object's own ``(x, y)``; z does not matter.
-- *uv*: the plane's texture space, origin bottom-left, the image is ``[0, 1] x [0, 1]``.
-- *px*: image pixels of the generator's resolution, origin top-left, y down, pixel centres at
-  half-integers, so that the image is ``[0, W] x [0, H]``.
+- *local*: the plane object's own ``(x, y)``; z does not matter.
+- *uv*: the plane's texture coordinates, origin bottom-left; the image is ``[0, 1] x [0, 1]``.
+- *px*: image pixels at the generator's resolution, origin top-left, y down, pixel centres at
+  half-integers; the image is ``[0, W] x [0, H]``.
 
-Local and uv differ by an affine map that is fitted to the mesh's own UVs: a plane that a person
-scaled, cropped or rotated in Edit Mode keeps its meaning. Pure numpy, no bpy.
+Local and uv differ by an affine map that is fitted to the mesh's own UVs, so that points stay
+right on a plane that was scaled, cropped or rotated in Edit Mode. Pure numpy, no bpy.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from numpy.typing import ArrayLike, NDArray
 
 Points = NDArray[np.float64]
 
-#: Of the image's side: Blender's transforms are float32, and a border is a good place to snap to.
+# How far outside the image a point still counts as inside, as a part of the image's side. Points
+# are often snapped to the border, and Blender's transforms are float32.
 _BORDER_TOLERANCE = 1e-4
-#: Of the largest spread of the UVs; a fit that is worse means that the plane is not flat any more.
+# The largest error of a fit, as a part of the extent of the UVs. If it is larger, the UVs are not
+# flat.
 _FIT_TOLERANCE = 1e-3
 
 
 class ViewError(ValueError):
-    """A mesh whose UVs do not map a flat image."""
+    """Raised if the UVs of a mesh do not map a flat image."""
 
 
 def _rows(points: ArrayLike) -> Points:
@@ -35,74 +37,88 @@ def _rows(points: ArrayLike) -> Points:
 
 
 def fit_local_to_uv(local: ArrayLike, uv: ArrayLike) -> Points:
-    """The affine map from local coordinates to texture coordinates, by least squares.
+    """Return the affine map from local coordinates to texture coordinates, by least squares.
 
     Args:
-        local: ``N x 2`` corner positions, one for each loop of the mesh.
+        local: ``N x 2`` corner positions, one per loop of the mesh.
         uv: ``N x 2`` texture coordinates of the same loops.
 
     Returns:
         ``3 x 2`` float64: ``uv = [x, y, 1] @ map``.
 
     Raises:
-        ViewError: the corners lie on a line, or no affine map describes the UVs.
+        ViewError: The corners or the UVs are on a line, or no affine map describes the UVs.
+        ValueError: An array has another shape.
     """
     corners, texture = _rows(local), _rows(uv)
     rows = np.column_stack((corners, np.ones(len(corners))))
     local_to_uv, _, rank, _ = np.linalg.lstsq(rows, texture, rcond=None)
     if rank < 3 or abs(np.linalg.det(local_to_uv[:2])) < 1e-12:
         raise ViewError(
-            "The plane has no area, or its UVs have none; unwrap it flat, or make it new"
+            "The plane or its UVs have no area; unwrap the plane flat, or make a new GAN image"
         )
     spread = max(float(np.ptp(texture, axis=0).max()), 1e-12)
     if float(np.abs(rows @ local_to_uv - texture).max()) > _FIT_TOLERANCE * spread:
-        raise ViewError("The plane's UVs are not flat any more; unwrap it flat, or make it new")
+        raise ViewError(
+            "The plane's UVs are not flat; unwrap the plane flat, or make a new GAN image"
+        )
     return np.asarray(local_to_uv, dtype=np.float64)
 
 
 def local_to_uv(local_to_uv_map: Points, local: ArrayLike) -> Points:
-    """``N x 2`` local to ``N x 2`` uv, by a map of :func:`fit_local_to_uv`."""
+    """Convert ``N x 2`` local to ``N x 2`` uv, with a map of ``fit_local_to_uv``."""
     return np.asarray(_rows(local) @ local_to_uv_map[:2] + local_to_uv_map[2])
 
 
 def uv_to_local(local_to_uv_map: Points, uv: ArrayLike) -> Points:
-    """``N x 2`` uv to ``N x 2`` local: the inverse of :func:`local_to_uv`."""
+    """Convert ``N x 2`` uv to ``N x 2`` local: the inverse of ``local_to_uv``."""
     offset = _rows(uv) - local_to_uv_map[2]
     return np.asarray(np.linalg.solve(local_to_uv_map[:2].T, offset.T).T)
 
 
 def uv_to_px(uv: ArrayLike, width: int, height: int) -> Points:
-    """``N x 2`` uv to ``N x 2`` px of an image of ``width x height``."""
+    """Convert ``N x 2`` uv to ``N x 2`` px of an image of ``width x height`` pixels."""
     return np.asarray((np.array([0.0, 1.0]) - _rows(uv) * [-1.0, 1.0]) * [width, height])
 
 
 def px_to_uv(px: ArrayLike, width: int, height: int) -> Points:
-    """``N x 2`` px to ``N x 2`` uv: the inverse of :func:`uv_to_px`."""
+    """Convert ``N x 2`` px to ``N x 2`` uv: the inverse of ``uv_to_px``."""
     return np.asarray(np.array([0.0, 1.0]) + _rows(px) / [width, height] * [1.0, -1.0])
 
 
 def inside(uv: ArrayLike) -> NDArray[np.bool_]:
-    """``N`` bool: whether each point lies on the image, its border included."""
+    """Return for each of ``N x 2`` uv whether it is on the image, as ``N`` bool.
+
+    The border is part of the image; NaN is outside.
+    """
     return np.asarray(np.all(np.abs(_rows(uv) - 0.5) <= 0.5 + _BORDER_TOLERANCE, axis=1))
 
 
 def plane_size(width: int, height: int) -> tuple[float, float]:
-    """The size of a plane that shows an image undistorted; its longer side is two units."""
+    """Return the size of a plane that shows an image without distortion.
+
+    Returns:
+        Width and height in the plane's units; the longer side is 2.
+    """
     longer = max(width, height)
     return 2.0 * width / longer, 2.0 * height / longer
 
 
 def mask_bytes(pixels: ArrayLike, width: int, height: int) -> bytes:
-    """A painted mask as the engine takes it: nearest pixels at the generator's resolution.
+    """Convert a painted mask to the engine's form, by nearest pixels at the generator's resolution.
 
     Args:
-        pixels: ``h x w`` float in [0, 1], bottom row first as Blender keeps images; white = may
+        pixels: ``h x w`` float in [0, 1], bottom row first as in Blender's images; white = may
             change.
-        width, height: the generator's resolution.
+        width: The width of the generator's images in pixels.
+        height: Their height.
 
     Returns:
-        ``height * width`` bytes, top row first, 255 = may change; empty where the mask is white
-        all over, which means the same and costs nothing.
+        ``height * width`` bytes, top row first, 255 = may change; empty if the whole mask is
+        white, which means the same as no mask.
+
+    Raises:
+        ValueError: The mask has another shape, or no pixels.
     """
     painted = np.asarray(pixels, dtype=np.float32)
     if painted.ndim != 2 or 0 in painted.shape:

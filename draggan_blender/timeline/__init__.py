@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Working with results on the timeline: retiming, image keys, blending, previews of frames.
+"""Work with results on the timeline: retiming, image keys, blends, and previews of the playhead.
 
-How a single job is requested and written into the scene is in ``jobs``.
+Requests to the engine and writing their results into the scene are in ``jobs``.
 """

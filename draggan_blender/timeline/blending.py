@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mix of GAN images of one model, with weights that may be animated.
+"""Blends of GAN images of one model, with weights that may be animated.
 
-At each frame a source counts with the latent that it shows there: the row of its own sequence, at
-its own timing, or its still image. The mix of a `W+` latent is an image of the model again, so
-that it is rendered and not cross-faded.
+At each frame, a source contributes the latent that it shows there: the row of its own sequence at
+its own timing, or its still image. A mean of ``W+`` latents gives an image of the model again, so
+the blend is rendered, and the images are not cross-faded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,15 @@ _SOURCES_PATH = "draggan.timeline.blend_sources"
 
 
 def add_source(plane: Plane, image: Plane | None) -> DRAGGAN_PG_blend_source:
-    """Add a GAN image to the mix, or a place for one that is chosen later (None)."""
+    """Add a GAN image to the blend.
+
+    Args:
+        plane: The GAN image that the blend is rendered into.
+        image: The image to add, or None for an entry whose image is chosen later.
+
+    Returns:
+        The entry in ``plane.draggan.timeline.blend_sources``.
+    """
     timeline = plane.draggan.timeline
     source: DRAGGAN_PG_blend_source = timeline.blend_sources.add()
     source.image = image
@@ -36,7 +44,7 @@ def add_source(plane: Plane, image: Plane | None) -> DRAGGAN_PG_blend_source:
 
 
 def remove_source(plane: Plane, index: int) -> None:
-    """Take an image out of the mix, and the animation of its weight with it."""
+    """Remove an image from the blend, together with the animation of its weight."""
     timeline = plane.draggan.timeline
     timeline.blend_sources.remove(index)
     timeline.active_blend_source = max(0, min(index, len(timeline.blend_sources) - 1))
@@ -44,45 +52,66 @@ def remove_source(plane: Plane, index: int) -> None:
 
 
 def blend(plane: Plane, frames: range) -> int:
-    """Render the mix at each frame of a range. The request's id.
+    """Start to render the blend at each frame of a range.
+
+    Args:
+        plane: The GAN image whose sequence becomes the blend.
+        frames: Scene frames; those before 1 are left out.
+
+    Returns:
+        The request id.
 
     Raises:
-        EditError: there are fewer than two images to mix, one has another model or no latent that
-            can be read, or all weights are zero.
+        EditError: The plane has no image or is being worked on, the range is empty, fewer than two
+            images were chosen, an image is of another model or has no latent that can be read, or
+            all weights are zero.
     """
     recovery.require_ready(plane)
     frames = range(max(frames.start, 1), frames.stop)
     if not frames:
-        raise EditError("There is no frame from 1 on to blend; move the end of the scene's range")
+        raise EditError(
+            f"The range {frames.start}-{frames.stop - 1} is empty; set a range that ends at frame "
+            "1 or later and not before its start"
+        )
     sources = _sources(plane)
     weights, rows = _sample(plane, sources, frames)
     try:
         parts = interpolation.shares(weights)
     except ValueError as error:
-        raise EditError(f"Nothing can be mixed, because {error}; raise one") from None
+        raise EditError(f"The images cannot be blended: {error}; raise a weight") from None
     latents = [_latents(image, rows[:, column]) for column, image in enumerate(sources)]
-    mixed = np.empty((len(frames), *latents[0].shape[1:]), dtype=np.float32)
+    blended = np.empty((len(frames), *latents[0].shape[1:]), dtype=np.float32)
     for index, row in enumerate(parts):
-        mixed[index] = sum(
-            part * of[index].astype(np.float64) for part, of in zip(row, latents, strict=True)
+        blended[index] = sum(
+            part * latent[index].astype(np.float64)
+            for part, latent in zip(row, latents, strict=True)
         )
-    return latents_job.start_latents(plane, mixed, frames.start, f"Blend into {plane.name}")
+    return latents_job.start_latents(plane, blended, frames.start, f"Blend into {plane.name}")
 
 
 def _sources(plane: Plane) -> list[Plane]:
-    """The images to mix, in the order of the list."""
+    """Return the images to blend, in the order of the list.
+
+    Raises:
+        EditError: An image is missing or cannot be blended.
+    """
     images = [source.image for source in plane.draggan.timeline.blend_sources]
     if len(images) < 2 or any(image is None for image in images):
-        raise EditError("A blend needs two or more images; choose one in every line of its list")
+        raise EditError(
+            "A blend needs two or more images; choose an image in every line of the list"
+        )
     for image in images:
         if image == plane:
-            raise EditError(f"{plane.name} cannot be mixed into itself; choose another image")
+            raise EditError(f"{plane.name} cannot be blended into itself; choose another image")
         if not planes.is_plane(image) or not image.draggan.latent or not image.users_scene:
-            raise EditError(f"{image.name} is no GAN image of this file; choose another one")
+            raise EditError(
+                f"{image.name} is not a GAN image of this file, or has no image yet; choose "
+                "another image"
+            )
         if image.draggan.model_sha256 != plane.draggan.model_sha256:
             raise EditError(
-                f"{image.name} has another model than {plane.name}; only images of one model can "
-                "be mixed"
+                f"{image.name} has another model than {plane.name}; only images of the same model "
+                "can be blended"
             )
     return images
 
@@ -90,11 +119,11 @@ def _sources(plane: Plane) -> list[Plane]:
 def _sample(
     plane: Plane, sources: list[Plane], frames: range
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Each frame's weights, and the rows that the sources show at it; `T x S` both."""
+    """Return each frame's weights, and the rows that the sources show at it; both are ``T x S``."""
     weights = np.empty((len(frames), len(sources)), dtype=np.float64)
     rows = np.zeros((len(frames), len(sources)), dtype=np.int64)
     scene = planes.scene_of(plane)
-    # A collection that a script, or we, have added to is not evaluated again by itself.
+    # Blender does not notice that a script has changed a collection.
     plane.update_tag()
     with contextlib.closing(playhead.visit(scene, frames)) as visited:
         for index, _frame in enumerate(visited):
@@ -109,7 +138,11 @@ def _sample(
 
 
 def _latents(image: Plane, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """What a source shows at each frame: `T x num_ws x w_dim`."""
+    """Return the latent that a source shows at each frame, ``T x num_ws x w_dim``.
+
+    Raises:
+        EditError: The track of the source cannot be read.
+    """
     settings = image.draggan
     if settings.sequence.image is not None:
         return shown.rows(image, rows.tolist())

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ways from latent to latent over time, and mixes of latents. Pure numpy, no bpy.
+"""Interpolating latents over time, and the shares of a blend. Pure numpy, no bpy.
 
-Three kinds of ways, named as the panel has them:
+There are three kinds of interpolation, named as in the panel:
 
-- ``LINEAR``: straight, with a constant speed.
-- ``SPHERICAL``: each layer's direction turns with a constant angular speed, its length changes
-  evenly (K. Shoemake, *Animating Rotation with Quaternion Curves*, SIGGRAPH 1985, section 3.3;
-  for latents T. White, *Sampling Generative Networks*, 2016, section 2.1).
-- ``CUBIC``: smooth through the keys, a cubic Hermite polynomial between two of them. The slope at
-  a key is the weighted harmonic mean of the two differences beside it, and zero where they differ
-  in sign or one is zero (F. N. Fritsch and J. Butland, *A Method for Constructing Local Monotone
-  Piecewise Cubic Interpolants*, SIAM J. Sci. Stat. Comput. 5, 1984), so that it never goes beyond
-  the keys, which could leave what the model knows, and two equal keys are a hold. It is zero at
-  the first and last key: what follows is a hold.
+- ``LINEAR``: a straight line at a constant speed.
+- ``SPHERICAL``: the direction of each layer turns at a constant angular speed, and its length
+  changes evenly (K. Shoemake, *Animating Rotation with Quaternion Curves*, SIGGRAPH 1985,
+  section 3.3; for latents T. White, *Sampling Generative Networks*, 2016, section 2.1).
+- ``CUBIC``: smooth through the keys, a cubic Hermite polynomial between two keys. The slope at a
+  key is the weighted harmonic mean of the slopes before and after it, and zero if these differ in
+  sign or one is zero (F. N. Fritsch and J. Butland, *A Method for Constructing Local Monotone
+  Piecewise Cubic Interpolants*, SIAM J. Sci. Stat. Comput. 5, 1984). Therefore it never goes
+  beyond the keys, where the model might give no proper image, and it is constant between two equal
+  keys. The slope is zero at the first and the last key, because the image is constant before and
+  after them.
 
-All ways give the keys themselves at their frames, equal to the bit, and hold before and after them.
+Every kind gives the keys themselves at their frames, equal to the bit, the first key before them,
+and the last key after them.
 """
 
 from __future__ import annotations
@@ -30,32 +32,35 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 Latents = NDArray[np.float32]
 
-#: Below this sine of the angle between two latents the arc is as good as straight, or has no
-#: direction of its own to turn in.
+# If the sine of the angle between two latents is smaller, the arc is nearly straight, or the plane
+# to turn in is not defined.
 _LEAST_SINE = 1e-6
 
 
-def between(key_frames: Sequence[int], keys: Latents, frames: Sequence[int], kind: str) -> Latents:
-    """The latents at some frames.
+def between(
+    key_frames: Sequence[int], keys: Latents, frames: Sequence[float], kind: str
+) -> Latents:
+    """Return the interpolated latents at some frames.
 
     Args:
-        key_frames: `N >= 1` frames, rising.
-        keys: `N x num_ws x w_dim` float32, one latent for each of them.
-        frames: `T` frames, in any order; those beside the keys hold the nearest.
-        kind: one of :data:`KINDS`.
+        key_frames: The frames of the ``N`` keys, ``N >= 1``, in increasing order.
+        keys: ``N x num_ws x w_dim`` float32, one latent per key.
+        frames: ``T`` frames in any order. Before the first and after the last key the image is
+            constant.
+        kind: One of ``KINDS``.
 
     Returns:
-        `T x num_ws x w_dim` float32.
+        ``T x num_ws x w_dim`` float32.
 
     Raises:
-        ValueError: the key frames do not rise, are none or not as many as keys, or the kind is
-            another.
+        ValueError: There is no key, the key frames do not increase or are not as many as the keys,
+            or the kind is unknown.
     """
     at = np.asarray(key_frames, dtype=np.float64)
     if len(at) != len(keys) or not len(at) or (np.diff(at) <= 0).any():
-        raise ValueError(f"{len(keys)} keys need as many rising frames, not {list(key_frames)}")
+        raise ValueError(f"{len(keys)} keys need as many increasing frames, not {list(key_frames)}")
     if kind not in KINDS:
-        raise ValueError(f"an interpolation is one of {', '.join(KINDS)}, not {kind!r}")
+        raise ValueError(f"an interpolation must be one of {', '.join(KINDS)}, not {kind!r}")
     result = np.empty((len(frames), *keys.shape[1:]), dtype=np.float32)
     slopes = _slopes(at, keys) if kind == "CUBIC" else None
     for row, frame in enumerate(frames):
@@ -77,19 +82,19 @@ def between(key_frames: Sequence[int], keys: Latents, frames: Sequence[int], kin
 
 
 def shares(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights as parts of a whole.
+    """Divide weights by their sum at each frame.
 
-    A frame at which all weights are zero takes the parts of the nearest frame before it that has
-    any, or after it at the start: a mix that is faded out stays as it was.
+    If all weights of a frame are zero, the shares of the nearest frame before it are used, or at
+    the start those of the nearest frame after it: a blend that is faded out stays as it was.
 
     Args:
-        weights: `T x S`, 0 or more.
+        weights: ``T x S``, one row per frame, 0 or more.
 
     Returns:
-        `T x S`; each row's sum is 1.
+        ``T x S``, each row with the sum 1.
 
     Raises:
-        ValueError: no frame has a weight above zero.
+        ValueError: No frame has a weight above zero.
     """
     sums = weights.sum(axis=1)
     known = np.flatnonzero(sums > 0)
@@ -103,8 +108,8 @@ def shares(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 def _spherical(
     start: NDArray[np.float64], end: NDArray[np.float64], part: float
 ) -> NDArray[np.float64]:
-    """Each row's direction along the great circle, its length along a straight line."""
-    lengths = [np.linalg.norm(one, axis=-1, keepdims=True) for one in (start, end)]
+    """Turn each row's direction along the great circle, and change its length linearly."""
+    lengths = [np.linalg.norm(latent, axis=-1, keepdims=True) for latent in (start, end)]
     straight = start + part * (end - start)
     product = lengths[0] * lengths[1]
     cosine = (start * end).sum(axis=-1, keepdims=True) / np.where(product > 0, product, 1.0)
@@ -113,8 +118,8 @@ def _spherical(
     turns = (sine > _LEAST_SINE) & (product > 0)
     safe = np.where(turns, sine, 1.0)
     units = [
-        one / np.where(length > 0, length, 1.0)
-        for one, length in zip((start, end), lengths, strict=True)
+        latent / np.where(length > 0, length, 1.0)
+        for latent, length in zip((start, end), lengths, strict=True)
     ]
     direction = (np.sin((1.0 - part) * angle) * units[0] + np.sin(part * angle) * units[1]) / safe
     length = lengths[0] + part * (lengths[1] - lengths[0])
@@ -129,7 +134,7 @@ def _cubic(
     end_slope: NDArray[np.float64],
     part: float,
 ) -> NDArray[np.float64]:
-    """The Hermite polynomial, in a form in which equal ends without slopes are equal to the bit."""
+    """Evaluate the Hermite polynomial; between equal ends with zero slopes the result is exact."""
     rise = part * part * (3.0 - 2.0 * part)
     left = part * (1.0 - part) ** 2
     right = part * part * (part - 1.0)
@@ -138,14 +143,14 @@ def _cubic(
 
 
 def _slopes(at: NDArray[np.float64], keys: Latents) -> NDArray[np.float64]:
-    """The slope at each key, `N x num_ws x w_dim`, per frame."""
+    """Return the slope at each key, ``N x num_ws x w_dim``, in units per frame."""
     slopes = np.zeros(keys.shape, dtype=np.float64)
     if len(at) < 3:
         return slopes
     widths = np.diff(at).reshape(-1, *(1,) * (keys.ndim - 1))
     rises = np.diff(keys.astype(np.float64), axis=0) / widths
     before, after = rises[:-1], rises[1:]
-    # Weights as Fritsch and Butland's: the shorter interval's difference counts for more.
+    # The weights of Fritsch and Butland: the slope of the shorter interval counts more.
     weight_before = 2.0 * widths[1:] + widths[:-1]
     weight_after = widths[1:] + 2.0 * widths[:-1]
     same = before * after > 0

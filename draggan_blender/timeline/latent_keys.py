@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Latents that are set at frames, with all the frames between them interpolated.
+"""Image keys: latents at chosen frames, and the sequence that interpolates between them.
 
-The keys lie in the .blend, each with the model that it belongs to, so that an image can be sampled
-again and keyed again without losing those before.
+The keys are stored in the .blend, each with the model that it belongs to. They are kept if the
+plane shows another image or another model.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from . import interpolation
 
 
 def add_key(plane: Plane) -> DRAGGAN_PG_latent_key:
-    """Make the image at the current frame a key at this frame, in place of one that is there.
+    """Make the image at the current frame a key, and replace the key at this frame if there is one.
 
-    Files have numbers, so that a key before frame 1 becomes one at frame 1.
+    Files are numbered from 1, so a key before frame 1 is put at frame 1.
 
     Returns:
         The entry in ``plane.draggan.timeline.latent_keys``.
 
     Raises:
-        EditError: the plane has no image, or its latent cannot be read.
+        EditError: The plane has no image, or its latent cannot be read.
     """
     recovery.own(plane)
     requests.require_image(plane)
@@ -48,17 +48,21 @@ def add_key(plane: Plane) -> DRAGGAN_PG_latent_key:
 
 
 def remove_key(plane: Plane, index: int) -> None:
-    """Remove a key of the list."""
+    """Remove the key with this index in the list."""
     timeline = plane.draggan.timeline
     timeline.latent_keys.remove(index)
     timeline.active_latent_key = max(0, min(index, len(timeline.latent_keys) - 1))
 
 
 def render_keys(plane: Plane) -> int:
-    """Render the sequence from the first key to the last. The request's id.
+    """Start to render the sequence from the first key to the last.
+
+    Returns:
+        The request id.
 
     Raises:
-        EditError: there is no key, two are at one frame, or one belongs to another model.
+        EditError: The plane has no image or is being worked on, there is no key, two keys are at
+            one frame, or a key belongs to another model.
     """
     recovery.require_ready(plane)
     key_frames, keys = _read(plane)
@@ -69,20 +73,24 @@ def render_keys(plane: Plane) -> int:
 
 
 def _read(plane: Plane) -> tuple[list[int], NDArray[np.float32]]:
-    """The keys in the order of their frames, and their latents, `N x num_ws x w_dim`."""
+    """Return the frames of the keys in order, and their latents, ``N x num_ws x w_dim`` float32.
+
+    Raises:
+        EditError: There is no key, two keys are at one frame, or a key belongs to another model.
+    """
     settings = plane.draggan
     ordered = sorted(settings.timeline.latent_keys, key=lambda key: key.frame)
     if not ordered:
-        raise EditError(f"{plane.name} has no latent key yet; go to a frame and press Key Latent")
+        raise EditError(f"{plane.name} has no image key yet; go to a frame and press Add Image Key")
     key_frames = [key.frame for key in ordered]
-    twice = next((f for f in key_frames if key_frames.count(f) > 1), None)
+    twice = next((frame for frame in key_frames if key_frames.count(frame) > 1), None)
     if twice is not None:
-        raise EditError(f"Two latent keys are at frame {twice}; move or remove one of them")
+        raise EditError(f"Two image keys are at frame {twice}; move or remove one of them")
     for key in ordered:
         if key.model_sha256 != settings.model_sha256:
             raise EditError(
-                f"The latent key at frame {key.frame} belongs to another model than "
-                f"{plane.name} has now; remove the key, or choose its model and press Sample"
+                f"The image key at frame {key.frame} belongs to another model than "
+                f"{plane.name} has now; remove the key, or choose its model and press Update Image"
             )
     raw = [np.frombuffer(to_bytes(key.latent), dtype="<f4") for key in ordered]
     return key_frames, np.stack(raw).reshape(len(raw), -1, settings.w_dim).astype(np.float32)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was solved for the playhead, kept in memory: pure data, no bpy.
+"""The solved previews of the playhead, kept in memory: pure data, no bpy.
 
-Frames are told apart by their targets and not by their numbers: a frame whose keys were changed is
-another one, and one with the same targets is known already.
+Frames are identified by their targets and not by their numbers. A frame whose keys were changed
+must be solved again, and a frame with the same targets as a solved one need not be solved.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..protocol.messages import Preview
 
-#: What the kept images may take of Blender's memory.
+# The most memory that the kept images of a plane may use.
 KEPT_BYTES = 64 << 20
 
 Points = NDArray[np.float32]
@@ -23,7 +23,14 @@ Points = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A solved frame: ``P x 2`` px each, its latent, and its image unless the plane shows it."""
+    """A solved frame.
+
+    Attributes:
+        targets_px: ``P x 2`` px, the targets that it was solved for.
+        handles_px: ``P x 2`` px, where the handles are in its image.
+        latent: Its latent, ``num_ws x w_dim`` float32, little-endian.
+        preview: Its image; None if the plane shows that at rest.
+    """
 
     targets_px: Points
     handles_px: Points
@@ -32,20 +39,26 @@ class Known:
 
 
 class Memory:
-    """What was solved of a plane with one latent and one set of handles."""
+    """The solved frames of a plane, for one latent and one set of handles.
+
+    Attributes:
+        base: The plane's own latent, with the handles in its image.
+    """
 
     def __init__(self, base: Known) -> None:
-        """Begin with the plane's own latent and the handles in its image."""
         self.base = base
         self._solved: OrderedDict[bytes, Known] = OrderedDict()
 
     @property
     def solved(self) -> tuple[Known, ...]:
-        """What was added and is still kept, the oldest first."""
+        """The solved frames that are still kept, the oldest first."""
         return tuple(self._solved.values())
 
     def add(self, known: Known) -> None:
-        """Keep a solved frame; the oldest go where the images would take too much memory."""
+        """Keep a solved frame, and drop the oldest ones if the images use more than ``KEPT_BYTES``.
+
+        The newest frame is always kept.
+        """
         key = known.targets_px.tobytes()
         self._solved.pop(key, None)
         self._solved[key] = known
@@ -54,7 +67,7 @@ class Memory:
             size -= _size(self._solved.popitem(last=False)[1])
 
     def nearest(self, targets_px: Points) -> Known | None:
-        """The solved frame whose targets are the nearest; None where nothing was solved."""
+        """Return the solved frame with the nearest targets, or None if no frame was solved."""
         return min(
             self._solved.values(),
             key=lambda one: apart_px(one.targets_px, targets_px),
@@ -63,7 +76,12 @@ class Memory:
 
 
 def apart_px(one: Points, other: Points) -> float:
-    """The largest distance between the points of a pair; infinite where the pairs are others."""
+    """Return the largest distance between corresponding points, in px.
+
+    Args:
+        one: ``P x 2`` px.
+        other: Likewise; the distance is infinite if the number of points differs.
+    """
     if one.shape != other.shape:
         return float("inf")
     return float(np.hypot(*(one - other).T).max())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Switching retiming on and off: nothing is solved again, and nothing is lost but the keys.
+"""Switching retiming on and off; nothing is solved again, and only the keys of Progress are lost.
 
-What retiming is, and how it is stored, says :mod:`.timing`.
+``scene.timing`` says what retiming is and how it is stored.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+import numpy as np
+from numpy.typing import NDArray
 
 from .. import compat
 from ..errors import EditError
@@ -16,14 +18,16 @@ from ..jobs import recovery, requests
 from ..properties.owners import Plane
 from ..scene import images, planes, timing
 
+_HandlePath = tuple[bpy.types.Object, NDArray[np.float64]]
+
 
 def retime(plane: Plane) -> None:
-    """Give a plane its progress, keyed so that every frame still shows what it showed.
+    """Give a plane its progress, keyed so that every frame still shows the same image.
 
-    Two linear keys, at the first and the last frame of the sequence, are there to be moved.
+    The two linear keys, at the first and the last frame of the sequence, are meant to be moved.
 
     Raises:
-        EditError: the plane has no sequence, has a progress already, or is being worked on.
+        EditError: The plane has no sequence, is retimed already, or is being worked on.
     """
     recovery.own(plane)
     requests.refuse_if_busy(plane)
@@ -31,7 +35,7 @@ def retime(plane: Plane) -> None:
     if sequence.image is None:
         raise EditError(f"{plane.name} has no sequence to retime; drag or bake it first")
     if timing.is_retimed(plane):
-        raise EditError(f"{plane.name} is retimed already; move the keys of its Progress")
+        raise EditError(f"{plane.name} is already retimed; move the keys of its Progress")
     paths = _paths(plane)
     first, last = sequence.first_frame, sequence.first_frame + sequence.frame_count - 1
     plane[timing.PROGRESS] = timing.shown_row(plane) / max(last - first, 1)
@@ -49,17 +53,17 @@ def retime(plane: Plane) -> None:
 
 
 def unretime(plane: Plane) -> None:
-    """Take a plane's progress with its keys away: each image is shown at its own frame again.
+    """Remove a plane's progress with its keys, so that each image is shown at its own frame again.
 
     Raises:
-        EditError: the plane has no progress, or is being worked on.
+        EditError: The plane is not retimed, or is being worked on.
     """
     recovery.own(plane)
     requests.refuse_if_busy(plane)
     if not timing.is_retimed(plane):
         raise EditError(f"{plane.name} is not retimed; press Retime first")
     paths = _paths(plane)
-    # The driver first: one whose property is gone counts as an error from then on.
+    # Remove the driver first: a driver whose property is missing stays invalid.
     timing.forget_place(planes.texture_node(plane))
     for handle, _ in paths:
         timing.clear_path(handle)
@@ -69,8 +73,8 @@ def unretime(plane: Plane) -> None:
     _show(plane, paths)
 
 
-def _paths(plane: Plane) -> list[tuple[Any, Any]]:
-    """Each handle that goes along with the sequence, and its path."""
+def _paths(plane: Plane) -> list[_HandlePath]:
+    """Return each handle that the sequence moves, with its path, ``T x 2`` in the plane's space."""
     if plane.draggan.sequence.image is None:
         return []
     handles = [pair.handle for pair in plane.draggan.pairs if pair.handle is not None]
@@ -78,9 +82,9 @@ def _paths(plane: Plane) -> list[tuple[Any, Any]]:
     return [(handle, path) for handle, path in read if path is not None]
 
 
-def _show(plane: Plane, paths: list[tuple[Any, Any]]) -> None:
-    """Image and handles at their new time, at once and not only from the next frame on."""
-    # A driver that finds its property missing where Blender evaluates it is dead for good.
+def _show(plane: Plane, paths: list[_HandlePath]) -> None:
+    """Show image and handles at their new time immediately, not only after a frame change."""
+    # Blender must evaluate the property first: a driver that does not find it stays invalid.
     plane.update_tag(refresh={"OBJECT", "TIME"})
     bpy.context.view_layer.update()
     images.show_rest(plane)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plane follows the playhead over frames that are not baked, while the engine runs.
+"""Previews of the playhead's frame, where it is not baked, while the engine runs.
 
-A frame change shows at once the nearest image that is known: that of the sequence, which Blender
-shows itself, or one that was solved for the playhead before. When the playhead has rested, the
-frame is solved, starting from the nearest known latent. What is shown this way is a *preview*: it
-is in no file and in no render, and nothing of the plane's result changes. Nothing is asked while
-the animation plays or renders, or while the engine has something else to do.
+At a frame change the plane immediately shows the nearest known image: that of the sequence, which
+Blender shows anyway, or one that was solved for the playhead before. When the playhead has rested,
+the frame is solved, starting from the nearest known latent. Such a *preview* is neither saved nor
+rendered, and the plane's result does not change. No frame is solved while the animation plays or
+is rendered, or while the engine has other work.
 """
 
 from __future__ import annotations
@@ -33,15 +33,25 @@ from ..protocol.timeline import Bake, BakeFinished, Edit, MaskFrom
 from ..scene import images, masks, models, planes, playhead, points, sampling, shown, timing, tracks
 from .memory import Known, Memory, Points, apart_px
 
-#: How long the playhead rests before its frame is solved.
+# How long the playhead must rest before its frame is solved.
 REST_S = 0.15
-#: Image px: targets that differ less are the same.
+
+# Targets that differ by less than this, in image pixels, count as equal.
 _EQUAL_PX = 0.01
 
 
 @dataclass(slots=True)
 class _Solve:
-    """A request that runs for a plane's preview, and what has come of it."""
+    """A running request for a plane's preview, and what it has sent so far.
+
+    Attributes:
+        image_id: The plane's uuid.
+        generation: The value of ``_generation`` when the request was submitted.
+        targets_px: ``P x 2`` px, the targets that are solved for.
+        folder: The temporary folder of the request.
+        preview: The last image.
+        finished: The result.
+    """
 
     image_id: str
     generation: int
@@ -51,20 +61,32 @@ class _Solve:
     finished: BakeFinished | None = None
 
 
-#: uuid -> what is known of the plane.
+# uuid -> the solved frames of the plane.
 _memories: dict[str, Memory] = {}
-#: Of the planes to solve once the playhead rests, and of those that may show a preview.
+
+# The uuids of the planes whose frame is solved when the playhead rests.
 _wanted: set[str] = set()
+
+# The uuids of the planes that may show a preview.
 _touched: set[str] = set()
-#: Rises with every frame change: what was asked before is of no use any more.
+
+# Counts the frame changes; the results of requests from before the last one are dropped.
 _generation = 0
+
+# When the playhead moved last, on the monotonic clock.
 _moved_s = 0.0
-#: The edit file of the bake that was looked at last: path and time of change, and its targets.
+
+# The edit file that was read last: its path, its time of change, and the edit.
 _baked: tuple[tuple[str, int], Edit] | None = None
 
 
 def playhead_moved(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    """Show what is known of the frame, and note the planes whose frame is to be solved."""
+    """Show the nearest known image of each plane, and note the planes whose frame must be solved.
+
+    Args:
+        scene: The scene whose frame has changed.
+        depsgraph: Its dependency graph, evaluated at the new frame.
+    """
     global _generation, _moved_s
     _generation += 1
     _moved_s = time.monotonic()
@@ -76,16 +98,16 @@ def playhead_moved(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> No
             continue
         try:
             if settings.bake.follow and settings.latent:
-                _look(plane, scene, depsgraph)
+                _show_nearest(plane, scene, depsgraph)
             else:
                 recovery.end_preview(plane)
         except EditError:
-            # A point lies beside the image or is gone: Bake says so, a frame change keeps quiet.
+            # A point is outside the image or was deleted. Bake reports it; a frame change does not.
             recovery.end_preview(plane)
 
 
 def playhead_rests() -> None:
-    """Ask the engine for the frames that :func:`playhead_moved` has noted."""
+    """Request the frames that ``playhead_moved`` noted, if the engine has no other work."""
     state = pump.state()
     jobs = [*state.queue, *([state.active] if state.active is not None else [])]
     waiting = sorted(_wanted)
@@ -103,11 +125,11 @@ def playhead_rests() -> None:
                 recovery.end_preview(plane)
 
 
-def _look(plane: Plane, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    """Show the nearest image that is known; note the plane if it is not that of this frame.
+def _show_nearest(plane: Plane, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    """Show the nearest known image, and note the plane if that is not the image of this frame.
 
     Raises:
-        EditError: the edit is none at this frame.
+        EditError: There is no valid edit at this frame.
     """
     if timing.is_retimed(plane) or _plays_other(plane, scene) or not sampling.is_animated(plane):
         recovery.end_preview(plane)
@@ -130,7 +152,11 @@ def _look(plane: Plane, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) 
 
 
 def _memory(plane: Plane, depsgraph: bpy.types.Depsgraph) -> Memory:
-    """What is known of the plane with its present latent and handles."""
+    """Return the solved frames for the plane's current latent and handles.
+
+    Raises:
+        EditError: There is no valid edit at this frame.
+    """
     settings = plane.draggan
     latent = to_bytes(settings.latent)
     bases_px = points.bases(
@@ -148,7 +174,10 @@ def _memory(plane: Plane, depsgraph: bpy.types.Depsgraph) -> Memory:
 
 
 def _plays_other(plane: Plane, scene: bpy.types.Scene) -> bool:
-    """Whether the present frame is one of a sequence that is no bake: a result to be looked at."""
+    """Return whether the frame belongs to a sequence that is not a bake, but not as its last frame.
+
+    Such a frame shows a finished result and needs no preview.
+    """
     sequence = plane.draggan.sequence
     row = scene.frame_current - sequence.first_frame
     is_other = sequence.image is not None and not images.shows_bake(plane)
@@ -156,7 +185,7 @@ def _plays_other(plane: Plane, scene: bpy.types.Scene) -> bool:
 
 
 def _targets_at_rest(plane: Plane, memory: Memory, frame: int) -> Points:
-    """``P x 2`` px: what the image that the plane shows at rest was solved for."""
+    """Return the targets that the image at rest was solved for, ``P x 2`` px."""
     global _baked
     sequence = plane.draggan.sequence
     if not images.shows_bake(plane):
@@ -177,27 +206,27 @@ def _targets_at_rest(plane: Plane, memory: Memory, frame: int) -> Points:
 
 
 def _solve(plane: Plane, scene: bpy.types.Scene) -> None:
-    """Ask for the present frame: a bake of one frame, from the nearest latent that is known.
+    """Submit a bake of the current frame alone, starting from the nearest known latent.
 
     Raises:
-        EditError: the edit is none at this frame.
-        LocalProtocolError: it is too large to be sent.
-        OSError: there is no temporary folder.
+        EditError: There is no valid edit at this frame.
+        LocalProtocolError: The edit is too large to be sent.
+        OSError: A temporary folder cannot be made.
     """
     settings = plane.draggan
     path = models.model_path(settings.source)
-    asked = _present_edit(plane, scene, Path(path).name)
-    data = encode(asked)
+    edit = _present_edit(plane, scene, Path(path).name)
+    data = encode(edit)
     folder = Path(tempfile.mkdtemp(prefix="draggan-preview-"))
     request = Bake(
         request_id=pump.new_request_id(),
         model_path=path,
         model_sha256=settings.model_sha256,
         edit=data,
-        frames=FrameTarget(folder=str(folder), stem="preview", first_number=asked.first_number),
+        frames=FrameTarget(folder=str(folder), stem="preview", first_number=edit.first_number),
         write_frames=False,
     )
-    targets_px = np.frombuffer(asked.targets_px, "<f4").reshape(-1, 2)
+    targets_px = np.frombuffer(edit.targets_px, "<f4").reshape(-1, 2)
     solve = _Solve(settings.uuid, _generation, targets_px, folder)
     requests.give_to(request.request_id, partial(_take, solve))
     label = f"Preview frame {scene.frame_current} of {plane.name}"
@@ -206,17 +235,17 @@ def _solve(plane: Plane, scene: bpy.types.Scene) -> None:
 
 
 def _present_edit(plane: Plane, scene: bpy.types.Scene, model_name: str) -> Edit:
-    """The edit of the present frame alone.
+    """Return the edit of the current frame alone.
 
     Raises:
-        EditError: it is none.
+        EditError: There is no valid edit at this frame.
     """
     settings, depsgraph = plane.draggan, sampling.depsgraph_of(scene)
     memory = _memory(plane, depsgraph)
     frame = max(scene.frame_current, 1)
     sampled = sampling.at_present(plane, depsgraph, memory.base.handles_px, frame)
     targets_px = np.asarray(sampled.targets_px[0], dtype="<f4")
-    start = _start(plane, memory, targets_px, is_moving=bool(sampled.truncation_psi))
+    start = _start(plane, memory, targets_px, is_psi_animated=bool(sampled.truncation_psi))
     mask = masks.at_frame(plane, frame)
     return Edit(
         model_name=model_name,
@@ -234,15 +263,17 @@ def _present_edit(plane: Plane, scene: bpy.types.Scene, model_name: str) -> Edit
     )
 
 
-def _start(plane: Plane, memory: Memory, targets_px: Points, *, is_moving: bool) -> Known:
-    """The known latent whose handles have the shortest way to go.
+def _start(plane: Plane, memory: Memory, targets_px: Points, *, is_psi_animated: bool) -> Known:
+    """Return the known latent whose handles are nearest to the targets.
 
     Args:
-        plane, memory: a GAN image and what is known of it.
-        targets_px: ``P x 2``.
-        is_moving: whether the truncation is animated; then only the base's is known.
+        plane: The GAN image.
+        memory: Its solved frames.
+        targets_px: ``P x 2`` px.
+        is_psi_animated: Whether the truncation is animated. The base is returned then, because the
+            truncation of the other latents is not known.
     """
-    if is_moving:
+    if is_psi_animated:
         return memory.base
     known = [memory.base, *memory.solved]
     if images.shows_bake(plane):
@@ -254,7 +285,7 @@ def _start(plane: Plane, memory: Memory, targets_px: Points, *, is_moving: bool)
 
 
 def _take(solve: _Solve, message: Message) -> None:
-    """Take in one message of a preview's request."""
+    """Handle a message of a preview's request: show its image, and keep its result."""
     if isinstance(message, Preview):
         solve.preview = message
     elif isinstance(message, BakeFinished):
@@ -283,7 +314,7 @@ def _show(plane: Plane, preview: Preview) -> None:
 
 
 def _end_all() -> None:
-    """End every preview, and ask for none."""
+    """End all previews, and solve none when the playhead rests."""
     _wanted.clear()
     while _touched:
         plane = planes.find(_touched.pop())
@@ -292,7 +323,7 @@ def _end_all() -> None:
 
 
 def _is_unwatched() -> bool:
-    """Whether the present frame change is none that a person rests at to look."""
+    """Return whether nobody is watching this frame change, as in a render or during playback."""
     if bpy.app.background or playhead.is_visiting() or bpy.app.is_job_running("RENDER"):
         return True
     screens = [window.screen for window in bpy.context.window_manager.windows]
@@ -300,7 +331,7 @@ def _is_unwatched() -> bool:
 
 
 def _on_frame_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    """Blender's handler: after every frame change, with everything evaluated."""
+    """Handle ``frame_change_post``, with the scene evaluated at the new frame."""
     if pump.state().engine is not EnginePhase.READY or _is_unwatched():
         _end_all()
         return
@@ -310,7 +341,7 @@ def _on_frame_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> 
 
 
 def _on_timer() -> float | None:
-    """Blender's timer, while the playhead has not rested; None ends it."""
+    """Wait until the playhead has rested; Blender's timer calls it until it returns None."""
     left_s = _moved_s + REST_S - time.monotonic()
     if left_s > 0.0:
         return left_s
@@ -322,12 +353,12 @@ _HANDLER = persistent(_on_frame_change)
 
 
 def register() -> None:
-    """Listen to frame changes, also of files that are opened later."""
+    """Add the handler of frame changes; as a persistent one it stays when a file is opened."""
     bpy.app.handlers.frame_change_post.append(_HANDLER)
 
 
 def unregister() -> None:
-    """Listen no more, and forget what was solved."""
+    """Remove the handler of frame changes, and forget all solved frames."""
     bpy.app.handlers.frame_change_post.remove(_HANDLER)
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)

@@ -33,14 +33,18 @@ def look_at(plane: Any) -> None:
     holder.location = (*plane.location[:2], plane.location.z + 2.0)
     scene.collection.objects.link(holder)
     scene.camera = holder
-    # A camera's sample lies anywhere within its pixel; nearest texels make that of no account.
+    # A sample may be anywhere in its pixel; with the nearest texel that makes no difference.
     for node in plane.active_material.node_tree.nodes:
         if node.type == "TEX_IMAGE":
             node.interpolation = "Closest"
 
 
 def render(frame: int, path: Path) -> np.ndarray:
-    """Render a scene frame; ``H x W x 3`` levels in 0 to 255, bottom row first."""
+    """Render a scene frame.
+
+    Returns:
+        ``H x W x 3`` levels in 0 to 255, bottom row first.
+    """
     scene = bpy.context.scene
     scene.frame_set(frame)
     scene.render.filepath = str(path)
@@ -51,11 +55,11 @@ def render(frame: int, path: Path) -> np.ndarray:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Cycles' hundred lines a frame, which C code prints, out of the test's output."""
+    """Hide what is printed to the standard output, by C code as well: Cycles prints a lot."""
     sys.stdout.flush()
     kept = os.dup(1)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
+    with open(os.devnull, "wb") as null:
+        os.dup2(null.fileno(), 1)
     try:
         yield
     finally:
@@ -64,7 +68,7 @@ def _quiet() -> Iterator[None]:
 
 
 def read(path: Path) -> np.ndarray:
-    """A PNG's levels, ``H x W x 3``, bottom row first."""
+    """Return the levels of a PNG, ``H x W x 3`` in 0 to 255, bottom row first."""
     image = bpy.data.images.load(str(path))
     width, height = image.size
     pixels = np.empty(width * height * 4, dtype=np.float32)

@@ -216,7 +216,7 @@ class ExitCodesTest(CliCase):
         code = self.run_cli("bake", "--out", str(self.out), "--json")
         self.assertEqual(code, 4, self.errors)
         results = {item["object"]: item for item in json.loads(self.lines[-1])["results"]}
-        self.assertIn("lies beside the image", results[other.name]["error"])
+        self.assertIn("is outside the image", results[other.name]["error"])
         self.assertEqual(results[self.plane.name]["frame_count"], 6)
 
     @unittest.skipUnless(os.name == "posix", "signals are of POSIX")

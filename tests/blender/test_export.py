@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files for other programs and other people: images, video, track, and the baked-down copy."""
+"""Files for other programs and people: images, video, track, and the portable copy."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ COUNT = STEPS + 1
 
 
 def linear(levels: np.ndarray) -> np.ndarray:
-    """sRGB levels in 0 to 255 to scene-linear values (IEC 61966-2-1)."""
+    """Convert sRGB levels in 0 to 255 to scene-linear values (IEC 61966-2-1)."""
     value = levels / 255.0
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
 
 class ExportCase(SceneCase):
     def dragged(self) -> Any:
-        """A plane with a sequence of images that all differ; it is the active object."""
+        """Make a plane with a sequence of images that all differ, as the active object."""
         self.use_fake_engine("--steps", str(STEPS), "--step-s", "0")
         bpy.context.scene.frame_set(FIRST)
         plane = self.new_plane()
@@ -39,17 +39,17 @@ class ExportCase(SceneCase):
         return plane
 
     def source(self, plane: Any, number: int) -> Path:
-        """A file of the sequence."""
+        """Return a file of the sequence."""
         folder = ours("scene.images").sequence_folder(plane)
         return folder / f"{plane.draggan.sequence.stem}_{number:04d}.png"
 
     def refused(self, text: str) -> Any:
-        """The refusal with a sentence."""
+        """Expect an ``EditError`` with this text."""
         return self.assertRaisesRegex(ours("errors").EditError, text)
 
 
 class ImagesTest(ExportCase):
-    def test_png_files_are_the_sequence_s_own_numbered_by_scene_frame(self) -> None:
+    def test_png_files_are_copies_of_the_sequence_numbered_by_scene_frame(self) -> None:
         plane, out = self.dragged(), self.folder / "out"
         self.assertEqual(bpy.ops.draggan.export_frames(directory=str(out)), {"FINISHED"})
         stem = plane.draggan.sequence.stem
@@ -64,7 +64,7 @@ class ImagesTest(ExportCase):
         scene.frame_start, scene.frame_end = 3, 3 + 2 * STEPS
         ours("timeline.retiming").retime(plane)
         curve = ours("compat").find_fcurve(plane, '["draggan_progress"]', 0)
-        # Half as fast, and backwards.
+        # The sequence runs at half speed and backwards.
         curve.keyframe_points[0].co = (3, 1.0)
         curve.keyframe_points[1].co = (3 + 2 * STEPS, 0.0)
         curve.update()
@@ -77,7 +77,7 @@ class ImagesTest(ExportCase):
             expected = self.source(plane, FIRST + row).read_bytes()
             self.assertEqual(files[index].read_bytes(), expected)
 
-    def test_exr_files_are_scene_linear_whatever_the_view_transform(self) -> None:
+    def test_exr_files_are_scene_linear_with_any_view_transform(self) -> None:
         plane, out = self.dragged(), self.folder / "out"
         bpy.context.scene.view_settings.view_transform = "AgX"
         scenes, images = set(bpy.data.scenes), set(bpy.data.images)
@@ -95,10 +95,10 @@ class ImagesTest(ExportCase):
             image.pixels.foreach_get(pixels)
             found = pixels.reshape(image.size[1], image.size[0], 4)[:, :, :3]
             expected = linear(rendering.read(self.source(plane, number)))
-            # A half float has eleven bits.
+            # A half float has 11 significant bits.
             np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)
 
-    def test_what_cannot_be_exported_is_refused_with_a_sentence(self) -> None:
+    def test_what_cannot_be_exported_is_refused_with_a_message(self) -> None:
         plane, exporting = self.dragged(), ours("export.files")
         with self.refused("choose another one to export to"):
             exporting.frames(plane, ours("scene.images").sequence_folder(plane), "PNG")
@@ -149,19 +149,19 @@ class FileTest(ExportCase):
             ]
             differences = [np.abs(found - one).mean() for one in known]
             self.assertEqual(int(np.argmin(differences)), frame - 1)
-            # H.264 halves the resolution of colour and rounds.
+            # H.264 halves the resolution of the colours and rounds.
             self.assertLess(min(differences), 4.0)
 
-    def test_the_track_is_written_as_it_is(self) -> None:
+    def test_the_track_is_written_unchanged(self) -> None:
         plane, path = self.dragged(), self.folder / "out" / "track.npz"
         self.assertEqual(bpy.ops.draggan.export_track(filepath=str(path)), {"FINISHED"})
         self.assertEqual(path.read_bytes(), base64.b64decode(plane.draggan.track))
         self.assertEqual(os.listdir(path.parent), ["track.npz"])
 
 
-class BakeDownTest(ExportCase):
+class PortableCopyTest(ExportCase):
     def check_elsewhere(self, copy: Path, files: list[Path]) -> None:
-        """Move the copy with its folder, and render it without the extension."""
+        """Move the copy with its folder, and check its renders without the extension."""
         levels = [rendering.read(path) for path in files]
         elsewhere = self.folder / "elsewhere"
         elsewhere.mkdir()
@@ -180,7 +180,7 @@ class BakeDownTest(ExportCase):
             support.enable()
 
     def files(self, plane: Any) -> list[Path]:
-        """What is shown before the sequence, at its first frame, in it, and after it."""
+        """Return the files shown before the sequence, at its first frame, in it, and after it."""
         numbers = (FIRST - 1, FIRST, FIRST + 3, FIRST + STEPS)
         return [self.source(plane, number) for number in numbers]
 
@@ -195,7 +195,7 @@ class BakeDownTest(ExportCase):
         self.assertEqual(bpy.data.filepath, "")
         self.check_elsewhere(copy, self.files(plane))
 
-    def test_a_copy_of_a_saved_file_is_retimed_elsewhere_and_the_file_stays(self) -> None:
+    def test_a_copy_of_a_saved_file_keeps_its_retiming_and_the_file_is_unchanged(self) -> None:
         blend = self.folder / "shot" / "shot.blend"
         blend.parent.mkdir()
         bpy.ops.wm.save_as_mainfile(filepath=str(blend))
@@ -222,7 +222,7 @@ class BakeDownTest(ExportCase):
         self.assertEqual(wood, os.path.realpath(blend.parent / "textures" / "wood.png"))
         self.check_elsewhere(copy, self.files(plane))
 
-    def test_what_would_spoil_the_file_is_refused(self) -> None:
+    def test_a_copy_over_the_open_file_is_refused(self) -> None:
         self.dragged()
         blend = self.folder / "shot.blend"
         bpy.ops.wm.save_as_mainfile(filepath=str(blend))

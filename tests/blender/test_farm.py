@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Farms: chunks by many processes, killed processes, and the Flamenco job, with the real engine.
 
-Every Blender here is started on its own command line, so that a real Blender is needed.
+Each test starts Blenders with their own command lines, so a real Blender is needed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NODE = shutil.which("node")
 
 
 def make_shot(path: Path) -> None:
-    """Save a file with one image, whose target moves to one side, holds, and comes back."""
+    """Save a file with one image whose target moves to one side, holds, and comes back."""
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     bpy.context.preferences.addons[support.EXTENSION].preferences.cache_folder = str(path.parent)
     scene = bpy.context.scene
@@ -53,13 +53,13 @@ def make_shot(path: Path) -> None:
 
 
 def blender(blend: Path, *arguments: str) -> list[str]:
-    """The command line of a task that works on a file with our command."""
+    """Return the command line of a task that runs the ``draggan`` command on a file."""
     flags = ["-b", "--factory-startup", str(blend), "--addons", support.EXTENSION]
     return [bpy.app.binary_path, *flags, "-c", "draggan", *arguments]
 
 
 def run(command: list[str]) -> str:
-    """Run a task that must succeed; what it printed."""
+    """Run a task that must succeed, and return what it printed."""
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
@@ -73,14 +73,14 @@ def run(command: list[str]) -> str:
 
 
 def images_in(folder: Path) -> dict[str, bytes]:
-    """The images under a folder by their path in it."""
+    """Return the content of the images in a folder by their paths relative to it."""
     return {
         str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.png"))
     }
 
 
 def child_engine(pid: int) -> int | None:
-    """The process id of the engine that a Blender has started."""
+    """Return the process id of the engine that a Blender has started, or None."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             parent = int(stat.read_text().rpartition(")")[2].split()[1])
@@ -92,7 +92,7 @@ def child_engine(pid: int) -> int | None:
 
 @unittest.skipIf(support.is_module(), "the bpy module has no command line")
 class FarmTest(unittest.TestCase):
-    """All against one bake by one process that nobody disturbed."""
+    """Bakes by several or killed processes, compared with a bake by one undisturbed process."""
 
     folder: Path
     blend: Path
@@ -109,7 +109,7 @@ class FarmTest(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls) -> None:
-        """Remove all of it."""
+        """Remove the folder."""
         shutil.rmtree(cls.folder)
 
     def bake(self, out: Path, *arguments: str) -> list[str]:
@@ -118,7 +118,7 @@ class FarmTest(unittest.TestCase):
         )
 
     def assert_is_whole(self, out: Path) -> None:
-        """The images are those of the undisturbed bake, and nothing is left lying about."""
+        """Check that the images are those of the undisturbed bake, and no other files are left."""
         found = images_in(out)
         self.assertEqual(sorted(found), sorted(self.expected))
         different = [name for name, data in found.items() if data != self.expected[name]]
@@ -136,7 +136,7 @@ class FarmTest(unittest.TestCase):
         out = self.folder / "chunks"
         run(self.bake(out, "--only", "solve"))
         self.assertEqual(images_in(out), {})
-        # Two of them overlap, as where a farm gave up a worker that was only slow.
+        # Two chunks overlap, as after a farm gave up a worker that was only slow.
         chunks = ("1-3", "4-6", "4-9", "10-12")
         workers = [
             subprocess.Popen(
@@ -153,7 +153,7 @@ class FarmTest(unittest.TestCase):
         self.assert_is_whole(out)
 
     @unittest.skipUnless(Path("/proc/self/stat").exists(), "finds processes by /proc")
-    def test_after_a_kill_9_of_the_engine_the_bake_goes_on_to_the_same_end(self) -> None:
+    def test_after_a_kill_9_of_the_engine_the_bake_continues_to_the_same_result(self) -> None:
         out = self.folder / "engine"
         process, text = self.start(out, SOLVED, 3)
         engine = child_engine(process.pid)
@@ -164,12 +164,12 @@ class FarmTest(unittest.TestCase):
         self.assertIn("The engine was lost", rest)
         self.assertLess(len(images_in(out)), len(self.expected))
         again = run(self.bake(out))
-        # What was solved is not solved again: it costs no steps.
+        # Frames that were solved are not solved again.
         self.assertLess(len(SOLVED.findall(again)), len(FRAMES))
         self.assert_is_whole(out)
 
     @unittest.skipUnless(Path("/proc/self/stat").exists(), "finds processes by /proc")
-    def test_after_a_kill_9_of_blender_the_bake_goes_on_to_the_same_end(self) -> None:
+    def test_after_a_kill_9_of_blender_the_bake_continues_to_the_same_result(self) -> None:
         out = self.folder / "blender"
         process, _ = self.start(out, WRITTEN, 2)
         engine = child_engine(process.pid)
@@ -185,7 +185,11 @@ class FarmTest(unittest.TestCase):
         self.assert_is_whole(out)
 
     def start(self, out: Path, line: re.Pattern[str], count: int) -> tuple[Any, str]:
-        """A bake that runs, and has printed so many lines that match."""
+        """Start a bake, and wait until it has printed ``count`` lines that match.
+
+        Returns:
+            The running process, and what it has printed.
+        """
         process = subprocess.Popen(
             self.bake(out), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -201,10 +205,10 @@ class FarmTest(unittest.TestCase):
 @unittest.skipIf(support.is_module(), "the bpy module has no command line")
 @unittest.skipIf(NODE is None, "node is not installed")
 class FlamencoTest(unittest.TestCase):
-    """The tasks of the Flamenco job type, done as its workers do them."""
+    """The tasks of the Flamenco job type, run as its workers run them."""
 
     def setUp(self) -> None:
-        """A prepared file, as packing leaves it: it points to copies of the stand-ins."""
+        """Prepare a file as packing leaves it: it refers to copies of the placeholders."""
         self.folder = Path(tempfile.mkdtemp(prefix="draggan-test-"))
         self.addCleanup(shutil.rmtree, self.folder)
         self.base = self.folder / "shared"
@@ -223,7 +227,7 @@ class FlamencoTest(unittest.TestCase):
         bpy.ops.wm.save_mainfile()
 
     def tasks(self) -> dict[str, dict[str, Any]]:
-        """The job's tasks by name."""
+        """Return the job's tasks by name."""
         settings = {
             "frames": "1-4",
             "chunk_size": 2,
@@ -279,7 +283,7 @@ class FlamencoTest(unittest.TestCase):
         self.assertEqual(sorted(pattern.parent.glob(pattern.name)), rendered)
 
     def work(self, queue: Queue, printed: dict[str, str]) -> None:
-        """A worker: one task after the other, until there is none."""
+        """Run tasks as a worker does, one after the other, until there are no more."""
         for name, task in queue:
             (command,) = task["commands"]
             parts = command["parameters"]
@@ -293,7 +297,7 @@ class FlamencoTest(unittest.TestCase):
 
 
 class Queue:
-    """Hands out the tasks of a job, each once and after those that it depends on."""
+    """The tasks of a job: each is handed out once, after those that it depends on."""
 
     def __init__(self, tasks: dict[str, dict[str, Any]]) -> None:
         self._waiting = dict(tasks)
@@ -319,13 +323,13 @@ class Queue:
         ]
 
     def finish(self, name: str) -> None:
-        """A task is done."""
+        """Mark a task as finished."""
         with self._changed:
             self._finished.add(name)
             self._changed.notify_all()
 
     def fail(self, text: str) -> None:
-        """A task has failed: nobody takes another."""
+        """Mark the job as failed: no further task is handed out."""
         with self._changed:
             self.failed = text
             self._changed.notify_all()

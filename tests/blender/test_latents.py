@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Latent keys and blends: sequences that are made without solving."""
+"""Image keys and blends: sequences that are made without solving."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ WEIGHT = "draggan.timeline.blend_sources[{}].weight"
 
 
 def latent_of(plane: Any) -> np.ndarray:
-    """A plane's latent, ``num_ws x w_dim``."""
+    """Return a plane's latent, ``num_ws x w_dim``."""
     raw = np.frombuffer(base64.b64decode(plane.draggan.latent), dtype="<f4")
     return raw.reshape(-1, plane.draggan.w_dim)
 
 
 def rows_of(plane: Any) -> np.ndarray:
-    """All latents of a plane's sequence."""
+    """Return all latents of a plane's sequence, ``T x num_ws x w_dim``."""
     return ours("scene.shown").rows(plane, range(plane.draggan.sequence.frame_count))
 
 
 class LatentsCase(SceneCase):
     def image(self, seed: int) -> Any:
-        """A GAN image, made the active object."""
+        """Make a GAN image, and make it the active object."""
         plane = self.new_plane(seed)
         bpy.context.view_layer.objects.active = plane
         return plane
 
     def sample(self, plane: Any, seed: int) -> np.ndarray:
-        """Another image on the same plane; its latent."""
+        """Show another seed on the same plane, and return its latent."""
         edit = ours("jobs.image")
         plane.draggan.source.seed = seed
         ours("jobs.requests").wait(edit.resample(plane), TIMEOUT_S)
@@ -47,7 +47,7 @@ class LatentsCase(SceneCase):
         return self.assertRaisesRegex(ours("errors").EditError, text)
 
     def check_files(self, plane: Any, first: int, count: int) -> None:
-        """The sequence's files are numbered by scene frame, with a hold before them."""
+        """Check that the sequence has one file per frame and one for the frames before."""
         folder = ours("scene.images").sequence_folder(plane)
         numbers = sorted(int(path.stem[-4:]) for path in folder.glob("*.png"))
         self.assertEqual(numbers, list(range(first - 1, first + count)))
@@ -62,14 +62,18 @@ class KeysTest(LatentsCase):
         self.use_fake_engine("--steps", "6", "--step-s", "0")
 
     def keyed(self) -> tuple[Any, list[np.ndarray]]:
-        """A plane with keys at frames 20, 3 and 11, in this order; their latents by frame."""
+        """Make a plane with keys at frames 20, 3 and 11, added in this order.
+
+        Returns:
+            The plane, and the latents of the keys in the order of their frames.
+        """
         plane, made = self.image(1), {}
         for frame, seed in ((20, 1), (3, 5), (11, 9)):
             made[frame] = self.sample(plane, seed)
             self.key(plane, frame)
         return plane, [made[frame] for frame in sorted(made)]
 
-    def test_the_operators_do_the_whole_job(self) -> None:
+    def test_the_operators_do_everything_from_start_to_end(self) -> None:
         plane, scene = self.image(1), bpy.context.scene
         self.assertFalse(bpy.ops.draggan.render_keys.poll())
         scene.frame_set(4)
@@ -83,7 +87,7 @@ class KeysTest(LatentsCase):
         self.check_files(plane, 4, 9)
         parts = np.linspace(0, 1, 9)[:, None, None]
         np.testing.assert_allclose(rows_of(plane), first + parts * (second - first), atol=1e-5)
-        # What is shown at a frame is what a drag or a key would start from there.
+        # A drag or a key at a frame would start from the latent that is shown there.
         scene.frame_set(8)
         shown = np.frombuffer(ours("scene.shown").latent(plane), dtype="<f4").reshape(first.shape)
         np.testing.assert_allclose(shown, (first + second) / 2, atol=1e-5)
@@ -96,12 +100,12 @@ class KeysTest(LatentsCase):
         np.testing.assert_array_equal(
             np.rint(levels.reshape(*last.shape[:2], 4)[:, :, :3] * 255), last
         )
-        # And the image that a bake or Reset goes back to is the sampled one still.
+        # A bake or Reset still starts from the image of the seed.
         np.testing.assert_array_equal(latent_of(plane), second)
         self.assertEqual(bpy.ops.draggan.reset(), {"FINISHED"})
         self.assertEqual(len(plane.draggan.timeline.latent_keys), 2)
 
-    def test_each_kind_goes_through_every_key(self) -> None:
+    def test_each_kind_of_interpolation_passes_through_every_key(self) -> None:
         plane, keys = self.keyed()
         made = {}
         for kind in ("LINEAR", "SPHERICAL", "CUBIC"):
@@ -126,7 +130,7 @@ class KeysTest(LatentsCase):
         self.check_files(plane, 1, 1)
         np.testing.assert_array_equal(rows_of(plane), latent_of(plane)[None])
 
-    def test_a_key_replaces_moves_and_goes(self) -> None:
+    def test_a_key_can_be_replaced_moved_and_removed(self) -> None:
         plane, keys = self.keyed()
         listed, module = plane.draggan.timeline.latent_keys, ours("timeline.latent_keys")
         self.assertEqual([key.frame for key in listed], [20, 3, 11])
@@ -142,7 +146,7 @@ class KeysTest(LatentsCase):
         self.check_files(plane, 11, 5)
         np.testing.assert_array_equal(rows_of(plane)[0], keys[1])
         listed[1].frame = 15
-        with self.refused("Two latent keys are at frame 15"):
+        with self.refused("Two image keys are at frame 15"):
             module.render_keys(plane)
 
     def test_an_image_in_the_middle_of_a_drag_can_be_keyed(self) -> None:
@@ -155,7 +159,7 @@ class KeysTest(LatentsCase):
         found = np.frombuffer(base64.b64decode(key.latent), dtype="<f4").reshape(expected.shape)
         np.testing.assert_array_equal(found, expected)
         self.assertNotEqual(key.latent, plane.draggan.latent)
-        # The handles' paths are the drag's, and go with its sequence.
+        # The handles' paths belong to the drag and are removed with its sequence.
         ours("jobs.requests").wait(ours("timeline.latent_keys").render_keys(plane), TIMEOUT_S)
         self.assertIsNone(plane.draggan.pairs[0].handle.animation_data)
 
@@ -168,7 +172,7 @@ class KeysTest(LatentsCase):
         ours("jobs.requests").wait(ours("timeline.latent_keys").render_keys(plane), TIMEOUT_S)
         np.testing.assert_array_equal(rows_of(plane)[[0, 8, 17]], np.stack(keys))
 
-    def test_one_undo_takes_the_sequence_back_and_keeps_the_keys(self) -> None:
+    def test_one_undo_removes_the_sequence_and_keeps_the_keys(self) -> None:
         plane, _ = self.keyed()
         bpy.ops.ed.undo_push(message="Keys")
         ours("jobs.requests").wait(ours("timeline.latent_keys").render_keys(plane), TIMEOUT_S)
@@ -207,7 +211,11 @@ class BlendTest(LatentsCase):
         self.use_fake_engine("--steps", "6", "--step-s", "0")
 
     def mixed(self) -> tuple[Any, Any, Any]:
-        """A plane that mixes a still image and one that was dragged in frames 4 to 10."""
+        """Make a plane that blends a still image and one that is dragged in frames 4 to 10.
+
+        Returns:
+            The plane, the still image and the dragged one.
+        """
         still, moving, plane = self.image(2), self.image(3), self.image(4)
         bpy.context.scene.frame_set(4)
         pair = self.add_pair(moving)
@@ -226,7 +234,7 @@ class BlendTest(LatentsCase):
     def weigh(self, plane: Any, index: int, frames: Any, values: Any) -> None:
         ours("compat").write_fcurve(plane, WEIGHT.format(index), 0, frames, values)
 
-    def test_the_operators_do_the_whole_job(self) -> None:
+    def test_the_operators_do_everything_from_start_to_end(self) -> None:
         plane, still, moving = self.mixed()
         ours("timeline.blending").remove_source(plane, 0)
         ours("timeline.blending").remove_source(plane, 0)
@@ -244,7 +252,7 @@ class BlendTest(LatentsCase):
         self.assertEqual(bpy.ops.draggan.blend(), {"FINISHED"})
         self.check_files(plane, 2, 4)
 
-    def test_each_frame_mixes_what_the_sources_show_by_their_weights(self) -> None:
+    def test_each_frame_blends_what_the_sources_show_by_their_weights(self) -> None:
         plane, still, moving = self.mixed()
         self.weigh(plane, 0, (2, 12), (3.0, 0.0))
         plane.draggan.timeline.blend_sources[1].weight = 1.0
@@ -258,10 +266,10 @@ class BlendTest(LatentsCase):
             row = path[min(max(frame - 4, 0), 6)].astype(np.float64)
             expected = (weight * latent_of(still) + row) / (weight + 1.0)
             np.testing.assert_allclose(found[index], expected, atol=1e-5)
-        # Alone, a source is itself to the bit.
+        # Where only one source has a weight, the latent is equal to the bit.
         np.testing.assert_array_equal(found[-1], path[6])
 
-    def test_a_retimed_source_counts_as_it_is_shown(self) -> None:
+    def test_a_retimed_source_contributes_the_image_that_it_shows(self) -> None:
         plane, _, moving = self.mixed()
         ours("timeline.retiming").retime(moving)
         curve = ours("compat").find_fcurve(moving, '["draggan_progress"]', 0)
@@ -271,7 +279,7 @@ class BlendTest(LatentsCase):
         plane.draggan.timeline.blend_sources[0].weight = 0.0
         np.testing.assert_array_equal(self.blend(plane, range(4, 11)), rows_of(moving)[::-1])
 
-    def test_a_mix_that_is_faded_out_stays_as_it_was(self) -> None:
+    def test_a_blend_that_is_faded_out_stays_as_it_was(self) -> None:
         plane, still, _ = self.mixed()
         self.weigh(plane, 0, (1, 4, 5, 8), (1.0, 1.0, 0.0, 0.0))
         plane.draggan.timeline.blend_sources[1].weight = 0.0
@@ -282,7 +290,7 @@ class BlendTest(LatentsCase):
         with self.refused("every weight is 0 at every frame"):
             ours("timeline.blending").blend(plane, range(1, 8))
 
-    def test_removing_a_source_takes_its_animation_and_no_other(self) -> None:
+    def test_removing_a_source_removes_only_its_own_animation(self) -> None:
         plane, _, _ = self.mixed()
         ours("timeline.blending").add_source(plane, None)
         for index, value in enumerate((0.1, 0.2, 0.3)):
@@ -294,7 +302,7 @@ class BlendTest(LatentsCase):
         self.assertAlmostEqual(curves[1].evaluate(1), 0.3, places=5)
         self.assertIsNone(curves[2])
 
-    def test_what_cannot_be_mixed_is_refused_with_a_sentence(self) -> None:
+    def test_what_cannot_be_blended_is_refused_with_a_message(self) -> None:
         plane, still, _ = self.mixed()
         blend, sources = ours("timeline.blending").blend, plane.draggan.timeline.blend_sources
         frames = range(1, 4)
@@ -302,7 +310,7 @@ class BlendTest(LatentsCase):
         with self.refused("needs two or more images"):
             blend(plane, frames)
         sources[0].image = plane
-        with self.refused("cannot be mixed into itself"):
+        with self.refused("cannot be blended into itself"):
             blend(plane, frames)
         sources[0].image = still
         still.draggan.model_sha256 = "0" * 64
@@ -311,14 +319,14 @@ class BlendTest(LatentsCase):
         bpy.data.objects.remove(still)
         with self.refused("needs two or more images"):
             blend(plane, frames)
-        with self.refused("no frame from 1 on"):
+        with self.refused("range 1-0 is empty"):
             blend(plane, range(-5, 1))
 
 
 class RealEngineTest(LatentsCase):
-    """The same with the engine itself, and the model's images."""
+    """Image keys and a blend with the real engine and the model's images."""
 
-    def test_keys_and_their_mix_are_rendered(self) -> None:
+    def test_keys_and_a_blend_of_them_are_rendered(self) -> None:
         plane = self.image(1)
         stills = {}
         for frame, seed in ((1, 1), (7, 2)):
@@ -334,9 +342,9 @@ class RealEngineTest(LatentsCase):
         folder, stem = ours("scene.images").sequence_folder(plane), plane.draggan.sequence.stem
         for frame, expected in stills.items():
             found = rendering.read(folder / f"{stem}_{frame:04d}.png")
-            # A batch of images may round another way than a single one.
+            # Images of a batch may be rounded differently from a single image.
             self.assertLessEqual(np.abs(found - expected).max(), 1.0)
-        # Render Again brings lost files back from the track.
+        # Render Again writes missing files from the track.
         middle = folder / f"{stem}_0004.png"
         content = middle.read_bytes()
         middle.unlink()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plane, its material and its points, without an engine."""
+"""The plane, its material and its points, without the engine."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 from unittest import mock
 
 import bpy
@@ -12,19 +13,20 @@ from support import SceneCase, ours
 
 
 class PlaneTest(SceneCase):
-    def create(self, width: int = 64, height: int = 64) -> object:
-        """A plane with the aspect of an image, which it does not have."""
+    def create(self, width: int = 64, height: int = 64) -> Any:
+        """Add a plane with the aspect of an image; it has a latent, but no image."""
         planes = ours("scene.planes")
         plane = planes.create(bpy.context)
         planes.fit_to_size(plane, width, height)
         plane.draggan.latent = "AAAA"
         return plane
 
-    def placed(self, plane: object) -> list:
+    def placed(self, plane: Any) -> Any:
+        """Return the pairs of the plane with their positions at the current frame."""
         bpy.context.view_layer.update()
         return ours("scene.points").read_pairs(bpy.context, plane)
 
-    def test_the_plane_has_the_aspect_and_a_collection_of_its_own(self) -> None:
+    def test_the_plane_has_the_image_s_aspect_and_is_in_a_new_collection(self) -> None:
         plane = self.create(128, 64)
         self.assertEqual(tuple(round(side, 5) for side in plane.dimensions), (2.0, 1.0, 0.0))
         (collection,) = plane.users_collection
@@ -50,10 +52,10 @@ class PlaneTest(SceneCase):
         np.testing.assert_allclose(entry.handle_px, (32.0, 16.0), atol=1e-3)
         np.testing.assert_allclose(entry.target_px, (128.0, 64.0), atol=1e-3)
 
-    def test_points_are_read_through_cropped_and_turned_uvs(self) -> None:
+    def test_points_are_read_through_cropped_and_rotated_uvs(self) -> None:
         plane = self.create()
         uv = plane.data.uv_layers.active.data
-        # The plane shows the image's right half, turned by a quarter.
+        # The plane shows the right half of the image, rotated by a quarter turn.
         uv.foreach_set("uv", [1.0, 0.0, 1.0, 1.0, 0.5, 1.0, 0.5, 0.0])
         pair = ours("scene.points").add_pair(plane, (0.75, 0.5), (0.9, 0.25))
         np.testing.assert_allclose(pair.handle.location, (0.0, 0.0, 0.0), atol=1e-6)
@@ -71,7 +73,7 @@ class PlaneTest(SceneCase):
         self.assertAlmostEqual(local.z, 0.0, places=5)
         self.assertTrue(pair.handle.lock_location[2])
 
-    def test_handle_and_target_can_be_told_apart(self) -> None:
+    def test_handle_and_target_look_different(self) -> None:
         plane = self.create()
         pair = ours("scene.points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
         self.assertTrue(pair.handle.name.startswith("Handle"))
@@ -80,7 +82,7 @@ class PlaneTest(SceneCase):
         self.assertTrue(pair.handle.data.packed_file)
         self.assertNotEqual(tuple(pair.handle.color), tuple(pair.target.color))
 
-    def test_a_constrained_or_driven_target_counts_where_it_is(self) -> None:
+    def test_a_constrained_target_is_read_where_the_constraint_puts_it(self) -> None:
         plane = self.create()
         pair = ours("scene.points").add_pair(plane, (0.25, 0.5), (0.5, 0.5))
         leader = bpy.data.objects.new("Leader", None)
@@ -90,20 +92,20 @@ class PlaneTest(SceneCase):
         (entry,) = self.placed(plane)
         np.testing.assert_allclose(entry.target_px, (48.0, 24.0), atol=1e-3)
 
-    def test_what_cannot_be_dragged_is_refused_with_a_sentence(self) -> None:
+    def test_what_cannot_be_dragged_is_refused_with_a_message(self) -> None:
         error = ours("errors").EditError
         plane = self.create()
         with self.assertRaisesRegex(error, "At least one enabled pair"):
             self.placed(plane)
         pair = ours("scene.points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
         pair.target.location.x = 1.2
-        with self.assertRaisesRegex(error, "Target 001 lies beside the image"):
+        with self.assertRaisesRegex(error, "Target 001 is outside the image"):
             self.placed(plane)
         pair.target.location.x = math.nan
-        with self.assertRaisesRegex(error, "Target 001 lies beside the image"):
+        with self.assertRaisesRegex(error, "Target 001 is outside the image"):
             self.placed(plane)
         pair.target.location.x = 0.2
-        # As a person deletes it: the pair still names it, and so Blender keeps it.
+        # Delete it as a person does: the pair still refers to it, so Blender keeps it.
         with bpy.context.temp_override(selected_objects=[pair.target]):
             bpy.ops.object.delete()
         with self.assertRaisesRegex(error, "deleted"):
@@ -140,7 +142,7 @@ class PlaneTest(SceneCase):
         points.clear_paths(plane)
         self.assertEqual(len(bpy.data.actions), actions - 1)
 
-    def test_a_duplicated_plane_becomes_an_image_of_its_own(self) -> None:
+    def test_a_duplicated_plane_becomes_an_independent_image(self) -> None:
         plane = self.create()
         ours("scene.points").add_pair(plane, (0.5, 0.5), (0.6, 0.5))
         twin = plane.copy()
@@ -152,7 +154,7 @@ class PlaneTest(SceneCase):
         self.assertEqual(len(twin.draggan.pairs), 0)
         self.assertEqual(len(plane.draggan.pairs), 1)
 
-    def test_resetting_a_duplicate_leaves_the_image_that_it_was_made_from(self) -> None:
+    def test_resetting_a_duplicate_does_not_change_its_original(self) -> None:
         plane, images = self.create(), ours("scene.images")
         names = ("Still", "Sequence")
         still, moved = (bpy.data.images.new(name, 8, 8) for name in names)
@@ -176,7 +178,7 @@ class PlaneTest(SceneCase):
 
 
 class FindTest(SceneCase):
-    """A plane is found by its uuid, whatever happened to it since it was found last."""
+    """A plane is found by its uuid, whatever happened since it was last found."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -185,11 +187,11 @@ class FindTest(SceneCase):
         self.uuid = self.plane.draggan.uuid
         self.assertEqual(self.planes.find(self.uuid), self.plane)
 
-    def test_not_every_object_is_looked_at_each_time(self) -> None:
+    def test_a_plane_that_was_found_before_is_found_by_its_name(self) -> None:
         with mock.patch.object(self.planes, "everywhere", side_effect=AssertionError):
             self.assertEqual(self.planes.find(self.uuid), self.plane)
 
-    def test_renamed_and_its_name_taken_by_another(self) -> None:
+    def test_a_renamed_plane_is_found_although_another_has_its_name(self) -> None:
         self.plane.name = "Renamed"
         other = self.planes.create(bpy.context)
         self.assertEqual(other.name, self.planes.NAME)
@@ -198,7 +200,7 @@ class FindTest(SceneCase):
         self.assertIsNone(self.planes.find(self.uuid))
         self.assertEqual(self.planes.find("another"), self.plane)
 
-    def test_deleted_undone_and_in_another_file(self) -> None:
+    def test_a_plane_is_found_again_after_an_undo_and_not_in_another_file(self) -> None:
         bpy.ops.ed.undo_push(message="Plane")
         self.planes.remove(self.plane)
         self.assertIsNone(self.planes.find(self.uuid))
@@ -211,7 +213,7 @@ class FindTest(SceneCase):
         bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
         self.assertIsNone(self.planes.find(self.uuid))
 
-    def test_other_objects_are_left_as_they_are(self) -> None:
+    def test_looking_at_other_objects_does_not_change_them(self) -> None:
         other = bpy.data.objects.new("Other", bpy.data.meshes.new("Other"))
         self.assertEqual(self.planes.everywhere(), [self.plane])
         self.assertIsNone(self.planes.find("nobody"))

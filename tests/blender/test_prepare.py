@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prepare for Farm: what the open file is afterwards, and what a job type is told."""
+"""Prepare for Farm: what it changes in the open file, and what it tells a job type."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ JOB_TYPE = CHECKOUT / "extras" / "flamenco" / "draggan_bake.js"
 
 
 class PrepareCase(SceneCase):
-    """Scenes that a farm is to bake."""
+    """Scenes that a farm will bake."""
 
     def animated(self, last: int = 4) -> Any:
-        """A plane whose target moves from frame 1 to ``last``."""
+        """Make a plane whose target moves from frame 1 to ``last``."""
         scene = bpy.context.scene
         scene.frame_start, scene.frame_end = 1, last
         scene.frame_set(1)
@@ -37,7 +37,7 @@ class PrepareCase(SceneCase):
         return plane
 
     def prepare(self) -> Path:
-        """Prepare the scene; answers with the shared folder."""
+        """Prepare the scene, and return the shared folder."""
         base = self.folder / "shared"
         ours("export.farm").prepare(bpy.context.scene, base)
         return base
@@ -45,11 +45,11 @@ class PrepareCase(SceneCase):
 
 class PrepareTest(PrepareCase):
     def setUp(self) -> None:
-        """No engine is needed but for the image."""
+        """Use the fake engine, which is needed only to make the image."""
         super().setUp()
         self.use_fake_engine()
 
-    def test_the_plane_shows_files_that_are_all_there_under_an_absolute_path(self) -> None:
+    def test_the_plane_shows_existing_files_at_an_absolute_path(self) -> None:
         bpy.ops.wm.save_as_mainfile(filepath=str(self.folder / "shot.blend"))
         plane = self.animated()
         base = self.prepare()
@@ -60,7 +60,9 @@ class PrepareTest(PrepareCase):
         self.assertEqual(names, [f"GAN-Image_{number:04d}.png" for number in range(5)])
         self.assertEqual((sequence.first_frame, sequence.frame_count), (1, 4))
 
-    def test_until_it_is_baked_it_renders_the_image_that_the_bake_starts_from(self) -> None:
+    def test_a_plane_that_is_not_baked_yet_renders_the_image_that_the_bake_starts_from(
+        self,
+    ) -> None:
         plane = self.animated()
         rendering.look_at(plane)
         before = rendering.render(3, self.folder / "before.png")
@@ -69,7 +71,7 @@ class PrepareTest(PrepareCase):
             after = rendering.render(frame, self.folder / f"after{frame}.png")
             np.testing.assert_array_equal(after, before)
 
-    def test_what_comes_of_the_farm_is_shown_at_its_frame(self) -> None:
+    def test_an_image_that_the_farm_writes_is_shown_at_its_frame(self) -> None:
         plane = self.animated()
         self.prepare()
         size = tuple(plane.draggan.size)
@@ -84,7 +86,7 @@ class PrepareTest(PrepareCase):
             shown = rendering.render(frame, self.folder / f"{frame}.png")
             self.assertEqual(bool((shown == (255, 0, 0)).all()), is_red, frame)
 
-    def test_the_edit_stays_what_it_was_and_can_be_baked_here_all_the_same(self) -> None:
+    def test_the_edit_does_not_change_and_can_still_be_baked_here(self) -> None:
         plane = self.animated()
         bakes = ours("jobs.bake")
         before = bakes.make_edit(plane, range(1, 5))
@@ -93,7 +95,7 @@ class PrepareTest(PrepareCase):
         ours("jobs.requests").wait(bakes.start_bake(plane), support.TIMEOUT_S)
         self.assertEqual(ours("export.farm").prepared(bpy.context.scene), [])
 
-    def test_frames_of_an_earlier_bake_stand_in_for_those_to_come(self) -> None:
+    def test_frames_of_an_earlier_bake_are_the_placeholders(self) -> None:
         plane = self.animated()
         ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), support.TIMEOUT_S)
         folder = ours("scene.images").sequence_folder(plane)
@@ -105,13 +107,13 @@ class PrepareTest(PrepareCase):
         for number in range(1, 5):
             name = f"GAN-Image_{number:04d}.png"
             self.assertEqual((prepared / name).read_bytes(), baked[name])
-        # Its track comes along, so that the farm solves only what has changed since.
+        # The track is copied, too, so that the farm solves only what has changed since.
         for name in ("edit.draggan", "track.npz"):
             self.assertEqual((prepared / name).read_bytes(), (folder / name).read_bytes())
         self.assertEqual(plane.draggan.track, track)
         self.assertEqual({p.name: p.read_bytes() for p in folder.glob("*.png")}, baked)
 
-    def test_of_an_earlier_bake_that_is_not_whole_no_stand_in_is_taken_for_a_frame(self) -> None:
+    def test_the_track_of_an_incomplete_earlier_bake_is_not_copied(self) -> None:
         plane = self.animated()
         ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), support.TIMEOUT_S)
         folder = ours("scene.images").sequence_folder(plane)
@@ -121,7 +123,7 @@ class PrepareTest(PrepareCase):
         self.assertTrue((prepared / "GAN-Image_0003.png").is_file())
         self.assertFalse((prepared / "track.npz").exists())
 
-    def test_a_farm_that_is_at_work_is_not_given_stand_ins_again(self) -> None:
+    def test_no_placeholders_are_written_where_a_farm_is_at_work(self) -> None:
         plane = self.animated()
         base = self.prepare()
         folder = ours("scene.images").sequence_folder(plane)
@@ -133,7 +135,7 @@ class PrepareTest(PrepareCase):
         with self.assertRaisesRegex(ours("errors").EditError, "at work"):
             self.prepare()
 
-    def test_clear_bake_brings_back_the_drag_that_was_shown_before(self) -> None:
+    def test_clear_bake_restores_the_drag_that_was_shown_before(self) -> None:
         plane = self.animated()
         self.drag(plane, 3)
         count = plane.draggan.sequence.frame_count
@@ -161,13 +163,13 @@ class PrepareTest(PrepareCase):
         target.location.x = 5.0
         target.keyframe_insert("location", frame=4)
         bpy.context.scene.frame_end = 4
-        with self.assertRaisesRegex(errors.EditError, "lies beside the image"):
+        with self.assertRaisesRegex(errors.EditError, "is outside the image"):
             self.prepare()
         self.assertIsNone(plane.draggan.sequence.image)
         self.assertFalse((self.folder / "shared").exists())
         self.assertEqual(farm.prepared(bpy.context.scene), [])
 
-    def test_the_button_saves_a_copy_and_leaves_the_open_file_as_it_is_on_the_disk(self) -> None:
+    def test_the_operator_saves_a_copy_and_does_not_save_the_open_file(self) -> None:
         self.animated()
         path = self.folder / "shot.blend"
         bpy.ops.wm.save_as_mainfile(filepath=str(path))

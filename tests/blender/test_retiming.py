@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Retiming: an animated progress says which image is shown, with and without the extension."""
+"""Retiming: an animated progress selects the shown image, with and without the extension."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FIRST = 5
 
 
 def progress_curve(plane: Any) -> Any:
-    """The F-curve of a plane's progress."""
+    """Return the F-curve of a plane's progress."""
     curve = ours("compat").find_fcurve(plane, PATH, 0)
     assert curve is not None
     return curve
 
 
 def shape(plane: Any, frames: tuple[int, int], values: tuple[float, float], easing: str) -> None:
-    """Two keys with a cubic between them, as a person makes it in the Graph Editor."""
+    """Move the two keys of the progress and put a cubic between them, as in the Graph Editor."""
     curve = progress_curve(plane)
     for key, frame, value in zip(curve.keyframe_points, frames, values, strict=True):
         key.co = (frame, value)
@@ -35,13 +35,13 @@ def shape(plane: Any, frames: tuple[int, int], values: tuple[float, float], easi
 
 
 def eased(frame: float, first: float, last: float) -> float:
-    """Penner's cubic ease-in, by hand."""
+    """Compute Penner's cubic ease-in, 0 at ``first`` and 1 at ``last``."""
     return min(max((frame - first) / (last - first), 0.0), 1.0) ** 3
 
 
 class RetimingTest(SceneCase):
     def dragged(self, steps: int = STEPS) -> Any:
-        """A plane with a sequence of ``steps + 1`` images, all of which differ."""
+        """Make a plane with a sequence of ``steps + 1`` images that all differ."""
         self.use_fake_engine("--steps", str(steps), "--step-s", "0")
         bpy.context.scene.frame_set(FIRST)
         plane = self.new_plane()
@@ -54,7 +54,7 @@ class RetimingTest(SceneCase):
         return plane
 
     def number(self, plane: Any) -> int:
-        """The number of the file that the texture node asks for at the current frame."""
+        """Return the number of the file that the texture node shows at the current frame."""
         user = ours("scene.planes").texture_node(plane).image_user
         frame = bpy.context.scene.frame_current
         part = min(max(frame - user.frame_start + 1, 0), user.frame_duration)
@@ -79,7 +79,7 @@ class RetimingTest(SceneCase):
         difference = np.abs(found - rendering.read(expected)).max()
         self.assertLessEqual(difference, 2.0, f"frame {frame}, {expected.name}")
 
-    def test_nothing_changes_when_it_is_switched_on_and_off(self) -> None:
+    def test_switching_retiming_on_and_off_changes_nothing(self) -> None:
         plane, around = self.dragged(), range(FIRST - 3, FIRST + STEPS + 6)
         numbers, places = self.numbers(plane, around), self.places(plane, around)
         self.assertEqual(len(set(numbers)), STEPS + 1)
@@ -105,7 +105,7 @@ class RetimingTest(SceneCase):
         self.assertIsNone(plane.animation_data)
         self.assertEqual(len(bpy.data.actions), actions)
 
-    def test_every_expression_works_where_scripts_may_not_run(self) -> None:
+    def test_every_expression_works_if_scripts_are_not_allowed(self) -> None:
         plane = self.dragged()
         ours("timeline.retiming").retime(plane)
         bpy.context.scene.frame_set(FIRST + 2)
@@ -130,7 +130,7 @@ class RetimingTest(SceneCase):
         rows = [math.floor(eased(frame, 10, 50) * STEPS + 0.5) for frame in frames]
         self.assertEqual((rows[0], rows[1], rows[-1]), (0, 0, STEPS))
         self.assertGreater(len(set(rows)), 5)
-        # Easing in, it is behind where it would be at a constant speed.
+        # With an ease-in it shows an earlier image than at a constant speed.
         self.assertLess(rows[3], math.floor(0.5 * STEPS))
         files = [folder / f"{stem}_{FIRST + row:04d}.png" for row in rows]
         levels = [rendering.read(path) for path in files]
@@ -146,7 +146,7 @@ class RetimingTest(SceneCase):
             self.assertFalse(hasattr(bpy.types.Object, "draggan"))
             for frame, path in zip(frames, files, strict=True):
                 self.check_render(frame, path)
-            # It can be animated there, too: backwards, and by a key more.
+            # It can still be animated: with another key, and backwards.
             plane = bpy.data.objects["GAN Image"]
             plane["draggan_progress"] = 0.5
             plane.keyframe_insert(PATH, frame=60)
@@ -158,7 +158,7 @@ class RetimingTest(SceneCase):
         finally:
             support.enable()
 
-    def test_it_goes_backwards(self) -> None:
+    def test_the_progress_can_go_backwards(self) -> None:
         plane = self.dragged()
         ours("timeline.retiming").retime(plane)
         forwards = self.places(plane, range(FIRST, FIRST + STEPS + 1))
@@ -170,7 +170,7 @@ class RetimingTest(SceneCase):
         self.assertEqual(self.numbers(plane, around), list(reversed(around)))
         np.testing.assert_allclose(self.places(plane, around), forwards[::-1], atol=1e-6)
 
-    def test_an_overshoot_holds_the_last_image(self) -> None:
+    def test_a_progress_outside_0_to_1_shows_the_first_or_last_image(self) -> None:
         plane = self.dragged()
         ours("timeline.retiming").retime(plane)
         curve = progress_curve(plane)
@@ -182,7 +182,7 @@ class RetimingTest(SceneCase):
             [FIRST, FIRST + STEPS],
         )
 
-    def test_it_can_be_driven_by_another_object(self) -> None:
+    def test_the_progress_can_be_driven_by_another_object(self) -> None:
         plane = self.dragged()
         ours("timeline.retiming").retime(plane)
         ours("compat").remove_fcurves(plane, PATH)
@@ -212,7 +212,7 @@ class RetimingTest(SceneCase):
                 bpy.context.scene.frame_set(frame)
                 self.assertEqual(timing.shown_row(plane), self.number(plane) - FIRST, frame)
 
-    def test_a_new_result_with_another_count_goes_by_the_same_progress(self) -> None:
+    def test_a_new_result_with_another_length_uses_the_same_progress(self) -> None:
         plane = self.dragged()
         ours("timeline.retiming").retime(plane)
         shape(plane, (1, 41), (0.0, 1.0), "EASE_IN")
@@ -226,7 +226,7 @@ class RetimingTest(SceneCase):
         pair.target.location.x = -0.6
         bpy.context.view_layer.update()
         self.drag(plane, 1000)
-        # The person's keys say when what is shown, so that the playhead stays.
+        # The person's keys define what is shown when, so the playhead is not moved.
         self.assertEqual(scene.frame_current, 41)
         self.assertEqual(plane.draggan.sequence.first_frame, 41)
         self.assertEqual(plane.draggan.sequence.frame_count, 25)
@@ -240,7 +240,7 @@ class RetimingTest(SceneCase):
         # The handle arrives with the last image.
         self.assertAlmostEqual(pair.handle.matrix_world.translation.x, -0.6, places=2)
 
-    def test_handles_move_during_a_drag_and_go_back_when_it_is_given_up(self) -> None:
+    def test_handles_move_during_a_drag_and_return_when_it_is_cancelled(self) -> None:
         plane = self.dragged()
         ours("timeline.retiming").retime(plane)
         handle = plane.draggan.pairs[0].handle
@@ -260,11 +260,11 @@ class RetimingTest(SceneCase):
         ours("jobs.recovery").cancel(plane)
         bpy.context.view_layer.update()
         self.assertAlmostEqual(handle.matrix_world.translation.x, before, places=5)
-        # And it goes along with the progress again.
+        # The handle follows the progress again.
         bpy.context.scene.frame_set(FIRST)
         self.assertLess(handle.matrix_world.translation.x, before - 0.02)
 
-    def test_one_undo_takes_it_back(self) -> None:
+    def test_one_undo_removes_the_retiming(self) -> None:
         plane = self.dragged()
         bpy.context.scene.frame_set(FIRST + 2)
         bpy.ops.ed.undo_push(message="Frame")
@@ -280,7 +280,7 @@ class RetimingTest(SceneCase):
         self.assertTrue(ours("scene.timing").is_retimed(plane))
         self.assertEqual(self.numbers(plane, around), list(around))
 
-    def test_a_duplicate_has_a_progress_of_its_own(self) -> None:
+    def test_a_duplicate_has_its_own_progress(self) -> None:
         plane = self.dragged()
         ours("timeline.retiming").retime(plane)
         for selected in bpy.context.selected_objects:
@@ -310,7 +310,7 @@ class RetimingTest(SceneCase):
         self.drag(plane, 1000)
         self.assertTrue(plane.active_material.node_tree.animation_data.drivers)
 
-    def test_what_cannot_be_retimed_is_refused_with_a_sentence(self) -> None:
+    def test_what_cannot_be_retimed_is_refused_with_a_message(self) -> None:
         self.use_fake_engine()
         plane, retiming = self.new_plane(), ours("timeline.retiming")
         error = ours("errors").EditError
@@ -322,5 +322,5 @@ class RetimingTest(SceneCase):
         self.add_pair(plane)
         self.drag(plane, 3)
         retiming.retime(plane)
-        with self.assertRaisesRegex(error, "retimed already"):
+        with self.assertRaisesRegex(error, "already retimed"):
             retiming.retime(plane)

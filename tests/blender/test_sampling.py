@@ -12,7 +12,7 @@ from support import ours
 
 
 class SamplingTest(BakeCase):
-    """What the edit of an animated scene is."""
+    """The edit of an animated scene."""
 
     def test_keyed_constrained_driven_and_parented_targets_are_sampled_where_they_are(self) -> None:
         plane = self.animated()
@@ -37,7 +37,7 @@ class SamplingTest(BakeCase):
         self.assertEqual((scene.frame_current, scene.frame_subframe), (5, 0.25))
         frames = np.arange(1, 13)
         parts = [ours("compat").find_fcurve(leader, "location", 0).evaluate(f) for f in frames]
-        # The plane is 2 wide and the image 64 px: 32 px a unit, y down.
+        # The plane is 2 units wide and the image 64 px: 32 px per unit, y down.
         expected = np.stack(
             (
                 np.column_stack((-0.2 + 0.6 * (frames - 1) / 11, np.zeros(12))),
@@ -118,13 +118,13 @@ class SamplingTest(BakeCase):
         self.assertTrue({1, 6, 7, 12} <= set(edit.poses))
         bpy.context.scene.frame_set(7)
         self.assertEqual(pair.influence, 1.0)
-        # A target that is switched off may be anywhere.
+        # A target with an influence of 0 may be outside the image.
         self.key_target(pair, {6: 0.0})
         pair.target.location.x = -4.0
         pair.target.keyframe_insert("location", index=0, frame=2)
         np.testing.assert_array_equal(self.targets_px(self.edit_of(plane))[0, 0], home)
 
-    def test_animated_settings_and_truncation_are_told_frame_by_frame(self) -> None:
+    def test_animated_settings_and_truncation_are_sampled_frame_by_frame(self) -> None:
         plane = self.animated()
         drag, source = plane.draggan.drag, plane.draggan.source
         self.assertEqual(self.edit_of(plane).truncation_psi, ())
@@ -145,7 +145,7 @@ class SamplingTest(BakeCase):
         self.assertEqual((edit.seed, round(edit.sampled_psi, 6)), (1, 0.7))
         self.assertEqual(edit.poses, (1, 5, 12))
 
-    def test_a_mask_sequence_is_read_by_its_files_numbers(self) -> None:
+    def test_a_mask_sequence_is_read_by_the_numbers_of_its_files(self) -> None:
         plane = self.animated()
         for number, shade in ((3, 0.0), (4, 0.0), (6, 0.5), (9, 1.0)):
             image = bpy.data.images.new("Shade", 8, 8)
@@ -161,12 +161,12 @@ class SamplingTest(BakeCase):
         self.assertEqual(spans, [(1, 0), (6, 1), (9, -1)])
         levels = np.frombuffer(edit.masks, np.uint8).reshape(-1, 64 * 64)
         self.assertEqual([set(level.tolist()) for level in levels], [{0}, {128}])
-        # And a drag at a frame takes the mask of that frame.
+        # A drag uses the mask of the current frame.
         at_frame = ours("scene.masks").at_frame
         self.assertEqual(set(at_frame(plane, 7)), {128})
         self.assertEqual(at_frame(plane, 40), b"")
 
-    def test_a_target_that_nobody_sees_is_sampled_all_the_same(self) -> None:
+    def test_a_hidden_or_excluded_target_is_sampled_as_well(self) -> None:
         plane = self.animated()
         edit, target = self.edit_of(plane), plane.draggan.pairs[0].target
         names = {item.name for item in bpy.data.objects}
@@ -179,21 +179,21 @@ class SamplingTest(BakeCase):
         self.assertEqual(self.edit_of(plane), edit)
         self.assertEqual({item.name for item in bpy.data.objects}, names)
 
-    def test_what_cannot_be_baked_is_told_with_frame_and_name(self) -> None:
+    def test_what_cannot_be_baked_is_refused_with_its_name_and_frames(self) -> None:
         plane = self.animated()
         pair, error = plane.draggan.pairs[0], ours("errors").EditError
         self.key_target(pair, {12: 1.6})
         bpy.context.scene.frame_set(4)
-        with self.assertRaisesRegex(error, "Target 001 lies beside the image in frames 9 to 12"):
+        with self.assertRaisesRegex(error, "Target 001 is outside the image in frames 9 to 12"):
             self.bake(plane)
         self.assertEqual(bpy.context.scene.frame_current, 4)
         self.assertEqual((plane.draggan.request_id, plane.draggan.baking), (0, False))
         settings = plane.draggan.bake
         settings.use_own_range, settings.frame_start, settings.frame_end = True, 9, 8
-        with self.assertRaisesRegex(error, "9 to 8 are none"):
+        with self.assertRaisesRegex(error, "range 9-8 is empty"):
             self.bake(plane)
 
-    def test_scene_preview_and_own_range(self) -> None:
+    def test_a_bake_uses_the_scene_s_the_preview_or_its_own_range(self) -> None:
         plane = self.animated()
         scene, frames_of = bpy.context.scene, ours("jobs.bake").frames_of
         scene.frame_start = 0
@@ -205,12 +205,12 @@ class SamplingTest(BakeCase):
         settings.use_own_range, settings.frame_start, settings.frame_end = True, 5, 6
         self.assertEqual(frames_of(plane), range(5, 7))
 
-    def test_sampling_takes_a_time_in_proportion_to_the_frames(self) -> None:
+    def test_the_time_of_sampling_is_proportional_to_the_frames(self) -> None:
         plane = self.animated()
         make_edit, seconds = ours("jobs.bake").make_edit, []
         for count in (500, 4000):
             started_s = time.perf_counter()
             self.assertEqual(make_edit(plane, range(1, count + 1)).frame_count, count)
             seconds.append(time.perf_counter() - started_s)
-        # Eight times the frames; sixty-four times would be quadratic.
+        # There are eight times as many frames; quadratic time would be 64 times as long.
         self.assertLess(seconds[1], 24 * seconds[0] + 0.2)

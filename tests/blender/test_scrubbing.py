@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plane follows the playhead over frames that are not baked.
+"""Previews of the playhead's frame, where it is not baked.
 
-Handler and timer are called by hand, because neither runs without a window.
+The tests call the handler and the timer, because neither runs without a window.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from support import TIMEOUT_S, ours
 
 
 class ScrubbingCase(BakeCase):
-    """What happens in a window; handler and timer are called by hand, as neither runs under -b."""
+    """Calls the handler and the timer as Blender does in a window."""
 
     def move(self, plane: Any, frame: int, rests: bool = True) -> None:
-        """What a frame change does in a window, up to the answer of the engine."""
+        """Do what a frame change does in a window, until the engine has answered."""
         scrubbing, pump, scene = (
             ours("timeline.scrubbing"),
             ours("connection.pump"),
@@ -33,7 +33,7 @@ class ScrubbingCase(BakeCase):
             self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
 
     def shown(self, plane: Any) -> np.ndarray:
-        """The pixels of the live image; none at rest."""
+        """Return the pixels of the live image, or an empty array at rest."""
         image = ours("scene.planes").texture_node(plane).image
         if image.source != "GENERATED":
             return np.zeros(0)
@@ -42,13 +42,13 @@ class ScrubbingCase(BakeCase):
         return pixels
 
     def centre_x(self, plane: Any) -> float:
-        """Where the fake engine's disc is in the live image, px."""
+        """Return the x of the fake engine's disc in the live image, px."""
         red = self.shown(plane).reshape(64, 64, 4)[:, :, 0]
         return float((np.nonzero(red > 0.9)[1] + 0.5).mean())
 
 
 class ScrubbingTest(ScrubbingCase):
-    """The plane follows the playhead."""
+    """Previews with the fake engine."""
 
     def test_a_frame_that_is_not_baked_is_solved_when_the_playhead_rests(self) -> None:
         plane = self.animated()
@@ -59,9 +59,9 @@ class ScrubbingTest(ScrubbingCase):
         self.assertTrue(plane.draggan.previewing)
         last = self.centre_x(plane)
         self.move(plane, 6)
-        # The disc goes along with the handle: 32 px a unit.
+        # The disc follows the handle: 32 px per unit.
         self.assertAlmostEqual(last - self.centre_x(plane), 32 * 0.6 * 6 / 11, delta=1.0)
-        # What is known is shown at once, and nothing of the plane has changed.
+        # A known image is shown at once, and the plane has not changed.
         seen = self.shown(plane)
         self.move(plane, 12)
         self.move(plane, 6, rests=False)
@@ -83,13 +83,13 @@ class ScrubbingTest(ScrubbingCase):
         self.assertEqual(len(self.shown(plane)), 0)
         self.move(plane, 9)
         self.assertGreater(len(self.shown(plane)), 0)
-        # A bake puts an end to it.
+        # A bake ends the preview.
         self.bake(plane)
         self.assertFalse(plane.draggan.previewing)
         self.move(plane, 9)
         self.assertEqual(len(self.shown(plane)), 0)
 
-    def test_a_preview_is_in_no_file_no_undo_and_no_render(self) -> None:
+    def test_a_preview_is_not_saved_not_undone_and_not_rendered(self) -> None:
         plane = self.animated()
         self.move(plane, 8)
         self.assertTrue(plane.draggan.previewing)
@@ -107,7 +107,7 @@ class ScrubbingTest(ScrubbingCase):
             handler(bpy.context.scene)
         self.assertEqual(len(self.shown(plane)), 0)
 
-    def test_a_frame_change_gives_up_what_was_asked_for_the_frame_before(self) -> None:
+    def test_a_frame_change_cancels_the_request_for_the_frame_before(self) -> None:
         plane = self.animated("--step-s", "0.3")
         pump, scrubbing = ours("connection.pump"), ours("timeline.scrubbing")
         self.move(plane, 12, rests=False)
@@ -117,29 +117,29 @@ class ScrubbingTest(ScrubbingCase):
         self.assertTrue(pump.state().ending_asked or pump.state().active is None)
         self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
         self.assertEqual(len(self.shown(plane)), 0)
-        # A bake that is asked for meanwhile does not wait for it.
+        # A bake does not wait for the preview.
         self.move(plane, 12, rests=False)
         scrubbing.playhead_rests()
         self.bake(plane)
         self.assertEqual(plane.draggan.sequence.kind, "BAKE")
 
-    def test_sampling_a_bake_asks_for_no_preview(self) -> None:
+    def test_sampling_a_bake_requests_no_preview(self) -> None:
         plane = self.animated()
         scrubbing = ours("timeline.scrubbing")
-        heard = []
-        scrubbing._is_unwatched, kept = lambda: heard.append(kept()), scrubbing._is_unwatched
+        answers = []
+        scrubbing._is_unwatched, kept = lambda: answers.append(kept()), scrubbing._is_unwatched
         try:
             self.edit_of(plane)
         finally:
             scrubbing._is_unwatched = kept
-        self.assertTrue(heard and all(heard))
+        self.assertTrue(answers and all(answers))
 
 
 class RealScrubbingTest(ScrubbingCase):
-    """The same with the real engine."""
+    """Previews with the real engine."""
 
     def render_latent(self, plane: Any, latent: bytes, path: Path) -> None:
-        """The image of any latent."""
+        """Render the image of a latent into a file."""
         pump = ours("connection.pump")
         request = ours("protocol.messages").RenderLatent(
             request_id=pump.new_request_id(),
@@ -166,7 +166,7 @@ class RealScrubbingTest(ScrubbingCase):
         self.assertAlmostEqual(wanted_px, (x + 0.1 + 1) * unit_px, delta=0.01)
         self.assertLess(np.abs(known.handles_px - known.targets_px).max(), 1.5)
         self.assertGreater(np.abs(self.shown(plane) - still).max(), 0.1)
-        # What is shown is the image of the latent that is kept, and not of a step before it.
+        # The shown image belongs to the latent that is kept, and not to an earlier step.
         path = self.folder / "known.png"
         self.render_latent(plane, known.latent, path)
         pixels = self.shown(plane).reshape(*plane.draggan.size, 4)[:, :, :3]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Points between the plane's, the texture's and the image's space; masks and markers."""
+"""Points in the plane's, the texture's and the image's space; masks and markers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_any_flat_uv_map_is_found_exactly_and_can_be_inverted(
     np.testing.assert_allclose(view.uv_to_local(found, uv), CORNERS, atol=1e-12)
 
 
-def test_the_corners_may_come_in_the_order_of_a_subdivided_mesh() -> None:
+def test_the_map_is_found_from_the_corners_of_a_subdivided_mesh() -> None:
     generator = np.random.default_rng(0)
     local = generator.uniform(-1, 1, (40, 2))
     found = view.fit_local_to_uv(local, local / 2 + 0.5)
@@ -63,7 +63,9 @@ def test_the_corners_may_come_in_the_order_of_a_subdivided_mesh() -> None:
         (CORNERS, [(0, 0), (1, 0), (0.4, 0.4), (0, 1)], "not flat"),
     ],
 )
-def test_a_map_that_is_not_flat_is_refused(local: list, uv: list, says: str) -> None:
+def test_a_map_that_is_not_flat_is_refused(
+    local: list[tuple[float, float]], uv: list[tuple[float, float]], says: str
+) -> None:
     with pytest.raises(view.ViewError, match=says):
         view.fit_local_to_uv(local, uv)
 
@@ -88,7 +90,7 @@ def test_a_plane_has_the_image_s_aspect(
     assert view.plane_size(*size) == expected
 
 
-def test_a_mask_is_turned_top_row_first_and_resampled_by_the_nearest() -> None:
+def test_a_mask_is_flipped_and_resampled_by_nearest_pixels() -> None:
     painted = np.zeros((2, 4))
     painted[1, 0] = 1.0  # top left, as Blender's rows count from the bottom
     mask = np.frombuffer(view.mask_bytes(painted, 8, 4), dtype=np.uint8).reshape(4, 8)
@@ -97,18 +99,18 @@ def test_a_mask_is_turned_top_row_first_and_resampled_by_the_nearest() -> None:
     np.testing.assert_array_equal(mask, expected)
 
 
-def test_a_grey_mask_keeps_its_levels_when_it_is_made_smaller() -> None:
+def test_a_grey_mask_keeps_its_levels_when_it_is_scaled_down() -> None:
     mask = np.frombuffer(view.mask_bytes(np.full((9, 9), 0.5), 3, 3), dtype=np.uint8)
     assert mask.tolist() == [128] * 9
 
 
-def test_a_white_mask_is_no_mask() -> None:
+def test_a_white_mask_is_the_same_as_no_mask() -> None:
     assert view.mask_bytes(np.ones((4, 4)), 64, 64) == b""
     with pytest.raises(ValueError, match="H x W"):
         view.mask_bytes(np.ones((4, 4, 4)), 64, 64)
 
 
-def test_the_markers_are_two_shapes_that_leave_their_middle_s_surroundings_visible() -> None:
+def test_the_markers_are_two_different_symmetrical_shapes() -> None:
     handle, target = (markers.pixels(marker) for marker in markers.Marker)
     for image in (handle, target):
         assert image.shape == (markers.SIZE_PX, markers.SIZE_PX, 4)
@@ -118,7 +120,7 @@ def test_the_markers_are_two_shapes_that_leave_their_middle_s_surroundings_visib
         assert image[0, 0, 3] == 0.0
         np.testing.assert_array_equal(image, image[::-1])
     middle = markers.SIZE_PX // 2
-    # The point itself can be seen through a handle, and is where a target's arms meet.
+    # A handle is open in the middle; a target's arms meet there.
     assert handle[middle, middle, :3].max() == 0.0
     assert target[middle, middle, 3] == 1.0
     assert np.abs(handle - target).mean() > 0.1

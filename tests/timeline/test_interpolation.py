@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Latents between keys, and mixes of them, by their own mathematics."""
+"""Interpolated latents between keys, and the shares of a blend, compared with their formulas."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class TestEveryKind:
     def test_no_frame_is_far_from_the_next(self, kind: str) -> None:
         made = between(FRAMES, keys(), range(1, 31), kind)
         steps = np.abs(np.diff(made, axis=0)).max(axis=(1, 2))
-        # Between the two nearest keys, two frames apart, lies the fastest way.
+        # The image changes fastest between the two keys that are two frames apart.
         fastest = np.abs(np.diff(keys(), axis=0)).max()
         assert 0.0 < steps.max() < 0.8 * fastest
 
-    def test_zero_latents_are_as_good_as_any(self, kind: str) -> None:
+    def test_a_zero_latent_can_be_a_key(self, kind: str) -> None:
         made = between([1, 5], np.stack([np.zeros((3, 8)), np.ones((3, 8))]), [3], kind)
         np.testing.assert_allclose(made, 0.5, atol=1e-6)
 
     @pytest.mark.parametrize("frames", [[1, 1, 2, 3], [4, 3, 2, 1], [1, 2, 3]])
-    def test_frames_that_do_not_rise_are_refused(self, kind: str, frames: list[int]) -> None:
-        with pytest.raises(ValueError, match="4 keys need as many rising frames"):
+    def test_frames_that_do_not_increase_are_refused(self, kind: str, frames: list[int]) -> None:
+        with pytest.raises(ValueError, match="4 keys need as many increasing frames"):
             between(frames, keys(), [1], kind)
 
 
@@ -69,14 +69,14 @@ def test_spherical_turns_evenly_and_changes_its_length_evenly() -> None:
     np.testing.assert_allclose(np.hypot(*made.T), np.linspace(2, 6, 5), rtol=1e-6)
 
 
-def test_spherical_turns_each_layer_by_itself() -> None:
+def test_spherical_turns_each_layer_separately() -> None:
     both = between(FRAMES, keys(), [5], "SPHERICAL")
     for layer in range(3):
         alone = between(FRAMES, keys()[:, layer : layer + 1], [5], "SPHERICAL")
         np.testing.assert_array_equal(both[:, layer : layer + 1], alone)
 
 
-def test_opposite_latents_have_no_arc_and_go_straight() -> None:
+def test_opposite_latents_have_no_arc_and_are_interpolated_linearly() -> None:
     ends = np.array([[[1.0, 0.0]], [[-1.0, 0.0]]], dtype=np.float32)
     np.testing.assert_allclose(
         between([0, 4], ends, range(5), "SPHERICAL")[:, 0, 0],
@@ -96,7 +96,7 @@ def test_cubic_never_goes_beyond_the_keys() -> None:
         assert (made[inside] <= high).all()
 
 
-def test_cubic_has_one_slope_at_a_key_and_rests_at_the_ends() -> None:
+def test_cubic_has_one_slope_at_a_key_and_none_at_the_ends() -> None:
     def slope(frame: float, side: float) -> Latents:
         step = 1e-3 * side
         there = between(FRAMES, keys(), [frame + step], "CUBIC")
@@ -106,7 +106,7 @@ def test_cubic_has_one_slope_at_a_key_and_rests_at_the_ends() -> None:
         np.testing.assert_allclose(slope(frame, 1.0), slope(frame, -1.0), atol=0.02)
     assert np.abs(slope(1, 1.0)).max() < 0.01
     assert np.abs(slope(30, -1.0)).max() < 0.01
-    # That the slopes are not simply all zero:
+    # The slopes are not simply all zero.
     rising = np.array([0.0, 1.0, 2.0], dtype=np.float32).reshape(3, 1, 1)
     np.testing.assert_allclose(
         between([0, 10, 20], rising, [9, 11], "CUBIC")[1] - 1.0,
@@ -121,12 +121,12 @@ def test_an_unknown_kind_is_refused() -> None:
         between(FRAMES, keys(), [1], "QUINTIC")
 
 
-def test_shares_are_parts_of_a_whole() -> None:
+def test_the_shares_of_a_frame_have_the_sum_1() -> None:
     made = shares(np.array([[1.0, 3.0], [0.0, 0.2], [5.0, 0.0]]))
     np.testing.assert_allclose(made, [[0.25, 0.75], [0.0, 1.0], [1.0, 0.0]])
 
 
-def test_frames_without_any_weight_hold_the_nearest_before_or_else_after() -> None:
+def test_a_frame_without_weights_has_the_shares_of_the_nearest_frame_before_or_after() -> None:
     weights = np.array([[0, 0], [0, 0], [1, 1], [0, 0], [3, 1], [0, 0]], dtype=np.float64)
     np.testing.assert_allclose(
         shares(weights),
@@ -134,6 +134,6 @@ def test_frames_without_any_weight_hold_the_nearest_before_or_else_after() -> No
     )
 
 
-def test_no_weight_at_all_is_refused() -> None:
+def test_weights_that_are_all_zero_are_refused() -> None:
     with pytest.raises(ValueError, match="every weight is 0"):
         shares(np.zeros((3, 2)))

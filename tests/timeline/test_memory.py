@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was solved for the playhead, and how long it is kept."""
+"""The solved previews of the playhead, and how long they are kept."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from draggan_blender.timeline.memory import Known, Memory, apart_px
 
 
 def known(x: float, latent: bytes = b"latent") -> Known:
-    """A frame of one pair, whose handle has arrived."""
-    place = np.array([[x, 5.0]], dtype=np.float32)
-    shown = Preview(request_id=1, drag_id=1, step=1, width=2, height=2, pixels=bytes(64))
-    return Known(place, place, latent, shown)
+    """Return a solved frame of one pair whose handle is at its target."""
+    position_px = np.array([[x, 5.0]], dtype=np.float32)
+    preview = Preview(request_id=1, drag_id=1, step=1, width=2, height=2, pixels=bytes(64))
+    return Known(position_px, position_px, latent, preview)
 
 
-def test_the_nearest_frame_is_that_with_the_nearest_targets() -> None:
+def test_the_nearest_frame_has_the_nearest_targets() -> None:
     memory = Memory(known(0.0))
     wanted = np.array([[7.0, 5.0]], dtype=np.float32)
     assert memory.nearest(wanted) is None
@@ -36,19 +36,19 @@ def test_a_frame_that_is_solved_again_is_kept_once() -> None:
     assert [one.latent for one in memory.solved] == [b"second"]
 
 
-def test_the_oldest_images_go_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_images_are_dropped_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_module, "KEPT_BYTES", 64 * 3)
     memory = Memory(known(0.0))
     for x in range(5):
         memory.add(known(float(x)))
     assert [one.targets_px[0, 0] for one in memory.solved] == [2.0, 3.0, 4.0]
-    # One image that is too large by itself is kept all the same.
+    # The newest image is kept even if it is above the limit alone.
     monkeypatch.setattr(memory_module, "KEPT_BYTES", 10)
     memory.add(known(9.0))
     assert [one.targets_px[0, 0] for one in memory.solved] == [9.0]
 
 
-def test_frames_of_other_pairs_are_infinitely_far() -> None:
+def test_the_distance_of_frames_with_different_pairs_is_infinite() -> None:
     one = np.zeros((1, 2), dtype=np.float32)
     assert apart_px(one, np.zeros((2, 2), dtype=np.float32)) == float("inf")
     assert apart_px(one, np.array([[3.0, 4.0]], dtype=np.float32)) == 5.0
