@@ -106,7 +106,7 @@ def is_gone(point: bpy.types.Object | None, scene: bpy.types.Scene | None) -> bo
 
     Blender keeps a deleted object while a pair refers to it, but the object is then in no scene.
     """
-    return point is None or scene.objects.get(point.name) != point
+    return point is None or scene is None or scene.objects.get(point.name) != point
 
 
 def enabled_pairs(plane: Plane) -> list[DRAGGAN_PG_pair]:
