@@ -38,7 +38,7 @@ def pair(generator: Generator) -> Pair:
         seeds=(1, 2),
         latents=np.stack([sample_latent(generator, seed, 0.7) for seed in (1, 2)]),
         images=np.zeros((2, size_px, size_px, 3), np.uint8),
-        points_px=np.stack([places, places + np.float32([0.9, 1.2])]),
+        points_px=np.stack([places, places + np.array([0.9, 1.2], dtype=np.float32)]),
     )
 
 

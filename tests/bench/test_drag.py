@@ -7,14 +7,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from engine.models import model_path, sample_latent
 from stylegan2 import load_generator
-from tools.bench.drag import ROOT, main
+from tools.bench.drag import main
 from tools.bench.pairs import TRUNCATION_PSI
+from tools.bench.process import ROOT
 from tools.bench.results import decode_latent
 
 ONE_DRAG = ("--pairs", "1", "--settings", "1", "--rows", "no edit,ours", "--no-write")
@@ -49,7 +51,7 @@ def test_one_pair_is_measured_and_not_measured_again(
     assert f"{after['md']:.2f}" in printed
 
 
-def _check_the_image_that_stays(result: dict) -> None:
+def _check_the_image_that_stays(result: dict[str, Any]) -> None:
     """Check that, without an edit, the end is the start: a seed of the list ``choosing``."""
     generator = load_generator(model_path("suzanne"))
     latent = decode_latent(result["latent"], (generator.num_ws, generator.w_dim))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pytest
@@ -12,11 +13,20 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from engine.arrays import ByteArray
 from tools.bench.landmarks import COLOURS, LANDMARKS, WEIGHTS, Detector, DetectorError, Prediction
 from tools.bench.renders import Renders, bend, load_renders, vary
 from tools.bench.train_landmarks import detector_loss
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "landmarks"
+
+
+class Truth(TypedDict):
+    """What is stored with the renders, with an entry for each of them."""
+
+    points_px: list[list[list[float]]]
+    visible: list[list[bool]]
+    colours: list[list[float]]
 
 
 @pytest.fixture(scope="module")
@@ -25,20 +35,21 @@ def detector() -> Detector:
 
 
 @pytest.fixture(scope="module")
-def truth() -> dict[str, list]:
+def truth() -> Truth:
     """Return ``points_px``, ``visible`` and ``colours`` of the stored renders."""
-    return json.loads((DATA / "renders.json").read_text(encoding="utf-8"))
+    stored: Truth = json.loads((DATA / "renders.json").read_text(encoding="utf-8"))
+    return stored
 
 
 @pytest.fixture(scope="module")
-def renders(truth: dict[str, list]) -> np.ndarray:
+def renders(truth: Truth) -> ByteArray:
     """Return the stored renders, ``N x 128 x 128 x 3`` uint8."""
     with Image.open(DATA / "renders.png") as strip:
         return np.stack(np.split(np.asarray(strip.convert("RGB")), len(truth["points_px"]), axis=1))
 
 
 def test_it_finds_the_landmarks_and_colours_of_renders(
-    detector: Detector, renders: np.ndarray, truth: dict[str, list]
+    detector: Detector, renders: ByteArray, truth: Truth
 ) -> None:
     found = detector.detect(renders)
     seen = np.array(truth["visible"])
@@ -50,7 +61,7 @@ def test_it_finds_the_landmarks_and_colours_of_renders(
 
 
 def test_images_of_another_size_give_places_in_their_own_pixels(
-    detector: Detector, renders: np.ndarray
+    detector: Detector, renders: ByteArray
 ) -> None:
     large = renders[:1].repeat(2, axis=1).repeat(2, axis=2)
     found, expected = detector.detect(large), detector.detect(renders[:1])
@@ -59,7 +70,7 @@ def test_images_of_another_size_give_places_in_their_own_pixels(
 
 
 def test_it_expects_a_large_error_where_there_is_no_head(
-    detector: Detector, renders: np.ndarray
+    detector: Detector, renders: ByteArray
 ) -> None:
     blank = np.full((1, 128, 128, 3), 128, dtype=np.uint8)
     assert detector.detect(blank).error_px.mean() > 3 * detector.detect(renders).error_px.mean()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -24,7 +25,7 @@ from tools.bench.pairs import Pair, Task
 SIZE = 64
 
 
-def detection(points: np.ndarray) -> Detection:
+def detection(points: npt.NDArray[np.float64]) -> Detection:
     """Return the detection of one image: all landmarks visible, expected errors of 0.5 px."""
     count = len(LANDMARKS)
     return Detection(

@@ -7,8 +7,10 @@ from collections import Counter
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
+from engine.arrays import ByteArray
 from stylegan2 import Generator
 from tools.bench.landmarks import LANDMARKS, Detection
 from tools.bench.pairs import (
@@ -28,7 +30,7 @@ COUNT = len(LANDMARKS)
 class BrightnessDetector:
     """A fake detector: positions depend on the mean colour, visibility on the brightness."""
 
-    def detect(self, images: np.ndarray) -> Detection:
+    def detect(self, images: ByteArray) -> Detection:
         """Return one position for all landmarks, which are visible in most images."""
         means = images.reshape(len(images), -1, 3).mean(axis=1)
         points = np.repeat(means[:, None, :2], COUNT, axis=1) * 20.0 / 255.0 + 6.0
@@ -83,7 +85,7 @@ def test_an_image_counts_only_if_all_landmarks_are_seen_sure_and_inside() -> Non
     assert all_in_sight(found, 64).tolist() == [True, False, False, False, True]
 
 
-def pair_with(places: np.ndarray, index: int = 0) -> Pair:
+def pair_with(places: npt.NDArray[np.float64], index: int = 0) -> Pair:
     points = np.repeat(places[:, None], COUNT, axis=1).astype(np.float32)
     images = np.zeros((2, 64, 64, 3), dtype=np.uint8)
     latents = np.zeros((2, 8, 4), dtype=np.float32)

@@ -46,7 +46,7 @@ def test_the_disc_does_not_include_its_edge(r1: float, count: int) -> None:
     target = torch.tensor([[12.0, 8.0]])
     # The step is a whole pixel, so the gradient is at the disc's pixels, moved by one.
     loss = motion_loss(features + torch.rand(16, 16), torch.tensor([[8, 8]]), target, r1)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert features.grad is not None
     touched = features.grad[0, 0].abs() > 1e-6
     assert int(touched.sum()) == count

@@ -108,7 +108,9 @@ def test_the_sheet_shows_points_where_they_are(pair: Pair) -> None:
     handles = np.array([[16.0, 32.0]], dtype=np.float32)
     picture = marked(pair.images[0], handles, handles + 16)
     assert picture.size == (256, 256)
-    red, green, blue = picture.getpixel((64, 128))
+    colour = picture.getpixel((64, 128))
+    assert isinstance(colour, tuple)
+    red, green, blue = colour
     assert red > 150 > max(green, blue)
     page = sheet(("A", "B"), [(str(n), [picture, Image.new("RGB", (256, 256))]) for n in range(3)])
     assert page.width > 4 * 256 and page.height > 2 * 256

@@ -6,8 +6,9 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import RequestError
+from tools.bench.process import ROOT
 from tools.bench.rows import ROWS, Row, parse_row
-from tools.bench.sources import ROOT, essence, fingerprint, sources_of
+from tools.bench.sources import essence, fingerprint, sources_of
 
 
 def test_a_row_s_options_have_the_types_of_the_defaults() -> None:

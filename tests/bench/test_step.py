@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from engine.arrays import FloatArray
+from engine.features.source import FeatureGrid, FeatureView
 from engine.solving.methods import DragProblem
 from engine.solving.methods.draggan import DragGan
 from engine.solving.options import DragOptions
@@ -117,7 +121,7 @@ def test_a_measurement_is_passed_on_from_its_process(
         assert (steps, device, threads) == (3, "cpu", 1)
         return measurement(way, case)
 
-    monkeypatch.setattr(step.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(step_measure, "measure", measure)
     arguments = argparse.Namespace(threads=1, device="cpu", quick=True)
     assert step.measure_apart(CASE, "windows", arguments) == measurement("windows")
@@ -150,8 +154,8 @@ def test_the_engine_is_asked_for_what_a_way_says(way: str, monkeypatch: pytest.M
     def drag(
         _generator: Generator,
         _latent: object,
-        handles: np.ndarray,
-        targets: np.ndarray,
+        handles: FloatArray,
+        targets: FloatArray,
         options: DragOptions,
         *,
         should_stop: Callable[[], bool],
@@ -178,7 +182,9 @@ def test_a_windowed_step_is_counted_by_the_window_that_the_method_asks_for(
     class Source:
         """A feature source that reports the radius it is asked for."""
 
-        def observe(self, _ws: object, _centres: object, radius: int) -> None:
+        grid = FeatureGrid((32, 32), (32, 32))
+
+        def observe(self, ws: Tensor, centres: Tensor, radius: int) -> FeatureView:
             raise InterruptedError(radius)
 
     handles, targets = map(torch.from_numpy, step_measure.points_of(generator, 1))
@@ -198,7 +204,7 @@ def test_a_windowed_step_is_counted_by_the_window_that_the_method_asks_for(
 
 def test_a_slow_drag_ends_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(np.arange(100) * 6.0)
-    monkeypatch.setattr(step_measure.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(now))
     watch = step_measure.Stopwatch(most_steps=20)
     asked = 1
     while not watch.is_enough():

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
+from engine.arrays import FloatArray
 from engine.machine import operators
 from engine.models import sample_latent
 from stylegan2 import Generator, save_generator
@@ -40,6 +40,6 @@ def checkpoint(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def latent(generator: Generator) -> np.ndarray:
+def latent(generator: Generator) -> FloatArray:
     """Return the latent of seed 3, ``num_ws x w_dim`` float32."""
     return sample_latent(generator, 3, 0.7)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from draggan_blender.protocol import encode
 from draggan_blender.protocol.settings import DragSettings
 from draggan_blender.protocol.timeline import Edit, SettingsFrom
+from engine.arrays import FloatArray
 from engine.baking.folder import BakeFolder
 from engine.baking.run import Baked, solve_into
 from engine.baking.solve import BakeReport
@@ -30,7 +32,7 @@ def moves(*distances_px: float) -> bytes:
     return np.array(points, dtype="<f4").tobytes()
 
 
-def small_edit(latent: np.ndarray, /, **changes: object) -> Edit:
+def small_edit(latent: FloatArray, /, **changes: Any) -> Edit:
     """Return an edit of eight frames: 1.5 px to the right, a hold of four, and half of it back.
 
     Args:
@@ -61,7 +63,7 @@ def bake(
     *,
     report: BakeReport | None = None,
     frames: bool = True,
-    **options: object,
+    **options: Any,
 ) -> Baked:
     """Solve an edit into a folder and write its frames, as a bake job does."""
     folder = folder_of(path)

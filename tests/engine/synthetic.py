@@ -7,6 +7,7 @@ For a real generator the true position of a point is unknown; here it follows fr
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from engine.solving.drag import drag
 from engine.solving.methods.displacement import motion_directions
 from engine.solving.options import DragOptions
 from engine.solving.result import DragResult
-from stylegan2 import GeneratorConfig
+from stylegan2 import Generator, GeneratorConfig
 
 # A drag of ``ShiftGenerator``, in image pixels: the same displacement for both handles.
 START = np.zeros((4, 8), dtype=np.float32)
@@ -87,14 +88,24 @@ class ShiftGenerator(nn.Module):
         return self.waves.map(24, 16, self.shift_of(ws[0]))[None]
 
 
-def quick_options(**changes: object) -> DragOptions:
+def as_generator(stand_in: object) -> Generator:
+    """Return a stand-in, typed as the generator that it replaces.
+
+    Args:
+        stand_in: An object with the members of ``Generator`` that the tested code uses.
+    """
+    return cast(Generator, stand_in)
+
+
+def quick_options(**changes: Any) -> DragOptions:
     """Return ``QUICK`` with changes."""
     return replace(QUICK, **changes)
 
 
-def shift_drag(options: DragOptions = QUICK, **arguments: object) -> DragResult:
+def shift_drag(options: DragOptions = QUICK, **arguments: Any) -> DragResult:
     """Drag ``HANDLES`` by ``MOVE``."""
-    return drag(ShiftGenerator(), START, HANDLES, HANDLES + MOVE, options, **arguments)
+    generator = as_generator(ShiftGenerator())
+    return drag(generator, START, HANDLES, HANDLES + MOVE, options, **arguments)
 
 
 def motion_jacobian(windows: Windows, handles: Tensor, offsets: Tensor, change: Tensor) -> Tensor:

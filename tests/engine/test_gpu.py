@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.arrays import FloatArray
 from engine.solving.drag import drag
 from engine.solving.options import METHOD_NAMES, DragOptions
 from stylegan2 import Generator
@@ -23,7 +24,7 @@ TARGETS = np.array([[25.0, 14.0], [5.0, 9.0]], dtype=np.float32)
 MASK = np.tile(np.array([0, 255], dtype=np.uint8).repeat(16), (32, 1))
 
 
-def _drag(generator: Generator, latent: np.ndarray, method: str, steps: int) -> np.ndarray:
+def _drag(generator: Generator, latent: FloatArray, method: str, steps: int) -> FloatArray:
     options = DragOptions(
         method=method,
         latent_space="principal",
@@ -35,7 +36,7 @@ def _drag(generator: Generator, latent: np.ndarray, method: str, steps: int) -> 
     return drag(generator, latent, HANDLES, TARGETS, options, mask=MASK).handles_px
 
 
-def _waits(generator: Generator, latent: np.ndarray, method: str, steps: int) -> int:
+def _waits(generator: Generator, latent: FloatArray, method: str, steps: int) -> int:
     """Return how often a drag of ``steps`` steps makes the CPU wait for the GPU."""
     torch.cuda.set_sync_debug_mode("warn")
     try:
@@ -49,7 +50,7 @@ def _waits(generator: Generator, latent: np.ndarray, method: str, steps: int) ->
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_a_step_waits_for_the_gpu_once(
-    generator: Generator, latent: np.ndarray, method: str
+    generator: Generator, latent: FloatArray, method: str
 ) -> None:
     on_gpu = copy.deepcopy(generator).to("cuda").freeze()
     _drag(on_gpu, latent, method, 2)
@@ -58,7 +59,7 @@ def test_a_step_waits_for_the_gpu_once(
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_the_gpu_goes_the_way_of_the_cpu(
-    generator: Generator, latent: np.ndarray, method: str
+    generator: Generator, latent: FloatArray, method: str
 ) -> None:
     on_gpu = copy.deepcopy(generator).to("cuda").freeze()
     expected = _drag(generator, latent, method, 3)

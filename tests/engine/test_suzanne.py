@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -16,7 +17,9 @@ from stylegan2 import Generator, load_generator
 
 # The nose in the average image (truncation 0), where the head faces the viewer, as fractions of the
 # width and height.
-NOSE = np.array([[0.499, 0.595]])
+NOSE = np.array([[0.499, 0.595]], dtype=np.float32)
+
+IntArray = npt.NDArray[np.int_]
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +55,12 @@ def test_the_head_follows_its_nose_and_the_background_stays(
     assert np.linalg.norm(_way_of_nose(before, after) - way_px) <= 0.025 * size
 
 
-def _way_of_nose(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def _way_of_nose(before: IntArray, after: IntArray) -> IntArray:
     """Return how far (x, y) the nose has moved, in whole pixels, by comparing the images."""
     size = len(before)
     (x, y), (width, height) = (NOSE[0] * size).round().astype(int), (size // 13, size // 16)
 
-    def piece(image: np.ndarray, right: int, down: int) -> np.ndarray:
+    def piece(image: IntArray, right: int, down: int) -> IntArray:
         rows = slice(y + down - height, y + down + height)
         return image[rows, x + right - width : x + right + width]
 
@@ -74,7 +77,7 @@ def test_a_handle_on_the_plain_background_ends_soon_and_the_image_stays(
     generator: Generator, seed: int
 ) -> None:
     _, _, size = generator.img_shape
-    corner_px = np.array([[0.05, 0.05]]) * size
+    corner_px = np.array([[0.05, 0.05]], dtype=np.float32) * size
     latent = sample_latent(generator, seed, 0.7)
     result = drag(generator, latent, corner_px, corner_px + 0.14 * size, DragOptions())
     assert result.status is DragStatus.STALLED and "do not move the handles closer" in result.reason
@@ -85,7 +88,7 @@ def test_a_handle_on_the_plain_background_ends_soon_and_the_image_stays(
 
 def test_least_squares_keep_the_fixed_area_as_it_is(generator: Generator) -> None:
     _, _, size = generator.img_shape
-    chin_px = np.array([[0.5, 0.7]]) * size
+    chin_px = np.array([[0.5, 0.7]], dtype=np.float32) * size
     mask = np.zeros((size, size), dtype=np.uint8)
     mask[size // 2 :] = 255
     latent = sample_latent(generator, 1, 0.7)

@@ -181,7 +181,7 @@ class RawTensor:
     """A tensor with a description that need not fit its storage."""
 
     def __init__(self, storage: object, size: object, stride: object, offset: object = 0) -> None:
-        self.arguments = (storage, offset, size, stride, False, OrderedDict())
+        self.arguments: tuple[object, ...] = (storage, offset, size, stride, False, OrderedDict())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return torch._utils._rebuild_tensor_v2, self.arguments

@@ -56,7 +56,8 @@ def test_stretching_w_changes_its_lengths_and_no_picture() -> None:
     def pictures(directions: Tensor) -> Tensor:
         ws = (values @ directions)[:, None].expand(-1, generator.num_ws, -1)
         with torch.no_grad():
-            return generator.synthesis(ws, "none")
+            images: Tensor = generator.synthesis(ws, "none")
+        return images
 
     before = pictures(old)
     assert not torch.allclose(pictures(new), before, atol=1e-2)

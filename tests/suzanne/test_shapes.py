@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tools.suzanne import factors, markings, shapes
+from tools.suzanne.shapes import Array
 
 # Points of Blender's monkey with x >= 0: eye, middle of an ear, tip of the chin, crown.
 PLACES = {
@@ -17,7 +18,7 @@ PLACES = {
 }
 
 
-def _offsets(x: float, y: float, z: float) -> dict[str, np.ndarray]:
+def _offsets(x: float, y: float, z: float) -> dict[str, Array]:
     both = shapes.offsets(np.array([[x, y, z], [-x, y, z]]))
     return {name: offset[0] for name, offset in both.items()}
 

@@ -6,14 +6,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.arrays import FloatArray
 from engine.baking.anchor import Anchor
 from engine.errors import RequestError
 from engine.solving.options import DragOptions
 
-from ..synthetic import HANDLES, START, ShiftGenerator
+from ..synthetic import HANDLES, START, ShiftGenerator, as_generator
 
 
-def _moved(x_px: float, y_px: float) -> np.ndarray:
+def _moved(x_px: float, y_px: float) -> FloatArray:
     latent = START.copy()
     latent[0, :2] = np.array([x_px, y_px]) / 20
     return latent
@@ -24,15 +25,15 @@ def _moved(x_px: float, y_px: float) -> np.ndarray:
 def test_they_are_where_the_image_has_gone(
     way_px: tuple[float, float], off_px: tuple[float, float]
 ) -> None:
-    anchor = Anchor(ShiftGenerator(), START, HANDLES, DragOptions())
-    truth = HANDLES + np.float32(way_px)
-    found = anchor.find(_moved(*way_px), truth + np.float32(off_px))
+    anchor = Anchor(as_generator(ShiftGenerator()), START, HANDLES, DragOptions())
+    truth = HANDLES + np.array(way_px, dtype=np.float32)
+    found = anchor.find(_moved(*way_px), truth + np.array(off_px, dtype=np.float32))
     assert found.dtype == np.float32
     assert np.abs(found - truth).max() < 0.2
 
 
 def test_it_depends_on_nothing_but_what_it_is_asked() -> None:
-    anchor = Anchor(ShiftGenerator(), START, HANDLES, DragOptions())
+    anchor = Anchor(as_generator(ShiftGenerator()), START, HANDLES, DragOptions())
     first = anchor.find(_moved(3.0, 2.0), HANDLES)
     anchor.find(_moved(-5.0, 6.0), HANDLES)
     assert np.array_equal(anchor.find(_moved(3.0, 2.0), HANDLES), first)
@@ -40,4 +41,4 @@ def test_it_depends_on_nothing_but_what_it_is_asked() -> None:
 
 def test_a_block_that_there_is_not_is_a_sentence() -> None:
     with pytest.raises(RequestError, match="feature_resolution: the model has no block of 64"):
-        Anchor(ShiftGenerator(), START, HANDLES, DragOptions(feature_resolution=64))
+        Anchor(as_generator(ShiftGenerator()), START, HANDLES, DragOptions(feature_resolution=64))

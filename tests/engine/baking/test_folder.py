@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import draggan_blender.protocol.atomic_files
 from draggan_blender.protocol import encode
 from draggan_blender.protocol.file_names import JOURNAL_FILE, TRACK_FILE
+from engine.arrays import FloatArray
 from engine.baking.folder import rows_by_key
 from engine.baking.row import SolvedRow
 from engine.baking.run import NothingSolvedError
@@ -36,7 +36,7 @@ def model(generator: Generator, checkpoint: Path) -> LoadedModel:
 
 
 @pytest.fixture(scope="module")
-def plain(model: LoadedModel, latent: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plain(model: LoadedModel, latent: FloatArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of an uninterrupted bake of ``small_edit``, which no test may change."""
     folder = tmp_path_factory.mktemp("plain")
     bake(model, small_edit(latent), folder)
@@ -71,7 +71,9 @@ def test_frames_show_the_rows_of_the_track(plain: Path, model: LoadedModel) -> N
     for row in (0, 7):
         path = folder_of(plain).names.path(FIRST + row)
         with Image.open(path) as image:
-            assert np.array_equal(image, render_image(model.generator, track.latent(row)))
+            assert np.array_equal(
+                np.asarray(image), render_image(model.generator, track.latent(row))
+            )
 
 
 def test_a_hold_changes_no_pixel(plain: Path) -> None:
@@ -81,7 +83,7 @@ def test_a_hold_changes_no_pixel(plain: Path) -> None:
 
 @pytest.mark.parametrize("rows", [1, 3, 7])
 def test_one_that_was_cut_short_goes_on_to_the_same_end(
-    model: LoadedModel, latent: np.ndarray, plain: Path, tmp_path: Path, rows: int
+    model: LoadedModel, latent: FloatArray, plain: Path, tmp_path: Path, rows: int
 ) -> None:
     edit = small_edit(latent)
     with pytest.raises(CutShortError):
@@ -94,7 +96,7 @@ def test_one_that_was_cut_short_goes_on_to_the_same_end(
 
 
 def test_without_resume_everything_is_solved_again(
-    model: LoadedModel, latent: np.ndarray, plain: Path, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, plain: Path, tmp_path: Path
 ) -> None:
     edit = small_edit(latent)
     bake(model, edit, tmp_path)
@@ -103,7 +105,7 @@ def test_without_resume_everything_is_solved_again(
 
 
 def test_a_changed_edit_in_the_same_folder_leaves_no_frame_of_the_old_one(
-    model: LoadedModel, latent: np.ndarray, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, tmp_path: Path
 ) -> None:
     bake(model, small_edit(latent), tmp_path / "twice")
     kept = folder_of(tmp_path / "twice").names.path(FIRST + 5).stat().st_mtime_ns
@@ -119,7 +121,7 @@ def test_a_changed_edit_in_the_same_folder_leaves_no_frame_of_the_old_one(
 
 
 def test_a_shorter_edit_leaves_no_frames_behind_its_end(
-    model: LoadedModel, latent: np.ndarray, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, tmp_path: Path
 ) -> None:
     bake(model, small_edit(latent), tmp_path)
     bake(model, small_edit(latent, targets_px=moves(0.5, 1.0)), tmp_path)
@@ -127,7 +129,7 @@ def test_a_shorter_edit_leaves_no_frames_behind_its_end(
 
 
 def test_a_part_of_the_rows_is_solved_and_what_is_there_stays(
-    model: LoadedModel, latent: np.ndarray, plain: Path, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, plain: Path, tmp_path: Path
 ) -> None:
     edit = small_edit(latent)
     first = bake(model, edit, tmp_path, row_count=3)
@@ -142,7 +144,7 @@ def test_a_part_of_the_rows_is_solved_and_what_is_there_stays(
 @pytest.mark.parametrize("can_link", [True, False])
 def test_an_earlier_bake_gives_its_rows_and_its_frames(
     model: LoadedModel,
-    latent: np.ndarray,
+    latent: FloatArray,
     plain: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -153,7 +155,7 @@ def test_an_earlier_bake_gives_its_rows_and_its_frames(
         def refuse(source: Path, destination: Path) -> None:
             raise OSError(18, "Invalid cross-device link")
 
-        monkeypatch.setattr(draggan_blender.protocol.atomic_files.os, "link", refuse)
+        monkeypatch.setattr(os, "link", refuse)
     changed = small_edit(latent, targets_px=CHANGED)
     earlier = folder_of(plain)
     baked = bake(model, changed, tmp_path / "new", earlier=earlier, frames=False)
@@ -168,7 +170,7 @@ def test_an_earlier_bake_gives_its_rows_and_its_frames(
 
 
 def test_an_earlier_bake_that_was_interrupted_gives_the_rows_it_has(
-    model: LoadedModel, latent: np.ndarray, plain: Path, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, plain: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(CutShortError):
         bake(model, small_edit(latent), tmp_path / "cut", report=_crash_after(5))
@@ -179,7 +181,7 @@ def test_an_earlier_bake_that_was_interrupted_gives_the_rows_it_has(
 
 
 def test_a_folder_that_is_not_there_gives_nothing(
-    model: LoadedModel, latent: np.ndarray, plain: Path, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, plain: Path, tmp_path: Path
 ) -> None:
     earlier = folder_of(tmp_path / "gone")
     assert bake(model, small_edit(latent), tmp_path / "new", earlier=earlier).solved_count == 8
@@ -187,7 +189,7 @@ def test_a_folder_that_is_not_there_gives_nothing(
 
 
 def test_files_that_are_damaged_are_not_believed(
-    model: LoadedModel, latent: np.ndarray, plain: Path, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, plain: Path, tmp_path: Path
 ) -> None:
     bake(model, small_edit(latent), tmp_path)
     track = tmp_path / TRACK_FILE
@@ -198,7 +200,7 @@ def test_files_that_are_damaged_are_not_believed(
 
 
 def test_one_that_is_stopped_before_its_first_frame_has_no_result(
-    model: LoadedModel, latent: np.ndarray, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, tmp_path: Path
 ) -> None:
     with pytest.raises(NothingSolvedError):
         bake(model, small_edit(latent), tmp_path, report=BakeReport(should_stop=lambda: True))
@@ -206,7 +208,7 @@ def test_one_that_is_stopped_before_its_first_frame_has_no_result(
 
 
 def test_smoothing_is_for_what_is_seen_and_not_for_what_is_taken_over(
-    model: LoadedModel, latent: np.ndarray, plain: Path, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, plain: Path, tmp_path: Path
 ) -> None:
     bumpy = moves(0.5, 1.5, 0.5, 1.5, 0.5, 1.5, 0.5, 1.5)
     rough = bake(model, small_edit(latent, targets_px=bumpy), tmp_path / "rough").track
@@ -226,7 +228,7 @@ def test_smoothing_is_for_what_is_seen_and_not_for_what_is_taken_over(
 
 
 def test_a_finished_bake_can_be_refined(
-    model: LoadedModel, latent: np.ndarray, plain: Path, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, plain: Path, tmp_path: Path
 ) -> None:
     track = (plain / TRACK_FILE).read_bytes()
     refined = small_edit(latent, refined_track=track)
@@ -238,7 +240,7 @@ def test_a_finished_bake_can_be_refined(
 
 
 def test_a_track_of_other_handles_cannot_be_refined(
-    model: LoadedModel, latent: np.ndarray, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, tmp_path: Path
 ) -> None:
     latents = np.repeat(latent[None], 8, axis=0)
     bare = Track.from_latents(
@@ -255,7 +257,7 @@ def test_bytes_that_are_no_edit_are_a_sentence(data: bytes) -> None:
         decode_edit(data, "shot.draggan")
 
 
-def test_every_truncation_of_an_edit_is_refused(latent: np.ndarray) -> None:
+def test_every_truncation_of_an_edit_is_refused(latent: FloatArray) -> None:
     data = encode(small_edit(latent))
     for length in range(0, len(data), 31):
         with pytest.raises(RequestError):

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from engine.baking.prediction import predict
 from engine.baking.row import SolvedRow
 from engine.solving.result import DragStatus
 
+Array = npt.NDArray[np.float64]
+
 HOME = np.array([[10.0, 20.0], [20.0, 30.0]], dtype=np.float32)
 
 
-def row_at(ways: np.ndarray) -> SolvedRow:
+def row_at(ways: Array) -> SolvedRow:
     """Return a row whose latent is the displacement of the handles from home, ``2 x 2``."""
     return SolvedRow(
         latent=ways.astype(np.float32),
@@ -25,7 +28,7 @@ def row_at(ways: np.ndarray) -> SolvedRow:
     )
 
 
-def circle(frame: float) -> np.ndarray:
+def circle(frame: float) -> Array:
     """Return displacements on circles, for the second handle twice as large and reversed."""
     x, y = 6 * np.cos(frame / 6), 6 * np.sin(frame / 6)
     return np.array([[x, y], [-2 * x, 2 * y]])
@@ -41,13 +44,13 @@ def test_a_motion_goes_on_and_around() -> None:
 
 @pytest.mark.parametrize("target", [2.0, 1.5, 0.0, 3.0])
 def test_it_goes_as_far_as_the_targets(target: float) -> None:
-    way = np.array([[1.0, 0.0], [0.0, 1.0]])
+    way: Array = np.array([[1.0, 0.0], [0.0, 1.0]])
     latent, _ = predict([row_at(way), row_at(2 * way)], (HOME + target * way).astype(np.float32))
     np.testing.assert_allclose(latent, target * way, atol=0.05)
 
 
 def test_a_jump_is_gone_in_part_only() -> None:
-    way = np.array([[1.0, 0.0], [0.0, 1.0]])
+    way: Array = np.array([[1.0, 0.0], [0.0, 1.0]])
     latent, _ = predict([row_at(way), row_at(2 * way)], (HOME + 50 * way).astype(np.float32))
     np.testing.assert_allclose(latent, 4 * way, atol=1e-5)
 
@@ -55,5 +58,5 @@ def test_a_jump_is_gone_in_part_only() -> None:
 def test_the_errors_of_a_handle_at_rest_are_not_taken_for_a_motion() -> None:
     rng = np.random.default_rng(1)
     rows = [row_at(0.01 * rng.standard_normal((2, 2))) for _ in range(4)]
-    latent, _ = predict(rows, HOME + np.float32([[1, 0], [0, 0]]))
+    latent, _ = predict(rows, HOME + np.array([[1, 0], [0, 0]], dtype=np.float32))
     assert np.abs(latent).max() < 0.1

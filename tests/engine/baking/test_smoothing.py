@@ -6,26 +6,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.arrays import FloatArray
 from engine.baking.smoothing import frames_that_stay, smooth
 
 FRAMES = 60
 
 
 @pytest.fixture
-def jittery() -> np.ndarray:
+def jittery() -> FloatArray:
     """Return a slow wave with noise that rests for ten frames, ``60 x 3``."""
     time = np.concatenate([np.arange(25), np.full(10, 25), np.arange(26, 51)])[:, None]
     noise = np.random.default_rng(1).normal(size=(FRAMES, 3)) * 0.05
-    values = (np.sin(time / 9 + np.arange(3)) + noise).astype(np.float32)
+    values: FloatArray = (np.sin(time / 9 + np.arange(3)) + noise).astype(np.float32)
     values[25:35] = values[25]
     return values
 
 
-def _jitter(values: np.ndarray) -> float:
+def _jitter(values: FloatArray) -> float:
     return float(np.abs(np.diff(values, n=2, axis=0)).mean())
 
 
-def test_poses_holds_and_ends_stay_to_the_bit(jittery: np.ndarray) -> None:
+def test_poses_holds_and_ends_stay_to_the_bit(jittery: FloatArray) -> None:
     stay = frames_that_stay(jittery, (12, 50, 999))
     assert stay.tolist() == [0, 12, *range(25, 35), 50, 59]
     smoothed = smooth(jittery, 2.0, stay)
@@ -33,7 +34,7 @@ def test_poses_holds_and_ends_stay_to_the_bit(jittery: np.ndarray) -> None:
     assert not np.array_equal(smoothed, jittery)
 
 
-def test_jitter_goes_down_and_the_motion_stays(jittery: np.ndarray) -> None:
+def test_jitter_goes_down_and_the_motion_stays(jittery: FloatArray) -> None:
     stay = frames_that_stay(jittery, ())
     smoothed = smooth(jittery, 2.0, stay)
     moving = slice(0, 25)
@@ -56,7 +57,7 @@ def test_far_from_what_stays_it_is_a_gaussian() -> None:
     assert np.abs(smoothed[:, 0] - gaussian).max() < 1e-6
 
 
-def test_many_columns_are_smoothed_like_one(jittery: np.ndarray) -> None:
+def test_many_columns_are_smoothed_like_one(jittery: FloatArray) -> None:
     wide = np.tile(jittery, (1, 2000))
     stay = frames_that_stay(jittery, (7,))
     assert np.array_equal(smooth(wide, 1.5, stay)[:, -3:], smooth(jittery, 1.5, stay))

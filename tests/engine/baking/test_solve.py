@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from engine.arrays import FloatArray
 from engine.baking.animated_edit import AnimatedEdit, Refined, Truncation
 from engine.baking.row import SolvedRow
 from engine.baking.solve import BakeReport, solve
@@ -16,16 +18,16 @@ from engine.solving.drag import drag
 from engine.solving.options import DragOptions
 from engine.solving.result import DragStatus
 
-from ..synthetic import HANDLES, START, ShiftGenerator
+from ..synthetic import HANDLES, START, ShiftGenerator, as_generator
 
 OPTIONS = DragOptions(latent_space="w+", num_layers=2, max_steps=8)
 # How many image pixels of the shifting generator are one pixel of its features.
 PX = 2.0
 
 
-def edit_of(ways_px: list[tuple[float, float]], **changes: object) -> AnimatedEdit:
+def edit_of(ways_px: list[tuple[float, float]], **changes: Any) -> AnimatedEdit:
     """Return an edit in which all handles of the shifting generator move alike."""
-    values: dict = {
+    values: dict[str, Any] = {
         "first_number": 1,
         "latent": START,
         "handles_px": HANDLES,
@@ -36,15 +38,18 @@ def edit_of(ways_px: list[tuple[float, float]], **changes: object) -> AnimatedEd
     return AnimatedEdit(**{**values, **changes})
 
 
-def solved(edit: AnimatedEdit, known: dict | None = None, **report: object) -> list[SolvedRow]:
+def solved(
+    edit: AnimatedEdit, known: dict[bytes, SolvedRow] | None = None, **report: Any
+) -> list[SolvedRow]:
     """Solve all rows of an edit of the shifting generator."""
     keys = edit.keys("model")
-    return solve(ShiftGenerator(), edit, keys, known or {}, BakeReport(**report))
+    return solve(as_generator(ShiftGenerator()), edit, keys, known or {}, BakeReport(**report))
 
 
-def way_of(row: SolvedRow) -> np.ndarray:
+def way_of(row: SolvedRow) -> FloatArray:
     """Return how far the image of a row moved, ``(x, y)`` in image pixels."""
-    return PX * 10 * row.latent[:, :2].sum(axis=0)
+    way: FloatArray = PX * 10 * row.latent[:, :2].sum(axis=0)
+    return way
 
 
 CIRCLE = [(4 * np.sin(angle), 4 - 4 * np.cos(angle)) for angle in np.linspace(0, 2 * np.pi, 25)[1:]]
@@ -134,7 +139,8 @@ def test_it_is_stopped_between_frames_without_steps() -> None:
 
 def test_a_frame_costs_less_than_a_drag_to_the_same_targets() -> None:
     rows = solved(edit_of([(0.6 * frame, 0.0) for frame in range(1, 16)]))
-    cold = drag(ShiftGenerator(), START, HANDLES, HANDLES + np.float32([9, 0]), OPTIONS)
+    targets = HANDLES + np.array([9, 0], dtype=np.float32)
+    cold = drag(as_generator(ShiftGenerator()), START, HANDLES, targets, OPTIONS)
     assert np.mean([row.steps for row in rows]) <= 0.5 * cold.steps
 
 
@@ -167,7 +173,7 @@ def test_a_changed_frame_has_another_key_and_so_have_those_after_it() -> None:
         {"refined": Refined(latents=START[None], handles_px=HANDLES[None])},
     ],
 )
-def test_everything_that_a_frame_depends_on_is_in_its_key(changes: dict) -> None:
+def test_everything_that_a_frame_depends_on_is_in_its_key(changes: dict[str, Any]) -> None:
     targets = HANDLES[None]
     plain = edit_of([(0.0, 0.0)], targets_px=targets).keys("model")
     assert edit_of([(0.0, 0.0)], targets_px=targets, **changes).keys("model") != plain
@@ -175,7 +181,7 @@ def test_everything_that_a_frame_depends_on_is_in_its_key(changes: dict) -> None
 
 
 @pytest.mark.parametrize("changes", [{"poses": (1, 3)}, {"smoothing": 2.0}])
-def test_what_is_done_after_solving_is_not_in_a_key(changes: dict) -> None:
+def test_what_is_done_after_solving_is_not_in_a_key(changes: dict[str, Any]) -> None:
     assert edit_of(CIRCLE, **changes).keys("model") == edit_of(CIRCLE).keys("model")
 
 

@@ -11,13 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from draggan_blender.protocol import encode
 from draggan_blender.protocol.atomic_files import write_atomically
 from draggan_blender.protocol.file_names import JOURNAL_FILE, TRACK_FILE
 from draggan_blender.protocol.timeline import Edit
+from engine.arrays import FloatArray
 from engine.cli.arguments import main
 
 from ..edits import FIRST, contents, moves, small_edit
@@ -27,13 +27,13 @@ LAST = FIRST + 7
 ALL_FRAMES = [f"bake_{number:04d}.png" for number in range(FIRST - 1, LAST + 1)]
 
 
-def _long(latent: np.ndarray) -> Edit:
+def _long(latent: FloatArray) -> Edit:
     """Return an edit of 80 frames, so that there is time to end the bake in the middle."""
     return small_edit(latent, targets_px=moves(*(0.02 * frame for frame in range(1, 81))))
 
 
 @pytest.fixture(scope="module")
-def edit_path(latent: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def edit_path(latent: FloatArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the edit file of ``small_edit``."""
     path = tmp_path_factory.mktemp("edit") / "shot.draggan"
     path.write_bytes(encode(small_edit(latent)))
@@ -209,7 +209,7 @@ def test_the_track_of_another_edit_is_not_rendered(
     edit_path: Path,
     checkpoint: Path,
     plain: Path,
-    latent: np.ndarray,
+    latent: FloatArray,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -243,7 +243,7 @@ def _until_solved(process: subprocess.Popen[str], count: int) -> None:
 
 @pytest.mark.parametrize("ending", ["kill", "interrupt"])
 def test_one_that_is_ended_in_the_middle_goes_on_to_the_same_files(
-    latent: np.ndarray, checkpoint: Path, tmp_path: Path, ending: str
+    latent: FloatArray, checkpoint: Path, tmp_path: Path, ending: str
 ) -> None:
     if ending == "interrupt" and sys.platform == "win32":
         pytest.skip("there is no SIGINT for a single process")
@@ -266,7 +266,7 @@ def test_one_that_is_ended_in_the_middle_goes_on_to_the_same_files(
 
 
 def test_one_that_is_killed_among_its_frames_goes_on(
-    latent: np.ndarray, checkpoint: Path, tmp_path: Path
+    latent: FloatArray, checkpoint: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "long.draggan"
     source.write_bytes(encode(_long(latent)))

@@ -26,7 +26,9 @@ def _drag_arguments(checkpoint: Path, out: Path, *more: str) -> list[str]:
     return ["drag", *model, "--pair", "12.5,14:17,14", "--out", str(out), *more]
 
 
-def test_a_drag_writes_frames_track_and_sheet(checkpoint: Path, tmp_path: Path, capsys) -> None:
+def test_a_drag_writes_frames_track_and_sheet(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     code = main(_drag_arguments(checkpoint, out, "--max-steps", "6", "--linear-reach", "8"))
     assert code == 0
@@ -83,7 +85,7 @@ def test_every_option_of_a_drag_can_be_given() -> None:
     ],
 )
 def test_what_cannot_be_done_is_a_sentence_and_code_1(
-    checkpoint: Path, tmp_path: Path, capsys, more: list[str], part: str
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], part: str
 ) -> None:
     assert main(_drag_arguments(checkpoint, tmp_path / "out", *more)) == 1
     error = capsys.readouterr().err
@@ -92,7 +94,10 @@ def test_what_cannot_be_done_is_a_sentence_and_code_1(
 
 
 def test_a_mask_that_unpacks_beyond_all_measure_is_a_sentence(
-    checkpoint: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mask = tmp_path / "mask.png"
     Image.new("L", (32, 32)).save(mask)
@@ -112,7 +117,9 @@ def test_a_mask_that_unpacks_beyond_all_measure_is_a_sentence(
         ["sample", "--seed", "one", "--out", "x"],
     ],
 )
-def test_wrong_arguments_are_code_2(arguments: list[str], capsys) -> None:
+def test_wrong_arguments_are_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
@@ -126,13 +133,17 @@ def test_sample_writes_the_image_of_a_seed(checkpoint: Path, tmp_path: Path) -> 
         assert image.size == (32, 32)
 
 
-def test_info_says_what_is_in_a_checkpoint(checkpoint: Path, capsys) -> None:
+def test_info_says_what_is_in_a_checkpoint(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["info", str(checkpoint)]) == 0
     printed = capsys.readouterr().out
     assert "32 x 32 px, 3 channels" in printed and "w 8 x 16" in printed
 
 
-def test_text_of_a_file_cannot_steer_the_terminal(checkpoint: Path, tmp_path: Path, capsys) -> None:
+def test_text_of_a_file_cannot_steer_the_terminal(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     copy = tmp_path / "copy.safetensors"
     save_generator(load_generator(checkpoint), copy, license_note="free\x1b[2J\nnoise      no")
     assert main(["info", str(copy)]) == 0
@@ -156,7 +167,9 @@ def test_a_name_that_the_output_cannot_encode_is_no_trouble(
     assert "mod\\xe8le.pkl" in done.stdout
 
 
-def test_too_little_memory_is_a_sentence(checkpoint: Path, tmp_path: Path, capsys) -> None:
+def test_too_little_memory_is_a_sentence(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     full = mock.patch("engine.cli.commands.render_image", side_effect=MemoryError)
     with full:
         code = main(["sample", "--model", str(checkpoint), "--out", str(tmp_path / "x.png")])
@@ -170,7 +183,9 @@ def test_convert_writes_a_checkpoint_that_loads(checkpoint: Path, tmp_path: Path
     assert load_generator(copy).img_shape == (3, 32, 32)
 
 
-def test_info_of_something_else_is_a_sentence(tmp_path: Path, capsys) -> None:
+def test_info_of_something_else_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = tmp_path / "model.pkl"
     page.write_text("<!doctype html><title>Sign in</title>")
     assert main(["info", str(page)]) == 1

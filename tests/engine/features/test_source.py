@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from engine.features.full_map import FullMapSource, cut_windows
 from engine.features.source import FeatureGrid, feature_block, spread_of
+from stylegan2 import Generator
 
-from ..synthetic import ShiftGenerator
+from ..synthetic import ShiftGenerator, as_generator
 
 # The name of the only block of ``ShiftGenerator``, 24 x 16 px.
 BLOCK = 4
@@ -68,7 +71,8 @@ def test_beyond_the_border_the_border_goes_on(centre: tuple[float, float]) -> No
 def test_gradients_reach_every_pixel_that_overlapping_windows_share() -> None:
     features = torch.zeros(1, 6, 6, requires_grad=True)
     windows = cut_windows(features, torch.tensor([[2.0, 2.0], [3.0, 2.0]]), 2)
-    windows.sample(torch.tensor([[[3.0, 3.0]], [[3.0, 3.0]]])).sum().backward()
+    total = windows.sample(torch.tensor([[[3.0, 3.0]], [[3.0, 3.0]]])).sum()
+    total.backward()  # type: ignore[no-untyped-call]
     expected = torch.zeros(1, 6, 6)
     expected[0, 3, 3] = 2
     assert features.grad is not None and torch.equal(features.grad, expected)
@@ -82,7 +86,7 @@ def test_the_change_of_the_fixed_area_does_not_depend_on_how_large_it_is() -> No
     for columns in (32, 16):
         fixed = torch.zeros(48, 32)
         fixed[:, :columns] = 1
-        source = FullMapSource(generator, BLOCK, start, fixed)
+        source = FullMapSource(as_generator(generator), BLOCK, start, fixed)
         changes.append(source.observe(moved, torch.zeros(1, 2), 2).fixed_change().item())
     assert changes[0] == pytest.approx(changes[1], rel=0.2)
     assert changes[0] > 0.1
@@ -94,7 +98,9 @@ def test_a_mask_that_is_nearly_white_holds_nearly_nothing() -> None:
     moved[0, 0] = 0.1
     changes = []
     for strength in (1.0, 1 / 255):
-        source = FullMapSource(generator, BLOCK, start, torch.full((48, 32), strength))
+        source = FullMapSource(
+            as_generator(generator), BLOCK, start, torch.full((48, 32), strength)
+        )
         changes.append(source.observe(moved, torch.zeros(1, 2), 2).fixed_change().item())
     assert changes[1] == pytest.approx(changes[0] / 255, rel=1e-4)
 
@@ -105,7 +111,9 @@ def test_only_the_fixed_area_counts_as_change() -> None:
     moved[0, 0] = 0.1
     fixed = torch.zeros(48, 32)
     fixed[:4, :6] = 1
-    view = FullMapSource(generator, BLOCK, start, fixed).observe(moved, torch.zeros(1, 2), 2)
+    view = FullMapSource(as_generator(generator), BLOCK, start, fixed).observe(
+        moved, torch.zeros(1, 2), 2
+    )
     before, after = (generator.features(ws[None], BLOCK)[0] for ws in (start, moved))
     expected = (after - before)[:, :2, :3].abs().mean()
     assert view.fixed_change().item() == pytest.approx(expected.item(), rel=1e-5)
@@ -113,7 +121,7 @@ def test_only_the_fixed_area_counts_as_change() -> None:
 
 def test_without_a_fixed_area_nothing_counts_and_no_reference_is_computed() -> None:
     generator = ShiftGenerator()
-    source = FullMapSource(generator, BLOCK, torch.zeros(4, 8), torch.zeros(48, 32))
+    source = FullMapSource(as_generator(generator), BLOCK, torch.zeros(4, 8), torch.zeros(48, 32))
     assert generator.calls == 0
     moved = torch.ones(4, 8)
     assert source.observe(moved, torch.zeros(1, 2), 2).fixed_change().item() == 0
@@ -127,12 +135,11 @@ def test_the_spread_is_of_the_places_and_not_of_the_channels() -> None:
 
 
 def test_the_usual_block_is_128_px_or_the_last() -> None:
-    class Sizes:
-        def __init__(self, *resolutions: int) -> None:
-            self.resolutions = resolutions
+    def sized(*resolutions: int) -> Generator:
+        return as_generator(SimpleNamespace(resolutions=resolutions))
 
-    assert feature_block(Sizes(4, 8, 16, 32)) == 32
-    assert feature_block(Sizes(4, 8, 16, 32, 64, 128, 256)) == 128
-    assert feature_block(Sizes(4, 8, 16), 8) == 8
+    assert feature_block(sized(4, 8, 16, 32)) == 32
+    assert feature_block(sized(4, 8, 16, 32, 64, 128, 256)) == 128
+    assert feature_block(sized(4, 8, 16), 8) == 8
     with pytest.raises(ValueError, match="no block of 64 px, only 4, 8, 16"):
-        feature_block(Sizes(4, 8, 16), 64)
+        feature_block(sized(4, 8, 16), 64)

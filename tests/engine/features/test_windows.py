@@ -80,6 +80,17 @@ def _assert_close(found: Tensor, expected: Tensor, share: float = 1e-5) -> None:
     assert (found - expected).abs().max() < share * expected.abs().max()
 
 
+def _gradient(leaf: Tensor) -> Tensor:
+    assert leaf.grad is not None
+    return leaf.grad
+
+
+def _difference(view: FeatureView) -> Tensor:
+    difference = view.fixed_difference()
+    assert difference is not None
+    return difference
+
+
 def test_samples_and_their_gradients_are_those_of_the_whole_map(generator: Generator) -> None:
     positions = _centres()[:, None] + torch.rand(12, 40, 2) * 9 - 4.5
     (known_leaf, known), (leaf, found) = _looks(generator)
@@ -87,9 +98,9 @@ def test_samples_and_their_gradients_are_those_of_the_whole_map(generator: Gener
     _assert_close(samples[1], samples[0])
     weights = torch.randn_like(samples[0])
     for sample in samples:
-        (sample * weights).sum().backward()
-    _assert_close(leaf.grad[:NUM_LAYERS], known_leaf.grad[:NUM_LAYERS])
-    assert not leaf.grad[NUM_LAYERS:].any()
+        (sample * weights).sum().backward()  # type: ignore[no-untyped-call]
+    _assert_close(_gradient(leaf)[:NUM_LAYERS], _gradient(known_leaf)[:NUM_LAYERS])
+    assert not _gradient(leaf)[NUM_LAYERS:].any()
 
 
 def test_each_window_s_dependence_on_the_latent_is_that_of_the_whole_map(
@@ -142,12 +153,12 @@ def test_what_a_mask_holds_is_the_mean_over_the_fixed_area_of_that_block(
     for source in _both(generator, fixed):
         view = source.observe(leaf, _centres()[:2], 5)
         _assert_close(view.fixed_change(), change)
-        _assert_close(view.fixed_difference().square().sum(), (after - before).square().mean())
+        _assert_close(_difference(view).square().sum(), (after - before).square().mean())
         (found,) = torch.autograd.grad(view.fixed_change(), leaf, retain_graph=True)
         _assert_close(found[:NUM_LAYERS], known[:NUM_LAYERS])
         # Without points, only the held map is computed.
         alone = source.observe(moved, torch.zeros(0, 2), 0)
-        _assert_close(alone.fixed_difference(), view.fixed_difference())
+        _assert_close(_difference(alone), _difference(view))
         spread = view.fixed_spread().item()
         assert alone.fixed_spread().item() == pytest.approx(spread, rel=1e-5)
 
@@ -162,8 +173,9 @@ def test_the_gradient_of_windows_and_of_what_a_mask_holds_is_that_of_both(
         leaf = _latents(generator)[1].clone().requires_grad_()
         view = source.observe(leaf, _centres(), 5)
         samples = view.windows.sample(_centres()[:, None])
-        (view.fixed_change() + samples.square().mean()).backward()
-        gradients.append(leaf.grad[:NUM_LAYERS])
+        loss = view.fixed_change() + samples.square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients.append(_gradient(leaf)[:NUM_LAYERS])
     _assert_close(gradients[1], gradients[0])
 
 
@@ -183,7 +195,7 @@ def test_windows_larger_than_the_map_are_cut_from_it(generator: Generator) -> No
 def test_windows_are_taken_where_they_are_cheaper(generator: Generator) -> None:
     start, _ = _latents(generator)
 
-    def kind(**choice: object) -> type:
+    def kind(**choice: Any) -> type:
         source = open_source(
             generator, BLOCK, start, **{"num_layers": NUM_LAYERS, "points": 1, **choice}
         )

@@ -97,7 +97,7 @@ def test_the_engine_starts_them_for_its_device(monkeypatch: pytest.MonkeyPatch) 
 def test_a_bake_waits_for_them(
     generator: Generator,
     checkpoint: Path,
-    latent: np.ndarray,
+    latent: FloatArray,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

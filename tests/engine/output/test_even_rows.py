@@ -7,9 +7,12 @@ import pytest
 from engine.output.even_rows import even_rows
 from engine.solving.result import DragResult, DragStatus
 
+# For each row, the x and y of each handle.
+Handles = list[list[list[float]]]
+
 
 def _result(
-    handles_px: list[list[list[float]]],
+    handles_px: Handles,
     best_index: int = 0,
     distances_px: list[float] | None = None,
 ) -> DragResult:
@@ -55,7 +58,8 @@ def test_the_steps_stay_as_they_are_and_the_rest_is_straight_between_them() -> N
 
 
 def test_nothing_is_put_between_short_steps_or_after_none() -> None:
-    for handles in ([[[5, 5]], [[5.1, 5]], [[5.1, 5]]], [[[5, 5]]]):
+    cases: list[Handles] = [[[[5, 5]], [[5.1, 5]], [[5.1, 5]]], [[[5, 5]]]]
+    for handles in cases:
         result = _result(handles)
         even = even_rows(result, 64)
         assert np.array_equal(even.latents, result.latents)
@@ -69,7 +73,7 @@ def test_what_is_no_row_is_kept() -> None:
 
 
 def test_steps_that_led_away_are_left_out_with_the_ways_to_them_and_back() -> None:
-    handles = [[[0, 0]], [[1, 0]], [[9, 9]], [[7, 7]], [[1.5, 0]], [[8, 0]], [[2, 0]]]
+    handles: Handles = [[[0, 0]], [[1, 0]], [[9, 9]], [[7, 7]], [[1.5, 0]], [[8, 0]], [[2, 0]]]
     result = _result(handles, best_index=6, distances_px=[5, 4, 8, 7, 3.5, 3.5, 3])
     even = even_rows(result, 1000)  # 3.9 px: nothing need be put between
     # Row 3 is nearer than the one before, but not than row 1; row 5 is as near as row 4.
@@ -91,6 +95,6 @@ def test_the_last_row_stays_even_if_it_led_away_and_rows_lead_to_it() -> None:
 
 def test_a_best_row_that_is_left_out_leaves_the_nearest_as_the_best() -> None:
     # The second row is the best on average, but its farthest handle is farther than before.
-    handles = [[[0, 0], [0, 0]], [[1, 0], [0, 0]], [[1, 0], [0, 1]]]
+    handles: Handles = [[[0, 0], [0, 0]], [[1, 0], [0, 0]], [[1, 0], [0, 1]]]
     even = even_rows(_result(handles, best_index=1, distances_px=[3, 3.5, 2]), 1000)
     assert even.distances_px.tolist() == [3, 2] and even.best_index == 1

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -12,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-import draggan_blender.protocol.atomic_files
 import engine.output.frames
 import engine.output.render
 import engine.output.sequence
+from engine.arrays import ByteArray, FloatArray
 from engine.cli.sheet import HANDLE_COLOUR, TARGET_COLOUR, before_after_sheet, sheet_rows
 from engine.output.frames import FrameNames, FrameWriter, write_png
 from engine.output.render import preview_pixels, render_frames, render_images
@@ -26,16 +27,18 @@ from engine.solving.options import DragOptions
 from stylegan2 import Generator, GeneratorConfig
 
 
-def _image(value: int) -> np.ndarray:
+def _image(value: int) -> ByteArray:
     return np.full((4, 6, 3), value, dtype=np.uint8)
 
 
-def _pixels(path: Path) -> np.ndarray:
+def _pixels(path: Path) -> ByteArray:
     with Image.open(path) as image:
         return np.array(image)
 
 
-def test_images_map_minus_one_to_black_and_one_to_white(generator, latent) -> None:
+def test_images_map_minus_one_to_black_and_one_to_white(
+    generator: Generator, latent: FloatArray
+) -> None:
     ws = torch.from_numpy(latent)[None]
     image = generator.synthesis(ws)[0].permute(1, 2, 0).numpy()
     expected = np.clip(np.round((image + 1) * 127.5), 0, 255)
@@ -61,7 +64,7 @@ def test_a_preview_is_the_image_upside_down_with_an_opaque_alpha() -> None:
     assert (pixels[..., 3] == 1).all()
 
 
-def test_frames_are_the_same_whatever_the_batch(generator: Generator, latent: np.ndarray) -> None:
+def test_frames_are_the_same_whatever_the_batch(generator: Generator, latent: FloatArray) -> None:
     latents = latent + np.linspace(0, 1, 11, dtype=np.float32)[:, None, None]
     frames = list(render_frames(generator, latents))
     assert len(frames) == 11
@@ -82,24 +85,24 @@ def test_frames_are_numbered_and_the_first_is_held_before(tmp_path: Path) -> Non
     assert values == [0, 0, 10, 20]
 
 
-def test_no_file_is_ever_seen_half_written(tmp_path: Path, monkeypatch) -> None:
+def test_no_file_is_ever_seen_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
-    replace = draggan_blender.protocol.atomic_files.os.replace
+    replace = os.replace
 
     def spy(source: Path, destination: Path) -> None:
         seen.append([path.name for path in tmp_path.iterdir()])
         replace(source, destination)
 
-    monkeypatch.setattr(draggan_blender.protocol.atomic_files.os, "replace", spy)
+    monkeypatch.setattr(os, "replace", spy)
     write_png(tmp_path / "a.png", _image(1))
     assert [name.startswith(".a.png.") for name in seen[0]] == [True]
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_an_error_of_the_disk_reaches_the_caller_and_earlier_files_go(
-    tmp_path: Path, monkeypatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, image: np.ndarray) -> None:
+    def full(path: Path, image: ByteArray) -> None:
         if path.name.endswith("0003.png"):
             raise OSError(28, "No space left on device", str(path))
         write_png(path, image)
@@ -131,10 +134,12 @@ def test_giving_up_removes_what_was_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_caller_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch) -> None:
+def test_the_caller_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     release = threading.Event()
 
-    def slow(path: Path, image: np.ndarray) -> None:
+    def slow(path: Path, image: ByteArray) -> None:
         assert release.wait(10)
         write_png(path, image)
 
@@ -153,7 +158,7 @@ def test_the_rows_of_a_sheet_include_both_ends(track: Track) -> None:
 
 
 @pytest.fixture(scope="module")
-def track(generator: Generator, latent: np.ndarray) -> Track:
+def track(generator: Generator, latent: FloatArray) -> Track:
     handles, targets = np.array([[8.5, 14.5]]), np.array([[20.5, 14.5]])
     options = DragOptions(max_steps=4, step_size=0.02)
     result = drag(generator, latent, handles, targets, options)
@@ -210,12 +215,13 @@ def test_many_writers_of_one_file_do_not_get_in_each_others_way(tmp_path: Path) 
 
 
 def test_a_frame_does_not_depend_on_which_part_of_a_sequence_it_is_in(
-    generator: Generator, latent: np.ndarray, tmp_path: Path
+    generator: Generator, latent: FloatArray, tmp_path: Path
 ) -> None:
     latents = latent + np.linspace(0, 1, 9, dtype=np.float32)[:, None, None]
 
-    def latent_of(row: int) -> np.ndarray:
-        return latents[row]
+    def latent_of(row: int) -> FloatArray:
+        row_latent: FloatArray = latents[row]
+        return row_latent
 
     write_sequence(generator, latent_of, range(9), FrameNames(tmp_path / "whole", "a"))
     for rows in (range(2), range(2, 7), range(7, 9)):
@@ -225,12 +231,12 @@ def test_a_frame_does_not_depend_on_which_part_of_a_sequence_it_is_in(
 
 
 def test_batches_give_the_same_sequence(
-    generator: Generator, latent: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    generator: Generator, latent: FloatArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     latents = latent + np.linspace(0, 1, 9, dtype=np.float32)[:, None, None]
     sizes: list[int] = []
 
-    def counted(rendered: Generator, batch: torch.Tensor) -> np.ndarray:
+    def counted(rendered: Generator, batch: torch.Tensor) -> ByteArray:
         sizes.append(len(batch))
         return render_images(rendered, batch)
 
@@ -259,12 +265,12 @@ def test_batches_give_the_same_sequence(
 
 
 def test_only_rows_without_a_file_are_rendered_if_that_is_wanted(
-    generator: Generator, latent: np.ndarray, tmp_path: Path
+    generator: Generator, latent: FloatArray, tmp_path: Path
 ) -> None:
     names = FrameNames(tmp_path, "a")
     asked: list[int] = []
 
-    def latent_of(row: int) -> np.ndarray:
+    def latent_of(row: int) -> FloatArray:
         asked.append(row)
         return latent
 

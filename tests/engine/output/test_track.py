@@ -6,6 +6,7 @@ import io
 import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def result() -> DragResult:
 def track(result: DragResult) -> Track:
     return Track.from_drag(
         result,
-        np.ones((POINTS, 2)),
+        np.ones((POINTS, 2), np.float32),
         DragOptions(max_steps=9),
         model_name="tiny.pkl",
         model_sha256="ab" * 32,
@@ -128,7 +129,9 @@ def _with_members(track: Track, **changes: object) -> bytes:
         ({"format_version": np.array(3)}, "format version 3"),
     ],
 )
-def test_a_member_that_does_not_fit_is_named(track: Track, changes: dict, part: str) -> None:
+def test_a_member_that_does_not_fit_is_named(
+    track: Track, changes: dict[str, Any], part: str
+) -> None:
     with pytest.raises(TrackError) as caught:
         Track.from_bytes(_with_members(track, **changes))
     assert part in str(caught.value)
@@ -204,7 +207,7 @@ def test_rows_without_handles_are_possible(track: Track) -> None:
 
 
 def _baked(track: Track, **changes: object) -> Track:
-    values: dict = {
+    values: dict[str, Any] = {
         "keys": np.arange(ROWS * 32, dtype=np.uint8).reshape(ROWS, 32),
         "steps": np.arange(ROWS),
         "statuses": np.zeros(ROWS, np.uint8),
@@ -243,7 +246,9 @@ def test_what_was_not_smoothed_is_as_it_was_solved(track: Track) -> None:
         ({"solved_handles_px": np.zeros((ROWS, 9, 2))}, "solved_handles_px has shape"),
     ],
 )
-def test_rows_of_a_bake_that_do_not_fit_are_named(track: Track, changes: dict, part: str) -> None:
+def test_rows_of_a_bake_that_do_not_fit_are_named(
+    track: Track, changes: dict[str, Any], part: str
+) -> None:
     with pytest.raises(TrackError) as caught:
         Track.from_bytes(_baked(track, **changes).to_bytes())
     assert part in str(caught.value)

@@ -15,8 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
 from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode
 from draggan_blender.protocol.messages import (
     Cancelled,
@@ -31,6 +29,7 @@ from draggan_blender.protocol.messages import (
     Welcome,
 )
 from draggan_blender.protocol.settings import DragSettings
+from engine.arrays import FloatArray
 
 ROOT = Path(__file__).resolve().parents[3]
 START = str(ROOT / "engine" / "__main__.py")
@@ -155,7 +154,7 @@ class EngineClient:
 def drag_request(
     request_id: int,
     checkpoint: Path,
-    latent: np.ndarray,
+    latent: FloatArray,
     folder: Path,
     settings: DragSettings | None = None,
 ) -> Drag:

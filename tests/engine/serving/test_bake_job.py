@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from draggan_blender.protocol.timeline import (
     RenderLatents,
     TrackMade,
 )
+from engine.arrays import FloatArray
 from engine.output.track import Track
 
 from ..edits import FIRST, contents, moves, small_edit
@@ -39,6 +41,8 @@ from .client import EngineClient
 
 FRAMES = [f"bake_{number:04d}.png" for number in range(FIRST - 1, FIRST + 8)]
 FINISHED = sorted([*FRAMES, EDIT_FILE, TRACK_FILE])
+
+Kind = TypeVar("Kind", bound=Message)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineClient]:
 
 
 def bake_request(
-    client: EngineClient, checkpoint: Path, edit: Edit, folder: Path, **changes: object
+    client: EngineClient, checkpoint: Path, edit: Edit, folder: Path, **changes: Any
 ) -> Bake:
     return Bake(
         request_id=client.new_id(),
@@ -62,7 +66,7 @@ def bake_request(
     )
 
 
-def _of(messages: list[Message], kind: type[Message]) -> list:
+def _of(messages: list[Message], kind: type[Kind]) -> list[Kind]:
     return [message for message in messages if isinstance(message, kind)]
 
 
@@ -75,7 +79,7 @@ def _ask(client: EngineClient, request: Bake | RenderTrack | RenderLatents) -> l
 def baked(
     shared: EngineClient,
     checkpoint: Path,
-    latent: np.ndarray,
+    latent: FloatArray,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, list[Message]]:
     """Return the folder and the messages of a complete bake."""
@@ -86,7 +90,7 @@ def baked(
 
 
 def test_a_bake_leaves_its_edit_its_track_and_its_frames(
-    baked: tuple[Path, list[Message]], latent: np.ndarray
+    baked: tuple[Path, list[Message]], latent: FloatArray
 ) -> None:
     folder, messages = baked
     assert sorted(contents(folder)) == FINISHED
@@ -124,7 +128,7 @@ def test_its_progress_rises_and_its_previews_name_frames(
 def test_the_same_again_solves_nothing_and_writes_nothing(
     shared: EngineClient,
     checkpoint: Path,
-    latent: np.ndarray,
+    latent: FloatArray,
     baked: tuple[Path, list[Message]],
 ) -> None:
     folder, _ = baked
@@ -139,7 +143,7 @@ def test_the_same_again_solves_nothing_and_writes_nothing(
 def test_a_cancelled_bake_goes_on_where_it_was(
     shared: EngineClient,
     checkpoint: Path,
-    latent: np.ndarray,
+    latent: FloatArray,
     baked: tuple[Path, list[Message]],
     tmp_path: Path,
 ) -> None:
@@ -162,7 +166,7 @@ def test_a_cancelled_bake_goes_on_where_it_was(
 
 
 def test_an_engine_that_is_killed_in_the_middle_leaves_what_the_next_one_goes_on_with(
-    shared: EngineClient, checkpoint: Path, latent: np.ndarray, tmp_path: Path
+    shared: EngineClient, checkpoint: Path, latent: FloatArray, tmp_path: Path
 ) -> None:
     long = small_edit(latent, targets_px=moves(*np.linspace(0.02, 1.6, 80)))
     (tmp_path / "engine").mkdir()
@@ -183,7 +187,7 @@ def test_an_engine_that_is_killed_in_the_middle_leaves_what_the_next_one_goes_on
 
 
 def test_a_stopped_bake_keeps_the_frames_that_are_solved(
-    shared: EngineClient, checkpoint: Path, latent: np.ndarray, tmp_path: Path
+    shared: EngineClient, checkpoint: Path, latent: FloatArray, tmp_path: Path
 ) -> None:
     long = small_edit(latent, targets_px=moves(*np.linspace(0, 4, 400)))
     request = bake_request(shared, checkpoint, long, tmp_path / "bake")
@@ -203,7 +207,7 @@ def test_a_stopped_bake_keeps_the_frames_that_are_solved(
 def test_an_earlier_bake_is_taken_over_up_to_where_it_differs(
     shared: EngineClient,
     checkpoint: Path,
-    latent: np.ndarray,
+    latent: FloatArray,
     baked: tuple[Path, list[Message]],
     tmp_path: Path,
 ) -> None:
@@ -223,7 +227,7 @@ def test_an_earlier_bake_is_taken_over_up_to_where_it_differs(
 def test_solving_only_leaves_the_frames_to_others(
     shared: EngineClient,
     checkpoint: Path,
-    latent: np.ndarray,
+    latent: FloatArray,
     baked: tuple[Path, list[Message]],
     tmp_path: Path,
 ) -> None:
@@ -276,9 +280,9 @@ def test_rows_that_a_track_does_not_have_are_refused(
 def test_an_edit_that_does_not_fit_is_refused_in_a_sentence(
     shared: EngineClient,
     checkpoint: Path,
-    latent: np.ndarray,
+    latent: FloatArray,
     tmp_path: Path,
-    changes: dict,
+    changes: dict[str, Any],
     part: str,
 ) -> None:
     edit = small_edit(latent, **changes)
@@ -289,7 +293,7 @@ def test_an_edit_that_does_not_fit_is_refused_in_a_sentence(
 
 
 def test_latents_are_rendered_and_come_back_as_a_track(
-    shared: EngineClient, checkpoint: Path, latent: np.ndarray, tmp_path: Path
+    shared: EngineClient, checkpoint: Path, latent: FloatArray, tmp_path: Path
 ) -> None:
     latents = latent + np.linspace(0, 1, 3, dtype=np.float32)[:, None, None]
     request = RenderLatents(

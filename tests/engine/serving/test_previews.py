@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from draggan_blender.protocol.messages import LoadModel, Preview
+from engine.arrays import ByteArray
 from engine.serving import previews
 from engine.serving.job_queue import JobQueue
 from engine.serving.previews import Previews
@@ -24,7 +26,7 @@ class Machine:
         self.now = 100.0
         self._seconds = seconds_at_256_px
 
-    def render_images(self, generator: object, latents: object, resolution: int) -> np.ndarray:
+    def render_images(self, generator: object, latents: object, resolution: int) -> ByteArray:
         self.now += self._seconds * (resolution / 256) ** 2
         return np.zeros((1, resolution, resolution, 3), np.uint8)
 
@@ -32,7 +34,7 @@ class Machine:
 def _previews(
     monkeypatch: pytest.MonkeyPatch, machine: Machine, size: int
 ) -> tuple[Previews, JobQueue, list[Preview]]:
-    monkeypatch.setattr(previews.time, "perf_counter", lambda: machine.now)
+    monkeypatch.setattr(time, "perf_counter", lambda: machine.now)
     monkeypatch.setattr(previews, "render_images", machine.render_images)
     jobs: JobQueue = JobQueue()
     emitted: list[Preview] = []

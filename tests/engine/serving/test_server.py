@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -35,9 +36,12 @@ from draggan_blender.protocol.messages import (
     Stop,
 )
 from draggan_blender.protocol.settings import DragSettings
+from engine.arrays import ByteArray, FloatArray
 from engine.output.track import Track
 
 from .client import ENDLESS, EngineClient, drag_request
+
+Kind = TypeVar("Kind", bound=Message)
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +54,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineClient]:
         assert list(client.temporary.iterdir()) == []
 
 
-def _of(messages: list[Message], kind: type[Message]) -> list:
+def _of(messages: list[Message], kind: type[Kind]) -> list[Kind]:
     return [message for message in messages if isinstance(message, kind)]
 
 
-def _pixels(path: Path) -> np.ndarray:
+def _pixels(path: Path) -> ByteArray:
     with Image.open(path) as image:
         return np.array(image)
 
@@ -91,7 +95,7 @@ def test_another_file_than_the_expected_one_is_refused(
 
 
 def test_sampling_gives_the_latent_of_the_seed_and_writes_its_image(
-    shared: EngineClient, checkpoint: Path, latent: np.ndarray, tmp_path: Path
+    shared: EngineClient, checkpoint: Path, latent: FloatArray, tmp_path: Path
 ) -> None:
     request_id = shared.new_id()
     path = tmp_path / "new folder" / "start.png"
@@ -145,7 +149,7 @@ def test_an_image_that_cannot_be_written_names_the_path(
 def finished(
     shared: EngineClient,
     checkpoint: Path,
-    latent: np.ndarray,
+    latent: FloatArray,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, list[Message]]:
     """Return the folder and the messages of a complete drag."""
@@ -210,7 +214,7 @@ def test_the_first_and_the_last_preview_equal_their_files(
 def test_previews_come_as_they_are_shown(
     shared: EngineClient,
     checkpoint: Path,
-    latent: np.ndarray,
+    latent: FloatArray,
     tmp_path: Path,
     previews: bool,
     shows: bool,
@@ -238,7 +242,7 @@ def test_previews_come_as_they_are_shown(
 
 
 def test_a_drag_of_a_few_large_steps_is_an_even_sequence(
-    shared: EngineClient, checkpoint: Path, latent: np.ndarray, tmp_path: Path
+    shared: EngineClient, checkpoint: Path, latent: FloatArray, tmp_path: Path
 ) -> None:
     settings = DragSettings(method="linearised", linear_reach=8.0, tolerance_px=0.5)
     request = drag_request(shared.new_id(), checkpoint, latent, tmp_path, settings)
@@ -301,9 +305,9 @@ def test_bytes_that_are_no_track_are_refused(
 def test_a_drag_that_does_not_fit_the_model_is_refused(
     shared: EngineClient,
     checkpoint: Path,
-    latent: np.ndarray,
+    latent: FloatArray,
     tmp_path: Path,
-    changes: dict,
+    changes: dict[str, Any],
     part: str,
 ) -> None:
     request = replace(
@@ -317,7 +321,7 @@ def test_a_drag_that_does_not_fit_the_model_is_refused(
 
 
 def test_cancel_ends_a_drag_within_a_step_and_leaves_nothing(
-    shared: EngineClient, checkpoint: Path, latent: np.ndarray, tmp_path: Path
+    shared: EngineClient, checkpoint: Path, latent: FloatArray, tmp_path: Path
 ) -> None:
     request = drag_request(
         shared.new_id(), checkpoint, latent, tmp_path / "frames", settings=ENDLESS
@@ -335,7 +339,7 @@ def test_cancel_ends_a_drag_within_a_step_and_leaves_nothing(
 
 
 def test_stop_ends_a_drag_where_it_is_and_keeps_it(
-    shared: EngineClient, checkpoint: Path, latent: np.ndarray, tmp_path: Path
+    shared: EngineClient, checkpoint: Path, latent: FloatArray, tmp_path: Path
 ) -> None:
     request = drag_request(shared.new_id(), checkpoint, latent, tmp_path, ENDLESS)
 
@@ -352,7 +356,7 @@ def test_stop_ends_a_drag_where_it_is_and_keeps_it(
 
 
 def test_a_queued_request_is_cancelled_at_once_and_every_request_ends_once(
-    shared: EngineClient, checkpoint: Path, latent: np.ndarray, tmp_path: Path
+    shared: EngineClient, checkpoint: Path, latent: FloatArray, tmp_path: Path
 ) -> None:
     running = drag_request(shared.new_id(), checkpoint, latent, tmp_path, ENDLESS)
     shared.send(running)

@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from draggan_blender.protocol import PROTOCOL_VERSION
-from draggan_blender.protocol.messages import Shutdown, Step
+from draggan_blender.protocol.messages import Shutdown, StartupFailed, Step
+from engine.arrays import FloatArray
 
 from .client import ENDLESS, ROOT, EngineClient, drag_request
 
@@ -74,6 +74,7 @@ def test_a_device_that_is_not_there_fails_the_start_with_a_sentence(tmp_path: Pa
         client.hello()
         client.welcome()
         message = client.receive()
+        assert isinstance(message, StartupFailed)
         assert message.kind == "startup_failed"
         assert "cuda:77" in message.message
         assert client.ended_within(5) == 1
@@ -92,7 +93,7 @@ def test_started_by_hand_it_says_what_it_is_for() -> None:
     assert "not by hand" in done.stderr
 
 
-def _in_the_middle_of_a_drag(client: EngineClient, checkpoint: Path, latent: np.ndarray) -> None:
+def _in_the_middle_of_a_drag(client: EngineClient, checkpoint: Path, latent: FloatArray) -> None:
     client.ready()
     client.send(drag_request(client.new_id(), checkpoint, latent, client.temporary / "x", ENDLESS))
     while not isinstance(client.receive(), Step):
@@ -100,7 +101,7 @@ def _in_the_middle_of_a_drag(client: EngineClient, checkpoint: Path, latent: np.
 
 
 def test_the_end_of_standard_input_ends_it_in_the_middle_of_a_drag(
-    fresh: EngineClient, checkpoint: Path, latent: np.ndarray
+    fresh: EngineClient, checkpoint: Path, latent: FloatArray
 ) -> None:
     _in_the_middle_of_a_drag(fresh, checkpoint, latent)
     assert fresh.process.stdin is not None
@@ -110,7 +111,7 @@ def test_the_end_of_standard_input_ends_it_in_the_middle_of_a_drag(
 
 
 def test_a_closed_connection_ends_it_in_the_middle_of_a_drag(
-    fresh: EngineClient, checkpoint: Path, latent: np.ndarray
+    fresh: EngineClient, checkpoint: Path, latent: FloatArray
 ) -> None:
     _in_the_middle_of_a_drag(fresh, checkpoint, latent)
     fresh.socket.close()

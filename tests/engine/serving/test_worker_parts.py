@@ -21,6 +21,7 @@ from draggan_blender.protocol.messages import (
     Step,
 )
 from draggan_blender.protocol.settings import DragSettings
+from engine.arrays import FloatArray
 from engine.errors import RequestError
 from engine.machine.device import choose_device, use_threads
 from engine.models import ModelCache, model_path, sample_latent
@@ -196,7 +197,7 @@ def test_what_the_outbox_sends_is_what_the_protocol_says() -> None:
 
 @pytest.mark.parametrize("signal", ["cancelled", "stopped"])
 def test_cancel_and_stop_take_effect_before_another_step(
-    checkpoint: Path, latent: np.ndarray, tmp_path: Path, signal: str
+    checkpoint: Path, latent: FloatArray, tmp_path: Path, signal: str
 ) -> None:
     request = drag_request(1, checkpoint, latent, tmp_path / "frames", ENDLESS)
     job = QueuedJob(request)
@@ -219,7 +220,7 @@ def test_cancel_and_stop_take_effect_before_another_step(
 
 
 def test_what_the_first_drag_would_wait_for_is_computed_before(
-    checkpoint: Path, latent: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, latent: FloatArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = JobRunner(torch.device("cpu"), lambda message: None)
     runner.get_ready()  # without a model there is nothing to do

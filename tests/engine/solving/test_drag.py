@@ -2,24 +2,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from engine.arrays import FloatArray
 from engine.errors import RequestError
 from engine.solving.drag import drag
 from engine.solving.options import METHOD_NAMES, DragOptions
 from engine.solving.result import DragStatus, DragStep
 from stylegan2 import Generator
 
-from ..synthetic import HANDLES, MOVE, QUICK, START, ShiftGenerator, quick_options, shift_drag
+from ..synthetic import (
+    HANDLES,
+    MOVE,
+    QUICK,
+    START,
+    ShiftGenerator,
+    as_generator,
+    quick_options,
+    shift_drag,
+)
 
 
-def _shift_px(generator: ShiftGenerator, latent: np.ndarray) -> np.ndarray:
+def _shift_px(generator: ShiftGenerator, latent: FloatArray) -> FloatArray:
     """Return how far the content has actually moved, in image pixels (twice the feature pixels)."""
-    return generator.shift_of(torch.from_numpy(latent)).numpy() * 2
+    shift: FloatArray = (generator.shift_of(torch.from_numpy(latent)) * 2).numpy()
+    return shift
 
 
 @pytest.mark.parametrize(
@@ -42,7 +55,6 @@ def test_the_content_really_arrives_where_the_targets_are(changes: dict[str, obj
     result = shift_drag(quick_options(**changes))
     assert result.status is DragStatus.REACHED
     moved = _shift_px(ShiftGenerator(), result.latents[-1])
-    assert np.linalg.norm(moved - MOVE) < 1.2
     assert np.linalg.norm(moved - MOVE) < 1.2
     assert result.distances_px[-1] <= 1.0
     # FreeDrag does not track: its handles are where the content should be.
@@ -75,10 +87,10 @@ class _Changing(ShiftGenerator):
 def test_a_handle_is_known_by_its_first_features_or_by_the_last_ones(
     changes: dict[str, object], shares: list[float]
 ) -> None:
-    result = drag(_Changing(shares), START, HANDLES, HANDLES + MOVE, quick_options(**changes))
+    generator = as_generator(_Changing(shares))
+    result = drag(generator, START, HANDLES, HANDLES + MOVE, quick_options(**changes))
     assert result.status is DragStatus.REACHED
     moved = _shift_px(ShiftGenerator(), result.latents[-1])
-    assert np.linalg.norm(moved - MOVE) < 2.0
     assert np.linalg.norm(moved - MOVE) < 2.0
 
 
@@ -92,7 +104,9 @@ def test_the_record_begins_with_the_unchanged_start() -> None:
     assert result.losses.shape == result.distances_px.shape == (rows,)
 
 
-def test_only_the_first_layers_change_each_by_itself_or_all_alike(generator, latent) -> None:
+def test_only_the_first_layers_change_each_by_itself_or_all_alike(
+    generator: Generator, latent: FloatArray
+) -> None:
     handles, targets = np.array([[12.0, 14.0]]), np.array([[17.0, 14.0]])
     for space, alike in (("w+", False), ("w", True), ("principal", False)):
         options = quick_options(latent_space=space, num_layers=3, max_steps=4)
@@ -106,17 +120,23 @@ def test_one_forward_pass_a_step_and_one_more_for_the_end(method: str) -> None:
     generator = ShiftGenerator()
     options = quick_options(method=method, max_steps=7, tolerance_px=0.0, patience=0)
     steps: list[DragStep] = []
-    drag(generator, START, HANDLES, HANDLES + MOVE, options, on_step=steps.append)
+    drag(as_generator(generator), START, HANDLES, HANDLES + MOVE, options, on_step=steps.append)
     assert [step.step for step in steps] == list(range(8))
     assert generator.calls == 8
 
 
-class _HostReads(TorchDispatchMode):
+class _HostReads(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations whose result the CPU waits for, such as ``item`` and boolean masks."""
 
     count = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self,
+        func: OpOverload[..., Any],
+        types: tuple[type, ...],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         self.count += func.overloadpacket in (
             torch.ops.aten._local_scalar_dense,
             torch.ops.aten.nonzero,
@@ -127,9 +147,9 @@ class _HostReads(TorchDispatchMode):
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_no_step_reads_a_single_number_from_the_device(method: str) -> None:
     mask = np.zeros((48, 32), dtype=np.uint8)
-    counts = []
+    counts: list[int] = []
     options = quick_options(method=method, max_steps=6, tolerance_px=0.0)
-    with _HostReads() as reads:
+    with _HostReads() as reads:  # type: ignore[no-untyped-call]
         shift_drag(options, mask=mask, on_step=lambda _: counts.append(reads.count))
     assert len(counts) > 4 and counts[-1] == counts[0] > 0
 
@@ -147,7 +167,7 @@ def test_steps_say_what_the_result_then_holds() -> None:
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_the_same_drag_gives_the_same_numbers(
-    generator: Generator, latent: np.ndarray, method: str
+    generator: Generator, latent: FloatArray, method: str
 ) -> None:
     handles, targets = np.array([[12.0, 14.0], [12.5, 16]]), np.array([[17.0, 14.0], [9, 20.0]])
     mask = np.full((32, 32), 255, dtype=np.uint8)
@@ -165,7 +185,7 @@ def test_a_handle_exactly_on_its_target_is_no_trouble_for_the_others(method: str
     targets = HANDLES + MOVE
     targets[1] = HANDLES[1]
     options = quick_options(method=method, max_steps=5)
-    result = drag(ShiftGenerator(), START, HANDLES, targets, options)
+    result = drag(as_generator(ShiftGenerator()), START, HANDLES, targets, options)
     assert np.isfinite(result.latents).all() and len(result.latents) > 1
 
 
@@ -192,13 +212,14 @@ def test_the_fixed_area_holds_the_content_back(method: str) -> None:
 
 def test_arguments_are_left_as_they_were() -> None:
     latent, handles, targets = START.copy(), HANDLES.copy(), HANDLES + MOVE
-    drag(ShiftGenerator(), latent, handles, targets, quick_options(max_steps=2))
+    generator = as_generator(ShiftGenerator())
+    drag(generator, latent, handles, targets, quick_options(max_steps=2))
     assert np.array_equal(latent, START) and np.array_equal(handles, HANDLES)
 
 
 def test_the_result_is_independent_of_drags_before_it() -> None:
     alone = shift_drag(quick_options(max_steps=5))
-    generator = ShiftGenerator()
+    generator = as_generator(ShiftGenerator())
     drag(generator, START, HANDLES + 3, HANDLES - MOVE, quick_options(max_steps=5))
     after = drag(generator, START, HANDLES, HANDLES + MOVE, quick_options(max_steps=5))
     assert np.array_equal(alone.latents, after.latents)
@@ -219,18 +240,18 @@ def test_the_result_is_independent_of_drags_before_it() -> None:
         ({"mask": np.zeros((32, 48), np.uint8)}, "mask must be 32 x 48 px"),
     ],
 )
-def test_what_does_not_fit_is_refused(change: dict, part: str) -> None:
-    arguments = {"latent": START, "handles_px": HANDLES, "targets_px": HANDLES} | change
+def test_what_does_not_fit_is_refused(change: dict[str, Any], part: str) -> None:
+    arguments: dict[str, Any] = {"latent": START, "handles_px": HANDLES, "targets_px": HANDLES}
     with pytest.raises(RequestError) as caught:
-        drag(ShiftGenerator(), options=QUICK, **arguments)
+        drag(as_generator(ShiftGenerator()), options=QUICK, **(arguments | change))
     assert part in str(caught.value)
 
 
 def test_handles_that_have_arrived_are_moved_if_a_step_is_wanted() -> None:
-    near = HANDLES + np.float32([0.2, 0.0])
+    near = HANDLES + np.array([0.2, 0.0], dtype=np.float32)
     options = quick_options(method="linearised")
-    none = drag(ShiftGenerator(), START, HANDLES, near, options)
-    one = drag(ShiftGenerator(), START, HANDLES, near, options, least_steps=1)
+    none = drag(as_generator(ShiftGenerator()), START, HANDLES, near, options)
+    one = drag(as_generator(ShiftGenerator()), START, HANDLES, near, options, least_steps=1)
     assert (none.steps, one.steps) == (0, 1)
     assert one.status is DragStatus.REACHED
     assert one.distances_px[-1] < none.distances_px[-1]
@@ -241,7 +262,9 @@ def test_what_no_handle_needs_goes_back_to_the_origin() -> None:
     astray[:2, 5] = 0.5  # moves nothing
     options = quick_options(method="linearised", latent_space="w+")
     ends = [
-        drag(ShiftGenerator(), astray, HANDLES, HANDLES + MOVE, options, origin=origin).latents[-1]
+        drag(
+            as_generator(ShiftGenerator()), astray, HANDLES, HANDLES + MOVE, options, origin=origin
+        ).latents[-1]
         for origin in (None, START)
     ]
     assert np.allclose(ends[0][:2, 5], 0.5)
@@ -254,11 +277,18 @@ def test_the_fixed_area_is_held_to_the_origin() -> None:
     moved = START.copy()
     moved[0, 0] = 0.1  # 2 px to the right
     options = quick_options(method="linearised", mask_weight=50.0)
-    goal = HANDLES + np.float32([3.0, 0.0])
+    goal = HANDLES + np.array([3.0, 0.0], dtype=np.float32)
     ways = []
     for origin in (None, START):
         result = drag(
-            ShiftGenerator(), moved, HANDLES, goal, options, mask=mask, origin=origin, least_steps=1
+            as_generator(ShiftGenerator()),
+            moved,
+            HANDLES,
+            goal,
+            options,
+            mask=mask,
+            origin=origin,
+            least_steps=1,
         )
         ways.append(_shift_px(ShiftGenerator(), result.latents[-1])[0] - 2.0)
     # Held to the origin, the image moves less far from it.

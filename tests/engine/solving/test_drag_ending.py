@@ -3,21 +3,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 
+from engine.arrays import FloatArray
 from engine.solving.drag import drag
 from engine.solving.methods import METHODS, DragProblem, Look
 from engine.solving.options import METHOD_NAMES
 from engine.solving.result import DragResult, DragStatus, DragStep
 
-from ..synthetic import HANDLES, MOVE, QUICK, START, ShiftGenerator, quick_options, shift_drag
+from ..synthetic import (
+    HANDLES,
+    MOVE,
+    QUICK,
+    START,
+    ShiftGenerator,
+    as_generator,
+    quick_options,
+    shift_drag,
+)
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_handles_that_are_there_already_need_no_step(method: str) -> None:
-    result = drag(ShiftGenerator(), START, HANDLES, HANDLES + 0.2, quick_options(method=method))
+    generator = as_generator(ShiftGenerator())
+    result = drag(generator, START, HANDLES, HANDLES + 0.2, quick_options(method=method))
     assert result.status is DragStatus.REACHED and len(result.latents) == 1
 
 
@@ -30,6 +43,7 @@ def test_the_step_limit_ends_it_at_the_best_step() -> None:
 
 
 Way = float | tuple[float, ...]
+Looks = Sequence[tuple[Way, float, bool]]
 
 
 class _Scripted:
@@ -44,7 +58,7 @@ class _Scripted:
 
     others = 0
 
-    def __init__(self, problem: DragProblem, looks: list[tuple[Way, float, bool]]) -> None:
+    def __init__(self, problem: DragProblem, looks: Looks) -> None:
         self._problem = problem
         self._looks = iter(looks)
 
@@ -70,12 +84,13 @@ class _Scripted:
 
 def _scripted_drag(
     monkeypatch: pytest.MonkeyPatch,
-    looks: list[tuple[Way, float, bool]],
-    handles_px: np.ndarray = HANDLES,
+    looks: Looks,
+    handles_px: FloatArray = HANDLES,
 ) -> DragResult:
     monkeypatch.setitem(METHODS, "draggan", lambda problem: _Scripted(problem, looks))
     options = quick_options(max_steps=len(looks) - 1, patience=0)
-    return drag(ShiftGenerator(), START, handles_px, handles_px + MOVE, options)
+    generator = as_generator(ShiftGenerator())
+    return drag(generator, START, handles_px, handles_px + MOVE, options)
 
 
 def test_handles_at_their_targets_are_not_enough_until_the_method_has_settled(
@@ -100,7 +115,7 @@ def test_a_method_that_has_settled_farther_off_ends_it_at_the_row_that_had_arriv
 def test_it_ends_at_a_row_where_every_handle_has_arrived_even_if_another_is_nearer_on_average(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looks = [(8.0, 1.0, True), ((1.2, 0.0), 1.0, False), (0.9, 1.0, True), (0, 0, True)]
+    looks: Looks = [(8.0, 1.0, True), ((1.2, 0.0), 1.0, False), (0.9, 1.0, True), (0, 0, True)]
     result = _scripted_drag(monkeypatch, looks)
     assert result.status is DragStatus.REACHED and result.steps == 2
     assert len(result.latents) == 3 and result.distances_px[-1] == pytest.approx(0.9, abs=1e-4)
@@ -110,7 +125,7 @@ def test_it_ends_at_a_row_where_every_handle_has_arrived_even_if_another_is_near
 def test_the_best_row_is_one_that_is_there_even_if_a_later_one_was_nearer_on_average(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looks = [(8.0, 1.0, True), (0.9, 1.0, False), ((1.2, 0.0), 1.0, True), (0, 0, True)]
+    looks: Looks = [(8.0, 1.0, True), (0.9, 1.0, False), ((1.2, 0.0), 1.0, True), (0, 0, True)]
     result = _scripted_drag(monkeypatch, looks)
     assert result.status is DragStatus.REACHED and result.steps == 2
     assert len(result.latents) == 2 and result.best_index == 1
@@ -181,7 +196,8 @@ def test_a_method_that_is_exhausted_at_the_targets_has_reached_them(
 
 def test_a_drag_that_cannot_go_on_stalls_and_is_cut_at_its_best_step() -> None:
     targets = np.array([[10.0, 26.0], [20.0, 24.0]], dtype=np.float32)  # towards each other
-    result = drag(ShiftGenerator(), START, HANDLES, targets, quick_options(patience=6))
+    generator = as_generator(ShiftGenerator())
+    result = drag(generator, START, HANDLES, targets, quick_options(patience=6))
     assert result.status is DragStatus.STALLED
     assert "no progress in the last 6 steps" in result.reason
     means = np.linalg.norm(result.handles_px - targets, axis=2).mean(axis=1)
@@ -208,7 +224,7 @@ def test_numbers_that_overflow_end_it_with_the_best_so_far() -> None:
             features = super().features(ws, resolution)
             return features * float("nan") if self.calls > 4 else features
 
-    result = drag(Overflowing(), START, HANDLES, HANDLES + MOVE, QUICK)
+    result = drag(as_generator(Overflowing()), START, HANDLES, HANDLES + MOVE, QUICK)
     assert result.status is DragStatus.STALLED
     assert "overflowed at step 4" in result.reason
     assert np.isfinite(result.latents).all() and len(result.latents) <= 4

@@ -4,10 +4,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from draggan_blender.protocol.settings import values_of
 from engine.solving.latent_space import LOOSENESS, latent_space
-from engine.solving.options import LATENT_SPACES
 from engine.solving.principal import principal_components
 from stylegan2 import Generator
+
+LATENT_SPACES = values_of("latent_space")
 
 
 def _start(generator: Generator) -> torch.Tensor:

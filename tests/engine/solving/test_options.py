@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 
@@ -18,13 +19,13 @@ def test_the_defaults_of_the_table_are_usable_options() -> None:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_what_the_panel_offers_is_accepted(name: str) -> None:
     option = OPTIONS[name]
-    values: list[object] = [choice.value for choice in option.choices]
+    values: list[Any] = [choice.value for choice in option.choices]
     if option.panel is not None:
         kind = type(DEFAULTS[name])
         values = [kind(option.panel.least), kind(option.panel.most)]
     assert values
     for value in values:
-        DragOptions(**{name: value})  # type: ignore[arg-type]
+        DragOptions(**{name: value})
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -59,7 +60,7 @@ def test_an_option_is_fully_described(name: str) -> None:
         ("patience", -1),
     ],
 )
-def test_an_option_out_of_range_is_named(name: str, value: object) -> None:
+def test_an_option_out_of_range_is_named(name: str, value: Any) -> None:
     with pytest.raises(RequestError, match=name):
         DragOptions(**{name: value})
 

@@ -33,8 +33,9 @@ def test_the_gradient_brings_the_content_forward_and_leaves_what_it_came_from() 
     loss = motion_supervision(
         windows, torch.tensor([[4.0, 4.0]]), torch.tensor([[1.0, 0.0]]), disc_offsets(0)
     )
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == 5
+    assert features.grad is not None
     gradient = features.grad[0, 4]
     # A step along -gradient raises pixel 5 towards the 5 of pixel 4, which itself is detached.
     assert gradient.tolist() == [0, 0, 0, 0, 0, -1, 0, 0, 0]
@@ -56,6 +57,6 @@ def test_a_step_of_zero_pulls_at_nothing() -> None:
     loss = motion_supervision(
         cut_windows(features, handle, 4), handle, torch.zeros(1, 2), disc_offsets(2)
     )
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == 0
-    assert features.grad.abs().max().item() == 0
+    assert features.grad is not None and features.grad.abs().max().item() == 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,8 +78,14 @@ def test_snapshots_of_every_protocol_load(tmp_path: Path, protocol: int, c_dim: 
     ],
     ids=str,
 )
-def test_every_property_of_a_model_is_read(tmp_path: Path, change: dict[str, object]) -> None:
-    sizes = {"img_resolution": 8, "channels": (6, 5), "w_dim": 8, "z_dim": 9, "num_layers": 3}
+def test_every_property_of_a_model_is_read(tmp_path: Path, change: dict[str, Any]) -> None:
+    sizes: dict[str, Any] = {
+        "img_resolution": 8,
+        "channels": (6, 5),
+        "w_dim": 8,
+        "z_dim": 9,
+        "num_layers": 3,
+    }
     generator = random_generator(GeneratorConfig(**(sizes | change)))
     path = tmp_path / "model.pkl"
     path.write_bytes(snapshot(generator))
@@ -133,7 +140,7 @@ def test_strided_tensors_are_read(trainable: Generator, tmp_path: Path) -> None:
     path = tmp_path / "model.pkl"
     path.write_bytes(dump({"G_ema": root}))
     expected = weight[5:69].reshape(8, 8).t()
-    assert torch.equal(load_generator(path).mapping.fc1.weight, expected)
+    assert torch.equal(load_generator(path).mapping.get_parameter("fc1.weight"), expected)
 
 
 Change = Callable[[Persistent], object]
@@ -210,7 +217,7 @@ def test_a_part_that_would_be_left_out_is_refused(
 
 
 def test_wrong_tensors_are_refused_by_name(trainable: Generator, tmp_path: Path) -> None:
-    nan = trainable.mapping.fc1.weight.detach().clone()
+    nan = trainable.mapping.get_parameter("fc1.weight").detach().clone()
     nan[0, 0] = float("nan")
     infinite = torch.zeros(8, dtype=torch.float64)
     infinite[1] = 1e300  # beyond float32

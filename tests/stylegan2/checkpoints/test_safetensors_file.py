@@ -68,7 +68,13 @@ def test_equal_models_are_equal_files(tmp_path: Path) -> None:
     ids=str,
 )
 def test_a_trained_model_is_saved_whole(tmp_path: Path, change: dict[str, Any]) -> None:
-    sizes = {"img_resolution": 8, "channels": (6, 5), "w_dim": 8, "z_dim": 9, "num_layers": 3}
+    sizes: dict[str, Any] = {
+        "img_resolution": 8,
+        "channels": (6, 5),
+        "w_dim": 8,
+        "z_dim": 9,
+        "num_layers": 3,
+    }
     generator = random_generator(GeneratorConfig(**(sizes | change)))
     path = tmp_path / "model.safetensors"
     save_generator(generator, path, license_note="CC0")

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from stylegan2 import Generator, GeneratorConfig
@@ -100,14 +102,20 @@ def test_a_new_generator_starts_at_unit_variance() -> None:
     assert 0.5 < generator.features(ws, 4).square().mean() < 1
 
 
-class RecordConvolutionGradients(TorchDispatchMode):
+class RecordConvolutionGradients(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records whether each backward pass of a convolution computes a weight gradient."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.weight_gradients: list[bool] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: OpOverload[..., Any],
+        types: tuple[type, ...],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         if func is torch.ops.aten.convolution_backward.default:
             self.weight_gradients.append(args[-1][1])
         return func(*args, **(kwargs or {}))
@@ -120,7 +128,7 @@ def test_weight_gradients_are_computed_in_training_only(
     generator = trainable.freeze() if is_frozen else trainable
     loss = generator.features(random_ws(generator).requires_grad_(), 16).square().sum()
     with RecordConvolutionGradients() as record:
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
     assert record.weight_gradients
     assert any(record.weight_gradients) != is_frozen
 
@@ -141,7 +149,7 @@ def test_a_frozen_generator_can_be_trained_again(trainable: Generator) -> None:
         generator.synthesis(ws).square().mean().backward()
     for name, parameter in trainable.synthesis.named_parameters():
         found = thawed.synthesis.get_parameter(name).grad
-        torch.testing.assert_close(found, parameter.grad, msg=lambda text, name=name: name + text)
+        torch.testing.assert_close(found, parameter.grad, msg=partial("{}: {}".format, name))
 
 
 def test_weights_loaded_into_a_frozen_generator_count(frozen: Generator) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from stylegan2 import Generator, GeneratorConfig
+from stylegan2.network.layers import SynthesisLayer
+from stylegan2.network.synthesis import SynthesisBlock
 from stylegan2.ops import reference
 
 from ..making import random_generator, random_ws, tiny_config
@@ -73,7 +76,7 @@ def test_the_image_of_a_lower_block_is_that_of_a_smaller_network(frozen: Generat
 def test_samples_of_a_batch_are_independent(frozen: Generator) -> None:
     ws = random_ws(frozen, count=3)
     together = frozen.synthesis(ws)
-    alone = torch.cat([frozen.synthesis(one) for one in ws.split(1)])
+    alone = torch.cat([frozen.synthesis(one) for one in torch.split(ws, 1)])
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
 
 
@@ -110,7 +113,7 @@ def test_a_model_without_noise_inputs_has_no_noise() -> None:
 
 
 def test_the_clamp_bounds_features() -> None:
-    sizes = {"img_resolution": 8, "channels": (6, 6), "w_dim": 8}
+    sizes: dict[str, Any] = {"img_resolution": 8, "channels": (6, 6), "w_dim": 8}
     plain = random_generator(GeneratorConfig(**sizes)).freeze()
     clamped = Generator(GeneratorConfig(**sizes, conv_clamp=0.5)).freeze()
     clamped.load_state_dict(plain.state_dict())
@@ -147,8 +150,9 @@ def test_style_mixing_takes_coarse_layers_from_one_and_fine_from_the_other(
 def plain_features(generator: Generator, ws: Tensor, resolution: int) -> Tensor:
     """Compute features by the formula of the paper: modulate and demodulate weights, convolve."""
 
-    def layer(block: nn.Module, name: str, x: Tensor, w: Tensor) -> Tensor:
+    def layer(block: SynthesisBlock, name: str, x: Tensor, w: Tensor) -> Tensor:
         conv = block.get_submodule(name)
+        assert isinstance(conv, SynthesisLayer)
         style = w @ conv.affine.weight.t() / math.sqrt(w.shape[1]) + conv.affine.bias
         taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
         up_taps = torch.outer(taps, taps) / 64 if name == "conv0" else None
@@ -156,13 +160,13 @@ def plain_features(generator: Generator, ws: Tensor, resolution: int) -> Tensor:
         y = y + conv.noise_strength * conv.noise_const + conv.bias[:, None, None]
         return F.leaky_relu(y, 0.2) * math.sqrt(2)
 
-    x = generator.synthesis.b4.const.repeat(len(ws), 1, 1, 1)
-    x = layer(generator.synthesis.b4, "conv1", x, ws[:, 0])
+    first = generator.synthesis.block(4)
+    x = layer(first, "conv1", first.const.repeat(len(ws), 1, 1, 1), ws[:, 0])
     index = 1
     for current in (8, 16):
         if current > resolution:
             break
-        block = generator.synthesis.get_submodule(f"b{current}")
+        block = generator.synthesis.block(current)
         x = layer(block, "conv0", x, ws[:, index])
         x = layer(block, "conv1", x, ws[:, index + 1])
         index += 2

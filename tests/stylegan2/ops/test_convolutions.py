@@ -45,7 +45,9 @@ def test_winograd_is_the_convolution_and_its_derivative(
     g = random(*found.shape, seed=3)
     back = winograd_conv_back(g, kernels, padding, size, scratch)
     assert_transposed(found, g, x * scale, back)
-    expected = torch.nn.grad.conv2d_input(first(x).shape, weight, first(g), padding=padding)
+    expected = torch.nn.grad.conv2d_input(  # type: ignore[no-untyped-call]
+        first(x).shape, weight, first(g), padding=padding
+    )
     torch.testing.assert_close(first(back), expected)
 
 

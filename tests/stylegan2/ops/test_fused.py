@@ -45,7 +45,7 @@ has_contexts = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX's
 def operators(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> FusedOperators:
-    """The CPU's, and the GPU's kernels, run by a CPU."""
+    """Build the operators of the CPU, or the kernels of the GPU for a CPU."""
     folder = tmp_path_factory.mktemp("fused")
     if request.param == "fused.cpp":
         return FusedOperators(build(folder, CPU), CPU)
@@ -63,7 +63,7 @@ def operators(
 
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that has not yet thought of fused operators."""
+    """Bring the process to the state before fused operators are first started."""
     monkeypatch.setattr(fused_start, "_PREPARATIONS", {})
     monkeypatch.delenv(fused_start.SWITCH, raising=False)
 
@@ -117,7 +117,7 @@ def test_windows_of_a_layer(operators: FusedOperators, side: int) -> None:
     place = Place.of(origins, side, (30, 30))
     assert_same(operators, layer, torch.randn(4, side + 2, side + 2, 20), place)
     layer = prepared((20, 36), (30, 30), doubles=True)
-    below = (side - 2 + 8) // 2  # `side_below` of the block's result, which is two pixels smaller
+    below = (side - 2 + 8) // 2  # ``side_below`` of the block's result, which is two pixels smaller
     assert_same(operators, layer, torch.randn(4, below, below, 20), place)
 
 
@@ -203,7 +203,7 @@ def test_switched_off(fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def failing(folder: Path, code: str) -> Path:
-    """A compiler that does something else."""
+    """Write a compiler that runs some Python instead, and return its path."""
     path = folder / "compiler"
     path.write_text(f"#!{sys.executable}\n{code}\n")
     path.chmod(0o755)
@@ -299,7 +299,7 @@ def test_the_kernels_compile_for_gpus(tmp_path: Path, capability: tuple[int, int
     made = [path.stat().st_mtime_ns for path in (library, library.with_stem("fused"))]
     assert build_by(target, folder) == library
     assert [path.stat().st_mtime_ns for path in (library, library.with_stem("fused"))] == made
-    plan = [Path(ninja.BIN_DIR, "ninja"), "-C", library.parent, "-n"]
+    plan: list[str | Path] = [Path(ninja.BIN_DIR, "ninja"), "-C", library.parent, "-n"]
     for name in ("elements.h", "border.h"):
         (library.parent / name).touch()
         assert b"fused.cu.o" in subprocess.run(plan, check=True, capture_output=True).stdout

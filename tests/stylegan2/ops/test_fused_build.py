@@ -47,7 +47,7 @@ FILES = {
 
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two small sources, each with a header, in place of the operators'."""
+    """Replace the sources of the operators with two small ones, each with a header."""
     folder = tmp_path / "sources"
     folder.mkdir()
     for name, text in FILES.items():
@@ -91,8 +91,9 @@ def changed(before: dict[str, int], library: Path) -> set[str]:
 
 def plan(work: Path) -> str:
     """Return what Ninja would do in a build folder."""
-    command = [Path(ninja.BIN_DIR, "ninja"), "-n", "-v"]
-    return subprocess.run(command, cwd=work, check=True, capture_output=True, text=True).stdout
+    command: list[str | Path] = [Path(ninja.BIN_DIR, "ninja"), "-n", "-v"]
+    done = subprocess.run(command, cwd=work, check=True, capture_output=True, text=True)
+    return done.stdout
 
 
 def test_nothing_changed(sources: Path, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ def test_it_computes_what_torch_computes() -> None:
     adam = Adam(ours, 0.05)
     for step in range(20):
         for parameter in (ours, theirs):
-            ((parameter - step % 3) ** 4).sum().backward()
+            loss = ((parameter - step % 3) ** 4).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
         adam.step()
         reference.step()
         reference.zero_grad()

@@ -8,16 +8,19 @@ to one pixel.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import pytest
 import torch
 from torch import Tensor
 
 from engine.features.full_map import FullMapView, cut_windows
-from engine.features.source import FeatureGrid
+from engine.features.source import FeatureGrid, FixedArea
 from engine.solving.methods import DragProblem, Look
 from engine.solving.methods.freedrag import FreeDrag
 from engine.solving.options import DragOptions
+
+from ...synthetic import as_generator
 
 SIZE = 32
 # The standard deviation of 0 .. 31.
@@ -44,7 +47,8 @@ class _RampSource:
     def observe(self, ws: Tensor, centres: Tensor, radius: int) -> FullMapView:
         ramp = torch.arange(SIZE, dtype=torch.float32) - self.moved_px + 0 * ws.sum()
         features = ramp.expand(1, SIZE, SIZE)
-        return FullMapView(features, ws, cut_windows(features, centres, radius), features, self)
+        windows = cut_windows(features, centres, radius)
+        return FullMapView(features, ws, windows, features, cast(FixedArea, self))
 
     def change(self, features: Tensor) -> Tensor:
         return features.new_tensor(self.fixed_change_now)
@@ -57,7 +61,7 @@ class _Drag:
         self.source = _RampSource()
         start = torch.tensor([[10.0, 16.0]])
         problem = DragProblem(
-            generator=torch.nn.Identity(),
+            generator=as_generator(torch.nn.Identity()),
             source=self.source,
             start=torch.zeros(4, 8),
             num_layers=4,

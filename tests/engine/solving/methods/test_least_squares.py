@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -11,8 +12,10 @@ from engine.solving.methods.least_squares import NormalEquations, conjugate_grad
 
 ROWS, COLUMNS = 4, 30
 
+Array = npt.NDArray[np.float64]
 
-def _problem() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+
+def _problem() -> tuple[Array, Array, Array]:
     """Return J, d and c."""
     source = np.random.RandomState(3)
     return source.randn(ROWS, COLUMNS), source.randn(ROWS), source.randn(COLUMNS)

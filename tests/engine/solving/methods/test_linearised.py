@@ -5,28 +5,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor, nn
 
+from draggan_blender.protocol.settings import values_of
+from engine.arrays import FloatArray
 from engine.features.full_map import FullMapSource
 from engine.solving.drag import drag
 from engine.solving.methods import DragProblem, linearised
 from engine.solving.methods.linearised import Linearised
-from engine.solving.options import LATENT_SPACES, DragOptions
+from engine.solving.options import DragOptions
 from engine.solving.result import DragResult, DragStatus, DragStep
 from engine.solving.supervision import disc_offsets
 
-from ...synthetic import ShiftGenerator, Waves, motion_jacobian
+from ...synthetic import ShiftGenerator, Waves, as_generator, motion_jacobian
 
+Array = npt.NDArray[np.float64]
+
+LATENT_SPACES = values_of("latent_space")
 SIZE = 32
 OPTIONS = DragOptions(
     method="linearised", latent_space="w+", num_layers=2, mask_weight=2.0, linear_reach=4.0
 )
 # The displacement of the shifting generator's handles: 3.9 feature pixels.
-MOVE_PX = np.array([6.0, -5.0])
+MOVE_PX = np.array([6.0, -5.0], dtype=np.float32)
 
 HANDLES = torch.tensor([[10.0, 12.0], [20.0, 18.0]])
 TARGETS = HANDLES + torch.tensor([[3.0, 0.0], [0.0, -2.0]])
@@ -67,13 +74,13 @@ def _fixed() -> Tensor:
 
 
 def _method(
-    options: DragOptions, fixed: Tensor | None, **problem_changes: object
+    options: DragOptions, fixed: Tensor | None, **problem_changes: Any
 ) -> tuple[Linearised, LinearGenerator]:
     generator = LinearGenerator()
     start = torch.zeros(3, 3)
     problem = DragProblem(
-        generator=generator,
-        source=FullMapSource(generator, SIZE, start, fixed),
+        generator=as_generator(generator),
+        source=FullMapSource(as_generator(generator), SIZE, start, fixed),
         start=start,
         num_layers=2,
         handles=HANDLES,
@@ -96,12 +103,14 @@ def test_it_settles_for_what_is_near_enough() -> None:
         assert bool(method.look().settled) is settled
 
 
-def _jacobian(generator: LinearGenerator, coordinates: Tensor, handles: Tensor) -> np.ndarray:
+def _jacobian(generator: LinearGenerator, coordinates: Tensor, handles: Tensor) -> Array:
     leaf = coordinates.clone().requires_grad_()
     latent = torch.cat([leaf.reshape(2, 3), torch.zeros(1, 3)])
-    source = FullMapSource(generator, SIZE, torch.zeros(3, 3))
+    source = FullMapSource(as_generator(generator), SIZE, torch.zeros(3, 3))
     windows = source.observe(latent, handles, 8).windows
-    return motion_jacobian(windows, handles, disc_offsets(OPTIONS.r1), leaf).double().numpy()
+    jacobian = motion_jacobian(windows, handles, disc_offsets(OPTIONS.r1), leaf)
+    dense: Array = jacobian.double().numpy()
+    return dense
 
 
 def _dense_problem(
@@ -110,7 +119,7 @@ def _dense_problem(
     handles: Tensor,
     reach: float,
     mask_weight: float,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Return the least-squares problem of one step: a block of rows per term, the mask's last."""
     c = coordinates.double().numpy()
     jacobian = _jacobian(generator, coordinates, handles)
@@ -156,7 +165,7 @@ def test_the_few_passes_of_a_step_bring_most_of_what_any_number_would() -> None:
     found = method.look().latent[:2].flatten().double().numpy()
     matrix, right = _dense_problem(generator, torch.zeros(6), handles, reach, OPTIONS.mask_weight)
 
-    def cost(change: np.ndarray) -> float:
+    def cost(change: Array) -> float:
         return float(np.square(matrix @ change - right).sum())
 
     least = cost(np.linalg.lstsq(matrix, right, rcond=None)[0])
@@ -179,13 +188,13 @@ def test_a_fixed_area_costs_four_passes_a_step_and_none_costs_none() -> None:
 def _shift_drag(
     options: DragOptions,
     generator: ShiftGenerator | None = None,
-    moves_px: np.ndarray = MOVE_PX,
+    moves_px: FloatArray = MOVE_PX,
 ) -> tuple[DragResult, list[DragStep]]:
     handles = np.array([[10.0, 20.0], [20.0, 30.0]])
     steps: list[DragStep] = []
-    generator = generator or ShiftGenerator()
+    shifting = as_generator(generator or ShiftGenerator())
     start = np.zeros((4, 8), np.float32)
-    result = drag(generator, start, handles, handles + moves_px, options, on_step=steps.append)
+    result = drag(shifting, start, handles, handles + moves_px, options, on_step=steps.append)
     return result, steps
 
 
@@ -264,7 +273,8 @@ def test_within_the_tolerance_it_goes_on_while_it_comes_nearer() -> None:
 
 
 def test_within_the_tolerance_it_ends_as_soon_as_it_comes_no_nearer() -> None:
-    apart_px = np.array([[0.5, 0.0], [-0.5, 0.0]])  # no shift moves two handles differently
+    # No shift moves two handles differently.
+    apart_px = np.array([[0.5, 0.0], [-0.5, 0.0]], dtype=np.float32)
     result, steps = _shift_drag(OPTIONS, moves_px=MOVE_PX + apart_px)
     assert result.status is DragStatus.REACHED
     assert 0.4 < result.distances_px[-1] < 0.7
