@@ -17,9 +17,6 @@ from ..errors import RequestError
 # The names of the methods in ``methods.METHODS``.
 METHOD_NAMES = values_of("method")
 
-# The names of the latent spaces in ``latent_space``.
-LATENT_SPACES = values_of("latent_space")
-
 
 @dataclass(frozen=True, kw_only=True)
 class DragOptions(DragSettings):

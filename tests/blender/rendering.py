@@ -12,6 +12,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from numpy.typing import NDArray
 
 
 def look_at(plane: Any) -> None:
@@ -39,7 +40,7 @@ def look_at(plane: Any) -> None:
             node.interpolation = "Closest"
 
 
-def render(frame: int, path: Path) -> np.ndarray:
+def render(frame: int, path: Path) -> NDArray[Any]:
     """Render a scene frame.
 
     Returns:
@@ -67,7 +68,7 @@ def _quiet() -> Iterator[None]:
         os.close(kept)
 
 
-def read(path: Path) -> np.ndarray:
+def read(path: Path) -> NDArray[Any]:
     """Return the levels of a PNG, ``H x W x 3`` in 0 to 255, bottom row first."""
     image = bpy.data.images.load(str(path))
     width, height = image.size

@@ -13,13 +13,14 @@ import bpy
 import numpy as np
 import rendering
 import support
+from numpy.typing import NDArray
 from support import SceneCase, ours
 
 FIRST, STEPS = 5, 6
 COUNT = STEPS + 1
 
 
-def linear(levels: np.ndarray) -> np.ndarray:
+def linear(levels: NDArray[Any]) -> NDArray[Any]:
     """Convert sRGB levels in 0 to 255 to scene-linear values (IEC 61966-2-1)."""
     value = levels / 255.0
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)

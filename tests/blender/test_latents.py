@@ -9,18 +9,19 @@ from typing import Any
 import bpy
 import numpy as np
 import rendering
+from numpy.typing import NDArray
 from support import TIMEOUT_S, SceneCase, ours
 
 WEIGHT = "draggan.timeline.blend_sources[{}].weight"
 
 
-def latent_of(plane: Any) -> np.ndarray:
+def latent_of(plane: Any) -> NDArray[Any]:
     """Return a plane's latent, ``num_ws x w_dim``."""
     raw = np.frombuffer(base64.b64decode(plane.draggan.latent), dtype="<f4")
     return raw.reshape(-1, plane.draggan.w_dim)
 
 
-def rows_of(plane: Any) -> np.ndarray:
+def rows_of(plane: Any) -> NDArray[Any]:
     """Return all latents of a plane's sequence, ``T x num_ws x w_dim``."""
     return ours("scene.shown").rows(plane, range(plane.draggan.sequence.frame_count))
 
@@ -32,7 +33,7 @@ class LatentsCase(SceneCase):
         bpy.context.view_layer.objects.active = plane
         return plane
 
-    def sample(self, plane: Any, seed: int) -> np.ndarray:
+    def sample(self, plane: Any, seed: int) -> NDArray[Any]:
         """Show another seed on the same plane, and return its latent."""
         edit = ours("jobs.image")
         plane.draggan.source.seed = seed
@@ -61,7 +62,7 @@ class KeysTest(LatentsCase):
         super().setUp()
         self.use_fake_engine("--steps", "6", "--step-s", "0")
 
-    def keyed(self) -> tuple[Any, list[np.ndarray]]:
+    def keyed(self) -> tuple[Any, list[NDArray[Any]]]:
         """Make a plane with keys at frames 20, 3 and 11, added in this order.
 
         Returns:
@@ -226,7 +227,7 @@ class BlendTest(LatentsCase):
             ours("timeline.blending").add_source(plane, source)
         return plane, still, moving
 
-    def blend(self, plane: Any, frames: range) -> np.ndarray:
+    def blend(self, plane: Any, frames: range) -> NDArray[Any]:
         ours("jobs.requests").wait(ours("timeline.blending").blend(plane, frames), TIMEOUT_S)
         self.check_files(plane, frames.start, len(frames))
         return rows_of(plane)

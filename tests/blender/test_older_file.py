@@ -36,6 +36,7 @@ import bpy
 import numpy as np
 import rendering
 import support
+from numpy.typing import NDArray
 from support import SceneCase, ours
 
 DATA = support.CHECKOUT / "tests" / "data"
@@ -160,18 +161,18 @@ def write_description(path: Path) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def decoded(text: str) -> np.ndarray:
+def decoded(text: str) -> NDArray[Any]:
     """Return a latent that is kept as text."""
     return np.frombuffer(base64.b64decode(text), dtype="<f4").reshape(LATENT_SHAPE)
 
 
-def arrays_of(track: str) -> dict[str, np.ndarray]:
+def arrays_of(track: str) -> dict[str, NDArray[Any]]:
     """Return the arrays of a track that is kept as text."""
     with np.load(io.BytesIO(base64.b64decode(track)), allow_pickle=False) as arrays:
         return dict(arrays)
 
 
-def latents_of(track: str) -> np.ndarray:
+def latents_of(track: str) -> NDArray[Any]:
     """Return the latent of each row of a track that is kept as text: ``T x L x w_dim``."""
     arrays = arrays_of(track)
     edited = arrays["edited"]
@@ -180,7 +181,7 @@ def latents_of(track: str) -> np.ndarray:
     return whole
 
 
-def on_plane(points_px: np.ndarray) -> np.ndarray:
+def on_plane(points_px: NDArray[Any]) -> NDArray[Any]:
     """Return points of a square image, ``... x 2`` px from the top left, in the plane's space."""
     return (points_px / SIDE_PX * 2.0 - 1.0) * (1.0, -1.0)
 
@@ -230,7 +231,7 @@ class OlderFileTest(SceneCase):
                 else:
                     self.assertEqual(found, expected)
 
-    def check_keys(self, handle: Any, first: int, path: np.ndarray) -> None:
+    def check_keys(self, handle: Any, first: int, path: NDArray[Any]) -> None:
         """Fail unless a handle has a key at each frame from ``first`` on, as a track has it."""
         for axis in (0, 1):
             curve = ours("compat").find_fcurve(handle, "location", axis)
@@ -338,10 +339,10 @@ class OlderFileTest(SceneCase):
         ]
         self.assertEqual([curve.array_index for curve in drivers], [0, 1])
         path = on_plane(arrays_of(settings.track)["handles_px"][:, 0])
-        for curve in drivers:
+        for axis, curve in enumerate(drivers):
             keys = np.array([tuple(key.co) for key in curve.keyframe_points])
             self.assertEqual(keys[:, 0].tolist(), list(range(12)))
-            np.testing.assert_allclose(keys[:, 1], path[:, curve.array_index], atol=NEAR)
+            np.testing.assert_allclose(keys[:, 1], path[:, axis], atol=NEAR)
         self.assertEqual((settings.sequence.first_frame, bake.refinements), (1, 1))
         self.assertEqual((first.path_slot, second.path_slot), (0, -1))
         self.assertEqual((first.under_slot, second.under_slot), (0, 1))

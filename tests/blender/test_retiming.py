@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 import rendering
 import support
+from numpy.typing import NDArray
 from support import TIMEOUT_S, SceneCase, ours
 
 PATH = '["draggan_progress"]'
@@ -67,7 +68,7 @@ class RetimingTest(SceneCase):
             found.append(self.number(plane))
         return found
 
-    def places(self, plane: Any, frames: range) -> np.ndarray:
+    def places(self, plane: Any, frames: range) -> NDArray[Any]:
         found = []
         for frame in frames:
             bpy.context.scene.frame_set(frame)

@@ -13,6 +13,7 @@ import bpy
 import numpy as np
 import rendering
 from baking import BakeCase
+from numpy.typing import NDArray
 from support import TIMEOUT_S, ours
 
 
@@ -32,7 +33,7 @@ class ScrubbingCase(BakeCase):
             scrubbing.playhead_rests()
             self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
 
-    def shown(self, plane: Any) -> np.ndarray:
+    def shown(self, plane: Any) -> NDArray[Any]:
         """Return the pixels of the live image, or an empty array at rest."""
         image = ours("scene.planes").texture_node(plane).image
         if image.source != "GENERATED":
