@@ -338,11 +338,11 @@ class OlderFileTest(SceneCase):
             if curve.data_path == "location" and curve.driver.is_valid
         ]
         self.assertEqual([curve.array_index for curve in drivers], [0, 1])
-        path = on_plane(arrays_of(settings.track)["handles_px"][:, 0])
+        handles = on_plane(arrays_of(settings.track)["handles_px"][:, 0])
         for axis, curve in enumerate(drivers):
             keys = np.array([tuple(key.co) for key in curve.keyframe_points])
             self.assertEqual(keys[:, 0].tolist(), list(range(12)))
-            np.testing.assert_allclose(keys[:, 1], path[:, axis], atol=NEAR)
+            np.testing.assert_allclose(keys[:, 1], handles[:, axis], atol=NEAR)
         self.assertEqual((settings.sequence.first_frame, bake.refinements), (1, 1))
         self.assertEqual((first.path_slot, second.path_slot), (0, -1))
         self.assertEqual((first.under_slot, second.under_slot), (0, 1))
