@@ -73,7 +73,7 @@ def read_edit(folder: Path) -> Edit:
     Raises:
         EditError: there is none, or it is damaged.
     """
-    found = read_edit(folder)
+    found = find_edit(folder)
     if found is None:
         raise EditError(f"{folder / EDIT_FILE} is missing or damaged; run --only solve again")
     return found

@@ -167,7 +167,7 @@ def _targets_at_rest(plane: Plane, memory: Memory, frame: int) -> Points:
     except OSError:
         return memory.base.handles_px
     if _baked is None or _baked[0] != stamp:
-        found = bake_folder.read_edit(path.parent)
+        found = bake_folder.find_edit(path.parent)
         if found is None:
             return memory.base.handles_px
         _baked = (stamp, found)
