@@ -57,10 +57,10 @@ class DRAGGAN_PG_timeline(bpy.types.PropertyGroup):
     """Sequences that are made without solving."""
 
     latent_keys: CollectionProperty(type=DRAGGAN_PG_latent_key)
-    active_latent_key: IntProperty(name="Active Latent Key")
+    active_latent_key: IntProperty(name="Active Image Key")
     interpolation: EnumProperty(
         name="Interpolation",
-        description="How the image gets from one latent key to the next",
+        description="How the image gets from one image key to the next",
         items=(
             ("LINEAR", "Linear", "Straight, with a constant speed"),
             (

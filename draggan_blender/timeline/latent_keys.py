@@ -65,7 +65,8 @@ def render_keys(plane: Plane) -> int:
     frames = range(key_frames[0], key_frames[-1] + 1)
     kind = plane.draggan.timeline.interpolation
     latents = interpolation.between(key_frames, keys, frames, kind)
-    return latents_job.start_latents(plane, latents, frames.start, f"Render Keys of {plane.name}")
+    label = f"Render Image Keys of {plane.name}"
+    return latents_job.start_latents(plane, latents, frames.start, label)
 
 
 def _read(plane: Plane) -> tuple[list[int], NDArray[np.float32]]:
@@ -73,16 +74,16 @@ def _read(plane: Plane) -> tuple[list[int], NDArray[np.float32]]:
     settings = plane.draggan
     ordered = sorted(settings.timeline.latent_keys, key=lambda key: key.frame)
     if not ordered:
-        raise EditError(f"{plane.name} has no latent key yet; go to a frame and press Key Latent")
+        raise EditError(f"{plane.name} has no image key yet; go to a frame, press Add Image Key")
     key_frames = [key.frame for key in ordered]
     twice = next((f for f in key_frames if key_frames.count(f) > 1), None)
     if twice is not None:
-        raise EditError(f"Two latent keys are at frame {twice}; move or remove one of them")
+        raise EditError(f"Two image keys are at frame {twice}; move or remove one of them")
     for key in ordered:
         if key.model_sha256 != settings.model_sha256:
             raise EditError(
-                f"The latent key at frame {key.frame} belongs to another model than "
-                f"{plane.name} has now; remove the key, or choose its model and press Sample"
+                f"The image key at frame {key.frame} belongs to another model than {plane.name} "
+                "has now; remove the key, or choose its model and press Update Image"
             )
     raw = [np.frombuffer(to_bytes(key.latent), dtype="<f4") for key in ordered]
     return key_frames, np.stack(raw).reshape(len(raw), -1, settings.w_dim).astype(np.float32)

@@ -250,7 +250,7 @@ class EndingTest(BakeCase):
         bpy.context.scene.frame_set(5)
         self.assertEqual(bpy.ops.draggan.cancel(), {"FINISHED"})
         self.at_rest(plane)
-        self.assertIn("goes on where it was", plane.draggan.status)
+        self.assertIn("press Bake to continue it", plane.draggan.status)
         pump = ours("connection.pump")
         self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
         self.at_rest(plane)

@@ -142,7 +142,7 @@ class KeysTest(LatentsCase):
         self.check_files(plane, 11, 5)
         np.testing.assert_array_equal(rows_of(plane)[0], keys[1])
         listed[1].frame = 15
-        with self.refused("Two latent keys are at frame 15"):
+        with self.refused("Two image keys are at frame 15"):
             module.render_keys(plane)
 
     def test_an_image_in_the_middle_of_a_drag_can_be_keyed(self) -> None:
@@ -336,7 +336,7 @@ class RealEngineTest(LatentsCase):
             found = rendering.read(folder / f"{stem}_{frame:04d}.png")
             # A batch of images may round another way than a single one.
             self.assertLessEqual(np.abs(found - expected).max(), 1.0)
-        # Render Again brings lost files back from the track.
+        # Restore Images brings lost files back from the track.
         middle = folder / f"{stem}_0004.png"
         content = middle.read_bytes()
         middle.unlink()
