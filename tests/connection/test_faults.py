@@ -36,11 +36,11 @@ def frames_of(scene: Scene, job: Job) -> list[int]:
 FAULTS = [
     ("wrong_version", "version"),
     ("startup_failed", "PyTorch is not installed"),
-    ("end_after_hello", "ended by itself"),
-    ("garbage", "nobody understands"),
-    ("huge_header", "nobody understands"),
+    ("end_after_hello", "ended without an error"),
+    ("garbage", "sent an invalid message"),
+    ("huge_header", "sent an invalid message"),
     ("crash_at_step=3", "asked to crash"),
-    ("half_frame=3", "ended by itself"),
+    ("half_frame=3", "ended without an error"),
 ]
 
 
@@ -73,7 +73,7 @@ def test_an_engine_that_never_proves_itself_is_given_up_in_time(
     process = runtime._process
     assert process is not None
     until_phase(runtime, EnginePhase.FAILED)
-    assert "did not connect back" in runtime.state.error
+    assert "did not connect to Blender" in runtime.state.error
     assert runtime.run_until(lambda _: process.poll() is not None, 5)
 
 

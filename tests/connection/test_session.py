@@ -338,7 +338,7 @@ def test_a_failed_job_leaves_its_reason_until_the_next_begins() -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (0, "ended by itself"),
+        (0, "ended without an error"),
         (-9, "killed, as the system does when memory runs out"),
         (-11, "SIGSEGV"),
         (-200, "signal 200"),
