@@ -219,7 +219,7 @@ class ExitCodesTest(CliCase):
         self.assertIn("lies beside the image", results[other.name]["error"])
         self.assertEqual(results[self.plane.name]["frame_count"], 6)
 
-    @unittest.skipUnless(os.name == "posix", "signals are of POSIX")
+    @unittest.skipUnless(os.name == "posix", "needs POSIX signals")
     def test_a_signal_is_130_and_the_same_command_continues(self) -> None:
         self.use_fake_engine("--step-s", "0.2")
         command = ("bake", "--out", str(self.out), "--only", "solve", "--resume")

@@ -147,7 +147,7 @@ class RegistrationTest(unittest.TestCase):
             support.enable()
             self.assertEqual(_traces(), enabled)
 
-    @unittest.skipUnless(os.name == "posix", "asks the system for a process as POSIX has it")
+    @unittest.skipUnless(os.name == "posix", "needs POSIX process ids")
     def test_disabling_ends_the_engine(self) -> None:
         pump = support.ours("connection.pump")
         self.assertEqual(bpy.ops.draggan.engine_start(), {"FINISHED"})
