@@ -115,7 +115,7 @@ class ImagesTest(ExportCase):
             with self.refused("is missing; press Restore Images"):
                 call()
         self.assertFalse((self.folder / "out").exists())
-        ours("jobs.image").reset(plane)
+        ours("jobs.drag").reset(plane)
         with self.refused("no sequence to export"):
             exporting.frames(plane, self.folder / "out", "PNG")
         with self.refused("no track to export"):

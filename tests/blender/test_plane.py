@@ -160,7 +160,7 @@ class PlaneTest(SceneCase):
         images.show_rest(plane)
         twin = plane.copy()
         bpy.context.scene.collection.objects.link(twin)
-        ours("jobs.image").reset(twin)
+        ours("jobs.drag").reset(twin)
         texture_node = ours("scene.planes").texture_node
         self.assertEqual(texture_node(twin).image, still)
         self.assertEqual(texture_node(plane).image, moved)

@@ -302,7 +302,7 @@ class RetimingTest(SceneCase):
     def test_a_reset_keeps_the_progress_for_the_next_result(self) -> None:
         plane = self.dragged()
         ours("timeline.retiming").retime(plane)
-        ours("jobs.image").reset(plane)
+        ours("jobs.drag").reset(plane)
         node = ours("scene.planes").texture_node(plane)
         self.assertEqual(node.image, plane.draggan.still)
         self.assertFalse(plane.active_material.node_tree.animation_data.drivers)
