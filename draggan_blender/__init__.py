@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blender's side of the extension: the panel, the scene, and the connection to the engine.
+"""Blender's side of the extension: the user interface, the scene, and the connection to the engine.
 
-Importable without bpy, because the engine and the tests load ``draggan_blender.protocol`` from
-here; ``register`` imports everything that needs Blender.
+This module can be imported without ``bpy``, because the engine and the tests import
+``draggan_blender.protocol``; ``register`` imports everything that needs Blender.
 """
 
 from __future__ import annotations

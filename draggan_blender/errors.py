@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The error that a person's click or a script can cause."""
+"""The error for actions that cannot be done, and the text of errors of Blender's operators."""
 
 from __future__ import annotations
 
 
 class EditError(Exception):
-    """Something must be changed before this can be done.
+    """An action of a person or a script that cannot be done until something is changed.
 
-    Its text is one sentence for the person: what is expected, what was found, what to do.
+    The text is one sentence for the person: what is expected, what was found, and what to do.
     """
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that is registered with Blender, in order; removed in reverse.
+"""Registering everything with Blender, in order, and unregistering it in reverse order.
 
-There is no try/except: an entry that cannot be removed is a defect that must be seen.
+Errors are not caught: an entry that cannot be unregistered is a defect that must be reported.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Unregister all modules and classes; the engine ends."""
+    """Unregister all modules and classes, and end the engine."""
     for module in reversed(_MODULES):
         module.unregister()
     for cls in reversed(_CLASSES):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fake engine's bakes, tracks and sequences: the disc is painted where the handles are.
+"""The fake engine's bakes, tracks and sequences: the disc is painted at the first handle.
 
-A bake writes what the real one does: ``edit.draggan``, a journal while it runs, ``track.npz`` and
-the frames. A row depends on nothing but its frame's targets, so that what a bake takes over from an
-earlier one is a matter of counting.
+A bake writes the same files as the real one: the edit, a journal during the bake, the track and the
+frames. A row depends only on the targets of its frame, so the number of rows that a bake takes over
+from an earlier one can be counted.
 """
 
 from __future__ import annotations
@@ -17,26 +17,24 @@ from typing import TYPE_CHECKING
 from draggan_blender.protocol import Decoder
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol import timeline as t
+from draggan_blender.protocol.file_names import EDIT_FILE, JOURNAL_FILE, TRACK_FILE, frame_file
 from tests.fake_generator import NUM_WS, SIZE_PX, W_DIM, moved, paint, preview_pixels
 
 if TYPE_CHECKING:
     from tests.fake_engine import FakeEngine
 
-EDIT_FILE = "edit.draggan"
-TRACK_FILE = "track.npz"
-JOURNAL_FILE = "solve.journal"
-
+# The handles of one frame.
 Row = tuple[m.Point, ...]
 Sequenced = m.Drag | m.RenderTrack | t.Bake | t.RenderLatents
 
 
 def frame_path(target: m.FrameTarget, row: int) -> Path:
-    """The file of a row."""
-    return Path(target.folder) / f"{target.stem}_{target.first_number + row:04d}.png"
+    """Return the path of a row's frame; row -1 is the file before the sequence."""
+    return Path(target.folder) / frame_file(target.stem, target.first_number + row)
 
 
 def track_of(latents: list[bytes], rows: list[Row]) -> bytes:
-    """A ``track.npz`` with the arrays that Blender's side reads."""
+    """Return the bytes of a ``track.npz`` with the arrays that Blender's side reads."""
     import numpy as np
 
     edited = np.frombuffer(b"".join(latents), "<f4").reshape(len(latents), NUM_WS, W_DIM)
@@ -47,7 +45,7 @@ def track_of(latents: list[bytes], rows: list[Row]) -> bytes:
 
 
 def latents_of(track: bytes) -> list[bytes]:
-    """The latents of a :func:`track_of`."""
+    """Return the latents of a track that ``track_of`` has made."""
     import numpy as np
 
     with np.load(io.BytesIO(track), allow_pickle=False) as arrays:
@@ -55,27 +53,27 @@ def latents_of(track: bytes) -> list[bytes]:
 
 
 def edit_of(data: bytes) -> t.Edit:
-    """The edit in an encoded message."""
+    """Return the edit of an encoded message."""
     (edit,) = Decoder(trusted=True).feed(data)
     assert isinstance(edit, t.Edit)
     return edit
 
 
 def targets_of(edit: t.Edit) -> list[Row]:
-    """A row of targets for each frame."""
+    """Return the targets of each frame."""
     values = list(struct.iter_unpack("<2f", edit.targets_px))
     count = len(edit.handles_px)
     return [tuple(values[row : row + count]) for row in range(0, len(values), count)]
 
 
 def state_of(edit: t.Edit, row: Row) -> bytes:
-    """The latent whose handles are at these places."""
+    """Return the latent whose handles are at these places."""
     by_px = (row[0][0] - edit.handles_px[0][0], row[0][1] - edit.handles_px[0][1])
     return moved(edit.latent, by_px)
 
 
 def _solved_before(edit: t.Edit, folder: str) -> int:
-    """How many of the first rows a folder has."""
+    """Return how many of an edit's first rows are solved in the folder of an earlier bake."""
     path = Path(folder)
     if not folder or not (path / EDIT_FILE).exists():
         return 0
@@ -94,7 +92,7 @@ def _solved_before(edit: t.Edit, folder: str) -> int:
 
 
 def render_track(engine: FakeEngine, request: m.RenderTrack) -> None:
-    """The frames of a track, or those of them that are asked for."""
+    """Write the frames of a track that a request asks for."""
     latents = latents_of(request.track)
     stop = request.first_row + request.row_count if request.row_count else len(latents)
     rows = [
@@ -106,7 +104,7 @@ def render_track(engine: FakeEngine, request: m.RenderTrack) -> None:
 
 
 def render_latents(engine: FakeEngine, request: t.RenderLatents) -> None:
-    """The frames of latents, and their track, in which no handle is."""
+    """Write the frames of latents, and send their track, which has no handles."""
     size = NUM_WS * W_DIM * 4
     starts = range(0, len(request.latents), size)
     latents = [request.latents[start : start + size] for start in starts]
@@ -119,7 +117,7 @@ def render_latents(engine: FakeEngine, request: t.RenderLatents) -> None:
 def _write_frames(
     engine: FakeEngine, request: Sequenced, latents: list[bytes], rows: list[int]
 ) -> None:
-    """Some frames of a sequence, unless it is cancelled."""
+    """Write some frames of a sequence until the request is cancelled."""
     for done, row in enumerate(rows):
         engine.listen(0.0)
         if request.request_id in engine.cancelled:
@@ -130,7 +128,7 @@ def _write_frames(
 
 
 def bake(engine: FakeEngine, request: t.Bake) -> None:
-    """Every handle to its target at once, frame by frame."""
+    """Bake an edit frame by frame: each handle reaches its target in one step."""
     started_s = time.monotonic()
     edit, number = edit_of(request.edit), request.request_id
     folder = Path(request.frames.folder)
@@ -153,7 +151,7 @@ def bake(engine: FakeEngine, request: t.Bake) -> None:
             engine.misbehave(shown, index + 1)
             journal.write(f"{index}\n")
             journal.flush()
-            _tell(engine, request, edit, index, made)
+            _report_frame(engine, request, edit, index, made)
             if request.previews:
                 engine.send(shown)
             if number in engine.stopped:
@@ -177,7 +175,7 @@ def bake(engine: FakeEngine, request: t.Bake) -> None:
 
 
 def _preview(number: int, edit: t.Edit, index: int) -> m.Preview:
-    """The preview of a frame."""
+    """Return the preview of a frame."""
     return m.Preview(
         request_id=number,
         drag_id=number,
@@ -188,8 +186,8 @@ def _preview(number: int, edit: t.Edit, index: int) -> m.Preview:
     )
 
 
-def _tell(engine: FakeEngine, request: t.Bake, edit: t.Edit, index: int, made: int) -> None:
-    """The file and the events of one frame."""
+def _report_frame(engine: FakeEngine, request: t.Bake, edit: t.Edit, index: int, made: int) -> None:
+    """Write the file of a frame and send its events."""
     number, total = request.request_id, edit.frame_count
     if request.write_frames:
         engine.frame(request, index, state_of(edit, targets_of(edit)[index]))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An engine without torch: the same command line, standard input and wire, deterministic.
+"""A deterministic engine without PyTorch, with the real one's command line, input and messages.
 
-Run as a program in the real engine's place (:func:`tests.fake_root.make_fake_root`). What
-it shows is painted by :mod:`tests.fake_generator`.
-Bakes are in :mod:`tests.fake_bake`. It misbehaves on request: :mod:`tests.fake_faults`.
+``fake_root.make_fake_root`` runs it as a program in the place of the real engine. Its images are
+painted by ``fake_generator``, its bakes are in ``fake_bake``, and ``fake_faults`` lists the faults
+that it can be asked for.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from tests.fake_generator import (
 
 
 class FakeEngine:
-    """One connection, one request at a time."""
+    """The engine's end of one connection; it does one request at a time."""
 
     def __init__(self, connection: socket.socket, options: argparse.Namespace) -> None:
         self.connection = connection
@@ -70,20 +70,20 @@ class FakeEngine:
         }
 
     def send(self, message: m.Message) -> None:
-        """Send, waiting as long as it takes."""
+        """Send a message; waits until the kernel has taken all of it."""
         try:
             self.connection.sendall(encode(message))
         except OSError:
-            self.gone()
+            self.end_without_connection()
 
-    def gone(self) -> None:
-        """The connection is over."""
+    def end_without_connection(self) -> None:
+        """End, because the connection has ended; or hang, if that fault was asked for."""
         if "refuse_end" in self.faults:
             hang()
         end()
 
     def listen(self, timeout_s: float) -> None:
-        """Take in what Blender says, waiting up to ``timeout_s`` for it."""
+        """Receive messages, waiting up to ``timeout_s`` seconds for the first."""
         readable, _, _ = select.select([self.connection], [], [], timeout_s)
         if not readable:
             return
@@ -92,12 +92,12 @@ class FakeEngine:
         except OSError:
             data = b""
         if not data:
-            self.gone()
+            self.end_without_connection()
         for message in self.decoder.feed(data):
-            self.take(message)
+            self.receive(message)
 
-    def take(self, message: m.Message) -> None:
-        """Queue a request, note a stop."""
+    def receive(self, message: m.Message) -> None:
+        """Queue a request, or note that one is to be stopped or cancelled."""
         if isinstance(message, m.Shutdown) and "refuse_end" not in self.faults:
             end()
         elif isinstance(message, m.Request):
@@ -108,14 +108,14 @@ class FakeEngine:
             self.cancelled.add(message.request_id)
 
     def run(self) -> NoReturn:
-        """Serve until told to end."""
+        """Serve until Blender ends the engine."""
         while True:
             self.listen(0.0 if self.requests else 0.5)
             if self.requests:
                 self.answer(self.requests.popleft())
 
     def answer(self, request: m.Request) -> None:
-        """One request from its first event to its ending."""
+        """Do a request, from its first event to its ending."""
         number = request.request_id
         if "fail" in self.faults and not isinstance(request, m.LoadModel):
             text = "The fake engine was asked to fail."
@@ -134,7 +134,7 @@ class FakeEngine:
             self.send(m.Done(request_id=number))
 
     def load(self, request: m.ModelRequest) -> None:
-        """Pretend to read a model: any path will do."""
+        """Pretend to load a model; every path is accepted."""
         self.model_path = request.model_path
         self.send(m.Progress(request_id=request.request_id, fraction=0.0, text="Loading"))
         self.send(
@@ -152,18 +152,18 @@ class FakeEngine:
         )
 
     def sample(self, request: m.Sample) -> None:
-        """The image and latent of a seed."""
+        """Write the image of a seed and send its latent."""
         latent = latent_of(request.seed, request.truncation_psi)
         self.render(latent, request.image_path)
         self.send(m.Sampled(request_id=request.request_id, latent=latent))
 
     def render(self, latent: bytes, path: str) -> None:
-        """One latent to one PNG."""
+        """Render a latent to a PNG."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_png(Path(path), paint(latent))
 
     def frame(self, request: fake_bake.Sequenced, index: int, latent: bytes) -> list[Path]:
-        """Frame ``index`` of a sequence; with the first one also the file before it."""
+        """Write a frame of a sequence, and with frame 0 the file before it; return the paths."""
         target = request.frames
         numbers = [target.first_number + index]
         if index == 0:
@@ -175,7 +175,7 @@ class FakeEngine:
         return paths
 
     def drag(self, request: m.Drag) -> None:
-        """Handles to their targets in a straight line, the disc along with the first."""
+        """Move the handles to their targets in straight lines, and the disc with the first one."""
         started_s = time.monotonic()
         number = request.request_id
         steps = min(self.steps, request.settings.max_steps)
@@ -223,7 +223,7 @@ class FakeEngine:
         handles_px: tuple[m.Point, ...],
         distance_px: float,
     ) -> None:
-        """The events of one step, and the faults that are due at it."""
+        """Send the events of a step, and do the faults that are due at it."""
         number = request.request_id
         shown = preview(request, step, latent)
         self.misbehave(shown, step)
@@ -241,7 +241,7 @@ class FakeEngine:
         self.send(shown)
 
     def misbehave(self, shown: m.Preview, step: int) -> None:
-        """The faults of a step of a drag, or of a frame of a bake."""
+        """Do the faults that are due at a step of a drag or a frame of a bake."""
         if self.faults.at("crash_at_step", step):
             print("RuntimeError: the fake engine was asked to crash", file=sys.stderr)
             end(3)
@@ -255,7 +255,7 @@ class FakeEngine:
 
 
 def preview(request: m.Drag, step: int, latent: bytes) -> m.Preview:
-    """The preview of a step."""
+    """Return the preview of a step."""
     return m.Preview(
         request_id=request.request_id,
         drag_id=request.drag_id,
@@ -267,7 +267,11 @@ def preview(request: m.Drag, step: int, latent: bytes) -> m.Preview:
 
 
 def state_of(request: m.Drag, part: float) -> tuple[bytes, tuple[m.Point, ...], float]:
-    """Latent, handles and the largest distance left after this part (0 to 1) of the way."""
+    """Return the state of a drag after this part (0 to 1) of the path.
+
+    Returns:
+        The latent, the handles in image pixels, and the largest distance to a target.
+    """
     handles_px = tuple(
         (
             pair.handle_px[0] + part * (pair.target_px[0] - pair.handle_px[0]),
@@ -288,7 +292,7 @@ def state_of(request: m.Drag, part: float) -> tuple[bytes, tuple[m.Point, ...], 
 
 
 def watch_parent(faults: Faults) -> None:
-    """End when standard input does: the parent is gone, in whichever way."""
+    """End the process when standard input ends, because then the parent has ended."""
     while sys.stdin.buffer.read(1):
         pass
     if "refuse_end" not in faults:
@@ -296,7 +300,7 @@ def watch_parent(faults: Faults) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """The real engine's arguments, and the fake's own."""
+    """Return the real engine's arguments, and those of the fake engine."""
     parser = argparse.ArgumentParser()
     parser.add_argument("command", choices=["serve"])
     parser.add_argument("--device", required=True)
@@ -309,7 +313,7 @@ def arguments() -> argparse.Namespace:
 
 
 def shake_hands(connection: socket.socket, token: str, faults: Faults) -> None:
-    """Hello, Welcome, and the faults of a beginning."""
+    """Send the hello and wait for the welcome, with the faults of a start."""
     if "garbage_first" in faults:
         connection.sendall(random.Random(0).randbytes(5000))
     hello = m.Hello(
@@ -336,7 +340,7 @@ def shake_hands(connection: socket.socket, token: str, faults: Faults) -> None:
 
 
 def read(connection: socket.socket) -> bytes:
-    """Some bytes; ends the program where there will be none."""
+    """Return the next bytes, or end the program if the connection has ended."""
     try:
         data = connection.recv(4096)
     except OSError:
@@ -345,7 +349,7 @@ def read(connection: socket.socket) -> bytes:
 
 
 def main() -> None:
-    """Connect back and serve."""
+    """Connect to Blender and serve."""
     options = arguments()
     faults: Faults = options.faults
     if "refuse_end" in faults and os.name != "nt":

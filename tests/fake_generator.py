@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fake engine's "generator": a disc on a gradient, painted without any library.
+"""The fake engine's "generator": a disc on a gradient, painted with the standard library.
 
-The first two numbers of a latent are the disc's centre in pixels, so that a drag moves something
-that can be seen, and any latent can be painted again.
+The first two numbers of a latent are the centre of the disc in pixels, so that a drag moves
+something visible, and every latent can be painted again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LATENT = struct.Struct(f"<{NUM_WS * W_DIM}f")
 
 
 def latent_of(seed: int, truncation_psi: float) -> bytes:
-    """The latent of a seed: a disc near the middle, and noise that nothing depends on."""
+    """Return the latent of a seed: a disc near the middle, and noise (one value is the tint)."""
     source = random.Random(seed)
     centre = [SIZE_PX / 2 + source.uniform(-12, 12) * truncation_psi for _ in range(2)]
     rest = [source.gauss(0, 1) * truncation_psi for _ in range(NUM_WS * W_DIM - 2)]
@@ -29,7 +29,7 @@ def latent_of(seed: int, truncation_psi: float) -> bytes:
 
 
 def moved(latent: bytes, by_px: tuple[float, float]) -> bytes:
-    """``latent`` with its disc moved."""
+    """Return a latent with its disc moved by ``(x, y)`` pixels."""
     values = list(_LATENT.unpack(latent))
     values[0] += by_px[0]
     values[1] += by_px[1]
@@ -37,7 +37,7 @@ def moved(latent: bytes, by_px: tuple[float, float]) -> bytes:
 
 
 def paint(latent: bytes) -> list[bytes]:
-    """Rows of RGB bytes, top row first."""
+    """Return the image of a latent: rows of RGB bytes, top row first."""
     values = _LATENT.unpack(latent)
     centre_x, centre_y, tint = values[0], values[1], int(abs(values[2]) * 100) % 128
     rows = []
@@ -51,7 +51,7 @@ def paint(latent: bytes) -> list[bytes]:
 
 
 def write_png(path: Path, rows: list[bytes]) -> None:
-    """An 8-bit RGB PNG, complete under its name or not there at all."""
+    """Write an 8-bit RGB PNG under a temporary name, and rename it when it is complete."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(name + data))
@@ -66,7 +66,7 @@ def write_png(path: Path, rows: list[bytes]) -> None:
 
 
 def preview_pixels(rows: list[bytes]) -> bytes:
-    """Float32 RGBA in [0, 1], bottom row first."""
+    """Return an image as float32 RGBA in [0, 1], bottom row first."""
     out = []
     for row in reversed(rows):
         for start in range(0, len(row), 3):

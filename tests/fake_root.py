@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Puts the fake engine where the launcher looks for the real one.
+"""A root folder for the launcher that contains the fake engine in the place of the real one.
 
-Standard library only and no import of the project, so that a test inside Blender, where the
-package has another name, can load this file by its path.
+This file imports only the standard library, so that a test inside Blender, where our package has
+another name, can load it by its path.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ runpy.run_path({program!r}, run_name="__main__")
 
 
 def make_fake_root(folder: Path, *options: str) -> Path:
-    """Make ``folder/engine/__main__.py`` run the fake engine; to be used as the ``root``.
+    """Write ``folder/engine/__main__.py``, which runs the fake engine.
 
     Args:
-        folder: made if it is missing.
-        options: of :mod:`tests.fake_engine`, for example ``--fault``, ``crash_at_step=3``.
+        folder: The root folder; it is made if it is missing.
+        options: Options of ``fake_engine``, for example ``--fault``, ``crash_at_step=3``.
 
     Returns:
         ``folder``.

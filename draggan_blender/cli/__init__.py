@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``blender -b FILE.blend -c draggan COMMAND …``: bakes and drags for scripts and render farms.
+"""The command line, ``blender -b FILE.blend -c draggan COMMAND …``, for scripts and render farms.
 
-A file for each command: it adds its arguments, and does its work with the plain functions that
-the panel calls, too. There is no main loop under ``-c``; the pump runs in a plain loop until the
-engine is done. What farms read goes to standard output while the work goes on (:mod:`.running`);
-everything that went wrong is a sentence on standard error.
+Each command has a module that adds its arguments and calls the same plain functions as the panel.
+``-c`` runs no main loop, so the pump runs in a plain loop until the engine has finished. The lines
+that farms read are printed to standard output during the work (``running``), and each error as a
+sentence to standard error.
 
 Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 no engine, 4 partly done, 130 cancelled. After
-1, 4 and 130 the same command with ``--resume`` goes on where this one has ended.
+1, 4 and 130 the same command with ``--resume`` continues the work.
 """
 
 from __future__ import annotations
@@ -28,21 +28,26 @@ from . import bake, convert, drag, info, render
 from .running import CANCELLED, DONE, FAILED, WRONG_ARGUMENTS, Running, UsageError
 
 _COMMANDS = (bake, drag, render, info, convert)
-#: A farm ends a task with the second.
+# Ctrl-C sends the first; a farm ends a task with the second.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CANCEL_TIMEOUT_S = 10.0
+_STOP_TIMEOUT_S = 10.0
 
 _registered: list[Any] = []
 
 
 def run(arguments: list[str]) -> int:
-    """The command itself; answers with the exit code of Blender's process."""
+    """Run a command and return the exit code of Blender's process.
+
+    Args:
+        arguments: Those after ``-c draggan``.
+    """
     try:
         options = _parser().parse_args(arguments)
-    except SystemExit as leave:  # argparse has said why
+    except SystemExit as leave:  # argparse has printed the reason
         return WRONG_ARGUMENTS if leave.code else DONE
     running = Running(options)
-    # Blender installs handlers of its own, which no plain loop ever hears of.
+    # Blender's own handlers only set a flag, which a plain loop never sees.
     before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
     try:
         code = _run(options, running)
@@ -78,14 +83,14 @@ def _interrupt(_number: int, _frame: Any) -> None:
 
 
 def _end_engine(running: Running) -> None:
-    """Give up what runs, let the engine bring it into order, and have it end."""
+    """Cancel what is running, wait until the engine has cleaned up, and end the engine."""
     for plane in planes.everywhere():
         if plane.draggan.request_id:
             recovery.cancel(plane)
     running.cancel()
     pump.run_until(lambda now: now.active is None, _CANCEL_TIMEOUT_S)
     pump.stop()
-    pump.run_until(pump.is_off, 10.0)
+    pump.run_until(pump.is_off, _STOP_TIMEOUT_S)
     running.let_go()
     pump.configure(preferences.engine_settings)
 
@@ -95,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="blender -b FILE.blend -c draggan",
         description="Bake, drag and render GAN images without a window.",
         epilog="Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 no engine, 4 partly done, "
-        "130 cancelled. With --resume the same command goes on where one has ended.",
+        "130 cancelled. With --resume the same command continues work that was not finished.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in _COMMANDS:
@@ -104,11 +109,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def register() -> None:
-    """Offer the command."""
+    """Register ``-c draggan`` with Blender."""
     _registered.append(bpy.utils.register_cli_command("draggan", run))
 
 
 def unregister() -> None:
-    """Take it back."""
+    """Unregister ``-c draggan``."""
     while _registered:
         bpy.utils.unregister_cli_command(_registered.pop())

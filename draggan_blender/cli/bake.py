@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``bake``: solve animated edits, write their frames, or either by itself.
+"""``bake``: solve animated edits and write their frames, or only one of the two.
 
-Solving goes along time and leaves little: the edit as it was sampled, and its track. Frames are
-rendered from the track, each for itself. So a farm has one task solve (``--only solve``) and then
-any number of tasks render (``--only frames --frames A-B``), all with the same ``--out``. No task
-removes or overwrites what is another's: a frame is written under a name of the task's own and
-then renamed, and the same frame is the same file whoever writes it.
+Solving goes from frame to frame and writes small files: the sampled edit and its track. Each frame
+can then be rendered from the track independently. So on a farm one task solves (``--only solve``),
+and then any number of tasks render (``--only frames --frames A-B``), all with the same ``--out``.
+No task damages the work of another: a frame is written under a temporary name and then renamed,
+and every task writes the same bytes for the same frame.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -43,24 +44,24 @@ def add(commands: Any) -> None:
         "--frames",
         metavar="A-B",
         type=frame_ranges.parse,
-        help="with --only frames the frames to write, else the frames to solve, in place of each "
-        "image's own range",
+        help="with --only frames the frames to write, otherwise the frames to solve, instead of "
+        "each image's own range",
     )
     parser.add_argument(
         "--only",
         choices=("solve", "frames"),
-        help="solve: no images, only the track; frames: only the images, from the track",
+        help="solve: write the track and no images; frames: write the images, from the track",
     )
     parser.add_argument(
         "--out",
         metavar="FOLDER",
-        help="where each image gets a folder of its own, the same for all tasks of a farm; "
-        "without it the folders are those that Bake in the panel uses",
+        help="the folder in which each image gets its own folder, the same for all tasks of a "
+        "farm; default: the folders that Bake in the panel uses",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="keep what earlier runs have solved and written as far as it is still right",
+        help="keep what earlier runs have solved and written, if it is still valid",
     )
     add_model(parser)
     add_save(parser)
@@ -72,7 +73,7 @@ def _run(options: argparse.Namespace, running: Running) -> None:
     if options.only and options.save:
         raise UsageError("--save needs the whole bake; leave --only out")
     if options.only != "frames" and options.frames and len(options.frames) > 1:
-        raise UsageError("solving goes from frame to frame; give --frames as one range like 1-48")
+        raise UsageError("frames are solved in order; give --frames as one range like 1-48")
     work = {None: _bake, "solve": _solve, "frames": _write_frames}[options.only]
     running.each(_chosen(options), lambda plane: work(plane, options, running))
     if options.save:
@@ -80,38 +81,49 @@ def _run(options: argparse.Namespace, running: Running) -> None:
 
 
 def _chosen(options: argparse.Namespace) -> list[Plane]:
-    """The named images; else those that are animated, or, for their frames, that are solved.
+    """Return the named images, or all that are animated (with ``--only frames``: solved).
 
     Raises:
-        EditError: there are none.
-        UsageError: there is none of a name.
+        EditError: No image is animated or solved.
+        UsageError: A name is unknown, or the file has no GAN image.
     """
     found = named(options.object)
     if options.object:
         return found
     if options.only == "frames":
         chosen = [plane for plane in found if solved_folder(plane, options.out) is not None]
-        lacking = "none is solved; run it with --only solve first"
+        lacking = "none is solved; run the command with --only solve first"
     else:
         chosen = [
             plane
             for plane in found
             if any(pair.enabled for pair in plane.draggan.pairs) and sampling.is_animated(plane)
         ]
-        lacking = "none has an animated edit; name one with --object to bake it all the same"
+        lacking = "none has an animated edit; to bake one anyway, name it with --object"
     if not chosen:
         names = ", ".join(plane.name for plane in found)
-        raise EditError(f"Of the GAN images {names} {lacking}")
+        raise EditError(f"Of the GAN images ({names}) {lacking}")
     return chosen
 
 
 def base_of(plane: Plane, out: str | None) -> Path | None:
-    """Where farms' bakes of an image go: as ``--out`` says, else as the file was prepared."""
+    """Return the base folder of a farm's bakes of an image.
+
+    Args:
+        plane: The GAN image.
+        out: The value of ``--out``, or None.
+
+    Returns:
+        ``out``, else the folder that the file was prepared for; None if there is neither.
+    """
     return Path(out).absolute() if out else farm.prepared_base(plane)
 
 
 def solved_folder(plane: Plane, out: str | None) -> Path | None:
-    """The folder with the solved bake of an image: a farm's, else the newest of the panel's."""
+    """Return the folder with the solved bake of an image, or None.
+
+    It is looked for in ``base_of``; without one it is the newest of the panel's folders.
+    """
     base = base_of(plane, out)
     if base is None:
         return bake_folder.newest_solved(plane)
@@ -120,12 +132,12 @@ def solved_folder(plane: Plane, out: str | None) -> Path | None:
 
 
 def _bake(plane: Plane, options: argparse.Namespace, running: Running) -> dict[str, Any]:
-    """Solve and render; the result becomes scene, so that it can be saved."""
+    """Solve and render, and write the result into the scene, so that it can be saved."""
     sampled, request = _request(plane, options, write_frames=True)
     running.begin(sampled.first_number)
     points.begin(points.enabled_pairs(plane), plane)
     plane.draggan.baking = True
-    running.wait(requests.submit(plane, request, f"Bake {plane.name}"))
+    requests.wait(requests.submit(plane, request, f"Bake {plane.name}"), math.inf)
     running.say_skipped(
         request.frames, range(sampled.first_number, sampled.first_number + sampled.frame_count)
     )
@@ -166,9 +178,10 @@ def _write_frames(plane: Plane, options: argparse.Namespace, running: Running) -
     folder = solved_folder(plane, options.out)
     if folder is None:
         base = base_of(plane, options.out)
-        where = "beside the file" if base is None else f"in {bake_folder.folder_of(plane, base)}"
+        where = "yet" if base is None else f"in {bake_folder.folder_of(plane, base)}"
         raise EditError(
-            f"There is no solved bake of {plane.name} {where}; run it with --only solve first"
+            f"There is no solved bake of {plane.name} {where}; run the command with --only solve "
+            "first"
         )
     track = bake_folder.read_track(folder)
     frames = bake_folder.frames_of(track, folder)
@@ -188,7 +201,7 @@ def _write_frames(plane: Plane, options: argparse.Namespace, running: Running) -
 
 
 def _request(plane: Plane, options: argparse.Namespace, *, write_frames: bool) -> tuple[Edit, Bake]:
-    """The edit as it is now, and the request to bake it into the folder that was asked for."""
+    """Return the present edit, and the request to bake it into the chosen folder."""
     recovery.require_ready(plane)
     span = options.frames[0] if options.frames else bake_job.frames_of(plane)
     sampled = bake_job.make_edit(plane, span)
@@ -212,7 +225,7 @@ def _request(plane: Plane, options: argparse.Namespace, *, write_frames: bool) -
 def _folders(
     plane: Plane, options: argparse.Namespace, sampled: Edit, data: bytes
 ) -> tuple[Path, Path | None]:
-    """The folder to bake into, and one whose rows and files may be taken over."""
+    """Return the folder to bake into, and a folder whose rows and files may be taken over."""
     base = base_of(plane, options.out)
     if base is None:
         if options.resume:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``convert``: turn a ``.pkl`` checkpoint into ``.safetensors``, by the engine's own command."""
+"""``convert``: convert a ``.pkl`` checkpoint to ``.safetensors`` with the engine's own command."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def add(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "convert",
-        help="turn a .pkl checkpoint into .safetensors",
-        description="Read a checkpoint without running any code in it and write the generator as "
-        "a .safetensors file. It needs no GAN image in the file.",
+        help="convert a .pkl checkpoint to .safetensors",
+        description="Read a checkpoint without running any code in it, and write its generator to "
+        "a .safetensors file. The .blend needs no GAN image.",
     )
     parser.add_argument("source", type=Path, help="the checkpoint to read")
     parser.add_argument("destination", type=Path, help="the .safetensors file to write")

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from ..jobs import drag as drag_job
+from ..jobs import requests
 from ..properties.owners import Plane
 from ..scene import images, planes
 from .running import Running, UsageError, add_common, add_model, add_save, named, save
@@ -20,14 +22,20 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "drag",
         help="drag the pairs of a GAN image",
-        description="Move the handles of a GAN image to their targets as they are at one frame, "
-        "and write the sequence of images on the way there.",
+        description="Move the handles of a GAN image to the places of their targets at one frame, "
+        "and write the steps as a sequence of images.",
     )
     parser.add_argument(
-        "--object", metavar="NAME", default="", help="which GAN image, if there are several"
+        "--object", metavar="NAME", default="", help="the GAN image, if the file has several"
     )
-    parser.add_argument("--frame", type=int, help="the scene frame to start from")
-    parser.add_argument("--out", metavar="FOLDER", help="where the sequence's folder is made")
+    parser.add_argument(
+        "--frame", type=int, help="the scene frame to start from; default: the current frame"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="the folder in which a folder for the sequence is made; default: as in the panel",
+    )
     add_model(parser)
     add_save(parser)
     add_common(parser)
@@ -38,7 +46,7 @@ def _run(options: argparse.Namespace, running: Running) -> None:
     found = named([options.object] if options.object else [])
     if len(found) > 1:
         names = ", ".join(plane.name for plane in found)
-        raise UsageError(f"name one with --object; the GAN images are: {names}")
+        raise UsageError(f"the file has several GAN images, choose one with --object: {names}")
     running.each(found, lambda plane: _drag(plane, options, running))
     if options.save and not running.exit_code():
         save(options.save)
@@ -56,9 +64,9 @@ def _drag(plane: Plane, options: argparse.Namespace, running: Running) -> dict[s
         planes.scene_of(plane).frame_set(options.frame)
     running.begin(max(planes.scene_of(plane).frame_current, 1))
     try:
-        running.wait(drag_job.start_drag(bpy.context, plane, previews=False))
+        requests.wait(drag_job.start_drag(bpy.context, plane, previews=False), math.inf)
     finally:
-        # Where things are on this machine is not for the file that is saved.
+        # The file that is saved keeps its own paths, which differ from those on this machine.
         source.kind, source.path, settings.folder = kind, path, folder
     running.say(f"{plane.name}: {settings.status}")
     return {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frame numbers as people and farms write them: ``1-48``, ``7``, ``3..8``, ``3,4``, ``1-9,20-30``.
+"""Frame ranges as people and farms write them: ``1-48``, ``7``, ``3..8``, ``3,4``, ``1-9,20-30``.
 
 Flamenco writes a chunk of two frames as ``3,4``, and Blender's own ranges have two dots.
 """
@@ -9,16 +9,18 @@ from __future__ import annotations
 import argparse
 from itertools import groupby
 
-#: More frames than any timeline of Blender has.
+# The largest frame number of Blender's timeline.
 _MOST = 1_048_574
 
 
 def parse(text: str) -> tuple[range, ...]:
-    """The frames of a text as ranges, in order, each as long as it can be.
+    """Parse frame numbers and ranges.
+
+    Returns:
+        The frames as rising ranges without overlap, each as long as possible.
 
     Raises:
-        argparse.ArgumentTypeError: it is none, or has frames before 1, for which there are no
-            files.
+        argparse.ArgumentTypeError: The text is not a range, or has frames outside 1 to 1048574.
     """
     numbers: set[int] = set()
     for part in text.replace("..", "-").split(","):
@@ -27,11 +29,11 @@ def parse(text: str) -> tuple[range, ...]:
             start, stop = int(first), int(last or first) + 1
         except ValueError:
             raise argparse.ArgumentTypeError(
-                f"{text!r} is no frame range; expected one like 1-48 or 3,5-10"
+                f"{text!r} is not a frame range; expected one like 1-48 or 3,5-10"
             ) from None
         if not 1 <= start < stop <= _MOST + 1:
             raise argparse.ArgumentTypeError(
-                f"{part.strip()!r} is no frame range; frames are 1 to {_MOST}, the first one first"
+                f"{part.strip()!r} is not a frame range; frames are 1 to {_MOST}, the lower first"
             )
         numbers.update(range(start, stop))
     ordered = sorted(numbers)
@@ -43,5 +45,5 @@ def parse(text: str) -> tuple[range, ...]:
 
 
 def in_words(span: range) -> str:
-    """``1-48``, or ``7`` for a single frame."""
+    """Return ``1-48`` for a range of frames, or ``7`` for a single frame."""
     return str(span.start) if len(span) == 1 else f"{span.start}-{span.stop - 1}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``info``: what GAN images a file has, and how far each of them is. Needs no engine."""
+"""``info``: list the GAN images of a file and their state, without the engine."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ def add(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "info",
-        help="say what GAN images the file has, and how far they are",
-        description="Say what GAN images the file has: model, points, and what is solved and "
-        "rendered of them. The engine is not needed.",
+        help="list the GAN images of the file and their state",
+        description="List the GAN images of the file: model, points, and what is solved and "
+        "rendered. The engine is not needed.",
     )
     parser.add_argument(
         "--object", metavar="NAME", action="append", default=[], help="a GAN image; repeatable"
     )
-    parser.add_argument("--out", metavar="FOLDER", help="the --out of the bakes to look for")
+    parser.add_argument("--out", metavar="FOLDER", help="the --out of the bakes to list")
     add_common(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace, running: Running) -> None:
     for plane in named(options.object):
-        told = _describe(plane, options.out)
-        running.succeed({"object": plane.name, **told}, "\n".join(_lines(plane.name, told)))
+        facts = _facts(plane, options.out)
+        running.succeed({"object": plane.name, **facts}, "\n".join(_lines(plane.name, facts)))
 
 
-def _describe(plane: Plane, out: str | None) -> dict[str, Any]:
+def _facts(plane: Plane, out: str | None) -> dict[str, Any]:
+    """Return what the JSON says of an image."""
     settings = plane.draggan
     try:
         model, problem = models.model_path(settings.source), ""
@@ -78,7 +79,7 @@ def _sequence(plane: Plane) -> dict[str, Any] | None:
 
 
 def _bake(plane: Plane, out: str | None) -> dict[str, Any] | None:
-    """The solved bake in a folder: of ``--out``, else the newest of the panel's."""
+    """Return what the JSON says of the solved bake of an image; see ``solved_folder``."""
     folder = solved_folder(plane, out)
     if folder is None:
         return None
@@ -92,18 +93,18 @@ def _bake(plane: Plane, out: str | None) -> dict[str, Any] | None:
     }
 
 
-def _lines(name: str, told: dict[str, Any]) -> list[str]:
-    """The same for people."""
-    width, height = told["size_px"]
-    found = "" if told["model_found"] else " (not found)"
-    animated = ", animated" if told["animated"] else ""
+def _lines(name: str, facts: dict[str, Any]) -> list[str]:
+    """Return the lines that tell a person the same."""
+    width, height = facts["size_px"]
+    found = "" if facts["model_found"] else " (not found)"
+    animated = ", animated" if facts["animated"] else ""
     lines = [
-        f"{name}: {width} x {height} px" if told["has_image"] else f"{name}: no image yet",
-        f"  model     {told.get('error') or told['model']}{found}",
-        f"  points    {told['enabled_pairs']} of {told['pairs']} pairs enabled{animated}",
+        f"{name}: {width} x {height} px" if facts["has_image"] else f"{name}: no image yet",
+        f"  model     {facts.get('error') or facts['model']}{found}",
+        f"  points    {facts['enabled_pairs']} of {facts['pairs']} pairs enabled{animated}",
     ]
     for label in ("sequence", "bake"):
-        part = told[label]
+        part = facts[label]
         if part is None:
             lines.append(f"  {label:9} none")
             continue

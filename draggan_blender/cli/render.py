@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``render``: write the sequences again that a file remembers the tracks of, without solving."""
+"""``render``: write sequences again from the tracks that the file stores, without solving."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
         "render",
         help="write sequences again from the tracks in the file",
         description="Render the sequences of GAN images again from the tracks that the file "
-        "holds, without solving: for a machine that has no copy of their images. Without "
+        "stores, without solving: for a machine that has no copy of the images. Without "
         "--object: all GAN images that have a sequence.",
     )
     parser.add_argument(
@@ -36,10 +36,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--out",
         metavar="FOLDER",
-        help="where each image gets a folder of its own; else where the file looks for them",
+        help="the folder in which each image gets its own folder; default: where the file looks "
+        "for the images",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="leave the frames alone that are there and right"
+        "--resume", action="store_true", help="skip the frames whose files exist already"
     )
     add_model(parser)
     add_common(parser)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rendering frames from a track: the part that ``bake --only frames`` and ``render`` share."""
+"""Rendering frames from a track, for ``bake --only frames`` and ``render``."""
 
 from __future__ import annotations
 
@@ -26,27 +26,32 @@ def render_rows(
     wanted: Sequence[range] | None,
     skip_existing: bool,
 ) -> dict[str, Any]:
-    """Write frames of a track, and answer with what the JSON says of them.
+    """Write frames of a track.
 
     Args:
-        plane: the GAN image whose they are; it does not change.
-        running: prints what is done.
-        model_path, model_sha256: the generator; any file if the hash is empty.
-        track, frames: the bytes of a ``track.npz``, and what it has.
-        target: where the sequence is, and the number of the track's first row.
-        wanted: the frames, None for all.
-        skip_existing: whether frames that are there already are left alone.
+        plane: The GAN image they belong to; it does not change.
+        running: Submits the requests and prints the progress.
+        model_path: The checkpoint.
+        model_sha256: The hash that the checkpoint must have; empty for any.
+        track: The bytes of a ``track.npz``.
+        frames: The scene frames of the track.
+        target: The files of the sequence; its ``first_number`` is that of the track's first row.
+        wanted: The ranges of frames to write, or None for all.
+        skip_existing: Whether frames whose files exist are skipped.
+
+    Returns:
+        The image's entry in the JSON.
 
     Raises:
-        EditError: the track has not all of these frames, or they cannot be rendered.
+        EditError: The track does not have all of these frames, or they cannot be rendered.
     """
     first = target.first_number
     spans = list(wanted or [frames])
     for span in spans:
         if span.start not in frames or span[-1] not in frames:
             raise EditError(
-                f"Frames {frame_ranges.in_words(span)} were asked for, but the track of "
-                f"{plane.name} has {frame_ranges.in_words(frames)}; solve these frames first"
+                f"Frames {frame_ranges.in_words(span)} are not in the track of {plane.name}, "
+                f"which has {frame_ranges.in_words(frames)}; solve these frames first"
             )
     running.begin(first)
     for span in spans:

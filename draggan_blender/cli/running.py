@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every command shares: the engine's choice, the lines that farms read, and the exit code.
+"""The parts that all commands share: engine settings, lines that farms read, and the exit code.
 
-Flamenco, and farms that were built for Blender's own renders, find out how a task gets on by its
+Flamenco, and farms that were built for Blender's own renders, follow a task's progress by its
 lines: ``Saved: '…'`` names a finished image, ``Time: …`` ends a frame, and a line that begins with
-``skipping existing frame`` counts as one. They are printed and flushed the moment the engine
-reports, because a farm ends a task that has been silent for too long.
+``skipping existing frame`` counts as a frame. They are printed and flushed as soon as the engine
+reports, because a farm ends a task that prints nothing for too long.
 """
 
 from __future__ import annotations
@@ -35,11 +35,15 @@ DONE, FAILED, WRONG_ARGUMENTS, NO_ENGINE, PARTLY, CANCELLED = 0, 1, 2, 3, 4, 130
 
 
 class UsageError(Exception):
-    """The arguments do not fit the file; the text says which would."""
+    """An error in the arguments: they do not fit the file; the text says which would."""
 
 
 class Running:
-    """One run of a command. A context manager: within it, engine messages come here first."""
+    """One run of a command: does requests, prints their progress, and collects the results.
+
+    As a context manager it receives the messages of the engine: it prints them, then passes them
+    on to the scene.
+    """
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
@@ -49,9 +53,7 @@ class Running:
         self._frames = 0
         self._heard = False
         self._no_engine = False
-        #: Requests that have no scene side, by id: what they have brought so far.
-        self._alone: dict[int, dict[type, Any]] = {}
-        self._endings: dict[int, Ending] = {}
+        # The image ids of the requests that ``do`` has submitted.
         self._images: set[str] = set()
         self._written: set[int] = set()
         self._solved: set[int] = set()
@@ -64,98 +66,92 @@ class Running:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """The engine may still have something to say: :meth:`let_go` comes after its end."""
+        """Keep receiving messages: ``let_go`` is called when the engine has ended."""
 
     def let_go(self) -> None:
-        """Messages go to the scene alone again."""
+        """Stop receiving the engine's messages; they go directly to the scene again."""
         pump.set_delivery(delivery.deliver)
 
     # ------------------------------------------------------------ the engine
 
     def engine_settings(self) -> pump.EngineSettings:
-        """The preferences' settings with what the command line says in their place.
+        """Return the settings of the preferences, replaced by ``--engine`` and ``--device``.
 
         Raises:
-            LaunchError: no Python is known that could run the engine.
+            LaunchError: No Python is configured that could run the engine.
         """
         python, device = self._options.engine, self._options.device
         settings = preferences.engine_settings(Path(python).absolute() if python else None)
         return replace(settings, device=device) if device else settings
 
     def do(self, plane: Plane, request: Request, label: str) -> dict[type, Any]:
-        """Have a request done that changes nothing in the scene.
+        """Submit a request that changes nothing in the scene, and wait until it has ended.
+
+        Args:
+            plane: The GAN image that the request belongs to.
+            request: What the engine does.
+            label: What is being done, for messages: ``Render Suzanne``.
 
         Returns:
-            The messages that came of it, the last of each class.
+            The last received message of each class.
 
         Raises:
-            EditError: it failed.
+            EditError: The request failed.
         """
-        number = request.request_id
-        self._alone[number] = {}
+        received: list[Message] = []
+        requests.give_to(request.request_id, received.append)
         self._images.add(plane.draggan.uuid)
         pump.submit(pump.Job(request=request, image_id=plane.draggan.uuid, label=label))
-        pump.run_until(lambda _now: number in self._endings, math.inf)
-        ending = self._endings[number]
+        pump.run_until(lambda _now: bool(received) and isinstance(received[-1], Ending), math.inf)
+        ending = received[-1]
         if isinstance(ending, Failed):
             raise EditError(ending.message)
-        return self._alone.pop(number)
-
-    def wait(self, request_id: int) -> None:
-        """Wait for a request whose result becomes scene.
-
-        Raises:
-            EditError: it failed.
-        """
-        pump.run_until(lambda _now: request_id in requests.endings, math.inf)
-        if requests.endings[request_id]:
-            raise EditError(requests.endings[request_id])
+        return {type(message): message for message in received}
 
     def cancel(self) -> None:
-        """Give up the requests that have no scene side."""
+        """Cancel the requests that ``do`` has submitted; those of the scene are not cancelled."""
         for image_id in self._images:
             pump.cancel_job(image_id)
 
     def _take(self, job: pump.Job, message: Message) -> None:
-        number = job.request.request_id
         self._heard = self._heard or not isinstance(message, Ending)
         self._print(message)
-        if number not in self._alone:
-            delivery.deliver(job, message)
-        elif isinstance(message, Ending):
-            self._endings[number] = message
-        else:
-            self._alone[number][type(message)] = message
+        delivery.deliver(job, message)
 
     # ------------------------------------------------------------ what it prints
 
     def begin(self, first: int, *, counts_solved: bool = False) -> None:
-        """Begin to count frames anew, from ``first`` on: those that are written, or solved."""
+        """Start to count frames from zero, and to measure the time of the first one.
+
+        Args:
+            first: The scene frame of the first row; the file before it is not counted.
+            counts_solved: Whether solved frames are counted and timed, and not written ones.
+        """
         self._first, self._counts_solved = first, counts_solved
         self._written.clear()
         self._solved.clear()
         self._since_s = time.monotonic()
 
     def say_taken_over(self, span: range) -> None:
-        """Tell the frames of a span that were not solved: nothing about them has changed."""
+        """Print a line for each frame of a span that an earlier run had solved already."""
         for number in span:
             if number not in self._solved:
                 print(skipping_line(number), flush=True)
 
     def say_skipped(self, target: FrameTarget, span: range) -> None:
-        """Tell the frames of a span that were not written: their files were right already."""
+        """Print a line for each frame of a span that was not written, as its file exists."""
         for number in span:
             if number not in self._written:
                 path = frame_files.frame_path(Path(target.folder), target.stem, number)
                 print(skipping_line(path), flush=True)
 
     def complain(self, sentence: str) -> None:
-        """Say what is wrong."""
+        """Print an error to standard error; the first one is also the ``error`` of the JSON."""
         self._error = self._error or sentence
         print(f"draggan: {sentence}", file=sys.stderr, flush=True)
 
     def say(self, sentence: str, *, prefix: str = "draggan: ") -> None:
-        """Say how something went; a program reads it in the JSON instead."""
+        """Print a result, unless ``--json`` was given: the JSON then has it."""
         if not self._options.json:
             print(f"{prefix}{sentence}", flush=True)
 
@@ -169,7 +165,7 @@ class Running:
                 self._print_time()
         elif isinstance(message, FrameWritten):
             print(saved_line(message.path), flush=True)
-            # What is shown before the first frame is a file, too, but no frame.
+            # The file before the first frame repeats its image and is not a frame.
             if message.number >= self._first:
                 self._frames += 1
                 self._print_time()
@@ -183,11 +179,13 @@ class Running:
     # ------------------------------------------------------------ how it ends
 
     def each(self, chosen: Iterable[Any], work: Callable[[Any], dict[str, Any]]) -> None:
-        """Do something with each image; what goes wrong with one does not hinder the others.
+        """Do some work for each image; an error in one does not stop the others.
+
+        Without a working engine the remaining images are left out.
 
         Args:
             chosen: GAN images.
-            work: answers with what the JSON says of the image; may raise EditError.
+            work: Does the work and returns the image's entry in the JSON; may raise ``EditError``.
         """
         for plane in chosen:
             name = plane.name
@@ -201,32 +199,32 @@ class Running:
                     return
 
     def succeed(self, entry: dict[str, Any], text: str) -> None:
-        """Something was done that is no request: what the JSON and the line say of it."""
+        """Record a success that has no request, with its entry in the JSON and its line."""
         self._done.append(entry)
         self.say(text, prefix="")
 
     def fail(self, entry: dict[str, Any], sentence: str) -> None:
-        """Something could not be done that is no request."""
+        """Record a failure that has no request, with its entry in the JSON."""
         self._failed += 1
         self._done.append({**entry, "error": sentence})
         self.complain(sentence)
 
     def refuse_engine(self, sentence: str) -> None:
-        """There is no engine; ``sentence`` says why."""
+        """Record that there is no engine, which sets the exit code; ``sentence`` says why."""
         self._no_engine = True
         self.complain(sentence)
 
     def _lacks_engine(self) -> bool:
-        never = not self._heard and pump.state().engine is EnginePhase.FAILED
-        return self._no_engine or never
+        never_ran = not self._heard and pump.state().engine is EnginePhase.FAILED
+        return self._no_engine or never_ran
 
     def report(self) -> dict[str, Any]:
-        """What ``--json`` prints besides the exit code."""
+        """Return what ``--json`` prints besides the exit code."""
         error = {"error": self._error} if self._error else {}
         return {"command": self._options.command, "results": self._done, **error}
 
     def exit_code(self) -> int:
-        """The code that says how it went so far."""
+        """Return the exit code for the results so far."""
         if self._lacks_engine():
             return NO_ENGINE
         if not self._failed:
@@ -238,42 +236,46 @@ class Running:
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """The arguments of every command that works with the engine."""
+    """Add the arguments of every command: ``--engine``, ``--device`` and ``--json``."""
     parser.add_argument(
-        "--engine", metavar="PYTHON", help="the Python that has PyTorch, in place of the set one"
+        "--engine",
+        metavar="PYTHON",
+        help="the Python that has PyTorch, instead of the one in the preferences",
     )
     parser.add_argument(
-        "--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps, in place of the set one"
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:N or mps, instead of the one in the preferences",
     )
     add_json(parser)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """``--json``, which every command has."""
+    """Add ``--json``."""
     parser.add_argument(
-        "--json", action="store_true", help="end with one line of JSON on standard output"
+        "--json", action="store_true", help="print one line of JSON at the end, to standard output"
     )
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """``--model``: where the checkpoint is on this machine."""
+    """Add ``--model``."""
     parser.add_argument(
         "--model",
         metavar="PATH",
-        help="where the GAN's checkpoint is on this machine, if not where the file says",
+        help="the GAN's checkpoint on this machine, instead of the path in the file",
     )
 
 
 def add_save(parser: argparse.ArgumentParser) -> None:
-    """``--save``: the .blend with the result."""
-    parser.add_argument("--save", metavar="PATH", help="save the .blend with the result there")
+    """Add ``--save``."""
+    parser.add_argument("--save", metavar="PATH", help="save the .blend with the result to PATH")
 
 
 def named(names: list[str]) -> list[Plane]:
-    """The GAN images with these names, all if there are none.
+    """Return the file's GAN images with these names; all of them for an empty list.
 
     Raises:
-        UsageError: there is none of a name, or none at all.
+        UsageError: The file has no GAN image with one of the names, or none at all.
     """
     known = {plane.name: plane for plane in planes.everywhere()}
     listed = ", ".join(sorted(known)) or "none"
@@ -286,23 +288,29 @@ def named(names: list[str]) -> list[Plane]:
 
 
 def model_of(plane: Plane, options: argparse.Namespace, usual: Callable[[Any], str]) -> str:
-    """The model's path on this machine: as ``--model`` says, else as ``usual`` has it."""
+    """Return the model's path on this machine.
+
+    Args:
+        plane: The GAN image.
+        options: Of the command line; ``--model`` has precedence.
+        usual: Returns the path from ``plane.draggan.source``.
+    """
     if options.model:
         return str(Path(options.model).absolute())
     return usual(plane.draggan.source)
 
 
 def save(path_text: str) -> None:
-    """Save the file as it is now.
+    """Save the open file to a path; as a copy if it is another path than the file's own.
 
     Raises:
-        EditError: it cannot be written.
+        EditError: The file cannot be written.
     """
     path = Path(path_text).absolute()
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=path != Path(bpy.data.filepath))
     except RuntimeError as error:
         raise EditError(
-            f"The images are written, but the .blend is not: {reason_of(error)}; "
-            "choose another --save"
+            f"The images were written, but the .blend cannot be saved: {reason_of(error)}; choose "
+            "another path for --save"
         ) from None

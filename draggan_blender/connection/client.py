@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The socket between Blender and the engine, without threads and without waiting.
+"""The socket between Blender and the engine, without threads and without blocking.
 
-Blender listens on a loopback port of the system's choice; the engine connects and proves the
-token with its hello. :meth:`Client.poll` accepts, reads and writes what can be done at once,
-within a budget of time; what is left stays in the kernel until the next call. Nothing in here
-blocks, so it can run on Blender's main thread.
+Blender listens on a loopback port that the system chooses; the engine connects and proves the token
+with its hello. ``Client.poll`` accepts, reads and writes without blocking, within a time budget, so
+it can run on Blender's main thread; the rest stays in the kernel until the next call.
 
-Of a peer that has not proven the token nothing is used but one comparison, and nothing is kept
-but a kilobyte. It is dropped in silence, and the listener goes on waiting for the right one.
+Of a peer that has not proven the token at most a kilobyte is kept, and only compared with the
+expected hello. It is disconnected without an answer, and the listener keeps waiting for the engine.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ from ..protocol import PROTOCOL_VERSION, Decoder, RemoteProtocolError, encode
 from ..protocol.messages import Hello, Message, Preview, Progress, Step, Welcome
 from .events import ConnectionLost, MessageReceived, PeerProven, PeerRefused
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 ClientEvent = PeerProven | PeerRefused | MessageReceived | ConnectionLost
 
 _RECEIVE_BYTES = 256 * 1024
-#: Connections that may wait unproven; a stranger who opens more pushes out the oldest.
+# This many connections may wait unproven; if there are more, the oldest is dropped.
 _MAX_UNPROVEN = 8
 
 
 class _Peer:
-    """One accepted connection and what it has sent so far."""
+    """One accepted connection, and the decoder of its bytes."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -43,7 +42,7 @@ class _Peer:
         self.decoder = Decoder()
 
     def receive(self, buffer: bytearray) -> memoryview | None:
-        """What can be read at once; None when there is nothing yet, empty when it is over."""
+        """Return the bytes that can be read now: None if nothing has arrived, empty at the end."""
         try:
             count = self.connection.recv_into(buffer)
         except (BlockingIOError, InterruptedError):
@@ -54,13 +53,18 @@ class _Peer:
 
 
 class Client:
-    """Blender's end: a listener, then one proven connection with an inbox and an outbox."""
+    """Blender's end of the connection: a listener, then one proven peer and an outbox.
+
+    Attributes:
+        token: The secret that the engine must send, 64 hexadecimal digits.
+        port: The loopback port that the client listens on.
+    """
 
     def __init__(self) -> None:
-        """Listen.
+        """Start to listen.
 
         Raises:
-            OSError: the system gives no loopback port.
+            OSError: The system has no free loopback port.
         """
         self.token = secrets.token_hex(32)
         self._buffer = bytearray(_RECEIVE_BYTES)
@@ -72,7 +76,7 @@ class Client:
         self._listener: socket.socket | None = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             if os.name == "nt":
-                # SO_REUSEADDR would let another program take the port over there.
+                # On Windows another program could take over the port with SO_REUSEADDR.
                 exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", -5)
                 self._listener.setsockopt(socket.SOL_SOCKET, exclusive, 1)
             self._listener.setblocking(False)
@@ -85,20 +89,24 @@ class Client:
 
     @property
     def connected(self) -> bool:
-        """Whether a proven engine is there; False again once the connection is over."""
+        """Whether an engine that has proven the token is connected."""
         return self._peer is not None and not self._lost
 
     @property
     def more_waiting(self) -> bool:
-        """Whether the last poll ended for lack of time rather than of bytes."""
+        """Whether the last ``poll`` ended because its time was up, so that bytes may be left."""
         return self._more_waiting
 
     def poll(self, budget_s: float) -> list[ClientEvent]:
-        """Read and write what can be read and written at once.
+        """Read and write what is possible without blocking.
 
-        Stops after ``budget_s`` seconds at the first opportunity: one read, or the making of one
-        message, is never cut. Of several previews, steps or progresses of a request that came
-        together only the last is in the answer.
+        Args:
+            budget_s: Stop reading after this many seconds; a read and the decoding of its messages
+                are always finished.
+
+        Returns:
+            What has happened, in order. If several previews, steps or progress messages of one
+            request have arrived, only the last of each kind is returned.
         """
         self._more_waiting = False
         if self._listener is not None:
@@ -106,17 +114,17 @@ class Client:
         events = self._poll_unproven() if self._peer is None else []
         if self._peer is not None and not self._lost:
             self._flush()
-            # Not time.monotonic: Windows moves it on every 16 ms only.
+            # Not time.monotonic: on Windows it advances only every 16 ms.
             events += self._poll_peer(self._peer, time.perf_counter() + budget_s)
         return _latest(events)
 
     def send(self, message: Message) -> None:
-        """Put a message into the outbox, and on its way as far as that goes at once.
+        """Put a message into the outbox, and send as much of it as is possible without blocking.
 
-        Without a connection it is dropped: the loss is told by :meth:`poll`.
+        Without a connection the message is dropped; ``poll`` reports the loss of a connection.
 
         Raises:
-            LocalProtocolError: the protocol cannot carry the message.
+            LocalProtocolError: The protocol does not allow the message.
         """
         frame = encode(message)
         if self.connected:
@@ -124,7 +132,7 @@ class Client:
             self._flush()
 
     def close(self) -> None:
-        """Close everything; may be called twice."""
+        """Close the listener and all connections; idempotent."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -144,14 +152,14 @@ class Client:
             try:
                 connection, _address = self._listener.accept()
             except OSError:
-                # Nobody there, or someone who has left again already.
+                # Nobody is connecting, or the peer has closed the connection already.
                 return
             self._unproven.append(_Peer(connection))
             if len(self._unproven) > _MAX_UNPROVEN:
                 self._drop(self._unproven[0], "too many connections")
 
     def _drop(self, peer: _Peer, reason: str) -> None:
-        _log.warning("A connection that did not prove the token was dropped: %s", reason)
+        _LOG.warning("A connection that did not prove the token was dropped: %s", reason)
         peer.connection.close()
         self._unproven.remove(peer)
 
@@ -178,16 +186,16 @@ class Client:
         return []
 
     def _proves(self, hello: Hello) -> bool:
-        # As bytes: compare_digest refuses text outside ASCII.
+        # As bytes: compare_digest raises an error for text that is not ASCII.
         given = hello.token.encode("utf-8", "surrogatepass")
         return hmac.compare_digest(given, self.token.encode())
 
     def _welcome(self, peer: _Peer, hello: Hello, rest: Iterable[Message]) -> list[ClientEvent]:
-        """The engine is there: nobody else is listened to from now on."""
+        """Keep the proven peer, and close the listener and all other connections."""
         self._unproven.remove(peer)
         self._peer = peer
         for stranger in tuple(self._unproven):
-            self._drop(stranger, "the engine is here")
+            self._drop(stranger, "the engine has connected")
         assert self._listener is not None
         self._listener.close()
         self._listener = None
@@ -195,7 +203,7 @@ class Client:
             found, expected = hello.protocol_version, PROTOCOL_VERSION
             self.close()
             text = (
-                f"The engine speaks version {found} of the protocol and this extension version "
+                f"The engine uses version {found} of the protocol and this extension version "
                 f"{expected}; install both from the same release, then restart Blender."
             )
             return [PeerRefused(text)]
@@ -212,7 +220,7 @@ class Client:
             for message in messages:
                 events.append(MessageReceived(message))
         except RemoteProtocolError as error:
-            reason = f"was ended, because it sent what nobody understands ({error})"
+            reason = f"was closed, because the engine sent an invalid message ({error})"
             events += self._lose(reason, by_us=True)
         return events
 
@@ -238,7 +246,7 @@ class Client:
         return [ConnectionLost(reason, by_us)]
 
     def _flush(self) -> None:
-        """Write until the kernel takes no more. A broken pipe is found out by reading."""
+        """Write until the kernel accepts no more; reading reports a broken connection."""
         assert self._peer is not None
         while self._outbox:
             try:
@@ -255,9 +263,9 @@ class Client:
 
 
 def _latest(events: list[ClientEvent]) -> list[ClientEvent]:
-    """Without what a later one of the same kind and request replaces; order is kept.
+    """Leave out messages that a later one of the same kind and request replaces; keep the order.
 
-    While Blender draws for long, many steps come together, and each costs as much to show.
+    While Blender is busy drawing, many steps arrive, and each would take time to show.
     """
     kept: list[ClientEvent] = []
     seen: set[tuple[type, int, int]] = set()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can happen to the engine and its jobs, and what has to be done about it.
+"""The events that ``session.transition`` takes, and the effects that it returns: pure data.
 
-The vocabulary of :mod:`.session`, apart from its rules: events go in, effects come out. Pure
-data; :mod:`.client` makes the events of the connection, :mod:`.runtime` the others.
+``client`` makes the events of the connection, ``runtime`` all others; ``runtime`` performs the
+effects.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from ..protocol.messages import Message, Request
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A request and whom it is for.
+    """A request and the image that it is for.
 
-    ``image_id`` is the uuid of the image plane (empty: of none), never a Blender object, because
-    undo and file loading invalidate those. ``label`` is for the panel: ``Drag Suzanne``.
+    Attributes:
+        request: What the engine does.
+        image_id: The uuid of the image plane, or empty. Not a Blender object, because undo and
+            file loading invalidate those.
+        label: What is being done, for the panel: ``Drag Suzanne``.
     """
 
     request: Request
@@ -30,38 +33,44 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class StartAsked:
-    """The person or a script wants the engine running."""
+    """Blender or a script asked to start the engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopAsked:
-    """The person or a script wants the engine to end."""
+    """Blender or a script asked to end the engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobSubmitted:
-    """A job to do as soon as it is its turn; starts the engine where it is off."""
+    """Blender or a script submitted a job; it is queued, and the engine is started if it is off."""
 
     job: Job
 
 
 @dataclass(frozen=True, slots=True)
 class JobStopAsked:
-    """End the jobs of an image and keep what a drag has reached."""
+    """Blender or a script asked to end the jobs of an image; a drag or bake keeps its result."""
 
     image_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class JobCancelAsked:
-    """Give the jobs of an image up."""
+    """Blender or a script asked to cancel the jobs of an image, without a result."""
 
     image_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFailed:
-    """The scene side could not take in ``message`` of this job."""
+    """The delivery callback raised an exception for a message of a job.
+
+    Attributes:
+        job: The job.
+        message: The message that was delivered.
+        detail: The exception, in words.
+    """
 
     job: Job
     message: Message
@@ -70,37 +79,40 @@ class DeliveryFailed:
 
 @dataclass(frozen=True, slots=True)
 class SpawnFailed:
-    """No process could be started; ``message`` says why in a sentence."""
+    """The engine's process could not be started; ``message`` is a sentence that says why."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class PeerProven:
-    """The engine connected and proved the token with the right protocol version."""
+    """The engine with process id ``pid`` connected and proved the token; the versions are equal."""
 
     pid: int
 
 
 @dataclass(frozen=True, slots=True)
 class PeerRefused:
-    """The peer proved the token, but speaks another version of the protocol."""
+    """The engine proved the token but uses another protocol version; ``message`` says which."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """The proven peer sent a message."""
+    """The engine sent a message."""
 
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLost:
-    """The connection to the proven peer is over; ``reason`` completes "the connection ...".
+    """The connection to the engine has ended.
 
-    ``by_us``: this side ended it, so the end of the process that follows explains nothing.
+    Attributes:
+        reason: Completes the sentence "The connection to the engine ...".
+        by_us: Whether this side closed it. The process then ends because of that, so its exit code
+            does not explain the loss.
     """
 
     reason: str
@@ -109,7 +121,12 @@ class ConnectionLost:
 
 @dataclass(frozen=True, slots=True)
 class ProcessEnded:
-    """The engine's process ended. ``last_line`` is the last that its log says, or empty."""
+    """The engine's process has ended.
+
+    Attributes:
+        code: The exit code; -N if signal N ended the process.
+        last_line: The last line of its log if that is an error, else empty.
+    """
 
     code: int
     last_line: str = ""
@@ -117,7 +134,7 @@ class ProcessEnded:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """The timeout of the present phase has passed without what it waits for."""
+    """The time of ``session.timeout_s`` has passed without a message from the engine."""
 
 
 # ---------------------------------------------------------------- effects
@@ -125,19 +142,19 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """Start an engine process and listen for it."""
+    """Start an engine process, and listen for its connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Put a message into the outbox."""
+    """Send a message to the engine."""
 
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Give a message to the scene side."""
+    """Pass a message of a job to the delivery callback."""
 
     job: Job
     message: Message
@@ -150,7 +167,7 @@ class Disconnect:
 
 @dataclass(frozen=True, slots=True)
 class EndProcess:
-    """See the process to its end. ``politely``: a Shutdown is on its way, give it time."""
+    """End the engine's process; if ``politely``, give it time to follow the ``Shutdown`` sent."""
 
     politely: bool
 

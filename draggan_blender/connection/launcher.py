@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starting, watching and ending the engine's process: the only module that starts one.
+"""Starting, watching and ending the engine's process; no other module starts one.
 
-Nothing here waits. Ending is asked for and then driven by the clock: each call of
-:meth:`EngineProcess.press` takes the next step when its time has come (standard input closed,
-terminate, kill). What holds in every case, a crash of Blender included, is the engine's own rule
-that it ends when its standard input reaches its end; so that pipe is kept open as long as the
-engine is wanted, and is never inherited by anybody else.
+Ending takes several steps: close standard input, terminate, kill. To avoid waiting, each call of
+``EngineProcess.press`` takes the next step if it is due; only ``end_now``, ``end_all`` and
+``run_command`` wait. The engine ends by its own rule when its standard input is closed, even if
+Blender has crashed. So that pipe stays open while the engine is needed, and no other process
+inherits it.
 """
 
 from __future__ import annotations
@@ -23,43 +23,46 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-#: After the asking: when to close standard input (if a Shutdown was sent), terminate, kill.
+# Seconds from ``ask_to_end`` to each step; standard input is closed at once without a Shutdown.
 CLOSE_AFTER_S = 1.0
 TERMINATE_AFTER_S = 3.0
 KILL_AFTER_S = 6.0
 
-#: A line of the engine's own log that is no complaint (date, time, level: see engine/server.py).
+# A line of the engine's log that is not a warning or an error: date, time, level, as
+# ``engine.serving.server`` writes them.
 _IS_INFORMATION = re.compile(r"\S+ \S+ (DEBUG|INFO) ")
 
 _LOGS_KEPT = 10
 _TAIL_BYTES = 16 * 1024
 
-#: What would make another Python of the engine's, or load foreign code into it.
+# Environment variables that change the engine's Python or load other code into it.
 _SCRUBBED = ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
 _CREATE_NO_WINDOW = 0x08000000
 _CREATE_NEW_PROCESS_GROUP = 0x00000200
 
-
 _running: weakref.WeakSet[EngineProcess] = weakref.WeakSet()
 
 
 class LaunchError(Exception):
-    """The engine could not be started; the text is a sentence for the person."""
+    """An engine that could not be started; the text is a sentence for the person."""
 
 
 def engine_command(python: Path, root: Path, device: str) -> list[str]:
-    """The command line: isolated, so that nothing of Blender's Python reaches the engine.
+    """Return the engine's command line, isolated from the settings of Blender's Python.
 
-    ``root`` is the folder that holds ``engine/`` and ``draggan_blender/``.
+    Args:
+        python: The interpreter that has PyTorch.
+        root: The folder that holds ``engine`` and ``draggan_blender``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     """
     main = root / "engine" / "__main__.py"
-    # -u: the log is read while the engine runs, and after it was killed.
+    # -u: the log is read while the engine is running, and after it was killed.
     return [str(python), "-I", "-u", str(main), "serve", "--device", device]
 
 
 def engine_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """``environment`` without what would change which Python and which code the engine runs."""
+    """Return the environment without variables that change which code the engine's Python runs."""
     kept = {
         name: value
         for name, value in environment.items()
@@ -73,12 +76,12 @@ def engine_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def new_log_path(folder: Path) -> Path:
-    """A fresh name for a log in ``folder``, which is made; the oldest logs beyond ten go.
+    """Return a new file name for a log, make the folder, and remove all but the newest nine logs.
 
-    One file a process, so that two Blenders never write into or rename the other's.
+    Each engine has its own file, so that two Blenders never write to the same one.
 
     Raises:
-        LaunchError: the folder cannot be made.
+        LaunchError: The folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +92,7 @@ def new_log_path(folder: Path) -> Path:
             f"({error.strerror}); choose another in the preferences."
         ) from None
     for old in logs[: -(_LOGS_KEPT - 1)]:
-        # Still open in another Blender (Windows), or gone already.
+        # It is still open in another Blender (Windows), or has been removed already.
         with contextlib.suppress(OSError):
             old.unlink()
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
@@ -97,9 +100,13 @@ def new_log_path(folder: Path) -> Path:
 
 
 def last_line(log_path: Path, start: int = 0) -> str:
-    """What a log ends with, if that is a complaint: of a traceback, the error itself; or empty.
+    """Return the last line of a log if it is a warning or an error, else an empty text.
 
-    ``start``: the byte from which on the log counts.
+    Indented lines are skipped, so of a traceback it is the line with the exception.
+
+    Args:
+        log_path: The log; a missing file counts as empty.
+        start: The byte of the log to start at.
     """
     try:
         with log_path.open("rb") as file:
@@ -115,24 +122,22 @@ def last_line(log_path: Path, start: int = 0) -> str:
 
 
 class EngineProcess:
-    """A started engine. Made by :func:`spawn` only."""
+    """A started engine process; only ``spawn`` makes one."""
 
     def __init__(self, process: subprocess.Popen[bytes], log_path: Path) -> None:
         self._process = process
         self.log_path = log_path
         self._asked_at_s: float | None = None
-        self._politely = False
         self._terminated = False
-        self._told_bytes = 0
+        self._skipped_bytes = 0
         _running.add(self)
 
     @property
     def pid(self) -> int:
-        """The process id."""
         return self._process.pid
 
     def poll(self) -> int | None:
-        """The exit code, or None while it runs; -N where signal N ended it."""
+        """Return the exit code, -N if signal N ended the process, or None while it is running."""
         code = self._process.poll()
         if code is not None:
             self._close_stdin()
@@ -140,28 +145,28 @@ class EngineProcess:
         return code
 
     def last_line(self) -> str:
-        """What its log said last, or empty."""
-        return last_line(self.log_path, self._told_bytes)
+        """Return the module's ``last_line`` of its log, without what ``skip_log`` has skipped."""
+        return last_line(self.log_path, self._skipped_bytes)
 
     def skip_log(self) -> None:
-        """What the log says so far has been told: it explains nothing that happens later."""
+        """Ignore the log so far in ``last_line``: it was reported, and explains no later event."""
         with contextlib.suppress(OSError):
-            self._told_bytes = self.log_path.stat().st_size
+            self._skipped_bytes = self.log_path.stat().st_size
 
     def ask_to_end(self, *, politely: bool) -> None:
-        """Begin to end it; :meth:`press` goes on.
+        """Start to end the process; ``press`` takes the next steps.
 
-        ``politely``: it has been sent a Shutdown, so leave it a second before its standard
-        input closes under it.
+        Args:
+            politely: Whether a ``Shutdown`` was sent; the engine then has a second before its
+                standard input is closed.
         """
         if self._asked_at_s is None:
             self._asked_at_s = time.monotonic()
-            self._politely = politely
         if not politely:
             self._close_stdin()
 
     def press(self) -> None:
-        """Take the step in ending it whose time has come; nothing if it was not asked to end."""
+        """Take the next step of ending the process if it is due; does not wait."""
         if self._asked_at_s is None or self.poll() is not None:
             return
         waited_s = time.monotonic() - self._asked_at_s
@@ -174,24 +179,26 @@ class EngineProcess:
             self.terminate()
 
     def terminate(self) -> None:
-        """Ask the system to end it; on Windows that is a kill."""
+        """Send SIGTERM to the process and its children; on Windows kill the process."""
         if os.name == "nt":
             self._process.terminate()
         else:
             self._signal_group(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it, and on POSIX whatever it started, without asking."""
+        """Kill the process, and on POSIX its children, too."""
         if os.name == "nt":
             self._process.kill()
         else:
             self._signal_group(signal.SIGKILL)
 
     def end_now(self, grace_s: float) -> None:
-        """End it and wait for that: for the moments after which nobody looks after it any more.
+        """Close standard input, wait for the end of the process, and kill it if it does not end.
 
-        An engine follows the closing of its standard input in milliseconds, so ``grace_s`` is
-        spent only on one that hangs.
+        For unregistering and for Blender's exit, after which nothing would call ``press``.
+
+        Args:
+            grace_s: How long to wait before the kill. An engine usually ends within milliseconds.
         """
         self._close_stdin()
         for patience_s in (grace_s, 1.0):
@@ -202,7 +209,7 @@ class EngineProcess:
         self.poll()
 
     def _signal_group(self, number: int) -> None:
-        # Only while it is not reaped: its id, which is its group's, cannot be another's then.
+        # Before the process is reaped, the system does not give its id to another process group.
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
@@ -214,21 +221,21 @@ class EngineProcess:
 
 
 def end_all(grace_s: float = 1.0) -> None:
-    """End every engine that still runs, and wait for it: at unregistering and at exit."""
+    """End every running engine and wait for it; for unregistering and for Blender's exit."""
     for process in tuple(_running):
         process.end_now(grace_s)
 
 
 def _check(python: Path, root: Path) -> None:
-    # os.path, because a Path raises where a folder on the way may not be looked into.
+    # os.path, because Path.is_file raises an error if a folder of the path may not be searched.
     if not os.path.isfile(python):
         raise LaunchError(
             f"The engine's Python was expected at {python}, but there is no such file; "
-            "choose the Python that has PyTorch in the extension's preferences."
+            "choose a Python that has PyTorch in the extension's preferences."
         )
     if not (root / "engine" / "__main__.py").is_file():
         raise LaunchError(
-            f"The engine was expected in {root / 'engine'}, but it is not there; "
+            f"The engine was expected in {root / 'engine'}, but it is missing; "
             "install the extension again."
         )
 
@@ -236,20 +243,20 @@ def _check(python: Path, root: Path) -> None:
 def spawn(
     python: Path, root: Path, device: str, log_path: Path, *, port: int, token: str
 ) -> EngineProcess:
-    """Start the engine and tell it, on standard input, where to connect and what to prove there.
+    """Start the engine and send it the port and the token on standard input.
 
-    To be called from the main thread. Does not wait for the process to do anything.
+    Call it from the main thread. It does not wait for the process.
 
     Args:
-        python: the interpreter that has torch.
-        root: the folder that holds ``engine/`` and ``draggan_blender/``.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-        log_path: takes standard output and standard error.
-        port: the loopback port that Blender listens on.
-        token: what the engine has to say there.
+        python: The interpreter that has PyTorch.
+        root: The folder that holds ``engine`` and ``draggan_blender``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        log_path: The file for standard output and standard error.
+        port: The loopback port that Blender listens on.
+        token: The secret that the engine sends in its hello.
 
     Raises:
-        LaunchError: there is no such Python, or the system does not start it.
+        LaunchError: The Python or the engine is missing, or the process cannot be started.
     """
     _check(python, root)
     try:
@@ -260,7 +267,7 @@ def spawn(
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=engine_environment(os.environ),
-                # Windows does not replace or delete a folder that is some process's current one.
+                # Windows cannot replace or delete a folder that is a process's current folder.
                 cwd=log_path.parent,
                 start_new_session=os.name != "nt",
                 creationflags=_CREATE_NO_WINDOW | _CREATE_NEW_PROCESS_GROUP
@@ -275,7 +282,7 @@ def spawn(
     engine = EngineProcess(process, log_path)
     assert process.stdin is not None
     line = json.dumps({"port": port, "token": token}) + "\n"
-    # A process that has died already is found out by poll().
+    # If the process has died already, poll reports it.
     with contextlib.suppress(OSError):
         process.stdin.write(line.encode())
         process.stdin.flush()
@@ -283,13 +290,20 @@ def spawn(
 
 
 def run_command(python: Path, root: Path, arguments: list[str]) -> tuple[int, str]:
-    """Run one command of the engine's own command line to its end.
+    """Run a command of the engine's own command line and wait for its end.
+
+    If an exception interrupts the wait, the process is killed.
+
+    Args:
+        python: The interpreter that has PyTorch.
+        root: The folder that holds ``engine`` and ``draggan_blender``.
+        arguments: The command and its arguments.
 
     Returns:
-        Its exit code and what it said, errors included. Where the wait is interrupted it is ended.
+        The exit code, and the text of standard output and standard error together.
 
     Raises:
-        LaunchError: as :func:`spawn`.
+        LaunchError: The Python or the engine is missing, or the process cannot be started.
     """
     _check(python, root)
     try:

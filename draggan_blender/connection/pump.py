@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What drives the engine from Blender's main thread: socket -> session -> scene.
+"""The functions through which the rest of the extension uses the engine, and the timer behind them.
 
-One persistent ``bpy.app.timers`` callback calls :func:`tick`; each tick takes in what has come,
-within a budget of milliseconds. Where timers do not run (``blender -b``), :func:`run_until` is
-the plain loop in their place. The functions here are all that the rest of the extension needs
-to know of the engine; to be called from the main thread only. bpy is imported only to register
-the timer, so that all of it can be tested without Blender.
+One persistent ``bpy.app.timers`` callback calls ``tick``, which processes what has arrived within a
+budget of milliseconds. ``blender -b`` runs no timers, so there ``run_until`` ticks in a plain loop.
+Call the functions from the main thread only. ``bpy`` is imported only to register the timer, so
+that everything else can be tested without Blender.
 """
 
 from __future__ import annotations
@@ -53,104 +52,104 @@ _request_ids = itertools.count(1)
 
 
 def configure(settings: Callable[[], EngineSettings]) -> None:
-    """Where to ask for :class:`EngineSettings` at every start (the preferences).
+    """Set the callback that returns the engine's settings; it is called at every start.
 
-    The callable may raise :class:`.launcher.LaunchError` with a sentence for the person.
+    It may raise ``launcher.LaunchError`` with a sentence for the person.
     """
     _runtime.settings = settings
 
 
 def set_delivery(delivery: Callable[[Job, Message], None]) -> None:
-    """Who takes in the messages of jobs: called on the main thread, in order, within a tick.
+    """Set the callback that receives job messages, in order, on the main thread.
 
-    Every job ends with exactly one of Done, Failed, Cancelled. An exception in it is logged, and
-    the job then ends as Failed.
+    Every job ends with exactly one of ``Done``, ``Failed`` and ``Cancelled``. An exception in the
+    callback is logged, and the job then ends with ``Failed``.
     """
     _runtime.delivery = delivery
 
 
 def set_changed(changed: Callable[[], None]) -> None:
-    """Whom to tell, once a tick at most, that :func:`state` is another (to draw again)."""
+    """Set the callback for changes of ``state``, to redraw; called at most once per tick."""
     _runtime.changed = changed
 
 
 def state() -> State:
-    """What is going on, for panels and scripts; :func:`.session.describe` puts it in words."""
+    """Return the state of the engine and its jobs; ``session.describe`` puts it in words."""
     return _runtime.state
 
 
 def stats() -> TickStats:
-    """What the ticks cost."""
+    """Return how long the ticks took."""
     return _runtime.stats
 
 
 def log_path() -> Path | None:
-    """The log file of the present or last engine; None before the first start."""
+    """Return the log file of the present or last engine; None before the first start."""
     return _runtime.log_path
 
 
 def engine_pid() -> int | None:
-    """The process id of the engine; None while there is none."""
+    """Return the process id of the engine; None while no process is running."""
     return _runtime.engine_pid
 
 
 def start() -> None:
-    """Start the engine; nothing where it runs. Returns at once."""
+    """Start the engine if it is not running; returns at once."""
     _runtime.dispatch(events.StartAsked())
 
 
 def stop() -> None:
-    """End the engine; its jobs end as cancelled. Returns at once."""
+    """End the engine and cancel its jobs; returns at once."""
     _runtime.dispatch(events.StopAsked())
 
 
 def new_request_id() -> int:
-    """An id that no other request of this Blender has; good as a drag id, too."""
+    """Return an id, from 1 on, that no other request of this process has; also for drag ids."""
     return next(_request_ids)
 
 
 def submit(job: Job) -> None:
-    """Do a job as soon as it is its turn; starts the engine where it is off."""
+    """Queue a job, and start the engine if it is off; returns at once."""
     _runtime.dispatch(events.JobSubmitted(job))
 
 
 def stop_job(image_id: str) -> None:
-    """End the jobs of an image; a drag keeps what it has reached."""
+    """End the jobs of an image; a running drag or bake keeps what it has reached."""
     _runtime.dispatch(events.JobStopAsked(image_id))
 
 
 def cancel_job(image_id: str) -> None:
-    """Give the jobs of an image up."""
+    """Cancel the jobs of an image; they leave no result."""
     _runtime.dispatch(events.JobCancelAsked(image_id))
 
 
 def tick(budget_s: float = TICK_BUDGET_S) -> float:
-    """One turn of the pump, as :meth:`.runtime.Runtime.tick`."""
+    """Process what has arrived; see ``runtime.Runtime.tick``."""
     return _runtime.tick(budget_s)
 
 
 def run_until(predicate: Callable[[State], bool], timeout_s: float) -> bool:
-    """The plain loop of ``blender -b`` and scripts, as :meth:`.runtime.Runtime.run_until`."""
+    """Tick until ``predicate(state)`` is True; see ``runtime.Runtime.run_until``."""
     return _runtime.run_until(predicate, timeout_s)
 
 
 def wait_for_job(job: Job, timeout_s: float) -> bool:
-    """:func:`run_until` this submitted job has its ending."""
+    """Tick until a submitted job has ended; return whether it has within ``timeout_s`` seconds."""
     return run_until(lambda now: job is not now.active and job not in now.queue, timeout_s)
 
 
 def is_off(now: State) -> bool:
-    """For :func:`run_until`: there is no engine, and none on its way."""
+    """Return whether the engine is off or failed; a predicate for ``run_until``."""
     return now.engine in (EnginePhase.OFF, EnginePhase.FAILED)
 
 
 def _on_timer() -> float:
-    """The timer's callback: a module's function, so that it can be found to unregister it."""
+    # A function of the module, because Blender finds a timer to unregister by its function.
     return _runtime.tick()
 
 
 def register() -> None:
-    """Start the persistent timer: it lives on when another file is opened."""
+    """Start the timer; as a persistent one it continues when another file is opened."""
     import bpy
 
     if not bpy.app.timers.is_registered(_on_timer):
@@ -159,7 +158,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """End the engine and leave nothing: no timer, no process, no socket, no callback."""
+    """End the engine, and remove the timer, the processes, the sockets and the callbacks."""
     global _runtime
     import bpy
 

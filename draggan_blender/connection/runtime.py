@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One engine as Blender's main thread sees it: session, connection and process together.
+"""The state, the connection and the process of one engine, driven from Blender's main thread.
 
-Feeds what socket and process tell into :mod:`.session` and performs the effects that it asks
-for. Never waits and is never re-entered: what a callback asks for while an event is handled
-happens after that event. Free of bpy; :mod:`.pump` holds the one that Blender uses.
+A ``Runtime`` makes events of what the socket and the process report, passes them to ``session``,
+and performs the effects that it returns. It does not wait. Events are not nested: if a callback
+causes an event while another one is handled, the new one is handled afterwards. ``bpy`` is not
+needed; ``pump`` holds the instance that Blender uses.
 """
 
 from __future__ import annotations
@@ -24,26 +25,29 @@ from .launcher import EngineProcess, LaunchError
 from .session import State
 from .tick_stats import TickStats
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
-#: What one tick may take of a frame of Blender's main loop (16 ms at 60 Hz).
+# How long one tick may read, of the 16 ms that a turn of Blender's main loop has at 60 Hz.
 TICK_BUDGET_S = 0.004
+# Until the next tick: if bytes are left, while the engine is busy, and otherwise.
 _DELAY_MORE_S = 0.001
 _DELAY_BUSY_S = 0.015
 _DELAY_IDLE_S = 0.25
 
-#: How long a lost connection waits for the exit code that explains it, which comes a little
-#: later; and how long a dead process for the rest of what it sent.
+# How long a lost connection waits for the exit code that explains it, which arrives a little
+# later; and how long an ended process waits for the rest of the bytes that it sent.
 _EXPLANATION_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What is needed to start the engine; asked for at every start.
+    """The settings that the engine is started with.
 
-    ``python``: the interpreter that has torch. ``root``: the folder that holds ``engine/`` and
-    ``draggan_blender/``. ``device``: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-    ``log_folder`` is made when it is missing.
+    Attributes:
+        python: The interpreter that has PyTorch.
+        root: The folder that holds ``engine`` and ``draggan_blender``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        log_folder: The folder for logs; it is made if it is missing.
     """
 
     python: Path
@@ -57,15 +61,23 @@ def _no_settings() -> EngineSettings:
 
 
 def _no_delivery(job: Job, message: Message) -> None:
-    """Before the scene side has registered, nobody wants a message."""
+    """Drop a message: no callback is registered yet."""
 
 
 def _no_change() -> None:
-    """Before the panels have registered, nothing needs to be drawn again."""
+    """Redraw nothing: no callback is registered yet."""
 
 
 class Runtime:
-    """State, connection and process of one engine. Blender has one; tests make their own."""
+    """The state, the connection and the process of one engine; Blender has one instance.
+
+    Attributes:
+        state: What the engine and its jobs are doing.
+        stats: How long the ticks took.
+        settings: Returns the settings to start the engine with; see ``pump.configure``.
+        delivery: Receives the messages of jobs; see ``pump.set_delivery``.
+        changed: Called after a change of ``state``; see ``pump.set_changed``.
+    """
 
     def __init__(self) -> None:
         self.state = State()
@@ -75,13 +87,13 @@ class Runtime:
         self.changed: Callable[[], None] = _no_change
         self._client: Client | None = None
         self._process: EngineProcess | None = None
-        #: Processes that were given up and still run: watched until they are gone.
+        # Processes of earlier engines that have not ended yet.
         self._leaving: list[EngineProcess] = []
         self._log_path: Path | None = None
         self._events: deque[events.SessionEvent] = deque()
         self._dispatching = False
         self._ticking = False
-        #: The kinds of the messages that the present tick has delivered.
+        # The kinds of the messages that the present tick has delivered.
         self._delivered: list[str] = []
         self._shown = self.state
         self._waiting_since_s = 0.0
@@ -90,18 +102,18 @@ class Runtime:
 
     @property
     def log_path(self) -> Path | None:
-        """The log of the present or last engine; None before the first start."""
+        """The log file of the present or last engine; None before the first start."""
         return self._log_path
 
     @property
     def engine_pid(self) -> int | None:
-        """The process id of the engine while there is one."""
+        """The process id of the engine; None while no process is running."""
         return None if self._process is None else self._process.pid
 
     # ------------------------------------------------------------ events in, effects out
 
     def dispatch(self, event: events.SessionEvent) -> None:
-        """Let an event happen, with all its effects; from within a callback, right after it."""
+        """Handle an event and perform its effects; from a callback, after the present event."""
         self._events.append(event)
         if self._dispatching:
             return
@@ -112,13 +124,13 @@ class Runtime:
         finally:
             self._dispatching = False
         if not self._ticking:
-            self._tell_changed()
+            self._report_change()
 
     def _apply(self, event: events.SessionEvent) -> None:
         before = session.timeout_s(self.state), self.state.engine
         self.state, effects = session.transition(self.state, event)
-        heard = isinstance(event, events.MessageReceived | events.PeerProven)
-        if heard or before != (session.timeout_s(self.state), self.state.engine):
+        from_engine = isinstance(event, events.MessageReceived | events.PeerProven)
+        if from_engine or before != (session.timeout_s(self.state), self.state.engine):
             self._waiting_since_s = time.monotonic()
         ended = isinstance(event, events.MessageReceived) and isinstance(event.message, Ending)
         if ended and self._process is not None:
@@ -142,8 +154,8 @@ class Runtime:
         self._delivered.append(effect.message.kind)
         try:
             self.delivery(effect.job, effect.message)
-        except Exception as error:  # the scene side's root: the timer must live on
-            _log.exception("%s: a %s was not taken in", effect.job.label, effect.message.kind)
+        except Exception as error:  # any error of the callback: the timer must continue
+            _LOG.exception("%s: a %s could not be shown", effect.job.label, effect.message.kind)
             detail = f"{type(error).__name__}: {error}"
             self.dispatch(events.DeliveryFailed(effect.job, effect.message, detail))
 
@@ -158,7 +170,7 @@ class Runtime:
             failed = Failed(
                 request_id=message.request_id,
                 cause="request",
-                message=f"This cannot be sent to the engine: {error}.",
+                message=f"The request cannot be sent to the engine: {error}.",
             )
             self.dispatch(events.MessageReceived(failed))
 
@@ -183,7 +195,7 @@ class Runtime:
         except LaunchError as error:
             self.dispatch(events.SpawnFailed(str(error)))
         except OSError as error:
-            text = f"The system gives no local port for the engine to connect to ({error})."
+            text = f"The system has no free local port for the engine to connect to ({error})."
             self.dispatch(events.SpawnFailed(text))
 
     def _disconnect(self) -> None:
@@ -191,34 +203,37 @@ class Runtime:
             self._client.close()
             self._client = None
 
-    def _tell_changed(self) -> None:
+    def _report_change(self) -> None:
         if self.state == self._shown:
             return
         self._shown = self.state
         try:
             self.changed()
-        except Exception:  # the panels' root: the timer must live on
-            _log.exception("The panels could not be told of a change")
+        except Exception:  # any error of the callback: the timer must continue
+            _LOG.exception("The panels could not be redrawn after a change")
 
     # ------------------------------------------------------------ the tick
 
     def tick(self, budget_s: float = TICK_BUDGET_S) -> float:
-        """Take in what has come and do what is due; never waits.
+        """Process what has arrived and do what is due, without waiting.
+
+        Args:
+            budget_s: How many seconds the socket may be read.
 
         Returns:
-            The seconds until the next tick is worth it.
+            The seconds after which the next tick is useful.
         """
         if self._ticking:
             return _DELAY_BUSY_S
-        # Not time.monotonic: Windows moves it on every 16 ms only.
+        # Not time.monotonic: on Windows it advances only every 16 ms.
         started_s = time.perf_counter()
         self._delivered.clear()
         self._ticking = True
         try:
-            more = self._take_in(budget_s)
-            self._see_to_timeout()
-            self._see_to_processes()
-            self._tell_changed()
+            more = self._receive(budget_s)
+            self._check_timeout()
+            self._check_processes()
+            self._report_change()
         finally:
             self._ticking = False
         self.stats.add(time.perf_counter() - started_s, self._delivered)
@@ -226,47 +241,47 @@ class Runtime:
             return _DELAY_MORE_S
         return _DELAY_BUSY_S if self.state.busy or self._leaving else _DELAY_IDLE_S
 
-    def _take_in(self, budget_s: float) -> bool:
-        """Socket and process into events; answers whether more waits in the socket."""
-        # The process first: if it has ended, all that it sent is there to be read.
+    def _receive(self, budget_s: float) -> bool:
+        """Handle the events of the socket and the process; return whether bytes may be left."""
+        # The process first: if it has ended, all that it has sent can be read.
         process, client = self._process, self._client
         code = None if process is None else process.poll()
         if client is not None:
             for event in client.poll(budget_s):
                 if self._client is not client:
-                    # Given up, or replaced by the next engine's, on account of an earlier event.
+                    # An earlier event has closed it, or started the next engine.
                     break
                 if isinstance(event, events.ConnectionLost) and not event.by_us:
                     self._lost = event
                 else:
                     self.dispatch(event)
         if self._process is process:
-            self._see_to_the_end(code)
+            self._report_end(code)
         return client is not None and client.more_waiting
 
-    def _see_to_the_end(self, code: int | None) -> None:
-        """Tell the end of process or connection, once, the process's if there are both."""
+    def _report_end(self, code: int | None) -> None:
+        """Handle the end of the process or the connection, once; of both, that of the process."""
         if code is None and self._lost is None:
             return
         now_s = time.monotonic()
         if self._over_since_s is None:
             self._over_since_s = now_s
-        patience_over = now_s - self._over_since_s >= _EXPLANATION_S
-        still_talking = self._client is not None and self._client.connected
-        if code is not None and (patience_over or not still_talking):
+        has_waited = now_s - self._over_since_s >= _EXPLANATION_S
+        is_connected = self._client is not None and self._client.connected
+        if code is not None and (has_waited or not is_connected):
             text = "" if self._process is None else self._process.last_line()
             self._process = self._lost = self._over_since_s = None
             self.dispatch(events.ProcessEnded(code, text))
-        elif self._lost is not None and patience_over:
+        elif self._lost is not None and has_waited:
             lost, self._lost, self._over_since_s = self._lost, None, None
             self.dispatch(lost)
 
-    def _see_to_timeout(self) -> None:
+    def _check_timeout(self) -> None:
         limit_s = session.timeout_s(self.state)
         if limit_s is not None and time.monotonic() - self._waiting_since_s >= limit_s:
             self.dispatch(events.TimedOut())
 
-    def _see_to_processes(self) -> None:
+    def _check_processes(self) -> None:
         if self._process is not None:
             self._process.press()
         for process in tuple(self._leaving):
@@ -277,16 +292,21 @@ class Runtime:
     def run_until(
         self, predicate: Callable[[State], bool], timeout_s: float, *, sleep_s: float = 0.005
     ) -> bool:
-        """Tick until ``predicate(state)`` holds; for scripts and ``blender -b`` only.
+        """Tick until ``predicate(state)`` is True; only for scripts and ``blender -b``.
+
+        Args:
+            predicate: Called before each tick.
+            timeout_s: The longest wait in seconds; may be infinite.
+            sleep_s: The pause after a tick that has left no bytes to read.
 
         Returns:
-            Whether it came to hold within ``timeout_s`` seconds.
+            Whether the predicate was True within ``timeout_s`` seconds.
 
         Raises:
-            RuntimeError: called from a callback of the engine's, where it could never end.
+            RuntimeError: If a callback of this runtime calls it, where it could never end.
         """
         if self._ticking or self._dispatching:
-            raise RuntimeError("run_until cannot be called from a callback of the engine's")
+            raise RuntimeError("run_until cannot be called from a callback of the engine")
         deadline_s = time.monotonic() + timeout_s
         while not predicate(self.state):
             if time.monotonic() >= deadline_s:
@@ -296,10 +316,12 @@ class Runtime:
         return True
 
     def shut_down(self, grace_s: float = 1.0) -> None:
-        """End everything now: jobs get their endings, processes end, sockets close.
+        """End everything now: cancel the jobs, end the processes, close the sockets.
 
-        The one place that waits, and only for an engine that does not follow the closing of its
-        standard input: nobody would look after it later.
+        This waits for the processes, because there are no ticks afterwards.
+
+        Args:
+            grace_s: How long to wait for each engine before it is killed.
         """
         self.dispatch(events.StopAsked())
         self._disconnect()

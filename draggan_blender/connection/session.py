@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the engine and its jobs are doing, as a pure state machine.
+"""The state of the engine and its jobs, as a pure state machine.
 
-``transition(state, event)`` answers with the next state and the effects that bring the world in
-line with it; :mod:`.runtime` performs them. Nothing here does I/O or knows bpy, so every situation
-can be tested as a table.
+``transition(state, event)`` returns the next state and the effects that ``runtime`` has to perform.
+Nothing here does I/O or needs ``bpy``, so every situation can be tested as a table.
 
-Rules that hold in every state:
+Rules for every state:
 
-- One job is active at a time, and only while the engine is READY; the others wait in the queue.
-- Every submitted job gets exactly one ending delivered (Done, Failed or Cancelled). If the engine
-  is lost, the ending is made here: ``Failed(cause="engine")``. If the person stops the engine,
-  it is Cancelled.
+- At most one job is active, and only while the engine is READY; the others wait in the queue.
+- Every submitted job gets exactly one ending: ``Done``, ``Failed`` or ``Cancelled``. If the engine
+  is lost, the ending is made here: ``Failed(cause="engine")``. If the engine is stopped, it is
+  ``Cancelled``.
 - Messages that do not belong to the active job are dropped.
 """
 
@@ -75,39 +74,50 @@ __all__ = [
     "transition",
 ]
 
-#: From the start of the process to its hello, which it sends before it loads torch.
+# From the start of the process to its hello, which it sends before it imports PyTorch.
 HELLO_TIMEOUT_S = 20.0
-#: From the hello to Ready: importing torch from a cold disk takes long.
+# From the hello to Ready: importing PyTorch takes long if no file of it is cached.
 READY_TIMEOUT_S = 120.0
-#: Silence after a job was asked to stop; one step of a large network on a CPU takes seconds.
+# Without a message after a job was asked to end; one step of a large model takes seconds on a CPU.
 ANSWER_TIMEOUT_S = 20.0
 
 _AGAIN = "press Start Engine to run it again"
 
 
 class EnginePhase(Enum):
-    """Where the engine is in its life."""
+    """A phase of the engine's life."""
 
     OFF = "off"
+    # The process is running; its hello has not arrived.
     STARTING = "starting"
-    """The process runs; its hello has not come."""
+    # The engine is connected; it imports PyTorch and opens its device.
     LOADING = "loading"
-    """Connected; it imports torch and opens its device."""
     READY = "ready"
+    # The engine was asked to end and has not ended yet.
     STOPPING = "stopping"
-    """Asked to end; it still runs."""
+    # The engine was lost or could not be started; ``State.error`` says why. It can be started.
     FAILED = "failed"
-    """Not usable, and ``State.error`` says why. Start works from here."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """Everything that the panel shows about the engine.
 
-    ``fraction`` (0 to 1), ``text``, ``step`` and ``distance_px`` (image pixels; None before the
-    first step) are of the active job. ``asked``: what was sent to make the active job end.
-    ``discarding``: the active job already has its ending; the engine only has to give it up.
-    ``start_again``: start anew once the stopping engine has ended.
+    Attributes:
+        engine: The phase of the engine.
+        ready: The engine's ``Ready`` message, once it has arrived.
+        model: The last model that the engine has loaded.
+        active: The job that the engine is doing.
+        queue: The jobs that wait, in order.
+        fraction: The progress of the active job, 0 to 1.
+        text: What the active job is doing.
+        step: The last step of the active job.
+        distance_px: The distance of the farthest handle in the active job from its target, in
+            image pixels; None before the first step.
+        asked: The message that was sent to end the active job.
+        discarding: Whether the active job has its ending already and the engine is cancelling it.
+        start_again: Whether the engine is started again after it has stopped.
+        error: The last error, a sentence; cleared when the next job starts.
     """
 
     engine: EnginePhase = EnginePhase.OFF
@@ -126,17 +136,17 @@ class State:
 
     @property
     def ending_asked(self) -> bool:
-        """Whether the active job was asked to end and has not done so."""
+        """Whether the active job was asked to end and has not ended yet."""
         return self.asked is not None
 
     @property
     def busy(self) -> bool:
-        """Whether something is going on that a frequent look pays for."""
+        """Whether messages are expected soon, so that ticks should be frequent."""
         passing = (EnginePhase.STARTING, EnginePhase.LOADING, EnginePhase.STOPPING)
         return self.active is not None or self.engine in passing
 
     def jobs_of(self, image_id: str) -> tuple[Job, ...]:
-        """The jobs of one image that have no ending yet, the active one first."""
+        """Return the jobs of an image that have no ending yet, the active one first."""
         return tuple(job for job in _open_jobs(self) if job.image_id == image_id)
 
 
@@ -147,7 +157,7 @@ Outcome = tuple[State, tuple[Effect, ...]]
 
 
 def _open_jobs(state: State) -> tuple[Job, ...]:
-    """The jobs that still wait for their ending, the active one first."""
+    """Return the jobs that have no ending yet, the active one first."""
     running = () if state.active is None or state.discarding else (state.active,)
     return running + state.queue
 
@@ -166,7 +176,7 @@ def _next(state: State) -> Outcome:
 
 
 def _lose(sentence: str, state: State) -> Outcome:
-    """The engine is of no use any more: end every job and say why."""
+    """Give up the engine: every job ends as failed, for the reason in ``sentence``."""
     endings = tuple(
         Deliver(job, Failed(request_id=job.request.request_id, cause="engine", message=sentence))
         for job in _open_jobs(state)
@@ -180,11 +190,11 @@ def _cancelled(job: Job) -> Deliver:
 
 
 def _live(state: State) -> bool:
-    """Whether there is an engine that can still be lost."""
+    """Return whether an engine is running that was not asked to end."""
     return state.engine in (EnginePhase.STARTING, EnginePhase.LOADING, EnginePhase.READY)
 
 
-# ---------------------------------------------------------------- what the person asks for
+# ---------------------------------------------------------------- what Blender asks for
 
 
 def _start_asked(state: State, _event: StartAsked) -> Outcome:
@@ -215,7 +225,7 @@ def _job_submitted(state: State, event: JobSubmitted) -> Outcome:
 
 
 def _end_jobs(state: State, image_id: str, *, keep_result: bool) -> Outcome:
-    """Queued jobs of the image end now; the active one is asked to end."""
+    """Cancel the queued jobs of an image, and ask the engine to end the active one."""
     gone = tuple(job for job in state.queue if job.image_id == image_id)
     kept = tuple(job for job in state.queue if job.image_id != image_id)
     effects: tuple[Effect, ...] = tuple(_cancelled(job) for job in gone)
@@ -231,7 +241,7 @@ def _end_jobs(state: State, image_id: str, *, keep_result: bool) -> Outcome:
 
 
 def _delivery_failed(state: State, event: DeliveryFailed) -> Outcome:
-    """The job fails for the scene; the engine, if it is still at it, gives it up."""
+    """End the job as failed, and cancel it in the engine if it is still active there."""
     number = event.job.request.request_id
     sentence = f"{event.job.label} could not be shown in the scene: {event.detail}"
     failed = Deliver(event.job, Failed(request_id=number, cause="internal", message=sentence))
@@ -272,31 +282,31 @@ def _job_message(state: State, message: Event) -> Outcome:
     drag_id = getattr(job.request, "drag_id", None)
     if drag_id is not None and getattr(message, "drag_id", drag_id) != drag_id:
         return state, ()
-    told: tuple[Effect, ...] = () if state.discarding else (Deliver(job, message),)
-    if told and isinstance(message, Preview):
-        told = (*told, Send(PreviewShown(request_id=message.request_id)))
+    passed_on: tuple[Effect, ...] = () if state.discarding else (Deliver(job, message),)
+    if passed_on and isinstance(message, Preview):
+        passed_on = (*passed_on, Send(PreviewShown(request_id=message.request_id)))
     if isinstance(message, Ending):
         error = state.error
         if isinstance(message, Failed):
             error = message.message
         idle = State(state.engine, state.ready, state.model, queue=state.queue, error=error)
         following, effects = _next(idle)
-        return following, (*told, *effects)
+        return following, (*passed_on, *effects)
     if isinstance(message, ModelLoaded):
         state = replace(state, model=message)
     elif isinstance(message, Progress):
         state = replace(state, fraction=min(max(message.fraction, 0.0), 1.0), text=message.text)
     elif isinstance(message, Step):
         state = replace(state, step=message.step, distance_px=message.distance_px)
-    return state, told
+    return state, passed_on
 
 
-# ---------------------------------------------------------------- how it can go wrong
+# ---------------------------------------------------------------- how the engine can be lost
 
 
 def _how_it_ended(code: int) -> str:
     if code == 0:
-        return "it ended by itself"
+        return "it ended without an error"
     if code == -9:
         return "it was killed, as the system does when memory runs out"
     if code < 0:
@@ -328,14 +338,14 @@ def _connection_lost(state: State, event: ConnectionLost) -> Outcome:
 
 def _timed_out(state: State, _event: TimedOut) -> Outcome:
     if state.engine is EnginePhase.STARTING:
-        what = "The engine's process started but did not connect back to Blender; check the engine"
+        what = "The engine's process started but did not connect to Blender; check the Engine"
         return _lose(f"{what} Python in the preferences and the engine log, then {_AGAIN}.", state)
     if state.engine is EnginePhase.LOADING:
         what = "The engine did not finish loading PyTorch; see the engine log"
         return _lose(f"{what}, then {_AGAIN}.", state)
     if state.engine is EnginePhase.READY and state.active is not None:
-        what = f"The engine did not answer when {state.active.label} was to end"
-        return _lose(f"{what}, so it was ended; {_AGAIN}.", state)
+        what = f"The engine did not answer when it was asked to end {state.active.label}"
+        return _lose(f"{what}, so the engine was ended; {_AGAIN}.", state)
     return state, ()
 
 
@@ -357,12 +367,12 @@ _HANDLERS: dict[type, Callable[[State, Any], Outcome]] = {
 
 
 def transition(state: State, event: SessionEvent) -> Outcome:
-    """The state after ``event``, and what has to be done about it, in order."""
+    """Return the state after an event, and the effects to perform, in order."""
     return _HANDLERS[type(event)](state, event)
 
 
 def timeout_s(state: State) -> float | None:
-    """How long the present situation may last without a word from the engine; None: for ever."""
+    """Return how long the engine may send no message in this state; None for any time."""
     if state.engine is EnginePhase.STARTING:
         return HELLO_TIMEOUT_S
     if state.engine is EnginePhase.LOADING:
@@ -376,7 +386,7 @@ def timeout_s(state: State) -> float | None:
 
 
 def _describe_active(state: State, job: Job) -> str:
-    parts = [f"{job.label}"]
+    parts = [job.label]
     if state.ending_asked:
         parts.append("stopping")
     elif state.distance_px is not None:
@@ -388,7 +398,7 @@ def _describe_active(state: State, job: Job) -> str:
 
 
 def describe(state: State) -> str:
-    """One line for the panel or a log: what is going on."""
+    """Return one line for the panel or a log that says what the engine is doing."""
     if state.active is not None:
         return _describe_active(state, state.active)
     waiting = f" ({len(state.queue)} waiting)" if state.queue else ""

@@ -216,7 +216,7 @@ def _base_png(plane: Plane) -> bytes:
                 return path.read_bytes()
     still = settings.still
     if still is None or still.packed_file is None:
-        raise EditError(f"{plane.name} has no image in the file; press Render Again first")
+        raise EditError(f"{plane.name} has no image in the file; press Restore Images first")
     return bytes(still.packed_file.data)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the engine is asked to do for an image: each module holds a job's request and its result.
+"""The jobs of the engine for a GAN image: each module builds a request and writes its result.
 
-Panels, operators and the command line are above; sockets and processes are in ``connection``.
+Panels, operators and the command line are not here; sockets and processes are in ``connection``.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bakes: an animated edit is sampled, solved frame by frame, and shown on the timeline.
+"""The bake of an image: sampling the animated edit, its request, and writing its result.
 
 A bake starts from the plane's latent and does not change it, so that the same edit gives the same
 result however often it is baked. The bake's folder stores the edit: the same edit continues in the
@@ -27,28 +27,36 @@ from . import bake_folder, folders, recovery, requests
 
 
 def start_bake(plane: Plane) -> int:
-    """Solve every frame of the range so that the handles follow their targets. The request's id.
+    """Start to solve every frame of the range so that the handles follow their targets.
 
-    A bake of the same edit that was interrupted goes on; frames that an earlier bake has solved
-    and on which nothing has changed since are taken over.
+    An interrupted bake of the same edit continues. Frames of an earlier bake are taken over if
+    nothing that they depend on has changed.
+
+    Returns:
+        The request id.
 
     Raises:
-        EditError: there is nothing to bake, a target leaves the image, or the engine cannot start.
+        EditError: The plane has no image or is being worked on, there is nothing to bake, a target
+            is outside the image, or the engine cannot be started.
     """
     recovery.require_ready(plane)
     return _submit(plane, make_edit(plane, frames_of(plane)))
 
 
 def refine(plane: Plane) -> int:
-    """Solve each frame of the bake further: to half of the distance it was solved to.
+    """Start to solve each frame of the shown bake further, to half of its previous tolerance.
+
+    Returns:
+        The request id.
 
     Raises:
-        EditError: the plane shows no bake, or as :func:`start_bake`.
+        EditError: The plane shows no bake, other pairs are enabled than were baked, or one of the
+            reasons of ``start_bake``.
     """
     recovery.require_ready(plane)
     settings, sequence = plane.draggan, plane.draggan.sequence
     if not images.shows_bake(plane) or not settings.track:
-        raise EditError(f"{plane.name} shows no bake that could be refined; bake it first")
+        raise EditError(f"{plane.name} shows no bake to refine; press Bake first")
     frames = range(sequence.first_frame, sequence.first_frame + sequence.frame_count)
     sampled = make_edit(plane, frames)
     baked_count = tracks.handles_px(settings.track).shape[1]
@@ -66,10 +74,10 @@ def refine(plane: Plane) -> int:
 
 
 def clear(plane: Plane) -> None:
-    """Take the bake away: what it has covered is shown again. Its folder stays.
+    """Remove the bake from the plane and show what the bake had replaced; its folder stays.
 
     Raises:
-        EditError: the plane shows no bake, or is being worked on.
+        EditError: The plane shows no bake, or is being worked on.
     """
     recovery.require_ready(plane)
     settings, sequence, bake = plane.draggan, plane.draggan.sequence, plane.draggan.bake
@@ -89,10 +97,12 @@ def clear(plane: Plane) -> None:
 
 
 def frames_of(plane: Plane) -> range:
-    """The frames that a bake of the plane solves; from 1 on, because files have numbers.
+    """Return the scene frames that a bake of the plane solves: its own range or the scene's.
+
+    Frames before 1 are left out, because files are numbered from 1.
 
     Raises:
-        EditError: there are none.
+        EditError: The range is empty.
     """
     bake = plane.draggan.bake
     frames = playhead.playback_range(planes.scene_of(plane))
@@ -101,17 +111,25 @@ def frames_of(plane: Plane) -> range:
     frames = range(max(frames.start, 1), frames.stop)
     if not frames:
         raise EditError(
-            f"The frames {frames.start} to {frames.stop - 1} are none; set a range that ends after "
-            "it starts, and after frame 1"
+            f"The range {frames.start}-{frames.stop - 1} is empty; set a range that ends at frame "
+            "1 or later and not before its start"
         )
     return frames
 
 
 def make_edit(plane: Plane, frames: range) -> Edit:
-    """The plane's edit over a range of frames, sampled.
+    """Sample the plane's animated edit over a range of frames.
+
+    Args:
+        plane: The GAN image.
+        frames: Scene frames, from 1 on, without gaps.
+
+    Returns:
+        The edit, with targets in image pixels and one row per frame.
 
     Raises:
-        EditError: it has no image, no pairs, or something lies beside the image.
+        EditError: The plane has no image or no enabled pair, or a handle or target is outside the
+            image.
     """
     settings, scene = plane.draggan, planes.scene_of(plane)
     latent = to_bytes(settings.latent)
@@ -139,16 +157,16 @@ def make_edit(plane: Plane, frames: range) -> Edit:
 
 
 def encoded(sampled: Edit) -> bytes:
-    """An edit as a bake's request has it.
+    """Return the bytes of an edit, as ``Bake.edit`` and the edit file hold them.
 
     Raises:
-        EditError: it is too large for that.
+        EditError: The edit is too large for a message.
     """
     try:
         return encode(sampled)
     except LocalProtocolError as error:
         raise EditError(
-            f"The engine takes no edit this large ({error}); bake fewer frames"
+            f"The edit is too large to be sent to the engine ({error}); bake fewer frames"
         ) from None
 
 
@@ -180,10 +198,10 @@ def _submit(plane: Plane, sampled: Edit) -> int:
 def finish(plane: Plane, request: Bake, finished: BakeFinished | None) -> None:
     """Write the result of a bake: its sequence, the handles' paths and the track.
 
-    The latent stays as it is: the next bake starts from it again.
+    The latent does not change: the next bake starts from it again.
 
     Raises:
-        EditError: there is none, or it cannot be shown; nothing of it is written.
+        EditError: There is no result, or it cannot be shown; nothing is written.
     """
     if finished is None:
         raise EditError("The engine ended the bake without a result; see its log")
@@ -199,22 +217,22 @@ def finish(plane: Plane, request: Bake, finished: BakeFinished | None) -> None:
     settings.track = to_text(finished.track)
     settings.bake.refinements = settings.bake.refinements + 1 if baked.refined_track else 0
     settings.status = _sentence(finished, baked)
-    # The playhead stays, and what the new keys say about the present frame is seen at once. An
-    # animation that is being rendered counts its frames with the scene's own.
+    # The playhead stays where it is; setting the frame again applies the new keys at once. While
+    # Blender renders an animation, the scene's current frame is its counter: leave it alone.
     if not bpy.app.is_job_running("RENDER"):
         scene = planes.scene_of(plane)
         scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
 
 
 def edit_of(request: Bake) -> Edit:
-    """The edit that was baked.
+    """Return the edit that a request holds.
 
     Raises:
-        EditError: the request's bytes are none; this cannot come from our own request.
+        EditError: The bytes are another message; the extension does not make such a request.
     """
     (message,) = Decoder(trusted=True).feed(request.edit)
     if not isinstance(message, Edit):
-        raise EditError(f"The bake was asked for with a {message.kind} in place of an edit")
+        raise EditError(f"The request of the bake holds a {message.kind} message, not an edit")
     return message
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The folder of a bake: its edit, its track and its images, and which folder a bake goes into.
+"""The folder of a bake, with its edit, its track and its images; and choosing the folder to use.
 
-Several processes may work in one folder, as on a farm, so nothing is assumed to stay the same
-between two looks.
+On a farm several processes work in one folder, so a file that exists at one look may be gone or
+changed at the next.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from . import folders
 # Only this many of the newest folders are searched for the edit.
 _MAX_FOLDERS = 16
 
-# A stored edit larger than this is not read while a person waits.
+# A stored edit that is larger is not read, because the person waits meanwhile.
 _MAX_EDIT_BYTES = 64 << 20
 
 
 def folder_of(plane: Plane, base: Path) -> Path:
-    """The one folder of an image under the base folder of a farm's job."""
+    """Return the one folder of an image in the base folder of a farm's job; it may be missing."""
     return base / f"{folders.stem_of(plane)}-{plane.draggan.uuid[:8]}"
 
 
 def make_folder(plane: Plane, base: Path) -> Path:
-    """:func:`folder_of`, made if need be.
+    """Return ``folder_of``, and make the folder if it is missing.
 
     Raises:
-        EditError: it cannot be made.
+        EditError: The folder cannot be made.
     """
     folder = folder_of(plane, base)
     try:
@@ -49,29 +49,29 @@ def make_folder(plane: Plane, base: Path) -> Path:
 
 
 def has_track(folder: Path) -> bool:
-    """Whether frames in the folder are those of a track."""
+    """Return whether the folder has a track, which the frames in it then belong to."""
     with contextlib.suppress(OSError):
         return (folder / TRACK_FILE).is_file()
     return False
 
 
 def is_solved(folder: Path) -> bool:
-    """Whether a bake in the folder has been solved, with its edit beside the track."""
+    """Return whether a bake in the folder is solved: both its track and its edit exist."""
     with contextlib.suppress(OSError):
         return has_track(folder) and (folder / EDIT_FILE).is_file()
     return False
 
 
 def newest_solved(plane: Plane) -> Path | None:
-    """The newest of the panel's own folders with a solved bake of the image."""
+    """Return the newest folder with a solved bake among those that the panel's *Bake* has made."""
     return next((folder for folder in folders.bakes_of(plane) if is_solved(folder)), None)
 
 
 def read_edit(folder: Path) -> Edit:
-    """The edit that was solved.
+    """Return the edit of a folder whose bake is solved.
 
     Raises:
-        EditError: there is none, or it is damaged.
+        EditError: The edit file is missing or damaged.
     """
     found = find_edit(folder)
     if found is None:
@@ -80,10 +80,10 @@ def read_edit(folder: Path) -> Edit:
 
 
 def read_track(folder: Path) -> bytes:
-    """The bytes of the solved track.
+    """Return the bytes of the track of a folder whose bake is solved.
 
     Raises:
-        EditError: there is none.
+        EditError: The track cannot be read.
     """
     try:
         return (folder / TRACK_FILE).read_bytes()
@@ -95,14 +95,14 @@ def read_track(folder: Path) -> bytes:
 
 
 def frames_of(track: bytes, folder: Path) -> range:
-    """The frames that the track of a folder has.
+    """Return the scene frames of a folder's track.
 
     Args:
-        track: the bytes of its ``track.npz``.
-        folder: has the edit, which says where it begins if the track does not.
+        track: The bytes of the ``track.npz``.
+        folder: Its edit is read for the first frame if the track does not store it.
 
     Raises:
-        EditError: the bytes are no track.
+        EditError: The bytes are not a track, or the edit is needed and cannot be read.
     """
     try:
         first, count = tracks.frames_of(track)
@@ -114,10 +114,12 @@ def frames_of(track: bytes, folder: Path) -> range:
 
 
 def forget_solved(folder: Path) -> None:
-    """Have the next bake in the folder solve everything anew; images stay until they are renewed.
+    """Remove the solved rows, so that the next bake in the folder solves all frames again.
+
+    The images stay until they are written again.
 
     Raises:
-        EditError: a file resists.
+        EditError: A file cannot be removed.
     """
     for name in (TRACK_FILE, JOURNAL_FILE):
         try:
@@ -125,12 +127,12 @@ def forget_solved(folder: Path) -> None:
         except OSError as error:
             raise EditError(
                 f"{folder / name} cannot be removed ({error.strerror or error}); choose another "
-                "folder, or go on with --resume"
+                "folder, or continue the bake with --resume"
             ) from None
 
 
 def find_edit(folder: Path) -> Edit | None:
-    """The edit of a bake's folder; None where there is none that could be read quickly."""
+    """Return the edit of a bake's folder, or None if it is missing, damaged or very large."""
     return _decoded(_stored_edit(folder))
 
 
@@ -143,7 +145,20 @@ def _decoded(stored: bytes) -> Edit | None:
 
 
 def folders_for(plane: Plane, wanted: Edit, data: bytes) -> tuple[Path, Path | None]:
-    """The folder to bake into, and that of the earlier bake with the most frames in common."""
+    """Choose the folder to bake into.
+
+    Args:
+        plane: The GAN image.
+        wanted: The edit to bake.
+        data: The bytes of ``wanted``.
+
+    Returns:
+        The folder of an interrupted or finished bake of the same edit, or a new one; and the
+        folder of the earlier bake that has the most frames in common, or None.
+
+    Raises:
+        EditError: The new folder cannot be made.
+    """
     same: Path | None = None
     earlier: Path | None = None
     most = 0
@@ -159,7 +174,7 @@ def folders_for(plane: Plane, wanted: Edit, data: bytes) -> tuple[Path, Path | N
 
 
 def _stored_edit(folder: Path) -> bytes:
-    """The edit of a bake's folder; empty where there is none that could be read quickly."""
+    """Return the bytes of the edit in a bake's folder; empty if it is missing or very large."""
     path = folder / EDIT_FILE
     with contextlib.suppress(OSError):
         if path.stat().st_size <= _MAX_EDIT_BYTES:
@@ -168,7 +183,7 @@ def _stored_edit(folder: Path) -> bytes:
 
 
 def _rows_in_common(wanted: Edit, stored: bytes, folder: Path) -> int:
-    """How many frames of another edit's bake can be taken over: an estimate, to choose by."""
+    """Estimate how many frames of another edit's bake can be taken over."""
     found = _decoded(stored)
     if found is None or any(
         getattr(found, name) != getattr(wanted, name)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where results are written: a folder for each image, and in it a new one for each drag or edit.
+"""Where results are written: a folder for each image, and in it one for each drag, bake or still.
 
-A drag never writes over the files of another: undo brings an older sequence back, and its files
-must still be there. A bake goes on in the folder of the very same edit, and in no other.
+A drag never overwrites the files of another: undo brings an older sequence back, and its files must
+still exist. A bake continues only in the folder of the same edit.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from ..protocol.file_names import EDIT_FILE, TRACK_FILE
 
 
 def stem_of(plane: Plane) -> str:
-    """The plane's name as a plain file name: ASCII letters, digits, ``-`` and ``_``."""
+    """Return the plane's name as a file name of 1 to 48 ASCII letters, digits, ``-`` and ``_``."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", plane.name).strip("-_")
     return plain[:48].strip("-_") or "image"
 
 
 def new_drag(plane: Plane) -> Path:
-    """A new, empty folder for the sequence of a drag.
+    """Make a new, empty folder for the sequence of a drag.
 
     Raises:
-        EditError: it cannot be made.
+        EditError: The folder cannot be made.
     """
     return _new(plane, "drag")
 
 
 def new_bake(plane: Plane) -> Path:
-    """A new, empty folder for a bake.
+    """Make a new, empty folder for a bake.
 
     Raises:
-        EditError: it cannot be made.
+        EditError: The folder cannot be made.
     """
     return _new(plane, "bake")
 
 
 def bakes_of(plane: Plane) -> list[Path]:
-    """The folders of the plane's bakes that have their edit, the newest first.
+    """Return the folders of the plane's bakes that contain an edit, the newest first.
 
-    Those from before the file was saved are in the cache.
+    Bakes from before the file was first saved are in the cache folder, which is searched, too.
     """
     name = _parent(plane).name
     parents = {base / name for base in (_base(plane), preferences.cache_folder())}
@@ -56,21 +56,21 @@ def bakes_of(plane: Plane) -> list[Path]:
 
 
 def is_current(plane: Plane, folder: Path) -> bool:
-    """Whether a new result of the plane would go beside this one."""
+    """Return whether a new result of the plane would get the same parent folder."""
     return folder.parent == _parent(plane)
 
 
 def new_still(plane: Plane) -> Path:
-    """The path of a file that does not exist yet, for the image of a seed.
+    """Make a new folder for the image of a seed and return the path of the PNG to write in it.
 
     Raises:
-        EditError: its folder cannot be made.
+        EditError: The folder cannot be made.
     """
     return _new(plane, "image") / f"{stem_of(plane)}.png"
 
 
 def usable(folder: Path) -> bool:
-    """Whether the folder of an older result is there or can be made again on this machine."""
+    """Return whether the folder of an older result exists or can be made on this machine."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -79,9 +79,9 @@ def usable(folder: Path) -> bool:
 
 
 def remove_unfinished(folder: Path, stem: str) -> None:
-    """Remove the folder of a drag that has no result, with the frames that were written by then.
+    """Remove the folder of a drag that ended without a result, with the frames already written.
 
-    An engine that was killed could not do it itself. Whatever else is in the folder stays.
+    The engine does so itself, unless it was killed. Other files in the folder stay.
     """
     with contextlib.suppress(OSError):
         for pattern in (f"{stem}_*.png", f".{stem}_*{PART_SUFFIX}", TRACK_FILE):
@@ -91,13 +91,13 @@ def remove_unfinished(folder: Path, stem: str) -> None:
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove the folder of a result that never came; one with files in it stays."""
+    """Remove a folder if it is empty."""
     with contextlib.suppress(OSError):
         folder.rmdir()
 
 
 def _base(plane: Plane) -> Path:
-    """What the person chose, else beside the saved file, else the cache."""
+    """Return the chosen folder, else ``draggan`` in the folder of the .blend, else the cache."""
     chosen = plane.draggan.folder
     saved = bool(bpy.data.filepath)
     if chosen and (saved or not chosen.startswith("//")):

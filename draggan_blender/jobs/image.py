@@ -118,7 +118,7 @@ def render_again(plane: Plane) -> int:
     else:
         path = str(folders.new_still(plane))
         request = RenderLatent(latent=to_bytes(settings.latent), image_path=path, **model)
-    return requests.submit(plane, request, f"Render {plane.name}")
+    return requests.submit(plane, request, f"Restore Images of {plane.name}")
 
 
 def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> None:
@@ -154,4 +154,4 @@ def finish_render(plane: Plane, request: RenderTrack | RenderLatent) -> None:
         requests.show_frames(plane, request.frames, sequence.frame_count, sequence.kind)
     else:
         images.show_still(plane, Path(request.image_path))
-    settings.status = "Rendered again"
+    settings.status = "Restored the images"

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nothing half done: what a plane goes back to when a drag ends without a result.
+"""Restoring a plane whose drag or bake ended without a result.
 
-:func:`settle` is the one way back. It is used when a drag fails or is cancelled, before a file
-is saved in the middle of one, and after an undo or a file load that brought back the middle of
-one. It needs only what the .blend remembers.
+``settle`` does so. It is used when a drag fails or is cancelled, before a file is saved during a
+drag, and after an undo or a file load that brought back a state from during a drag. It needs only
+what the .blend stores.
 
-Blender's undo leaves alone what did not change between two undo steps, so that a live image or
-a moved handle would survive it; therefore a drag is settled *before* the undo as well.
+Blender's undo does not restore what is equal in two undo steps, so a live image or a moved handle
+would remain; therefore a drag is also cancelled *before* the undo.
 """
 
 from __future__ import annotations
@@ -22,19 +22,24 @@ from ..properties.owners import Plane
 from ..scene import images, planes, points, timing
 from . import requests
 
-#: uuid -> (request id, dragging, baking) of the planes that were settled for the time of a save.
+# uuid -> (request id, dragging, baking) of the planes that are settled while the file is saved.
 _parked: dict[str, tuple[int, bool, bool]] = {}
 
+# Ends the image id of a job that solves the playhead's frame.
 _PREVIEW = " preview"
 
 
 def _is_live(settings: Any) -> bool:
-    """Whether a plane may show its live image."""
+    """Return whether a plane may show its live image."""
     return bool(settings.dragging or settings.baking or settings.previewing)
 
 
 def settle(plane: Plane) -> None:
-    """Bring a plane to rest: the image and the handles as before the drag that runs on it."""
+    """Restore the image and the handles that a plane had before its running drag or bake.
+
+    The plane then waits for no request; messages of the running one are dropped. A failure to
+    show the image is written into the plane's status.
+    """
     settings = plane.draggan
     settings.request_id = 0
     if not _is_live(settings):
@@ -50,19 +55,22 @@ def settle(plane: Plane) -> None:
 
 
 def preview_id(plane: Plane) -> str:
-    """The image id of jobs that solve the playhead's frame: they end apart from the plane's own."""
+    """Return the image id of jobs that solve the playhead's frame.
+
+    It differs from the plane's uuid, so that these jobs can be cancelled separately.
+    """
     return f"{plane.draggan.uuid}{_PREVIEW}"
 
 
 def is_preview(image_id: str) -> bool:
-    """Whether this is a :func:`preview_id`."""
+    """Return whether an image id comes from ``preview_id``."""
     return image_id.endswith(_PREVIEW)
 
 
 def end_preview(plane: Plane) -> None:
-    """Show again what the plane shows at rest, if it is an image that was solved for the playhead.
+    """Cancel the solving of the playhead's frame, and remove its result from the plane.
 
-    One that is being solved is given up.
+    The plane then shows its still or its sequence again.
     """
     pump.cancel_job(preview_id(plane))
     if plane.draggan.previewing:
@@ -70,15 +78,18 @@ def end_preview(plane: Plane) -> None:
 
 
 def cancel(plane: Plane) -> None:
-    """Give up what runs for a plane; its late messages find nobody."""
+    """Cancel the request of a plane and restore the plane at once.
+
+    Messages that the engine still sends for the request are dropped.
+    """
     settle(plane)
     pump.cancel_job(plane.draggan.uuid)
 
 
 def own(plane: Plane) -> None:
-    """Make a duplicate an image of its own, and have the plane show what it shows at rest.
+    """Make a duplicated plane independent of its original, and end the preview of the playhead.
 
-    To be called first by whatever is going to change the image. A drag that runs goes on.
+    Call this before any change of the image. A running drag of the plane continues.
     """
     if planes.own(plane):
         settle(plane)
@@ -87,7 +98,7 @@ def own(plane: Plane) -> None:
 
 
 def require_ready(plane: Plane) -> None:
-    """Prepare an image for a change: make a duplicate an image of its own, and check its state.
+    """Prepare a plane for a change of its image: call ``own``, then check the plane's state.
 
     Raises:
         EditError: The plane has no image, or is being worked on.
@@ -98,7 +109,7 @@ def require_ready(plane: Plane) -> None:
 
 
 def release_duplicates(plane: Plane | None, request_id: int) -> None:
-    """Bring to rest what was duplicated while a request ran: its result is for ``plane`` alone."""
+    """Settle the planes that were duplicated during a request; its result is only for ``plane``."""
     for other in planes.everywhere():
         if other != plane and other.draggan.request_id == request_id:
             own(other)
@@ -112,7 +123,7 @@ def _before_undo(*_arguments: Any) -> None:
 
 
 def _after_undo(*_arguments: Any) -> None:
-    """Every drag was cancelled before, so a plane in the middle of one is a memory of it."""
+    """Settle all planes: drags were cancelled before the undo, so a live state is an old one."""
     state = pump.state()
     waiting = [*state.queue, *([state.active] if state.active is not None else [])]
     wanted = set()
@@ -138,13 +149,13 @@ def _before_load(*_arguments: Any) -> None:
 
 
 def _after_load(*_arguments: Any) -> None:
-    """An automatic save may have stored the middle of a drag: it asks nobody before."""
+    # An automatic save calls no handler, so its file may hold a state from during a drag.
     for plane in planes.everywhere():
         settle(plane)
 
 
 def _before_render(*_arguments: Any) -> None:
-    """A render shows what a machine without the engine would show."""
+    # A render shows the same on a machine that has no engine to solve previews.
     for plane in planes.everywhere():
         end_preview(plane)
 
@@ -159,7 +170,7 @@ def _before_save(*_arguments: Any) -> None:
 
 
 def _after_save(*_arguments: Any) -> None:
-    """The next step and the next preview bring handles and live image back."""
+    # The handles and the live image return with the next step and the next preview of the drag.
     for plane in planes.everywhere():
         settings = plane.draggan
         if settings.uuid in _parked:
@@ -182,13 +193,13 @@ _HANDLERS = (
 
 
 def register() -> None:
-    """Put the handlers into Blender's lists, where they survive the opening of a file."""
+    """Add the handlers to Blender's lists; as persistent ones they stay when a file is opened."""
     for name, handler in _HANDLERS:
         getattr(bpy.app.handlers, name).append(persistent(handler))
 
 
 def unregister() -> None:
-    """Take them out again."""
+    """Remove the handlers from Blender's lists, and forget the planes that a save has settled."""
     for name, handler in reversed(_HANDLERS):
         getattr(bpy.app.handlers, name).remove(handler)
     _parked.clear()

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Blender and the engine say to each other, and how it becomes bytes.
+"""The code that both processes load: the messages on the wire, and facts that both have to know.
 
-The only code that both processes load: standard library only, no I/O. Blender reaches it as
-``.protocol``, the engine as ``draggan_blender.protocol``; only bytes cross, so the two names
-never meet.
+- ``messages``, ``timeline``, ``codec`` and ``errors`` are the wire: the messages that Blender and
+  the engine send, and their conversion to bytes and back. They do no I/O.
+- ``settings`` (the table of drag options), ``file_names``, ``atomic_files`` and ``farm_lines`` are
+  facts and rules that both processes share.
+
+Only the standard library is imported. Blender imports the package as ``.protocol`` and the engine
+as ``draggan_blender.protocol``; they exchange bytes and no objects, so the two names do not clash.
 """
 
 from __future__ import annotations

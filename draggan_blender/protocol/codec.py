@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages to bytes and back, without any I/O.
+"""The conversion of messages to bytes and back, without I/O.
 
 A frame on the wire is::
 
     u32 header length | u32 payload length | header (JSON, UTF-8) | payload
 
-both lengths big-endian. The header is an object with ``kind``, the message's plain fields, and
-``blobs``: the length of each binary field in the order of the class; their bytes follow each
-other in the payload. Whatever a peer sends, :meth:`Decoder.feed` answers with messages or with
-:class:`RemoteProtocolError`, and with nothing else.
+with both lengths big-endian. The header is an object with ``kind``, the message's plain fields, and
+``blobs``: the length of each binary field in the order of the class. The payload is the bytes of
+these fields, one after another. For any bytes that a peer sends, ``Decoder.feed`` yields messages
+or raises ``RemoteProtocolError``, and raises no other exception.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .timeline import TIMELINE_MESSAGES
 
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
-#: What a peer may send before its token is proven: a hello is about 150 bytes.
+# The size of a frame before the peer has proven the token; a hello has about 150 bytes.
 MAX_UNPROVEN_BYTES = 1024
 
 ALL_MESSAGES = (*MESSAGES, *TIMELINE_MESSAGES)
@@ -39,7 +39,7 @@ _CLASSES = {message.kind: message for message in ALL_MESSAGES}
 
 
 def _resolve(cls: type) -> dict[str, Any]:
-    """The resolved annotations of a dataclass's fields, in order."""
+    """Return the resolved type hints of a dataclass's fields, in order."""
     hints = typing.get_type_hints(cls)
     return {item.name: hints[item.name] for item in fields(cls)}
 
@@ -48,7 +48,7 @@ _hints: Callable[[type], dict[str, Any]] = cache(_resolve)
 
 
 def _plain(value: Any) -> Any:
-    """A field's value as JSON has it."""
+    """Return a field's value as JSON types."""
     if is_dataclass(value) and not isinstance(value, type):
         return {name: _plain(getattr(value, name)) for name in _hints(type(value))}
     if isinstance(value, tuple):
@@ -57,11 +57,12 @@ def _plain(value: Any) -> Any:
 
 
 def encode(message: Message) -> bytes:
-    """One frame for one message.
+    """Return the frame of a message.
 
     Raises:
-        LocalProtocolError: the message is larger than the protocol allows, or a field holds
-            what JSON does not: NaN, infinity, an object of another library.
+        LocalProtocolError: The message is larger than ``MAX_HEADER_BYTES`` or
+            ``MAX_PAYLOAD_BYTES`` allow, or a field has a value that JSON cannot represent: NaN,
+            infinity, an object of another library.
     """
     header: dict[str, Any] = {"kind": message.kind}
     blobs: list[bytes] = []
@@ -98,7 +99,11 @@ def _number(hint: Any, value: Any) -> bool:
 
 
 def _build(hint: Any, value: Any, where: str) -> Any:
-    """``value`` as JSON gave it, turned into what ``hint`` names, or RemoteProtocolError."""
+    """Convert a value from JSON to the type that ``hint`` names.
+
+    Raises:
+        RemoteProtocolError: The value does not fit; ``where`` names the field in the text.
+    """
     if hint in (int, float):
         if _number(hint, value):
             return hint(value)
@@ -139,11 +144,11 @@ def _parse(text: bytes, payload: bytes) -> Message:
     try:
         header = json.loads(text.decode())
     except (ValueError, RecursionError):
-        raise RemoteProtocolError("a frame's header is not JSON") from None
+        raise RemoteProtocolError("the header of a frame is not JSON") from None
     kind = header.pop("kind", None) if isinstance(header, dict) else None
     cls = _CLASSES.get(kind) if isinstance(kind, str) else None
     if cls is None:
-        raise RemoteProtocolError(f"no message is called {str(kind)[:80]!r}")
+        raise RemoteProtocolError(f"there is no message of the kind {str(kind)[:80]!r}")
     blob_names = [name for name, hint in _hints(cls).items() if hint is bytes]
     lengths = header.pop("blobs", [])
     fits = (
@@ -163,10 +168,10 @@ def _parse(text: bytes, payload: bytes) -> Message:
 
 
 class Decoder:
-    """Bytes in, messages out; keeps what is not complete yet.
+    """A decoder of one connection's bytes; it keeps the bytes of an incomplete frame.
 
-    A new decoder accepts :data:`MAX_UNPROVEN_BYTES` a frame, so that a stranger cannot make us
-    hold memory; :meth:`trust` lifts that once the peer has proven the token.
+    Before ``trust`` is called, a frame may have at most ``MAX_UNPROVEN_BYTES``, so that a peer
+    that has not proven the token cannot use much memory.
     """
 
     def __init__(self, *, trusted: bool = False) -> None:
@@ -174,22 +179,22 @@ class Decoder:
         self._trusted = trusted
 
     def trust(self) -> None:
-        """Accept frames up to the protocol's own limits from now on."""
+        """Accept frames up to ``MAX_HEADER_BYTES`` and ``MAX_PAYLOAD_BYTES`` from now on."""
         self._trusted = True
 
     @property
     def mid_frame(self) -> bool:
-        """Whether a frame has begun and not ended: a close now would be a cut."""
+        """Whether the last bytes are the start of a frame that is not complete."""
         return bool(self._buffer)
 
     def feed(self, data: bytes | memoryview) -> Iterator[Message]:
-        """Yield each message that ``data`` completes.
+        """Yield each message that is complete with these bytes.
 
-        A generator: a caller that calls :meth:`trust` on the first message changes the limits
-        for those that follow it in the same bytes.
+        The messages are decoded one by one: if the caller calls ``trust`` after the first message,
+        the larger limits already apply to the next one in the same bytes.
 
         Raises:
-            RemoteProtocolError: the bytes are not a message; the decoder is of no use after it.
+            RemoteProtocolError: The bytes are not a message; the decoder cannot be used any more.
         """
         self._buffer += data
         while len(self._buffer) >= _PREFIX.size:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The errors of the protocol: one for a message that we made, one for bytes that we were sent."""
+"""The errors of the protocol: one for messages of this process, one for bytes of the other."""
 
 from __future__ import annotations
 
 
 class ProtocolError(Exception):
-    """Base of both; never raised itself."""
+    """Base class of the two errors; not raised itself."""
 
 
 class LocalProtocolError(ProtocolError):
-    """We tried to make a message that the protocol does not allow."""
+    """This process tried to make or send a message that the protocol does not allow."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer sent bytes that the protocol does not allow; the connection cannot go on."""
+    """The bytes from the peer are not allowed by the protocol; the connection has to be closed."""

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every message, as a frozen dataclass that checks itself.
+"""The messages of the connection, of drags and of images, as frozen dataclasses with checks.
 
-Rules that hold for all of them:
+Rules for all messages, also those in ``timeline``:
 
-- A *request* (Blender to engine) carries a ``request_id`` and ends in exactly one of
-  :class:`Done`, :class:`Failed`, :class:`Cancelled`. Events of the request come before that.
-- Points are image pixels ``(x, y)`` of the generator's own resolution: float, origin top-left,
+- A *request* (Blender to engine) has a ``request_id`` and ends with exactly one ``Done``,
+  ``Failed`` or ``Cancelled``. All other events of the request come before.
+- Points are ``(x, y)`` in image pixels of the generator's output: float, origin at the top left,
   pixel centres at half-integers.
-- Latents are ``num_ws x w_dim`` float32, little-endian, row by row. Masks are ``H x W`` bytes,
-  top row first, 255 = may change, 0 = stays. Previews are float32 RGBA in [0, 1], bottom row
-  first: the layout that Blender's images take.
-- Binary fields (``bytes``) travel beside the JSON header, never inside it.
+- Latents are ``num_ws x w_dim`` float32, little-endian, row by row. Masks are ``H x W`` bytes, top
+  row first; 255 may change, 0 stays. Previews are float32 RGBA in [0, 1], bottom row first, as in
+  Blender's images.
+- Binary fields (``bytes``) are sent after the JSON header, not inside it.
 
-In order: the connection itself, parts of requests, requests, events, endings.
+The order is: connection, parts of requests, requests, events, endings.
 
-``PROTOCOL_VERSION`` rises with every change of a message or of what one means:
-1: first version. 2: edits on the timeline; parts of a track can be rendered. 3: previews only as
-they are shown; the block that a mask holds.
+``PROTOCOL_VERSION`` rises with every change of a message or its meaning. 1: first version. 2: edits
+on the timeline; parts of a track can be rendered. 3: a preview is sent only after the last one was
+shown; the block whose features a mask holds can be chosen.
 """
 
 from __future__ import annotations
@@ -37,25 +37,36 @@ _FILE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def require(condition: bool, text: str) -> None:
-    """Hold a message to what its class promises.
+    """Check a condition on a message.
 
     Raises:
-        LocalProtocolError: it does not hold; ``text`` says what.
+        LocalProtocolError: The condition is False; ``text`` is the message of the error.
     """
     if not condition:
         raise LocalProtocolError(text)
 
 
+def require_rows(handles_px: bytes, frame_count: int) -> None:
+    """Check that bytes are ``frame_count x P x 2`` float32, with at least one frame and one point.
+
+    Raises:
+        LocalProtocolError: The number of bytes does not fit.
+    """
+    found, row = len(handles_px), 8 * frame_count
+    fits = row > 0 < found and found % row == 0
+    require(fits, f"handles_px has {found} bytes, which do not fit {frame_count} frames")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """Base of everything that crosses the wire; ``kind`` names the class there."""
+    """Base class of all messages; ``kind`` is the name of the class on the wire."""
 
     kind: ClassVar[str] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request(Message):
-    """Base of what Blender asks for. ``request_id`` is positive and never used twice."""
+    """Base class of requests from Blender; ``request_id`` is positive and not used twice."""
 
     request_id: int
 
@@ -65,19 +76,19 @@ class Request(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event(Message):
-    """Base of what the engine reports about a request."""
+    """Base class of the engine's reports about a request."""
 
     request_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending(Event):
-    """Base of the three ways in which a request ends."""
+    """Base class of the three endings of a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello(Message):
-    """The engine's first message; its layout never changes, so that any two versions can talk."""
+    """The engine's first message; its layout is the same in all versions of the protocol."""
 
     kind: ClassVar[str] = "hello"
     protocol_version: int
@@ -87,7 +98,7 @@ class Hello(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Welcome(Message):
-    """Blender's answer to a proven token and an equal version."""
+    """Blender's answer to a hello with the right token and the same version."""
 
     kind: ClassVar[str] = "welcome"
     protocol_version: int
@@ -95,7 +106,7 @@ class Welcome(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready(Message):
-    """The engine has loaded torch and chosen its device (``cpu``, ``cuda:0``, ``mps``)."""
+    """The engine has imported PyTorch and opened its device (``cpu``, ``cuda:0``, ``mps``)."""
 
     kind: ClassVar[str] = "ready"
     device: str
@@ -105,7 +116,7 @@ class Ready(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartupFailed(Message):
-    """The engine cannot work at all (torch missing, device missing) and is about to end."""
+    """The engine cannot work, for lack of PyTorch or the device, and ends after this message."""
 
     kind: ClassVar[str] = "startup_failed"
     message: str
@@ -132,10 +143,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameTarget:
-    """Where a sequence goes: ``folder/stem_0001.png``, numbered from ``first_number`` on.
+    """The files of a sequence: ``folder/stem_0001.png``, numbered from ``first_number`` on.
 
-    One more file, numbered ``first_number - 1``, repeats the first image: Blender shows it
-    before the sequence begins, where a missing file would be magenta.
+    One more file, with the number ``first_number - 1``, repeats the first image: Blender shows it
+    before the sequence starts, and would show magenta if it were missing.
     """
 
     folder: str
@@ -144,16 +155,17 @@ class FrameTarget:
 
     def __post_init__(self) -> None:
         require(bool(_FILE_STEM.fullmatch(self.stem)), f"not a plain file name: {self.stem!r}")
-        require(self.first_number >= 1, f"first_number must be 1 or more: {self.first_number}")
+        require(self.first_number >= 1, f"first_number must be 1 or more, not {self.first_number}")
         require(bool(self.folder), "the folder of a sequence must not be empty")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest(Request):
-    """Base of requests that need a generator.
+    """Base class of requests that need a generator; the engine keeps the last one loaded.
 
-    The engine keeps the last model and loads another when ``model_path`` names one.
-    ``model_sha256`` is empty for "any", else the file must be that very one.
+    Attributes:
+        model_path: The absolute path of the checkpoint.
+        model_sha256: The hash that the checkpoint must have; empty for any.
     """
 
     model_path: str
@@ -162,14 +174,14 @@ class ModelRequest(Request):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadModel(ModelRequest):
-    """Load a checkpoint and say what is in it (:class:`ModelLoaded`)."""
+    """Load a checkpoint and describe it with ``ModelLoaded``."""
 
     kind: ClassVar[str] = "load_model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample(ModelRequest):
-    """The image of a seed: a :class:`Sampled` latent, and a PNG at ``image_path``."""
+    """Make the image of a seed: a PNG at ``image_path``, and its latent in ``Sampled``."""
 
     kind: ClassVar[str] = "sample"
     seed: int
@@ -178,17 +190,23 @@ class Sample(ModelRequest):
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)
-        require(0 <= self.seed < 2**32, f"a seed is in 0 to 4294967295, not {self.seed}")
+        require(0 <= self.seed < 2**32, f"seed must be 0 to 4294967295, not {self.seed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drag(ModelRequest):
-    """Move the handles of ``pairs`` to their targets, starting from ``latent``.
+    """Move the handles to their targets.
 
-    ``mask`` is empty for "everything may change", else ``H x W`` bytes of the generator's size.
-    ``previews``: False where nobody looks.
-    Events: :class:`Progress`, :class:`Step`, :class:`Preview`, :class:`FrameWritten` and one
-    :class:`DragFinished`.
+    Events: ``Progress``, ``Step``, ``Preview``, ``FrameWritten`` and one ``DragFinished``.
+
+    Attributes:
+        drag_id: Repeated in the events, so that those of another drag can be dropped.
+        latent: The latent to start from.
+        pairs: The handles and targets, at least one.
+        settings: How the drag is solved.
+        mask: ``H x W`` bytes of the generator's size, or empty if everything may change.
+        frames: The files of the resulting sequence.
+        previews: Whether ``Preview`` events are sent.
     """
 
     kind: ClassVar[str] = "drag"
@@ -207,10 +225,14 @@ class Drag(ModelRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderTrack(ModelRequest):
-    """Render frames of a track (the bytes of a ``track.npz``) again, without solving.
+    """Render rows of a track again, without solving.
 
-    ``frames.first_number`` is that of the track's row 0. ``row_count`` rows from ``first_row`` on
-    are rendered, all the rest where it is 0; with ``skip_existing`` those that have no file yet.
+    Attributes:
+        track: The bytes of a ``track.npz``.
+        frames: The files; ``first_number`` is the number of the track's row 0.
+        first_row: The first row to render.
+        row_count: How many rows to render; 0 for all from ``first_row`` on.
+        skip_existing: Whether rows whose files exist are skipped.
     """
 
     kind: ClassVar[str] = "render_track"
@@ -222,13 +244,13 @@ class RenderTrack(ModelRequest):
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)
-        inside = self.first_row >= 0 and self.row_count >= 0
-        require(inside, f"no rows are {self.first_row} + {self.row_count}")
+        rows = self.first_row, self.row_count
+        require(min(rows) >= 0, f"first_row and row_count must be 0 or more, not {rows}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderLatent(ModelRequest):
-    """Render one latent to a PNG."""
+    """Render a latent to a PNG at ``image_path``."""
 
     kind: ClassVar[str] = "render_latent"
     latent: bytes
@@ -237,7 +259,7 @@ class RenderLatent(ModelRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop(Message):
-    """End a drag where it is and keep what it has reached; the request ends as done."""
+    """End a drag or bake now and keep the result so far; the request ends with ``Done``."""
 
     kind: ClassVar[str] = "stop"
     request_id: int
@@ -245,7 +267,7 @@ class Stop(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel(Message):
-    """Give a request up, queued or running; it ends as cancelled and leaves no result."""
+    """Cancel a queued or running request; it has no result and ends with ``Cancelled``."""
 
     kind: ClassVar[str] = "cancel"
     request_id: int
@@ -253,7 +275,7 @@ class Cancel(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewShown(Message):
-    """The last preview of a request was taken in: the next will not come in its way."""
+    """The last preview of a request is shown, so the engine may send the next one."""
 
     kind: ClassVar[str] = "preview_shown"
     request_id: int
@@ -261,7 +283,11 @@ class PreviewShown(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLoaded(Event):
-    """A model was read: its size in pixels and the sizes of its latents."""
+    """A model was loaded: its checkpoint, and the size of its images in pixels.
+
+    Latents are ``num_ws x w_dim``. The mapping network takes ``z_dim`` random numbers and a label
+    vector of ``c_dim`` numbers; 0 for a model without labels.
+    """
 
     kind: ClassVar[str] = "model_loaded"
     path: str
@@ -276,7 +302,7 @@ class ModelLoaded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampled(Event):
-    """The latent of a seed; its image is written by now."""
+    """The latent of a seed; its image has been written."""
 
     kind: ClassVar[str] = "sampled"
     latent: bytes
@@ -284,7 +310,7 @@ class Sampled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress(Event):
-    """How far a request is, 0 to 1, and what is being done, for the panel."""
+    """The progress of a request, 0 to 1, and what is being done, for the panel."""
 
     kind: ClassVar[str] = "progress"
     fraction: float
@@ -293,7 +319,7 @@ class Progress(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step(Event):
-    """One step of a drag: where the handles are and how far the farthest is from its target."""
+    """A step of a drag: the handles, and the distance of the farthest one from its target."""
 
     kind: ClassVar[str] = "step"
     drag_id: int
@@ -305,9 +331,9 @@ class Step(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Event):
-    """The image of a step, ready for ``Image.pixels.foreach_set``; latest wins.
+    """The image of a step, as ``Image.pixels.foreach_set`` takes it; a later one replaces it.
 
-    After one of them no other is made before :class:`PreviewShown` has come, except the last.
+    The engine sends no other before ``PreviewShown`` has arrived, except for the last one.
     """
 
     kind: ClassVar[str] = "preview"
@@ -318,15 +344,15 @@ class Preview(Event):
     pixels: bytes
 
     def __post_init__(self) -> None:
-        require(self.width > 0 and self.height > 0, "a preview has a width and a height")
+        require(self.width > 0 and self.height > 0, "width and height must be positive")
         expected = self.width * self.height * 16
         found = len(self.pixels)
-        require(found == expected, f"a preview of {expected} bytes expected, {found} found")
+        require(found == expected, f"pixels must have {expected} bytes, not {found}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameWritten(Event):
-    """A file of the sequence stands complete under its name."""
+    """A file of the sequence has been written completely."""
 
     kind: ClassVar[str] = "frame_written"
     number: int
@@ -335,13 +361,21 @@ class FrameWritten(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DragFinished(Event):
-    """The result of a drag. ``status``: reached, stalled, step_limit or stopped.
+    """The result of a drag.
 
-    A sequence may have more frames than ``steps`` were made, so that it goes evenly, and fewer,
-    where the last steps came no nearer.
-    ``track`` holds the bytes of the ``track.npz``: the truth from which every frame can be
-    rendered again. ``handles_px``: ``frame_count x P x 2`` float32, little-endian, P points for
-    each frame of the sequence in the order of the request's pairs.
+    Attributes:
+        drag_id: The one of the request.
+        status: ``reached``, ``stalled``, ``step_limit`` or ``stopped``.
+        reason: The status as a sentence.
+        steps: How many optimiser steps were made.
+        distance_px: The distance of the farthest handle from its target, in image pixels.
+        seconds: How long the drag took.
+        latent: The last latent.
+        track: The bytes of the ``track.npz``, from which every frame can be rendered again.
+        frame_count: The length of the sequence. Frames are added so that it moves evenly, and the
+            last steps are left out if they came no closer, so it can differ from ``steps``.
+        handles_px: ``frame_count x P x 2`` float32, little-endian, the places of the P handles in
+            each frame, in the order of the request's pairs.
     """
 
     kind: ClassVar[str] = "drag_finished"
@@ -357,22 +391,24 @@ class DragFinished(Event):
     handles_px: bytes
 
     def __post_init__(self) -> None:
-        found, row = len(self.handles_px), 8 * self.frame_count
-        require(row > 0 < found and found % row == 0, f"{found} bytes are no rows of points")
+        require_rows(self.handles_px, self.frame_count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done(Ending):
-    """The request is finished and all that it was to write is written."""
+    """The request has succeeded, and all its files are written."""
 
     kind: ClassVar[str] = "done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Ending):
-    """The request could not be done. ``cause``: model, request, files, memory or internal.
+    """The request has failed.
 
-    Blender's side makes one itself, with the cause ``engine``, for each request of a lost engine.
+    Attributes:
+        cause: ``model``, ``request``, ``files``, ``memory`` or ``internal``; or ``engine``, which
+            Blender's side sets for the requests of a lost engine.
+        message: A sentence for the person.
     """
 
     kind: ClassVar[str] = "failed"
@@ -382,7 +418,7 @@ class Failed(Ending):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancelled(Ending):
-    """The request was given up because Blender asked for it."""
+    """The request was cancelled because Blender asked for it."""
 
     kind: ClassVar[str] = "cancelled"
 

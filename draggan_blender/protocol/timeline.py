@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages about edits that live on the timeline: one row for each scene frame.
+"""The messages about animated edits and other sequences, with one row for each scene frame.
 
-An :class:`Edit` is all that there is to know of an animated edit. It crosses the wire inside
-:class:`Bake`, and it is what an edit file holds, so that a worker of a render farm needs nothing
-but that file and the model. Numbers are those of scene frames; row 0 is ``first_number``.
+An ``Edit`` describes an animated edit completely. It is sent inside ``Bake``, and an edit file
+contains one, so a worker of a render farm needs only that file and the model. Numbers are those of
+scene frames; row 0 is the frame ``first_number``.
 """
 
 from __future__ import annotations
@@ -12,13 +12,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
-from .messages import Event, FrameTarget, Message, ModelRequest, Point, Request, require
+from .messages import (
+    Event,
+    FrameTarget,
+    Message,
+    ModelRequest,
+    Point,
+    Request,
+    require,
+    require_rows,
+)
 from .settings import DragSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsFrom:
-    """The settings from a frame on, up to where the next entry begins."""
+    """The settings that apply from frame ``number`` on, until the next entry."""
 
     number: int
     settings: DragSettings
@@ -26,7 +35,7 @@ class SettingsFrom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskFrom:
-    """Which mask holds from a frame on: an index into the edit's masks, -1 for none."""
+    """The mask that applies from frame ``number`` on: an index of the edit's masks, -1 for none."""
 
     number: int
     index: int
@@ -34,19 +43,25 @@ class MaskFrom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit(Message):
-    """An animated edit, sampled: every frame's targets, settings and mask.
+    """A sampled animated edit: the targets, the settings and the mask of every frame.
 
-    ``model_name`` is for people; the latent belongs to the file with ``model_sha256``.
-    ``handles_px``: where the handles are in the image of ``latent``.
-    ``targets_px``: ``T x P x 2`` float32, little-endian, one row for each frame.
-    ``settings`` has at least one entry, the first for ``first_number``.
-    ``masks``: all masks one after the other, each as :class:`.messages.Drag` has it.
-    ``truncation_psi`` is empty where the truncation is not animated; else one for each frame, and
-    ``seed`` and ``sampled_psi`` say which image ``latent`` was made from.
-    ``poses``: the frames that were keyed; smoothing leaves them as they were solved.
-    ``smoothing``: standard deviation in frames, 0 for none.
-    ``refined_track``: bytes of a ``track.npz`` of the same frames, from whose rows each frame is
-    solved further; empty to solve each frame from the one before it.
+    Attributes:
+        model_name: The file name of the checkpoint, for people.
+        model_sha256: The hash of the checkpoint that ``latent`` belongs to.
+        first_number: The scene frame of row 0, 1 or more.
+        latent: The latent to start from.
+        handles_px: Where the P handles are in the image of ``latent``, at least one.
+        targets_px: ``T x P x 2`` float32, little-endian, one row for each frame.
+        settings: In the order of their frames; the first is for ``first_number``.
+        mask_spans: In the order of their frames; may be empty.
+        masks: All masks one after another, each as ``messages.Drag.mask``.
+        seed: The seed that ``latent`` was made from, for an animated truncation.
+        sampled_psi: The truncation that ``latent`` was made with, for an animated truncation.
+        truncation_psi: One value for each frame, or empty if the truncation is not animated.
+        poses: The frames with keys, which smoothing does not change.
+        smoothing: The standard deviation in frames; 0 for none.
+        refined_track: The bytes of a ``track.npz`` of the same frames, to solve each frame further
+            from its row there; empty to solve each frame from the one before it.
     """
 
     kind: ClassVar[str] = "edit"
@@ -70,21 +85,23 @@ class Edit(Message):
         require(bool(self.handles_px), "an edit needs at least one handle")
         row = 8 * len(self.handles_px)
         found = len(self.targets_px)
-        require(found > 0 and found % row == 0, f"{found} bytes are no rows of targets")
-        require(self.first_number >= 1, f"first_number must be 1 or more: {self.first_number}")
+        fits = found > 0 and found % row == 0
+        require(fits, f"targets_px has {found} bytes, not a multiple of {row}")
+        require(self.first_number >= 1, f"first_number must be 1 or more, not {self.first_number}")
         require(bool(self.settings), "an edit needs settings")
-        require(self.settings[0].number == self.first_number, "settings begin at the first frame")
+        starts = self.settings[0].number == self.first_number
+        require(starts, f"settings must start at frame {self.first_number}")
         for numbers in ([one.number for one in self.settings], [m.number for m in self.mask_spans]):
             rising = all(before < after for before, after in pairwise(numbers))
             require(rising, "settings and masks must be in the order of their frames")
-        require(0 <= self.seed < 2**32, f"a seed is in 0 to 4294967295, not {self.seed}")
-        psi = len(self.truncation_psi)
-        require(psi in (0, self.frame_count), f"{psi} truncations for {self.frame_count} frames")
+        require(0 <= self.seed < 2**32, f"seed must be 0 to 4294967295, not {self.seed}")
+        psi, count = len(self.truncation_psi), self.frame_count
+        require(psi in (0, count), f"truncation_psi has {psi} values for {count} frames")
         require(self.smoothing >= 0, f"smoothing must be 0 or more, not {self.smoothing}")
 
     @property
     def frame_count(self) -> int:
-        """How many frames the edit has, T."""
+        """The number of frames, T."""
         return len(self.targets_px) // (8 * len(self.handles_px))
 
 
@@ -92,18 +109,21 @@ class Edit(Message):
 class Bake(ModelRequest):
     """Solve an edit frame by frame, and write its sequence.
 
-    ``edit``: the bytes of one encoded :class:`Edit`.
-    ``frames.first_number`` is the edit's. Its folder also takes the edit, the track, and while
-    solving goes on a journal of the rows so far: the same edit baked into the same folder again
-    goes on where it was.
-    ``earlier_folder``: of an earlier bake of this image, whose rows and files are taken over as
-    far as nothing that they depend on has changed; empty for none.
-    ``write_frames``: False to solve only. ``previews``: False where nobody looks.
+    The folder of the sequence also gets the edit, the track and, during solving, a journal of the
+    solved rows: if the same edit is baked into the same folder again, the bake continues. A stopped
+    bake ends with the frames solved so far. A cancelled one has no result, but its folder stays, so
+    that the bake can be continued.
 
-    Events: :class:`.messages.Progress`, :class:`FrameSolved`, :class:`.messages.Preview` (its
-    step is the frame's number), :class:`.messages.FrameWritten` and one :class:`BakeFinished`.
-    Stopped, a bake keeps the frames that are solved; cancelled, it leaves its folder so that it
-    can go on.
+    Events: ``Progress``, ``FrameSolved``, ``Preview`` (its ``step`` is the number of the frame),
+    ``FrameWritten`` and one ``BakeFinished``.
+
+    Attributes:
+        edit: The bytes of one encoded ``Edit``.
+        frames: The files; ``first_number`` is that of the edit.
+        earlier_folder: The folder of an earlier bake of this image, or empty. Its rows and files
+            are taken over if nothing that they depend on has changed.
+        write_frames: Whether frames are written; False to solve only.
+        previews: Whether ``Preview`` events are sent.
     """
 
     kind: ClassVar[str] = "bake"
@@ -116,9 +136,11 @@ class Bake(ModelRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderLatents(ModelRequest):
-    """Render a sequence of latents that were not solved: interpolated, or mixed.
+    """Render a sequence of latents that were interpolated or mixed; the result is ``TrackMade``.
 
-    ``latents``: ``T x num_ws x w_dim`` float32. Ends with a :class:`TrackMade`.
+    Attributes:
+        latents: ``T x num_ws x w_dim`` float32, little-endian.
+        frames: The files of the sequence.
     """
 
     kind: ClassVar[str] = "render_latents"
@@ -132,7 +154,13 @@ class RenderLatents(ModelRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSolved(Event):
-    """A frame of a bake is solved; ``distance_px`` is the farthest handle's."""
+    """A frame of a bake is solved.
+
+    Attributes:
+        number: The scene frame.
+        steps: How many steps were made for it.
+        distance_px: The distance of the farthest handle from its target, in image pixels.
+    """
 
     kind: ClassVar[str] = "frame_solved"
     number: int
@@ -142,11 +170,17 @@ class FrameSolved(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BakeFinished(Event):
-    """The result of a bake. ``status``: done, or stopped before its last frame.
+    """The result of a bake.
 
-    ``reached_count``: frames whose handles arrived at their targets. ``solved_count``: those
-    that were not taken over from earlier. ``steps`` were made for these, in ``seconds``.
-    ``track`` and ``handles_px`` are as in :class:`.messages.DragFinished`; ``frame_count`` rows.
+    Attributes:
+        status: ``done``, or ``stopped`` before the last frame.
+        reached_count: The number of frames whose handles have reached their targets.
+        solved_count: The number of frames that were solved and not taken over.
+        steps: The number of steps for the solved frames.
+        seconds: How long they took.
+        track: The bytes of the ``track.npz``.
+        frame_count: The number of frames.
+        handles_px: As in ``messages.DragFinished``.
     """
 
     kind: ClassVar[str] = "bake_finished"
@@ -160,13 +194,12 @@ class BakeFinished(Event):
     handles_px: bytes
 
     def __post_init__(self) -> None:
-        found, row = len(self.handles_px), 8 * self.frame_count
-        require(row > 0 < found and found % row == 0, f"{found} bytes are no rows of points")
+        require_rows(self.handles_px, self.frame_count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackMade(Event):
-    """The track of rendered latents: the bytes of its ``track.npz``."""
+    """The result of ``RenderLatents``: the bytes of the ``track.npz``, and its number of frames."""
 
     kind: ClassVar[str] = "track_made"
     track: bytes

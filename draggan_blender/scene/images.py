@@ -139,7 +139,7 @@ def sequence_files(plane: Plane, numbers: Iterable[int]) -> list[Path]:
     files = [frame_path(folder, stem, number) for number in numbers]
     for path in files:
         if path.name not in present:
-            raise EditError(f"The image {path} is missing; press Render Again, then try again")
+            raise EditError(f"The image {path} is missing; press Restore Images, then repeat this")
     return files
 
 

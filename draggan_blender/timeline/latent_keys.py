@@ -69,7 +69,8 @@ def render_keys(plane: Plane) -> int:
     frames = range(key_frames[0], key_frames[-1] + 1)
     kind = plane.draggan.timeline.interpolation
     latents = interpolation.between(key_frames, keys, frames, kind)
-    return latents_job.start_latents(plane, latents, frames.start, f"Render Keys of {plane.name}")
+    label = f"Render Image Keys of {plane.name}"
+    return latents_job.start_latents(plane, latents, frames.start, label)
 
 
 def _read(plane: Plane) -> tuple[list[int], NDArray[np.float32]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a person sees and presses: operators, panels and shortcuts.
+"""The user interface: operators, panels and shortcuts.
 
-They call plain functions of the folders below and do no work themselves.
+The work is not done here: operators call plain functions of the folders that this one may import.
 """

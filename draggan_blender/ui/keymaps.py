@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keys: Esc in the 3D view gives up what runs for the image that is worked on.
+"""Shortcuts: Esc in the 3D view cancels the request of the active GAN image.
 
-Where nothing runs the operator's poll lets the key through to whatever else it means. A modal
-operator in its place would hold back Blender's automatic saves for as long as a bake takes.
+While nothing is running, the operator's poll is False, and the key keeps its other meanings. A
+modal operator would do the same, but Blender makes no automatic saves while one is running.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _items: list[tuple[Any, Any]] = []
 
 
 def register() -> None:
-    """Put the keys into the add-ons' key configuration; there is none without a window."""
+    """Add the shortcuts to the key configuration of add-ons, which exists only with a window."""
     configuration = bpy.context.window_manager.keyconfigs.addon
     if configuration is None:
         return
@@ -24,7 +24,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Take them out again."""
+    """Remove the shortcuts that ``register`` added."""
     while _items:
         keymap, item = _items.pop()
         keymap.keymap_items.remove(item)

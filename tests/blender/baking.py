@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scenes with animated pairs, and bakes of them."""
+"""A test case for bakes: scenes with animated pairs, and functions that bake them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from support import TIMEOUT_S, SceneCase, ours
 
 
 class BakeCase(SceneCase):
-    """Scenes with animated pairs, and bakes of them."""
+    """A test of bakes of animated pairs with the fake engine."""
 
     def animated(self, *options: str, last: int = 12) -> Any:
-        """A plane with a keyed pair, on the timeline from frame 1 to ``last``."""
+        """Make a plane with a keyed pair in a scene of the frames 1 to ``last``."""
         self.use_fake_engine(*options)
         scene = bpy.context.scene
         scene.frame_start, scene.frame_end = 1, last
@@ -26,7 +26,7 @@ class BakeCase(SceneCase):
         return plane
 
     def key_target(self, pair: Any, xs: dict[int, float]) -> None:
-        """Linear keys of a target's x, in the plane's space."""
+        """Set linear keys of a target's x in the plane's space: frame -> x."""
         for frame, x in xs.items():
             pair.target.location.x = x
             pair.target.keyframe_insert("location", index=0, frame=frame)
@@ -37,18 +37,17 @@ class BakeCase(SceneCase):
         bpy.context.scene.frame_set(bpy.context.scene.frame_current)
 
     def bake(self, plane: Any) -> None:
-        """A bake from the first to the last message."""
+        """Bake, and wait for the result."""
         ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), TIMEOUT_S)
 
     def start_bake(self, plane: Any, until: float = 0.2) -> int:
-        """A bake that runs, and is this far; the request's id."""
+        """Start a bake, and wait until its progress is ``until``; return the request id."""
         request_id: int = ours("jobs.bake").start_bake(plane)
-        pump = ours("connection.pump")
-        self.assertTrue(pump.run_until(lambda now: now.fraction >= until, TIMEOUT_S))
+        self.run_until(lambda now: now.fraction >= until)
         return request_id
 
     def edit_of(self, plane: Any) -> Any:
-        """The edit as it would be baked now."""
+        """Return the edit that would be baked now."""
         bakes = ours("jobs.bake")
         return bakes.make_edit(plane, bakes.frames_of(plane))
 
@@ -56,7 +55,7 @@ class BakeCase(SceneCase):
         return np.frombuffer(edit.targets_px, "<f4").reshape(edit.frame_count, -1, 2)
 
     def handle_x(self, plane: Any, frame: int) -> float:
-        """Where the first handle is at a frame, in the plane's space."""
+        """Go to a frame and return the first handle's x in the plane's space."""
         bpy.context.scene.frame_set(frame)
         graph = bpy.context.evaluated_depsgraph_get()
         return float(plane.draggan.pairs[0].handle.evaluated_get(graph).location.x)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A second Blender for the tests: enables the installed extension and drags.
+"""A script for a second Blender: it enables the installed extension and drags.
 
-Arguments: model, folder, ``drag`` (one drag to its end) or ``long-drag`` (one that only a kill
-ends). What it does it says on lines of its own.
+Arguments: the model, a folder, and ``drag`` (a drag to its end) or ``long-drag`` (one that ends
+only when the process is killed). It prints ``ready``, ``dragging`` with the engine's process id,
+and ``status`` with the result, one a line.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ import bpy
 
 
 def main() -> None:
-    """Do as the arguments say."""
+    """Run the task of the arguments."""
     given = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
     model, folder, task = given
     import support
 
     support.enable()
-    edit, pump = support.ours("jobs.image"), support.ours("connection.pump")
+    pump = support.ours("connection.pump")
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     bpy.context.preferences.addons[support.EXTENSION].preferences.cache_folder = folder
     print("ready", flush=True)
-    plane = edit.new_image(bpy.context, model)
+    plane = support.ours("jobs.image").new_image(bpy.context, model)
     support.ours("jobs.requests").wait(plane.draggan.request_id, support.TIMEOUT_S)
     support.ours("scene.points").add_pair(plane, (0.3, 0.5), (0.9, 0.5))
     bpy.context.view_layer.update()
@@ -43,7 +44,7 @@ def main() -> None:
 if __name__ == "__main__":
     from pathlib import Path
 
-    # Under -P, unlike with a plain Python, a script's folder is not on the path.
+    # With -P, unlike with Python itself, a script's folder is not on the path.
     here = str(Path(__file__).resolve().parent)
     if here not in sys.path:
         sys.path.insert(0, here)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the tests of this folder inside a Blender, against the built and installed zip.
+"""A program that runs the tests of this folder inside Blender, with the built zip installed.
 
-Real Blenders have no pytest, so these are unittest cases. In a Blender::
+Blender has no pytest, so these are unittest cases. In a Blender::
 
     blender -b --factory-startup --python-exit-code 1 -P tests/blender/run.py -- --zip Z \
         --engine-python P
 
 and in the ``bpy`` module, ``python tests/blender/run.py --zip Z --engine-python P``. The caller
-sets ``BLENDER_USER_RESOURCES`` to an empty folder, so that nothing of this machine's Blender is
-seen or touched; for the module this is done here where it was forgotten.
+sets ``BLENDER_USER_RESOURCES`` to an empty folder, so that the settings of this machine's Blender
+are neither used nor changed. For the module the variable is set here if it is missing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,12 @@ def _options() -> argparse.Namespace:
     given = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
     parser = argparse.ArgumentParser()
     parser.add_argument("--zip", type=Path, required=True, help="the built extension")
-    parser.add_argument("--engine-python", type=Path, required=True, help="has torch")
-    parser.add_argument("--model", default="suzanne", help="another model than the built-in one")
+    parser.add_argument(
+        "--engine-python", type=Path, required=True, help="the Python that has PyTorch"
+    )
+    parser.add_argument(
+        "--model", default="suzanne", help="suzanne, or the path of another checkpoint"
+    )
     parser.add_argument("--only", default="", help="run the tests whose names contain this")
     return parser.parse_args(given)
 
@@ -45,7 +49,7 @@ def _chosen(suite: unittest.TestSuite, part: str) -> unittest.TestSuite:
 
 
 def main() -> int:
-    """Install, test, take out again; the exit code."""
+    """Install the extension, run the tests, disable it; return the exit code."""
     options = _options()
     own = None
     if "BLENDER_USER_RESOURCES" not in os.environ:
@@ -56,11 +60,11 @@ def main() -> int:
     loader = unittest.TestLoader()
     loader.suiteClass = unittest.TestSuite
     suite = loader.discover(str(HERE), top_level_dir=str(HERE))
-    import support  # discover has put this folder on the path
+    import support  # ``discover`` has added this folder to the path
 
     support.install(options.zip.absolute(), options.model)
     result = unittest.TextTestRunner(verbosity=2).run(_chosen(suite, options.only))
-    # Blender 4.5's module hangs at its exit if a handler is left.
+    # The module of Blender 4.5 hangs when the process exits if a handler is still registered.
     support.disable()
     if own is not None:
         shutil.rmtree(own, ignore_errors=True)
@@ -74,5 +78,5 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: what is tested has ended by now, and a module's exit can hang in Blender.
+    # Not sys.exit: the exit of the ``bpy`` module can hang, and all tests have ended.
     os._exit(code)

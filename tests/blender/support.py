@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests inside Blender share: the installed extension, fresh files, both engines."""
+"""The parts that the tests inside Blender share: installing, an empty file, and both engines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,16 @@ import bpy
 
 EXTENSION = "bl_ext.user_default.draggan_blender"
 CHECKOUT = Path(__file__).resolve().parents[2]
-#: From nothing to an image: the engine's first start reads torch from the disk.
+
+# For any request: the first start of the engine reads PyTorch from the disk.
 TIMEOUT_S = 180.0
 
-#: The model that the tests with the real engine use; ``run.py`` sets it.
+# The model of the tests with the real engine; ``run.py`` sets it.
 model = "suzanne"
 
 
 def install(archive: Path, model_name: str) -> None:
-    """Install the zip as a person would, and enable it."""
+    """Install the zip as *Install from Disk* does, and enable the extension."""
     global model
     import addon_utils
 
@@ -46,14 +48,14 @@ def enable() -> None:
 
 
 def disable() -> None:
-    """Disable it: what is registered is taken back."""
+    """Disable the extension, which unregisters everything."""
     import addon_utils
 
     addon_utils.disable(EXTENSION, default_set=True)
 
 
 def ours(name: str) -> Any:
-    """A module of the installed extension: ``ours("jobs.image")``."""
+    """Return a module of the installed extension: ``ours("jobs.image")``."""
     return importlib.import_module(f"{EXTENSION}.draggan_blender.{name}")
 
 
@@ -67,18 +69,18 @@ def _fake_root_maker() -> Any:
 
 
 class SceneCase(unittest.TestCase):
-    """A fresh, empty file and a folder of its own for each test; the engine is off afterwards."""
+    """A test with an empty file and a temporary folder; the engine is off afterwards."""
 
     folder: Path
 
     def setUp(self) -> None:
-        """Start from nothing."""
+        """Open an empty file and make the temporary folder."""
         bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
         self.folder = Path(tempfile.mkdtemp(prefix="draggan-test-"))
         bpy.context.preferences.addons[EXTENSION].preferences.cache_folder = str(
             self.folder / "cache"
         )
-        # A first undo step, as a Blender with a window has it.
+        # A Blender with a window has a first undo step; make it here.
         bpy.ops.ed.undo_push(message="Original")
 
     def tearDown(self) -> None:
@@ -90,7 +92,7 @@ class SceneCase(unittest.TestCase):
         shutil.rmtree(self.folder)
 
     def use_fake_engine(self, *options: str) -> None:
-        """Run the fake engine in the real one's place from its next start on."""
+        """Use the fake engine from its next start on."""
         pump = ours("connection.pump")
         root = _fake_root_maker()(self.folder / "fake", *options)
         settings = pump.EngineSettings(
@@ -102,55 +104,58 @@ class SceneCase(unittest.TestCase):
         pump.configure(lambda: settings)
 
     def new_plane(self, seed: int = 1) -> Any:
-        """A GAN image that has its image."""
-        edit = ours("jobs.image")
-        plane = edit.new_image(bpy.context, model, seed, 0.7)
+        """Make a GAN image and wait for its image."""
+        plane = ours("jobs.image").new_image(bpy.context, model, seed, 0.7)
         ours("jobs.requests").wait(plane.draggan.request_id, TIMEOUT_S)
         return plane
 
     def add_pair(self, plane: Any) -> Any:
-        """One pair, a quarter of the image apart."""
+        """Add a pair whose target is 0.15 of the image's width to the right of its handle."""
         pair = ours("scene.points").add_pair(plane, (0.4, 0.5), (0.55, 0.5))
         bpy.context.view_layer.update()
         return pair
 
     def drag(self, plane: Any, max_steps: int = 12) -> None:
-        """A short drag from the first to the last message."""
+        """Drag a few steps, and wait for the result."""
         plane.draggan.drag.max_steps = max_steps
         ours("jobs.requests").wait(ours("jobs.drag").start_drag(bpy.context, plane), TIMEOUT_S)
 
     def start_endless_drag(self, plane: Any) -> int:
-        """A drag that only something else ends, past its second step; the request's id."""
+        """Start a drag that does not end itself, and wait for two steps; return the request id."""
         make_endless(plane)
         request_id: int = ours("jobs.drag").start_drag(bpy.context, plane)
-        reached = ours("connection.pump").run_until(lambda now: now.step >= 2, TIMEOUT_S)
-        self.assertTrue(reached, "the drag did not get going")
+        self.run_until(lambda now: now.step >= 2)
         return request_id
 
+    def run_until(self, predicate: Callable[[Any], bool], timeout_s: float = TIMEOUT_S) -> None:
+        """Run the pump until ``predicate(state)`` is True; fail if it is not in time."""
+        pump = ours("connection.pump")
+        self.assertTrue(pump.run_until(predicate, timeout_s), f"not true: {pump.state()}")
+
     def find_plane(self) -> Any:
-        """The one plane of the file: undo and loading replace objects."""
+        """Return the only plane of the file; undo and loading replace the object."""
         (plane,) = ours("scene.planes").everywhere()
         return plane
 
 
 def make_endless(plane: Any) -> None:
-    """Give a plane's one pair a target and settings with which a drag has no end of its own."""
+    """Change a plane's pair and settings so that a drag does not end itself."""
     plane.draggan.pairs[0].target.location.x = 0.95
     bpy.context.view_layer.update()
     drag = plane.draggan.drag
     drag.max_steps = drag.patience = 100000
     drag.tolerance_px = 0.05
-    # Least squares would see that it can do no better.
+    # Least squares would end when it makes no more progress.
     drag.method = "draggan"
 
 
 def is_module() -> bool:
-    """Whether this is the ``bpy`` module: there is no Blender to start a second time."""
+    """Return whether this is the ``bpy`` module, which has no Blender program to start."""
     return bool(getattr(bpy.app, "module", False)) or not bpy.app.binary_path
 
 
 def blender_command(script: Path, *arguments: str) -> list[str]:
-    """The command that runs a script in another process of this same Blender or module."""
+    """Return the command that runs a script in another process of this Blender or module."""
     if is_module():
         return [sys.executable, str(script), *arguments]
     flags = ["-b", "--factory-startup", "--python-exit-code", "1"]
@@ -158,7 +163,7 @@ def blender_command(script: Path, *arguments: str) -> list[str]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process runs; one that has ended and was not reaped yet does not."""
+    """Return whether a process is running; one that has ended and was not reaped is not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

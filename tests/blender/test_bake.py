@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bakes: what comes of them and after them, and every way to end early; last, the real engine."""
+"""Bakes: their results, every way to end early, and a bake with the real engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support import TIMEOUT_S, ours
 
 
 class ResultTest(BakeCase):
-    """What the scene is after a bake, and after what follows it."""
+    """The scene after a bake, and after drags, further bakes, and clearing."""
 
     def test_a_bake_shows_a_sequence_and_the_handle_follows_the_target(self) -> None:
         plane = self.animated()
@@ -40,7 +40,7 @@ class ResultTest(BakeCase):
         for frame in (1, 5, 12, 20):
             expected = -0.2 + 0.6 * (min(frame, 12) - 1) / 11
             self.assertAlmostEqual(self.handle_x(plane, frame), expected, places=3)
-        # The targets' own keys are a person's, and stay.
+        # The keys of the targets are the person's and do not change.
         curve = ours("compat").find_fcurve(settings.pairs[0].target, "location", 0)
         self.assertEqual([key.co.x for key in curve.keyframe_points], [1.0, 12.0])
 
@@ -52,7 +52,7 @@ class ResultTest(BakeCase):
         for frame in (1, 8, 30):
             bpy.context.scene.frame_set(frame)
             self.assertEqual(self.edit_of(plane), first)
-        # Where the plane is moved to is no matter, although its transforms are float32.
+        # Moving the plane does not matter, although its transforms are float32.
         plane.location, plane.rotation_euler = (1.1, -2.7, 0.3), (0.4, 0.5, 0.6)
         bpy.context.view_layer.update()
         self.assertEqual(self.edit_of(plane), first)
@@ -78,7 +78,7 @@ class ResultTest(BakeCase):
         with self.assertRaisesRegex(RuntimeError, "no bake"):
             bpy.ops.draggan.refine_bake()
         self.bake(plane)
-        # The scene's range is another by now.
+        # Refining must not use the scene's range, which is another now.
         bpy.context.scene.frame_end = 40
         tolerances = []
         for _ in range(2):
@@ -113,7 +113,7 @@ class ResultTest(BakeCase):
         self.assertEqual(start, seen)
         self.assertAlmostEqual(self.handle_x(plane, 8), place, places=4)
         self.assertIsNone(settings.bake.under.image)
-        # A bake goes on from what the drag has reached.
+        # A bake starts from the result of the drag.
         reached = base64.b64decode(settings.latent)
         edit = self.edit_of(plane)
         self.assertEqual(edit.latent, reached)
@@ -154,7 +154,7 @@ class ResultTest(BakeCase):
             self.assertEqual(self.edit_of(plane), edit)
             ours("scene.planes").remove(plane)
 
-    def test_a_handle_that_was_moved_or_added_on_a_baked_image_is_told(self) -> None:
+    def test_a_handle_that_was_moved_or_added_on_a_baked_image_is_refused(self) -> None:
         plane = self.animated()
         self.bake(plane)
         scene, error = bpy.context.scene, ours("errors").EditError
@@ -170,7 +170,7 @@ class ResultTest(BakeCase):
         added.enabled = False
         self.bake(plane)
 
-    def test_a_pair_that_is_not_baked_any_more_stops_moving_along(self) -> None:
+    def test_the_handle_of_a_pair_that_is_not_baked_again_stops_moving(self) -> None:
         plane = self.animated()
         second = ours("scene.points").add_pair(plane, (0.5, 0.25), (0.6, 0.25))
         self.bake(plane)
@@ -191,13 +191,13 @@ class ResultTest(BakeCase):
         self.assertEqual(self.edit_of(plane), edit)
         self.key_target(plane.draggan.pairs[0], {12: 0.2})
         self.bake(plane)
-        # Progress is keyed from 0 to 1 over the twelve frames, as it was before.
+        # Progress is still keyed from 0 to 1 over the twelve frames.
         self.assertAlmostEqual(self.handle_x(plane, 12), 0.2, places=3)
         self.assertAlmostEqual(self.handle_x(plane, 1), -0.2, places=3)
         self.assertEqual(bpy.ops.draggan.clear_bake(), {"FINISHED"})
         self.assertAlmostEqual(plane.draggan.pairs[0].handle.location.x, -0.2, places=4)
 
-    def test_render_again_keeps_a_bake_a_bake(self) -> None:
+    def test_restoring_images_keeps_the_kind_of_a_bake(self) -> None:
         plane = self.animated()
         self.bake(plane)
         files, folder = self.files(plane), ours("scene.images").sequence_folder(plane)
@@ -207,7 +207,7 @@ class ResultTest(BakeCase):
         self.assertEqual(plane.draggan.sequence.kind, "BAKE")
         self.assertEqual(self.files(plane), files)
 
-    def test_removing_a_pair_takes_the_keys_of_its_influence_along(self) -> None:
+    def test_removing_a_pair_removes_the_keys_of_its_influence(self) -> None:
         plane = self.animated()
         self.add_pair(plane)
         for pair, value in zip(plane.draggan.pairs, (0.25, 0.75), strict=True):
@@ -219,17 +219,17 @@ class ResultTest(BakeCase):
 
 
 class EndingTest(BakeCase):
-    """A bake that is ended early, and goes on."""
+    """A bake that ends early and is continued."""
 
     def at_rest(self, plane: Any) -> None:
-        """The plane shows its still, and the handle is where it was put."""
+        """Check that the plane shows its still, and the handle is where it was placed."""
         node = ours("scene.planes").texture_node(plane)
         self.assertEqual(node.image, plane.draggan.still)
         self.assertAlmostEqual(plane.draggan.pairs[0].handle.location.x, -0.2, places=5)
         self.assertEqual((plane.draggan.request_id, plane.draggan.baking), (0, False))
         self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
 
-    def test_a_stopped_bake_keeps_its_frames_and_goes_on(self) -> None:
+    def test_a_stopped_bake_keeps_its_frames_and_can_be_continued(self) -> None:
         plane = self.animated("--step-s", "0.03", last=40)
         request_id = self.start_bake(plane)
         self.assertEqual(ours("scene.planes").texture_node(plane).image.source, "GENERATED")
@@ -244,21 +244,20 @@ class EndingTest(BakeCase):
         self.assertEqual(ours("scene.images").sequence_folder(plane), folder)
         self.assertIn(f"{40 - count} of them solved", plane.draggan.status)
 
-    def test_a_cancelled_bake_leaves_the_scene_as_it_was_and_goes_on(self) -> None:
+    def test_a_cancelled_bake_leaves_the_scene_as_it_was_and_can_be_continued(self) -> None:
         plane = self.animated("--step-s", "0.03", last=40)
         self.start_bake(plane, 0.5)
         bpy.context.scene.frame_set(5)
         self.assertEqual(bpy.ops.draggan.cancel(), {"FINISHED"})
         self.at_rest(plane)
-        self.assertIn("goes on where it was", plane.draggan.status)
-        pump = ours("connection.pump")
-        self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
+        self.assertIn("press Bake to continue it", plane.draggan.status)
+        self.run_until(lambda now: now.active is None)
         self.at_rest(plane)
         self.bake(plane)
         self.assertRegex(plane.draggan.status, r"Baked: 40 frames, (1\d|20) of them solved")
         self.assertEqual(len(list(self.folder.rglob("bake-*"))), 1)
 
-    def test_a_crash_of_the_engine_is_told_and_the_bake_goes_on(self) -> None:
+    def test_a_crash_of_the_engine_is_reported_and_the_bake_can_be_continued(self) -> None:
         plane = self.animated("--fault", "crash_at_step=7")
         with self.assertRaisesRegex(ours("errors").EditError, "asked to crash"):
             self.bake(plane)
@@ -282,7 +281,7 @@ class EndingTest(BakeCase):
         self.assertEqual(plane.draggan.track, track)
         self.assertEqual(ours("scene.images").sequence_folder(plane), folder)
 
-    def test_undo_and_save_in_the_middle_of_a_bake(self) -> None:
+    def test_undo_and_save_during_a_bake(self) -> None:
         plane = self.animated("--step-s", "0.03", last=40)
         request_id = self.start_bake(plane)
         blend = self.folder / "shot.blend"
@@ -291,12 +290,11 @@ class EndingTest(BakeCase):
         bpy.ops.ed.undo_push(message="Select")
         bpy.ops.ed.undo()
         self.at_rest(self.find_plane())
-        pump = ours("connection.pump")
-        self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
+        self.run_until(lambda now: now.active is None)
         bpy.ops.wm.open_mainfile(filepath=str(blend))
         plane = self.find_plane()
         self.at_rest(plane)
-        # The file knows nothing of the bake; its folder does.
+        # The file does not store the interrupted bake, but its folder does.
         self.bake(plane)
         self.assertRegex(plane.draggan.status, r"Baked: 40 frames, \d+ of them solved")
 
@@ -304,7 +302,7 @@ class EndingTest(BakeCase):
         plane = self.animated()
         pump = ours("connection.pump")
         pump.stop()
-        self.assertTrue(pump.run_until(pump.is_off, 15.0))
+        self.run_until(pump.is_off, 15.0)
         settings = pump.EngineSettings(
             python=Path("/nowhere/python"), root=self.folder, device="cpu", log_folder=self.folder
         )
@@ -316,12 +314,13 @@ class EndingTest(BakeCase):
 
 
 class RealBakeTest(BakeCase):
-    """The real engine: what an animator is promised."""
+    """A bake with the real engine: handles follow their targets, and holds are still."""
 
     def three_pairs(self, plane: Any, step: float) -> None:
-        """A keyed target, a constrained one and a driven one, still from frame 13 to frame 24.
+        """Add pairs with a keyed, a constrained and a driven target.
 
-        Each goes ``step`` of the plane's units to the right, and back again until frame 48.
+        Each moves ``step`` units of the plane to the right until frame 13, holds still until frame
+        24, and moves back until frame 48.
         """
         points, scene = ours("scene.points"), bpy.context.scene
         places = ((0.32, 0.56), (0.68, 0.56), (0.5, 0.42))
@@ -352,7 +351,7 @@ class RealBakeTest(BakeCase):
         handles_px = ours("scene.tracks").handles_px(settings.track)
         apart_px = np.hypot(*np.moveaxis(handles_px - targets_px, 2, 0)).max(axis=1)
         self.assertGreaterEqual(np.mean(apart_px <= 2.0), 0.95, apart_px)
-        # The keys say what the track says.
+        # The keys of the handles agree with the track.
         for frame in (1, 13, 30, 48):
             scene.frame_set(frame)
             places = [tuple(pair.handle.location[:2]) for pair in settings.pairs]
@@ -363,5 +362,5 @@ class RealBakeTest(BakeCase):
         self.assertEqual(len(files), 49)
         hold = files[13:25]
         self.assertLessEqual(max(np.abs(image - hold[0]).max() for image in hold), 2.0)
-        # That it can fail: the image goes along with the handles.
+        # The comparison can fail: the image changes with the handles.
         self.assertGreater(np.abs(files[1] - hold[0]).max(), 30.0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands in this very process, with the fake engine: what they print and how they end.
+"""The commands in this process, with the fake engine: what they print and how they end.
 
-That Blender's own command line reaches them is tested in ``test_command``.
+``test_command`` tests that Blender's own command line reaches them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from support import SceneCase, ours
 
 
 class CliCase(SceneCase):
-    """Runs commands, and remembers what they said."""
+    """Runs commands and keeps what they printed."""
 
     def use_fake_engine(self, *options: str) -> None:
-        """Also where the commands ask for the engine."""
+        """Make the commands use the fake engine, too."""
         super().use_fake_engine(*options)
         settings = ours("connection.pump")._runtime.settings()
         patch = mock.patch.object(
@@ -37,7 +37,7 @@ class CliCase(SceneCase):
         self.addCleanup(patch.stop)
 
     def setUp(self) -> None:
-        """A file with an image whose target moves from frame 1 to 6."""
+        """Make an image whose target moves from frame 1 to 6."""
         super().setUp()
         self.use_fake_engine()
         scene = bpy.context.scene
@@ -55,7 +55,7 @@ class CliCase(SceneCase):
             pair.target.keyframe_insert("location", index=0, frame=frame)
 
     def run_cli(self, *arguments: str) -> int:
-        """The exit code; ``self.lines`` and ``self.errors`` hold what was printed."""
+        """Run a command, keep what it prints in ``lines`` and ``errors``, return its exit code."""
         out, errors = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
             code: int = ours("cli").run(list(arguments))
@@ -72,13 +72,13 @@ class CliCase(SceneCase):
 
 
 class LinesTest(CliCase):
-    """What a farm reads."""
+    """The lines that a farm reads."""
 
-    def test_a_bake_tells_each_frame_when_it_is_solved_and_when_its_file_stands(self) -> None:
+    def test_a_bake_prints_each_frame_when_it_is_solved_and_when_its_file_is_written(self) -> None:
         self.assertEqual(self.run_cli("bake", "--out", str(self.out)), 0, self.errors)
         self.assertEqual(self.count("Solved: frame "), 6)
         files = self.saved()
-        # One more file is what is shown before the first frame; it is no frame.
+        # One more file is for the time before the first frame; it is not a frame.
         self.assertEqual((len(files), self.count("Time: ")), (7, 6))
         self.assertTrue(all(path.is_file() and path.is_relative_to(self.out) for path in files))
         for line in self.lines:
@@ -91,9 +91,9 @@ class LinesTest(CliCase):
         code = self.run_cli("bake", "--out", str(self.out), "--only", "solve", "--json")
         self.assertEqual(code, 0, self.errors)
         self.assertEqual((self.count("Time: "), self.saved()), (6, []))
-        told = json.loads(self.lines[-1])
-        (result,) = told["results"]
-        self.assertEqual((told["exit_code"], told["command"]), (0, "bake"))
+        report = json.loads(self.lines[-1])
+        (result,) = report["results"]
+        self.assertEqual((report["exit_code"], report["command"]), (0, "bake"))
         self.assertEqual((result["object"], result["frame_count"]), (self.plane.name, 6))
         folder = Path(result["folder"])
         self.assertEqual(sorted(path.suffix for path in folder.iterdir()), [".draggan", ".npz"])
@@ -115,11 +115,11 @@ class LinesTest(CliCase):
         self.assertEqual(ours("jobs.folders").bakes_of(self.plane), [folder])
         self.assertEqual(self.run_cli("bake", "--only", "frames"), 0, self.errors)
         self.assertEqual({path.parent for path in self.saved()}, {folder})
-        # Anew means in a folder of its own: the scene may show the images of the other.
+        # Without --resume the bake gets a new folder: the scene may show the images of the other.
         self.assertEqual(self.run_cli("bake"), 0, self.errors)
         self.assertNotEqual(self.saved()[0].parent, folder)
 
-    def test_a_prepared_file_says_itself_where_its_bake_goes(self) -> None:
+    def test_a_prepared_file_knows_where_its_bake_goes(self) -> None:
         base = self.folder / "shared"
         ours("export.farm").prepare(bpy.context.scene, base)
         shown = ours("scene.images").sequence_folder(self.plane)
@@ -128,7 +128,7 @@ class LinesTest(CliCase):
         self.assertEqual({path.parent for path in self.saved()}, {shown})
         self.assertTrue(shown.is_relative_to(base))
 
-    def test_two_images_are_baked_into_folders_of_their_own(self) -> None:
+    def test_two_images_are_baked_into_separate_folders(self) -> None:
         other = self.new_plane(2)
         self.animate(self.add_pair(other))
         code = self.run_cli("bake", "--out", str(self.out), "--json")
@@ -146,25 +146,25 @@ class LinesTest(CliCase):
         self.assertEqual(self.run_cli("render", "--out", str(again), "--frames", "2"), 0)
         self.assertEqual(len(self.saved()), 1)
 
-    def test_info_says_what_is_there_without_an_engine(self) -> None:
+    def test_info_lists_the_images_without_an_engine(self) -> None:
         self.assertEqual(self.run_cli("bake", "--out", str(self.out)), 0, self.errors)
         self.saved()[2].unlink()
         with mock.patch.object(ours("preferences"), "engine_settings", side_effect=AssertionError):
             self.assertEqual(self.run_cli("info", "--out", str(self.out), "--json"), 0)
-        (told,) = json.loads(self.lines[-1])["results"]
-        self.assertEqual((told["sequence"]["frame_count"], told["sequence"]["missing"]), (6, 1))
-        self.assertEqual((told["bake"]["frame_count"], told["animated"]), (6, True))
+        (facts,) = json.loads(self.lines[-1])["results"]
+        self.assertEqual((facts["sequence"]["frame_count"], facts["sequence"]["missing"]), (6, 1))
+        self.assertEqual((facts["bake"]["frame_count"], facts["animated"]), (6, True))
         self.run_cli("info")
         self.assertIn("frames 1-6, 1 files missing", "\n".join(self.lines))
 
 
 class ExitCodesTest(CliCase):
-    """How it ends."""
+    """The exit codes, and what is printed to standard error."""
 
-    def test_wrong_arguments_are_2_and_say_what_would_be_right(self) -> None:
+    def test_wrong_arguments_are_2_and_say_what_is_expected(self) -> None:
         for arguments, words in (
             (("bake", "--only", "everything"), "invalid choice"),
-            (("bake", "--frames", "9-3"), "no frame range"),
+            (("bake", "--frames", "9-3"), "not a frame range"),
             (("bake", "--frames", "0-3"), "frames are 1 to"),
             (("bake", "--frames", "1-3,5"), "one range"),
             (("bake", "--object", "Nobody"), "there are: GAN Image"),
@@ -179,7 +179,7 @@ class ExitCodesTest(CliCase):
         self.assertIn("none has an animated edit", self.errors)
         self.assertEqual(self.run_cli("bake", "--out", str(self.out), "--object", "GAN Image"), 0)
 
-    def test_what_cannot_be_done_is_1(self) -> None:
+    def test_a_bake_or_frames_that_are_not_possible_are_1(self) -> None:
         solve = ("bake", "--out", str(self.out), "--only", "solve")
         for name in ((), ("--object", "GAN Image")):
             arguments = ("bake", "--out", str(self.out), "--only", "frames", *name)
@@ -188,7 +188,7 @@ class ExitCodesTest(CliCase):
         self.assertEqual(self.run_cli(*solve), 0)
         frames = ("bake", "--out", str(self.out), "--only", "frames", "--frames", "5-9")
         self.assertEqual(self.run_cli(*frames), 1)
-        self.assertIn("the track of GAN Image has 1-6", self.errors)
+        self.assertIn("not in the track of GAN Image, which has 1-6", self.errors)
         self.plane.draggan.pairs[0].enabled = False
         self.assertEqual(self.run_cli(*solve, "--object", "GAN Image", "--json"), 1)
         self.assertIn("enabled pair", json.loads(self.lines[-1])["error"])
@@ -199,7 +199,7 @@ class ExitCodesTest(CliCase):
         self.assertEqual(code, 3)
         self.assertRegex(self.errors, r"draggan: .*Python was expected at .*none.*\n$")
 
-    def test_an_engine_that_is_lost_before_anything_is_done_is_1_and_later_4(self) -> None:
+    def test_an_engine_lost_before_the_first_frame_is_1_and_later_4(self) -> None:
         for step, code in ((1, 1), (4, 4)):
             self.use_fake_engine("--fault", f"crash_at_step={step}")
             out = str(self.folder / f"out{step}")
@@ -219,8 +219,8 @@ class ExitCodesTest(CliCase):
         self.assertIn("is outside the image", results[other.name]["error"])
         self.assertEqual(results[self.plane.name]["frame_count"], 6)
 
-    @unittest.skipUnless(os.name == "posix", "signals are of POSIX")
-    def test_a_signal_is_130_and_the_same_command_goes_on(self) -> None:
+    @unittest.skipUnless(os.name == "posix", "needs POSIX signals")
+    def test_a_signal_is_130_and_the_same_command_continues(self) -> None:
         self.use_fake_engine("--step-s", "0.2")
         command = ("bake", "--out", str(self.out), "--only", "solve", "--resume")
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``blender -b … -c draggan``: Blender's own command line reaches our commands, with the engine.
+"""``blender -b … -c draggan``: our commands through Blender's own command line, with the engine.
 
-What the commands print, and every way in which they end, is tested in ``test_cli``.
+``test_cli`` tests what the commands print and how they end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from support import SceneCase, ours
 @unittest.skipIf(support.is_module(), "the bpy module has no command line")
 class CommandTest(SceneCase):
     def setUp(self) -> None:
-        """Save a file with an image and a pair."""
+        """Save a file that has an image and a pair."""
         super().setUp()
         plane = self.new_plane()
         self.add_pair(plane)
@@ -46,15 +46,13 @@ class CommandTest(SceneCase):
 
     def test_a_drag_writes_frames_prints_them_and_saves(self) -> None:
         saved, out = self.folder / "saved.blend", self.folder / "out"
-        done = self.run_command(
-            *("drag", "--frame", "7", "--device", "cpu", "--out", str(out)),
-            *("--save", str(saved), "--json"),
-        )
+        arguments = ["drag", "--frame", "7", "--device", "cpu", "--out", str(out)]
+        done = self.run_command(*arguments, "--save", str(saved), "--json")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         files = [Path(path) for path in re.findall(r"^Saved: '(.*)'$", done.stdout, re.MULTILINE)]
-        told = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
-        (result,) = told["results"]
-        self.assertEqual((told["exit_code"], result["first_frame"]), (0, 7))
+        report = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+        (result,) = report["results"]
+        self.assertEqual((report["exit_code"], result["first_frame"]), (0, 7))
         self.assertEqual(len(files), result["frame_count"] + 1)
         self.assertTrue(all(path.is_file() and path.is_relative_to(out) for path in files))
         bpy.ops.wm.open_mainfile(filepath=str(saved))
@@ -80,7 +78,7 @@ class CommandTest(SceneCase):
         )
         self.assertTrue(ours("scene.images").sequence_folder(self.find_plane()).is_relative_to(out))
 
-    def test_exit_codes_tell_what_went_wrong(self) -> None:
+    def test_exit_codes_of_blender_are_those_of_the_command(self) -> None:
         for code, arguments in (
             (2, ("drag", "--no-such-option")),
             (2, ("bake-a-cake",)),
@@ -104,7 +102,7 @@ class CommandTest(SceneCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("no-model.pkl", done.stderr)
 
-    @unittest.skipUnless(os.name == "posix", "signals are of POSIX")
+    @unittest.skipUnless(os.name == "posix", "needs POSIX signals")
     def test_a_terminated_command_ends_as_cancelled(self) -> None:
         support.make_endless(self.find_plane())
         bpy.ops.wm.save_mainfile()

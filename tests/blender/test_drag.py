@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main job with the real engine: image, pair, drag, sequence, keys."""
+"""Drags with the real engine: image, pair, drag, sequence and keys."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from support import TIMEOUT_S, SceneCase, ours
 
 
 class DragTest(SceneCase):
-    """One engine for everything that only looks."""
-
     def test_operators_do_the_whole_job(self) -> None:
         scene = bpy.context.scene
         scene.frame_set(10)
@@ -52,11 +50,11 @@ class DragTest(SceneCase):
         self.assertNotEqual(settings.latent, settings.sampled_latent)
         self.assertTrue(base64.b64decode(settings.track))
         self.assertIn("px left", settings.status)
-        # Nothing of the live image is left.
+        # The live image has been removed.
         images = {image.name for image in bpy.data.images if "Marker" not in image.name}
         self.assertEqual(images, {settings.still.name, sequence.image.name})
 
-        # The handle travels with its keys, and the target stays.
+        # The handle moves along its keys, and the target does not move.
         scene.frame_set(10)
         np.testing.assert_allclose(handle.matrix_world.translation, start, atol=1e-4)
         scene.frame_set(10 + sequence.frame_count - 1)
@@ -70,7 +68,7 @@ class DragTest(SceneCase):
         self.assertEqual(settings.latent, settings.sampled_latent)
         self.assertEqual(node.image, settings.still)
 
-    def test_a_stopped_drag_keeps_what_it_has_reached(self) -> None:
+    def test_a_stopped_drag_keeps_its_result_so_far(self) -> None:
         plane = self.new_plane()
         self.add_pair(plane)
         request_id = self.start_endless_drag(plane)
@@ -82,7 +80,7 @@ class DragTest(SceneCase):
         self.assertEqual(node.image.source, "SEQUENCE")
         self.assertGreaterEqual(plane.draggan.sequence.frame_count, 2)
 
-    def test_a_second_drag_goes_on_from_the_first_and_writes_elsewhere(self) -> None:
+    def test_a_second_drag_starts_from_the_first_and_writes_to_another_folder(self) -> None:
         plane = self.new_plane()
         self.add_pair(plane)
         self.drag(plane, 3)
@@ -101,7 +99,7 @@ class DragTest(SceneCase):
         scene.frame_set(5)
         self.drag(plane, 6)
         handle = plane.draggan.pairs[0].handle
-        # In the middle of the sequence, then before the next one.
+        # At a frame within the sequence, then at one before the next sequence.
         for frame, shown in ((7, 7), (3, 7)):
             folder = images.sequence_folder(plane)
             numbers = (shown, scene.frame_current)
@@ -118,7 +116,7 @@ class DragTest(SceneCase):
             np.testing.assert_allclose(handle.location, where, atol=1e-4)
             scene.frame_set(frame + plane.draggan.sequence.frame_count - 1)
 
-    def test_a_track_that_cannot_be_read_is_told(self) -> None:
+    def test_a_track_that_cannot_be_read_is_reported(self) -> None:
         plane = self.new_plane()
         self.add_pair(plane)
         self.drag(plane, 3)
@@ -141,7 +139,7 @@ class DragTest(SceneCase):
             latents.append(plane.draggan.latent)
         self.assertNotEqual(*latents)
 
-    def test_the_panel_s_settings_are_the_protocol_s(self) -> None:
+    def test_the_defaults_in_the_panel_are_those_of_the_protocol(self) -> None:
         messages = ours("protocol.messages")
         plane = ours("scene.planes").create(bpy.context)
         settings = ours("properties.drag").drag_settings(plane.draggan.drag)

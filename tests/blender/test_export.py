@@ -113,7 +113,7 @@ class ImagesTest(ExportCase):
             lambda: exporting.video(plane, self.folder / "out.mp4"),
             lambda: ours("export.portable_copy").bake_down(self.folder / "copy.blend"),
         ):
-            with self.refused("is missing; press Render Again"):
+            with self.refused("is missing; press Restore Images"):
                 call()
         self.assertFalse((self.folder / "out").exists())
         ours("jobs.drag").reset(plane)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes wrong leaves the scene as it was, says why, and can be tried again."""
+"""Failures: the scene is as before, the message says why, and the action can be repeated."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from support import TIMEOUT_S, SceneCase, ours
 
 class FailureTest(SceneCase):
     def at_rest(self, plane: Any) -> None:
-        """The plane shows its still, and the handle is where it was put."""
+        """Check that the plane shows its still, and the handle is where it was placed."""
         node = ours("scene.planes").texture_node(plane)
         self.assertEqual(node.image, plane.draggan.still)
         self.assertAlmostEqual(plane.draggan.pairs[0].handle.location.x, -0.2, places=5)
         self.assertEqual((plane.draggan.request_id, plane.draggan.dragging), (0, False))
         self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
 
-    def test_a_killed_engine_is_told_and_can_be_started_again(self) -> None:
+    def test_a_killed_engine_is_reported_and_can_be_started_again(self) -> None:
         plane = self.new_plane()
         self.add_pair(plane)
         pump = ours("connection.pump")
@@ -40,7 +40,7 @@ class FailureTest(SceneCase):
         self.drag(plane, 2)
         self.assertGreater(plane.draggan.sequence.frame_count, 1)
 
-    def test_a_crash_and_a_cancel_put_everything_back(self) -> None:
+    def test_a_crash_and_a_cancel_restore_everything(self) -> None:
         self.use_fake_engine("--fault", "crash_at_step=4")
         plane = self.new_plane()
         self.add_pair(plane)
@@ -51,31 +51,28 @@ class FailureTest(SceneCase):
         self.assertEqual(list(Path(plane.draggan.folder).rglob("drag-*")), [])
         self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
         ours("jobs.drag").start_drag(bpy.context, plane)
-        pump = ours("connection.pump")
-        self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
+        self.run_until(lambda now: now.step >= 2)
         ours("jobs.recovery").cancel(plane)
-        self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
+        self.run_until(lambda now: now.active is None)
         self.at_rest(plane)
 
-    def test_a_plane_deleted_in_the_middle_of_its_drag_ends_the_drag(self) -> None:
+    def test_deleting_a_plane_during_its_drag_ends_the_drag(self) -> None:
         self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
         plane = self.new_plane()
         self.add_pair(plane)
         ours("jobs.drag").start_drag(bpy.context, plane)
-        pump = ours("connection.pump")
-        self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
-        # As a person deletes it: its points stay, and the material with its image.
+        self.run_until(lambda now: now.step >= 2)
+        # As when a person deletes it, its points and its material with the image stay.
         bpy.data.objects.remove(plane)
-        self.assertTrue(pump.run_until(lambda now: now.active is None, 10.0))
+        self.run_until(lambda now: now.active is None, 10.0)
         self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
 
-    def test_a_plane_duplicated_in_the_middle_of_a_drag_comes_to_rest_with_it(self) -> None:
+    def test_a_plane_duplicated_during_a_drag_is_settled_when_the_drag_ends(self) -> None:
         self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
         plane = self.new_plane()
         self.add_pair(plane)
-        pump = ours("connection.pump")
         request_id = ours("jobs.drag").start_drag(bpy.context, plane)
-        self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
+        self.run_until(lambda now: now.step >= 2)
         twin = plane.copy()
         bpy.context.scene.collection.objects.link(twin)
         ours("jobs.drag").stop_drag(plane)
@@ -87,18 +84,18 @@ class FailureTest(SceneCase):
         self.assertNotEqual(twin.draggan.uuid, plane.draggan.uuid)
 
     def test_without_a_python_the_message_says_what_to_set(self) -> None:
-        told = os.environ.pop("DRAGGAN_ENGINE_PYTHON")
+        python = os.environ.pop("DRAGGAN_ENGINE_PYTHON")
         try:
             with self.assertRaisesRegex(RuntimeError, "DRAGGAN_ENGINE_PYTHON"):
                 bpy.ops.draggan.engine_start()
             with self.assertRaisesRegex(RuntimeError, "preferences"):
                 bpy.ops.draggan.new_image()
         finally:
-            os.environ["DRAGGAN_ENGINE_PYTHON"] = told
+            os.environ["DRAGGAN_ENGINE_PYTHON"] = python
         self.assertEqual(ours("scene.planes").everywhere(), [])
         self.assertFalse([item for item in bpy.data.collections if "GAN" in item.name])
 
-    def test_a_missing_model_is_told_and_leaves_no_plane(self) -> None:
+    def test_a_missing_model_is_reported_and_leaves_no_plane(self) -> None:
         with self.assertRaisesRegex(RuntimeError, "missing.pkl"):
             bpy.ops.draggan.new_image(model=str(self.folder / "missing.pkl"))
         self.assertEqual(ours("scene.planes").everywhere(), [])
@@ -116,7 +113,7 @@ class FailureTest(SceneCase):
 
 class OtherProcessTest(SceneCase):
     def start_other(self, *arguments: str) -> Any:
-        """Another Blender that uses the same installed extension."""
+        """Start another Blender that uses the same installed extension."""
         script = Path(__file__).with_name("other_blender.py")
         temporary = self.folder / "temporary"
         temporary.mkdir()
@@ -129,7 +126,7 @@ class OtherProcessTest(SceneCase):
         )
 
     def read_until(self, process: Any, word: str) -> str:
-        """Its lines up to the one that starts with ``word``, which is the answer."""
+        """Read the process's lines until one starts with ``word``, and return that line."""
         lines = []
         for line in process.stdout:
             lines.append(line)
@@ -137,7 +134,7 @@ class OtherProcessTest(SceneCase):
                 return line
         self.fail("".join(lines))
 
-    def test_two_blenders_side_by_side_do_not_disturb_each_other(self) -> None:
+    def test_two_blenders_do_not_disturb_each_other(self) -> None:
         other = self.start_other("drag")
         self.read_until(other, "ready")
         plane = self.new_plane()
@@ -148,8 +145,8 @@ class OtherProcessTest(SceneCase):
         other.stdout.close()
         self.assertEqual(other.wait(30), 0)
 
-    @unittest.skipUnless(os.name == "posix", "kill -9 is of POSIX")
-    def test_a_killed_blender_takes_its_engine_along(self) -> None:
+    @unittest.skipUnless(os.name == "posix", "needs POSIX signals")
+    def test_the_engine_ends_when_its_blender_is_killed(self) -> None:
         other = self.start_other("long-drag")
         engine_pid = int(self.read_until(other, "dragging").split()[1])
         self.assertTrue(support.is_running(engine_pid))
@@ -159,7 +156,7 @@ class OtherProcessTest(SceneCase):
         while support.is_running(engine_pid) and time.monotonic() - killed_s < 5.0:
             time.sleep(0.02)
         self.assertLess(time.monotonic() - killed_s, 2.0)
-        # A Blender that is killed leaves its own folder, and that is empty of ours.
+        # A killed Blender leaves its own temporary folder, which contains none of our files.
         left = [path.name for path in (self.folder / "temporary").rglob("*")]
         self.assertEqual([name for name in left if not name.startswith("blender_")], [])
         other.stdout.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files: what is rendered, saved, opened elsewhere, and rendered again."""
+"""Files: rendering, saving, opening on another machine, and restoring images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support import TIMEOUT_S, SceneCase, ours
 class FileTest(SceneCase):
     @property
     def blend(self) -> Path:
-        """The file that a test saves."""
+        """The path of the file that a test saves."""
         return self.folder / "shot" / "shot.blend"
 
     def save(self) -> None:
@@ -25,7 +25,7 @@ class FileTest(SceneCase):
         bpy.ops.wm.save_as_mainfile(filepath=str(self.blend))
 
     def dragged(self, frame: int = 5) -> Any:
-        """A plane of a saved file, after a short drag from ``frame`` on."""
+        """Save the file, make a plane, and drag it a few steps from a frame on."""
         self.save()
         bpy.context.scene.frame_set(frame)
         plane = self.new_plane()
@@ -37,8 +37,11 @@ class FileTest(SceneCase):
         folder = ours("scene.images").sequence_folder(plane)
         return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
 
+    def restore(self, plane: Any) -> None:
+        ours("jobs.requests").wait(ours("jobs.image").render_again(plane), TIMEOUT_S)
+
     def check_renders(self, first: int, count: int, files: list[Path]) -> None:
-        """Before, in and after the sequence: the render is the PNG of that frame."""
+        """Check that frames before, in and after the sequence render as their PNGs."""
         for frame, expected in (
             (first - 3, files[0]),
             (first, files[1]),
@@ -57,7 +60,7 @@ class FileTest(SceneCase):
         count = plane.draggan.sequence.frame_count
         self.assertEqual(len(files), count + 1)
         self.check_renders(5, count, files)
-        # That the comparison can fail: the first and the last image are not the same.
+        # The comparison can fail: the first and the last image differ.
         self.assertGreater(np.abs(rendering.read(files[0]) - rendering.read(files[-1])).max(), 4.0)
 
     def test_another_machine_without_the_extension_renders_the_sequence(self) -> None:
@@ -77,7 +80,7 @@ class FileTest(SceneCase):
         finally:
             support.enable()
 
-    def test_render_again_brings_lost_files_back_equal(self) -> None:
+    def test_restored_files_are_equal_to_the_lost_ones(self) -> None:
         plane = self.dragged()
         self.save()
         expected = self.frames(plane)
@@ -85,34 +88,31 @@ class FileTest(SceneCase):
         bpy.ops.wm.open_mainfile(filepath=str(self.blend))
         plane = self.find_plane()
         self.assertEqual(self.frames(plane), {})
-        edit = ours("jobs.image")
-        ours("jobs.requests").wait(edit.render_again(plane), TIMEOUT_S)
+        self.restore(plane)
         self.assertEqual(self.frames(plane), expected)
         node = ours("scene.planes").texture_node(plane)
         self.assertEqual(node.image, plane.draggan.sequence.image)
         self.assertEqual(node.image_user.frame_duration, len(expected) - 1)
 
-    def test_render_again_goes_elsewhere_where_the_old_folder_cannot_be(self) -> None:
+    def test_images_are_restored_in_a_new_folder_if_the_old_one_cannot_be_made(self) -> None:
         plane = self.dragged()
         expected = self.frames(plane)
         taken = self.folder / "taken"
         taken.write_text("a file where a folder was", encoding="utf-8")
         plane.draggan.sequence.image.filepath = str(taken / "drag-0001" / "GAN-Image_0005.png")
-        edit = ours("jobs.image")
-        ours("jobs.requests").wait(edit.render_again(plane), TIMEOUT_S)
+        self.restore(plane)
         self.assertEqual(self.frames(plane), expected)
 
-    def test_render_again_without_a_drag_brings_the_still(self) -> None:
+    def test_without_a_drag_the_still_is_restored(self) -> None:
         plane = self.new_plane()
         still = np.empty(plane.draggan.size[0] * plane.draggan.size[1] * 4, dtype=np.float32)
         plane.draggan.still.pixels.foreach_get(still)
-        edit = ours("jobs.image")
-        ours("jobs.requests").wait(edit.render_again(plane), TIMEOUT_S)
+        self.restore(plane)
         again = np.empty_like(still)
         plane.draggan.still.pixels.foreach_get(again)
         np.testing.assert_array_equal(again, still)
 
-    def test_a_new_image_is_in_the_file_itself(self) -> None:
+    def test_a_new_image_is_packed_into_the_file(self) -> None:
         self.save()
         self.new_plane()
         (still,) = (self.blend.parent / "draggan").rglob("*.png")
@@ -124,17 +124,17 @@ class FileTest(SceneCase):
         found = rendering.render(1, self.folder / "render.png")
         self.assertLessEqual(np.abs(found - expected).max(), 2.0)
 
-    def test_saving_in_the_middle_of_a_drag_saves_the_plane_at_rest(self) -> None:
+    def test_saving_during_a_drag_saves_the_plane_at_rest(self) -> None:
         self.use_fake_engine("--steps", "400", "--step-s", "0.01")
         plane = self.new_plane()
         self.add_pair(plane)
         pump = ours("connection.pump")
         request_id = ours("jobs.drag").start_drag(bpy.context, plane)
-        self.assertTrue(pump.run_until(lambda now: now.step >= 3, TIMEOUT_S))
+        self.run_until(lambda now: now.step >= 3)
         self.save()
         step = pump.state().step
-        self.assertTrue(pump.run_until(lambda now: now.step >= step + 3, TIMEOUT_S))
-        # The drag goes on, and its end is shown.
+        self.run_until(lambda now: now.step >= step + 3)
+        # The drag continues, and its result is shown.
         node = ours("scene.planes").texture_node(plane)
         self.assertEqual(node.image.source, "GENERATED")
         self.assertGreater(plane.draggan.pairs[0].handle.location.x, -0.199)
@@ -142,7 +142,7 @@ class FileTest(SceneCase):
         ours("jobs.requests").wait(request_id, TIMEOUT_S)
         self.assertEqual(node.image.source, "SEQUENCE")
 
-        # As the file has it, before our own handler could put anything right.
+        # The file itself stores the plane at rest: without the extension no handler restores it.
         support.disable()
         try:
             bpy.ops.wm.open_mainfile(filepath=str(self.blend))
@@ -159,7 +159,7 @@ class FileTest(SceneCase):
         self.assertAlmostEqual(settings.pairs[0].handle.location.x, -0.2, places=5)
         self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
 
-    def test_two_files_opened_in_a_row_end_the_drag_and_leave_the_engine(self) -> None:
+    def test_opening_a_file_ends_the_drag_and_not_the_engine(self) -> None:
         self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
         plane = self.new_plane()
         self.add_pair(plane)
@@ -168,19 +168,16 @@ class FileTest(SceneCase):
         for _ in range(2):
             plane = self.find_plane()
             request_id = ours("jobs.drag").start_drag(bpy.context, plane)
-            self.assertTrue(pump.run_until(lambda now: now.step >= 2, TIMEOUT_S))
+            self.run_until(lambda now: now.step >= 2)
             pid = pump.engine_pid()
             bpy.ops.wm.open_mainfile(filepath=str(self.blend))
             self.assertTrue(pump.state().ending_asked)
-            self.assertTrue(
-                pump.run_until(
-                    lambda _now, id_=request_id: id_ in ours("jobs.requests").endings, 10.0
-                )
-            )
+            with self.assertRaisesRegex(ours("errors").EditError, "was cancelled"):
+                ours("jobs.requests").wait(request_id, 10.0)
             plane = self.find_plane()
             self.assertEqual(plane.draggan.request_id, 0)
             self.assertEqual(ours("scene.planes").texture_node(plane).image, plane.draggan.still)
-            self.assertTrue(pump.run_until(lambda now: now.active is None, 10.0))
+            self.run_until(lambda now: now.active is None, 10.0)
             self.assertEqual(pump.engine_pid(), pid)
         self.assertEqual(
             sum(

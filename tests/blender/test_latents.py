@@ -345,7 +345,7 @@ class RealEngineTest(LatentsCase):
             found = rendering.read(folder / f"{stem}_{frame:04d}.png")
             # Images of a batch may be rounded differently from a single image.
             self.assertLessEqual(np.abs(found - expected).max(), 1.0)
-        # Render Again writes missing files from the track.
+        # Restore Images brings lost files back from the track.
         middle = folder / f"{stem}_0004.png"
         content = middle.read_bytes()
         middle.unlink()

@@ -209,7 +209,7 @@ class OlderFileTest(SceneCase):
         return sorted(first.parent.glob(f"{plane.draggan.sequence.stem}_*.png"))
 
     def render_again(self, plane: Any) -> list[Path]:
-        """Press Render Again for an active plane, whose files are missing; return the files."""
+        """Press Restore Images for an active plane, whose files are missing; return the files."""
         self.assertEqual(self.frame_files(plane), [])
         self.assertEqual(bpy.ops.draggan.render_again(), {"FINISHED"})
         sequence, files = plane.draggan.sequence, self.frame_files(plane)

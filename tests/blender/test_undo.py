@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One Ctrl-Z takes a drag back, whenever it comes."""
+"""One undo reverts a drag, during the drag and after it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support import TIMEOUT_S, SceneCase, ours
 
 class UndoTest(SceneCase):
     def prepared(self, *options: str) -> Any:
-        """A plane with one pair, as the last undo step has it."""
+        """Make a plane with one pair, and an undo step of that state."""
         self.use_fake_engine(*options)
         bpy.context.scene.frame_set(4)
         plane = self.new_plane()
@@ -20,7 +20,7 @@ class UndoTest(SceneCase):
         return plane
 
     def seen(self) -> dict[str, object]:
-        """All that a drag changes."""
+        """Return everything that a drag changes."""
         plane = self.find_plane()
         settings = plane.draggan
         handle = settings.pairs[0].handle
@@ -40,7 +40,7 @@ class UndoTest(SceneCase):
             "live": [image.name for image in bpy.data.images if image.name.startswith(".")],
         }
 
-    def test_one_undo_takes_a_drag_back_and_one_redo_brings_it_again(self) -> None:
+    def test_one_undo_reverts_a_drag_and_one_redo_repeats_it(self) -> None:
         plane = self.prepared()
         before = self.seen()
         self.drag(plane)
@@ -65,54 +65,50 @@ class UndoTest(SceneCase):
         self.assertNotEqual(ours("scene.images").sequence_folder(plane), first)
         self.assertEqual({path.name: path.read_bytes() for path in first.glob("*.png")}, contents)
 
-    def test_undo_in_the_middle_of_a_drag_gives_it_up(self) -> None:
+    def test_undo_during_a_drag_cancels_it(self) -> None:
         plane = self.prepared("--steps", "2000", "--step-s", "0.01")
         before = self.seen()
-        pump = ours("connection.pump")
         request_id = ours("jobs.drag").start_drag(bpy.context, plane)
-        self.assertTrue(pump.run_until(lambda now: now.step >= 3, TIMEOUT_S))
+        self.run_until(lambda now: now.step >= 3)
         self.assertNotEqual(self.seen()["handle"], before["handle"])
         self.assertEqual(self.seen()["source"], "GENERATED")
-        # The person selects something in the middle of it, and presses Ctrl-Z twice.
+        # The person selects something during the drag, then undoes that.
         bpy.ops.ed.undo_push(message="Select")
-        self.assertTrue(pump.run_until(lambda now: now.step >= 5, TIMEOUT_S))
+        self.run_until(lambda now: now.step >= 5)
         bpy.ops.ed.undo()
         self.assertEqual(self.seen(), before)
-        self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
+        self.run_until(lambda now: now.active is None)
         self.assertIn("cancelled", ours("jobs.requests").endings[request_id])
         self.assertEqual(self.seen(), before)
         bpy.ops.ed.redo()
         self.assertEqual(self.seen(), before)
-        # And the next drag is a drag like any other.
+        # The next drag works.
         plane = self.find_plane()
         self.drag(plane, 3)
         self.assertEqual(self.seen()["source"], "SEQUENCE")
 
-    def test_undo_of_something_else_in_the_middle_of_a_drag_gives_it_up_as_well(self) -> None:
-        """Blender's undo leaves alone what two steps have in common: here, the moved handle."""
+    def test_undo_of_something_else_during_a_drag_cancels_it_too(self) -> None:
+        """Blender's undo does not restore what is equal in two steps: here, the moved handle."""
         plane = self.prepared("--steps", "2000", "--step-s", "0.01")
         before = self.seen()
         plane.location.x = 1.0
         bpy.ops.ed.undo_push(message="Move")
         ours("jobs.drag").start_drag(bpy.context, plane)
-        pump = ours("connection.pump")
-        self.assertTrue(pump.run_until(lambda now: now.step >= 3, TIMEOUT_S))
+        self.run_until(lambda now: now.step >= 3)
         bpy.ops.ed.undo()
         self.assertEqual(self.find_plane().location.x, 0.0)
         self.assertEqual(self.seen(), before)
-        self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
+        self.run_until(lambda now: now.active is None)
         self.assertEqual(self.seen(), before)
 
-    def test_undoing_a_new_image_while_it_is_made_drops_it(self) -> None:
+    def test_undoing_a_new_image_before_it_is_ready_cancels_it(self) -> None:
         self.use_fake_engine("--fault", "slow_ready=1")
         bpy.ops.ed.undo_push(message="Before")
-        edit, pump = ours("jobs.image"), ours("connection.pump")
-        plane = edit.new_image(bpy.context)
+        plane = ours("jobs.image").new_image(bpy.context)
         request_id = plane.draggan.request_id
         bpy.ops.ed.undo_push(message="Select")
         bpy.ops.ed.undo()
         self.assertEqual(ours("scene.planes").everywhere(), [])
-        self.assertTrue(
-            pump.run_until(lambda _now: request_id in ours("jobs.requests").endings, TIMEOUT_S)
-        )
+        with self.assertRaisesRegex(ours("errors").EditError, "was cancelled"):
+            ours("jobs.requests").wait(request_id, TIMEOUT_S)
         self.assertEqual(ours("scene.planes").everywhere(), [])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runtimes with the fake engine, ended after each test."""
+"""A fixture that makes runtimes with the fake engine and ends them after the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fake_root import make_fake_root
 
 @pytest.fixture
 def make_runtime(tmp_path: Path) -> Iterator[MakeRuntime]:
-    """Makes runtimes whose engine is the fake one with these faults and options."""
+    """Return a function that makes a runtime of the fake engine with these faults and options."""
     made: list[Runtime] = []
 
     def make(*faults: str, options: tuple[str, ...] = ()) -> Runtime:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A scene side that keeps what it is given, and how the tests drive a runtime."""
+"""A delivery callback that keeps its messages, and functions that drive a runtime."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MakeRuntime = Callable[..., Runtime]
 
 
 class Scene:
-    """The scene side: keeps what it is given."""
+    """A delivery callback that keeps the messages of all jobs."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[Job, m.Message]] = []
@@ -46,7 +46,7 @@ def until_phase(runtime: Runtime, phase: EnginePhase, timeout_s: float = 10.0) -
 
 
 def until_ended(runtime: Runtime, job: Job, timeout_s: float = 15.0) -> m.Message:
-    """The one ending of a job."""
+    """Tick until a job has ended; return its ending, after a check that it is the only one."""
     scene = scene_of(runtime)
     assert runtime.run_until(lambda _: bool(scene.endings(job)), timeout_s), runtime.state
     (ending,) = scene.endings(job)
@@ -61,5 +61,5 @@ def is_alive(pid: int) -> bool:
 def wait_until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
     deadline_s = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline_s, "waited in vain"
+        assert time.monotonic() < deadline_s, f"not true within {timeout_s} s"
         time.sleep(0.01)

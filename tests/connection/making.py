@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs and requests for the tests of the Blender side."""
+"""Jobs for the tests of the connection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READY = m.Ready(device="cpu", device_name="Fake device", torch_version="0.0")
 
 
 def sample_job(image_id: str = "plane", path: str = "image.png") -> Job:
-    """A job that asks for the image of a seed."""
+    """Return a job that makes the image of a seed."""
     request = m.Sample(
         request_id=next(_ids), model_path="model", seed=1, truncation_psi=0.7, image_path=path
     )
@@ -28,7 +28,7 @@ def sample_job(image_id: str = "plane", path: str = "image.png") -> Job:
 
 
 def drag_job(folder: Path | str = "frames", image_id: str = "plane") -> Job:
-    """A job that drags one point 10 px to the right."""
+    """Return a job that drags one point 10 px to the right."""
     number = next(_ids)
     request = m.Drag(
         request_id=number,
@@ -42,7 +42,7 @@ def drag_job(folder: Path | str = "frames", image_id: str = "plane") -> Job:
 
 
 def bake_job(folder: Path | str = "frames", image_id: str = "plane", frame_count: int = 4) -> Job:
-    """A job that bakes one point that goes a pixel to the right with each frame."""
+    """Return a job that bakes one point, which moves 1 px to the right in each frame."""
     targets = [value for index in range(frame_count) for value in (30.0 + index, 30.0)]
     edit = t.Edit(
         model_name="model",

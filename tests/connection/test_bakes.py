@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bakes over a real socket, with the fake engine: what comes, and what a later bake takes over."""
+"""Bakes over a real socket, with the fake engine: their messages and their files."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tests.connection.driving import MakeRuntime, scene_of, submit, until_ended
 from tests.connection.making import bake_job
 
 
-def test_a_bake_tells_every_frame_and_ends_with_its_result(
+def test_a_bake_reports_every_frame_and_ends_with_its_result(
     make_runtime: MakeRuntime, tmp_path: Path
 ) -> None:
     runtime = make_runtime()
     job = submit(runtime, bake_job(tmp_path / "bake"))
     assert isinstance(until_ended(runtime, job), m.Done)
-    told = scene_of(runtime).of(job)
-    solved = [message for message in told if isinstance(message, t.FrameSolved)]
+    received = scene_of(runtime).of(job)
+    solved = [message for message in received if isinstance(message, t.FrameSolved)]
     assert [message.number for message in solved] == [1, 2, 3, 4]
-    (finished,) = (message for message in told if isinstance(message, t.BakeFinished))
+    (finished,) = (message for message in received if isinstance(message, t.BakeFinished))
     assert (finished.status, finished.frame_count, finished.solved_count) == ("done", 4, 4)
     names = {path.name for path in (tmp_path / "bake").iterdir()}
     assert names == {"edit.draggan", "track.npz", *(f"bake_{n:04d}.png" for n in range(5))}
@@ -35,8 +35,8 @@ def test_a_stopped_bake_ends_with_the_frames_so_far(
     assert runtime.run_until(lambda now: now.fraction > 0.01, 15.0)
     runtime.dispatch(ev.JobStopAsked("plane"))
     assert isinstance(until_ended(runtime, job), m.Done)
-    told = scene_of(runtime).of(job)
-    (finished,) = (message for message in told if isinstance(message, t.BakeFinished))
+    received = scene_of(runtime).of(job)
+    (finished,) = (message for message in received if isinstance(message, t.BakeFinished))
     assert finished.status == "stopped"
     assert 5 <= finished.frame_count < 500
     again = submit(runtime, bake_job(tmp_path, frame_count=500))

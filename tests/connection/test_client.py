@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The socket side of Blender against real loopback connections."""
+"""``Client`` with real loopback connections."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def client() -> Iterator[Client]:
 
 @pytest.fixture
 def connect(client: Client) -> Iterator[Callable[[], socket.socket]]:
-    """Opens connections to the client, and closes them after the test."""
+    """Return a function that opens connections to the client; they are closed after the test."""
     opened: list[socket.socket] = []
 
     def connect() -> socket.socket:
@@ -45,7 +45,7 @@ def hello(client: Client, **changes: object) -> bytes:
 
 
 def poll_until(client: Client, count: int, timeout_s: float = 5.0) -> list[ClientEvent]:
-    """Poll until ``count`` events came, at least once, at most ``timeout_s``."""
+    """Poll until there are ``count`` events, for at most ``timeout_s`` seconds."""
     events: list[ClientEvent] = []
     deadline_s = time.monotonic() + timeout_s
     while len(events) < count and time.monotonic() < deadline_s:
@@ -60,7 +60,7 @@ def poll_quietly(client: Client, seconds: float = 0.05) -> list[ClientEvent]:
 
 @pytest.fixture
 def engine(client: Client, connect: Callable[[], socket.socket]) -> socket.socket:
-    """The engine's end of a proven connection; its welcome is read."""
+    """Return the engine's end of a proven connection, after the welcome."""
     connection = connect()
     connection.sendall(hello(client))
     assert poll_until(client, 1) == [ev.PeerProven(7)]
@@ -101,10 +101,10 @@ def preview(step: int, *, drag_id: int = 1, size_px: int = 2) -> m.Preview:
     )
 
 
-# ---------------------------------------------------------------- who may come in
+# ---------------------------------------------------------------- which peers are accepted
 
 
-def test_it_listens_on_loopback_only_with_a_token_of_its_own(client: Client) -> None:
+def test_it_listens_on_loopback_only_with_its_own_token(client: Client) -> None:
     other = Client()
     try:
         assert client.port != other.port
@@ -129,7 +129,7 @@ def test_it_listens_on_loopback_only_with_a_token_of_its_own(client: Client) -> 
         pytest.param(lambda client: b"GET / HTTP/1.1\r\n\r\n", id="browser"),
     ],
 )
-def test_a_stranger_is_dropped_and_the_engine_still_comes_in(
+def test_a_stranger_is_dropped_and_the_engine_can_still_connect(
     client: Client,
     connect: Callable[[], socket.socket],
     first_words: Callable[[Client], bytes],
@@ -142,7 +142,7 @@ def test_a_stranger_is_dropped_and_the_engine_still_comes_in(
     assert poll_until(client, 1) == [ev.PeerProven(7)]
 
 
-def test_strangers_that_say_nothing_do_not_keep_the_engine_out(
+def test_strangers_that_send_nothing_do_not_keep_the_engine_out(
     client: Client, connect: Callable[[], socket.socket]
 ) -> None:
     for _ in range(3):
@@ -153,7 +153,7 @@ def test_strangers_that_say_nothing_do_not_keep_the_engine_out(
     assert poll_until(client, 1) == [ev.PeerProven(7)]
 
 
-def test_nobody_comes_in_after_the_engine(
+def test_nobody_can_connect_after_the_engine(
     client: Client, engine: socket.socket, connect: Callable[[], socket.socket]
 ) -> None:
     with pytest.raises(OSError, match="refused"):
@@ -162,7 +162,7 @@ def test_nobody_comes_in_after_the_engine(
     assert poll_until(client, 1) == received(m.Done(request_id=1))
 
 
-def test_a_hello_may_come_in_pieces_and_with_more_behind_it(
+def test_a_hello_may_arrive_in_pieces_and_with_more_after_it(
     client: Client, connect: Callable[[], socket.socket]
 ) -> None:
     connection = connect()
@@ -186,16 +186,16 @@ def test_another_version_is_refused_with_what_to_do(
     assert closed_by_peer(connection)
 
 
-# ---------------------------------------------------------------- what comes in
+# ---------------------------------------------------------------- messages from the engine
 
 
-def test_messages_come_in_order(client: Client, engine: socket.socket) -> None:
+def test_messages_arrive_in_order(client: Client, engine: socket.socket) -> None:
     messages = [m.FrameWritten(request_id=1, number=n, path="p") for n in range(10)]
     engine.sendall(b"".join(map(encode, messages)))
     assert poll_until(client, 10) == received(*messages)
 
 
-def test_of_previews_that_came_together_the_last_of_each_drag_stays(
+def test_of_previews_that_arrive_together_the_last_of_each_drag_stays(
     client: Client, engine: socket.socket
 ) -> None:
     done = m.Done(request_id=1)
@@ -205,7 +205,7 @@ def test_of_previews_that_came_together_the_last_of_each_drag_stays(
     assert client.poll(1.0) == received(preview(2), done, preview(2, drag_id=2))
 
 
-def test_of_steps_that_came_together_the_last_of_each_request_stays(
+def test_of_steps_that_arrive_together_the_last_of_each_request_stays(
     client: Client, engine: socket.socket
 ) -> None:
     def step(number: int, request_id: int = 1) -> m.Step:
@@ -226,7 +226,7 @@ def test_of_steps_that_came_together_the_last_of_each_request_stays(
     assert client.poll(1.0) == received(step(1, 2), frames[0], step(2), progress[1], frames[1])
 
 
-def test_the_end_of_the_connection_is_told_once_after_all_that_came(
+def test_the_end_of_the_connection_is_reported_once_after_all_messages(
     client: Client, engine: socket.socket
 ) -> None:
     engine.sendall(encode(m.Done(request_id=1)))
@@ -238,7 +238,7 @@ def test_the_end_of_the_connection_is_told_once_after_all_that_came(
     assert client.poll(0.01) == []
 
 
-def test_a_cut_within_a_message_is_told_as_such(client: Client, engine: socket.socket) -> None:
+def test_an_end_within_a_message_is_reported_as_such(client: Client, engine: socket.socket) -> None:
     engine.sendall(encode(preview(1))[:40])
     engine.close()
     assert poll_until(client, 1) == [ev.ConnectionLost("was cut in the middle of a message")]
@@ -252,23 +252,23 @@ def test_a_cut_within_a_message_is_told_as_such(client: Client, engine: socket.s
         encode(m.Done(request_id=1)).replace(b"done", b"dome"),
     ],
 )
-def test_noise_of_a_proven_peer_ends_the_connection(
+def test_invalid_bytes_of_a_proven_peer_end_the_connection(
     client: Client, engine: socket.socket, noise: bytes
 ) -> None:
     engine.sendall(encode(m.Done(request_id=1)) + noise)
     done, lost = poll_until(client, 2)
     assert done == ev.MessageReceived(m.Done(request_id=1))
     assert isinstance(lost, ev.ConnectionLost)
-    assert "nobody understands" in lost.reason
+    assert "sent an invalid message" in lost.reason
     assert closed_by_peer(engine)
 
 
 def test_a_poll_ends_when_its_budget_is_used_up(client: Client, engine: socket.socket) -> None:
-    """With no budget at all, one piece is taken of what lies there, and the rest is waited for."""
+    """A poll without budget makes one read and says that more is waiting."""
     frame = encode(preview(1, size_px=512))
     engine.setblocking(False)
     sent = engine.send(frame)
-    assert sent > 1 << 19, "the kernel took so little that the test shows nothing"
+    assert sent > 1 << 19, "the kernel took too little for this test to show anything"
     time.sleep(0.05)
     assert client.poll(0.0) == []
     assert client.more_waiting
@@ -279,8 +279,8 @@ def test_a_poll_ends_when_its_budget_is_used_up(client: Client, engine: socket.s
     sender.join()
 
 
-def test_a_flood_is_taken_in_and_the_last_one_counts(client: Client, engine: socket.socket) -> None:
-    """24 previews of 4 MB, faster than they are read."""
+def test_a_flood_is_received_up_to_its_last_message(client: Client, engine: socket.socket) -> None:
+    """24 previews of 4 MB are sent faster than they are read."""
     frames = [encode(preview(step, size_px=512)) for step in range(24)]
 
     def flood() -> None:
@@ -296,15 +296,17 @@ def test_a_flood_is_taken_in_and_the_last_one_counts(client: Client, engine: soc
         events += client.poll(0.004)
         time.sleep(0.001)
     sender.join()
-    # One that came together with a newer one was dropped; the order is kept.
-    steps = [event.message.step for event in events if isinstance(event, ev.MessageReceived)]
+    # Previews that arrived together with a newer one were dropped; the order is kept.
+    messages = [event.message for event in events if isinstance(event, ev.MessageReceived)]
+    steps = [message.step for message in messages if isinstance(message, m.Preview)]
+    assert len(steps) == len(messages)
     assert steps == sorted(set(steps))
 
 
-# ---------------------------------------------------------------- what goes out
+# ---------------------------------------------------------------- messages to the engine
 
 
-def test_a_message_larger_than_the_kernel_takes_goes_out_in_pieces(
+def test_a_message_larger_than_the_kernel_takes_is_sent_in_pieces(
     client: Client, engine: socket.socket
 ) -> None:
     big = m.RenderTrack(
@@ -317,7 +319,7 @@ def test_a_message_larger_than_the_kernel_takes_goes_out_in_pieces(
     client.send(big)
     client.send(m.Shutdown())
     assert time.perf_counter() - began_s < 2
-    assert client._outbox, "the kernel took 20 MB at once: the test shows nothing"
+    assert client._outbox, "the kernel took 20 MB at once, so this test shows nothing"
     found: list[m.Message] = []
     reader = threading.Thread(target=lambda: found.extend(read_messages(engine, 2)))
     reader.start()
@@ -327,7 +329,7 @@ def test_a_message_larger_than_the_kernel_takes_goes_out_in_pieces(
     assert found == [big, m.Shutdown()]
 
 
-def test_what_the_protocol_cannot_carry_is_refused_at_the_door(
+def test_a_message_that_the_protocol_does_not_allow_is_refused(
     client: Client, engine: socket.socket
 ) -> None:
     with pytest.raises(LocalProtocolError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What comes of an engine that does wrong: a sentence for the person and a way to go on."""
+"""Faults of the engine: the person gets a sentence, and the engine can be started again."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
 
 def frames_of(scene: Scene, job: Job) -> list[int]:
-    """The numbers of the files that were reported."""
+    """Return the numbers of the frames that were reported as written."""
     return [message.number for message in scene.of(job) if isinstance(message, m.FrameWritten)]
 
 
 FAULTS = [
     ("wrong_version", "version"),
     ("startup_failed", "PyTorch is not installed"),
-    ("end_after_hello", "ended by itself"),
-    ("garbage", "nobody understands"),
-    ("huge_header", "nobody understands"),
+    ("end_after_hello", "ended without an error"),
+    ("garbage", "sent an invalid message"),
+    ("huge_header", "sent an invalid message"),
     ("crash_at_step=3", "asked to crash"),
-    ("half_frame=3", "ended by itself"),
+    ("half_frame=3", "ended without an error"),
 ]
 
 
@@ -64,7 +64,7 @@ def test_a_faulty_engine_fails_the_job_with_a_sentence_and_can_be_started_again(
 
 
 @pytest.mark.parametrize("fault", ["silent", "wrong_token", "garbage_first"])
-def test_an_engine_that_never_proves_itself_is_given_up_in_time(
+def test_an_engine_that_does_not_prove_the_token_is_ended_in_time(
     make_runtime: MakeRuntime, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(session, "HELLO_TIMEOUT_S", 0.7)
@@ -73,11 +73,11 @@ def test_an_engine_that_never_proves_itself_is_given_up_in_time(
     process = runtime._process
     assert process is not None
     until_phase(runtime, EnginePhase.FAILED)
-    assert "did not connect back" in runtime.state.error
+    assert "did not connect to Blender" in runtime.state.error
     assert runtime.run_until(lambda _: process.poll() is not None, 5)
 
 
-def test_an_engine_that_never_gets_ready_is_given_up_in_time(
+def test_an_engine_that_does_not_become_ready_is_ended_in_time(
     make_runtime: MakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "READY_TIMEOUT_S", 0.3)
@@ -94,7 +94,7 @@ def test_an_engine_that_hangs_is_ended_some_time_after_the_cancel(
     monkeypatch.setattr(session, "ANSWER_TIMEOUT_S", 0.4)
     runtime = make_runtime("hang_at_step=3")
     job = submit(runtime, drag_job(tmp_path / "frames"))
-    # The file of step 3 is the last thing that it says, and it reads nothing after it.
+    # The file of step 3 is the last that the engine reports; it reads nothing afterwards.
     assert runtime.run_until(lambda _: frames_of(scene_of(runtime), job)[-1:] == [4], 10)
     process = runtime._process
     assert process is not None
@@ -123,7 +123,7 @@ def test_an_engine_that_refuses_to_end_is_killed(
 
 
 @posix
-def test_a_killed_engine_is_told_as_such_and_a_restart_works(
+def test_a_killed_engine_is_reported_as_such_and_a_restart_works(
     make_runtime: MakeRuntime, tmp_path: Path
 ) -> None:
     runtime = make_runtime(options=("--steps", "1000"))
@@ -138,7 +138,7 @@ def test_a_killed_engine_is_told_as_such_and_a_restart_works(
     until_phase(runtime, EnginePhase.READY)
 
 
-def test_a_failed_start_is_told_and_the_next_one_works(
+def test_a_failed_start_is_reported_and_the_next_one_works(
     make_runtime: MakeRuntime, tmp_path: Path
 ) -> None:
     runtime = make_runtime()
@@ -154,7 +154,9 @@ def test_a_failed_start_is_told_and_the_next_one_works(
     assert until_ended(runtime, job).kind == "done"
 
 
-def test_what_cannot_be_sent_fails_alone(make_runtime: MakeRuntime, tmp_path: Path) -> None:
+def test_a_request_that_cannot_be_sent_fails_alone(
+    make_runtime: MakeRuntime, tmp_path: Path
+) -> None:
     runtime = make_runtime()
     request = m.Sample(
         request_id=10**6, model_path="m", seed=1, truncation_psi=float("nan"), image_path="x"
@@ -167,7 +169,7 @@ def test_what_cannot_be_sent_fails_alone(make_runtime: MakeRuntime, tmp_path: Pa
     assert until_ended(runtime, good).kind == "done"
 
 
-def test_a_lost_engine_is_not_explained_by_a_failure_that_was_told_before(
+def test_a_lost_engine_is_not_explained_by_a_failure_that_was_reported_before(
     make_runtime: MakeRuntime, tmp_path: Path
 ) -> None:
     runtime = make_runtime("fail")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starting and ending a process: command line, environment, log, and what goes wrong."""
+"""Starting and ending a process: command line, environment, log, and errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from draggan_blender.connection.launcher import EngineProcess, LaunchError
 
 PYTHON = Path(sys.executable)
 
-#: Writes what it was given to its log, then lives until its standard input ends.
+# Writes its arguments, environment and first line of input to its log; ends with standard input.
 REPORT = """
 import json, os, sys
 print(json.dumps([sys.argv[1:], dict(os.environ), sys.flags.isolated, sys.stdin.readline()]))
@@ -36,7 +36,7 @@ while True:
 
 @pytest.fixture
 def spawn(tmp_path: Path) -> Iterator[Callable[[str], EngineProcess]]:
-    """Starts a program in the engine's place."""
+    """Return a function that starts a program in the place of the engine."""
     started: list[EngineProcess] = []
 
     def spawn(program: str) -> EngineProcess:
@@ -57,11 +57,11 @@ def spawn(tmp_path: Path) -> Iterator[Callable[[str], EngineProcess]]:
 def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
     deadline_s = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline_s, "waited in vain"
+        assert time.monotonic() < deadline_s, f"not true within {timeout_s} s"
         time.sleep(0.005)
 
 
-def test_the_engine_is_told_where_to_connect_and_nothing_of_blenders_python(
+def test_the_engine_gets_the_port_and_the_token_and_nothing_of_blenders_python(
     spawn: Callable[[str], EngineProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     foreign = {"PYTHONPATH": "/p", "PYTHONHOME": "", "LD_PRELOAD": "", "VIRTUAL_ENV": "/v"}
@@ -104,7 +104,7 @@ def test_a_polite_end_leaves_the_standard_input_open_for_a_while(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="terminate is a kill on Windows")
-def test_one_that_refuses_is_killed_in_the_end_and_nothing_waits_for_it(
+def test_a_process_that_refuses_to_end_is_killed_and_no_call_waits_for_it(
     spawn: Callable[[str], EngineProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launcher, "CLOSE_AFTER_S", 0.05)
@@ -126,8 +126,8 @@ def test_one_that_refuses_is_killed_in_the_end_and_nothing_waits_for_it(
     assert longest_s < 0.1
 
 
-@pytest.mark.skipif(os.name == "nt", reason="process groups are of POSIX")
-def test_a_kill_takes_along_what_the_engine_started(spawn: Callable[[str], EngineProcess]) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX process groups")
+def test_a_kill_also_ends_the_engine_s_children(spawn: Callable[[str], EngineProcess]) -> None:
     process = spawn(
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
@@ -142,29 +142,29 @@ def test_a_kill_takes_along_what_the_engine_started(spawn: Callable[[str], Engin
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process that is not our child runs (one that nobody reaped does not)."""
+    """Return whether a process is running; one that has ended and was not reaped is not."""
     found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return found.stdout.strip()[:1] not in ("", "Z")
 
 
-def test_ending_all_leaves_none(spawn: Callable[[str], EngineProcess]) -> None:
+def test_end_all_ends_every_process(spawn: Callable[[str], EngineProcess]) -> None:
     processes = [spawn(REPORT), spawn(STUBBORN)]
     wait_until(lambda: all(process.last_line() for process in processes))
     launcher.end_all(grace_s=0.2)
     assert [process.poll() is None for process in processes] == [False, False]
 
 
-def test_a_python_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_python_is_reported_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match=r"expected at .*nowhere.* preferences"):
         launcher.spawn(tmp_path / "nowhere", tmp_path, "cpu", tmp_path / "x", port=1, token="")
 
 
-def test_an_engine_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_engine_is_reported_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match=r"expected in .*engine.* install the extension again"):
         launcher.spawn(PYTHON, tmp_path, "cpu", tmp_path / "x", port=1, token="")
 
 
-def test_a_python_that_cannot_start_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_python_that_cannot_start_is_reported_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine" / "__main__.py").touch()
     no_program = tmp_path / "python"
@@ -173,7 +173,7 @@ def test_a_python_that_cannot_start_is_said_in_a_sentence(tmp_path: Path) -> Non
         launcher.spawn(no_program, tmp_path, "cpu", tmp_path / "log", port=1, token="")
 
 
-def test_a_log_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_log_folder_that_cannot_be_made_is_reported_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LaunchError, match="cannot be made"):
         launcher.new_log_path(tmp_path / "file" / "logs")
@@ -206,7 +206,7 @@ def test_only_the_last_ten_logs_stay(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_log_s_last_line_counts_if_it_is_a_complaint(
+def test_the_last_line_of_a_log_counts_if_it_is_an_error(
     tmp_path: Path, text: str, expected: str
 ) -> None:
     path = tmp_path / "log"

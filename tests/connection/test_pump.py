@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The functions that the rest of the extension uses, and the one timer.
+"""The functions that the rest of the extension uses, and the timer.
 
-In the place of bpy stands its timers, as far as the pump uses them; that Blender's own do the
-same is shown by the tests inside Blender.
+A class with the functions that the pump uses replaces the timers of ``bpy``; the tests inside
+Blender use Blender's own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.fake_root import make_fake_root
 
 
 class Timers:
-    """``bpy.app.timers``: a function may be registered once, and must be to be unregistered."""
+    """A replacement of ``bpy.app.timers``; only a registered function can be unregistered."""
 
     def __init__(self) -> None:
         self.registered: dict[Callable[[], float], bool] = {}
@@ -49,7 +49,7 @@ def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
 
 @pytest.fixture
 def delivered(timers: Timers, tmp_path: Path) -> Iterator[list[str]]:
-    """A registered pump with a fake engine; the kinds of what it delivers."""
+    """Register the pump with a fake engine; yield the kinds of the messages that it delivers."""
     root = make_fake_root(tmp_path / "root")
     kinds: list[str] = []
     pump.register()
@@ -99,7 +99,7 @@ def test_a_job_is_waited_for_and_its_engine_stopped(delivered: list[str], tmp_pa
     assert [state.engine for state in changes][-1] is EnginePhase.OFF
 
 
-def test_unregistering_in_the_middle_of_a_job_ends_it_and_forgets_everything(
+def test_unregistering_during_a_job_ends_it_and_resets_the_state(
     delivered: list[str], tmp_path: Path
 ) -> None:
     job = drag_job(tmp_path / "frames")
@@ -122,7 +122,7 @@ def test_jobs_are_stopped_and_cancelled_by_their_image(delivered: list[str]) -> 
     assert delivered == ["cancelled", "cancelled"]
 
 
-def test_request_ids_are_never_used_twice() -> None:
+def test_request_ids_are_unique() -> None:
     ids = [pump.new_request_id() for _ in range(100)]
     assert len(set(ids)) == 100
     assert all(m.LoadModel(request_id=number, model_path="x") for number in ids)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Session, socket and process together, with the fake engine as it should be."""
+"""Session, socket and process together, with a fake engine that works (faults: test_faults)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.fake_root import make_fake_root
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
 
-# ---------------------------------------------------------------- as it should be
+# ---------------------------------------------------------------- an engine that works
 
 
 def test_a_drag_from_off_to_done(make_runtime: MakeRuntime, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_drag_from_off_to_done(make_runtime: MakeRuntime, tmp_path: Path) -> N
     ]
     assert (tmp_path / "image.png").read_bytes().startswith(b"\x89PNG")
     steps = [message for message in scene.of(drag) if isinstance(message, m.Step)]
-    # Of some that come together the last is told; the last one of all always is.
+    # Of steps that arrive together only the last is delivered; the last step always is.
     numbers = [step.step for step in steps]
     assert numbers == sorted(set(numbers)) and numbers[-1] == 10
     assert steps[-1].handles_px == ((40.0, 30.0),)
@@ -81,24 +81,24 @@ def test_stop_keeps_what_was_reached_and_cancel_does_not(
     assert list((tmp_path / "cancelled").iterdir()) == []
 
 
-def test_panels_are_told_of_changes_and_of_nothing_else(make_runtime: MakeRuntime) -> None:
+def test_the_change_callback_is_called_for_changes_only(make_runtime: MakeRuntime) -> None:
     runtime = make_runtime()
     seen: list[str] = []
     runtime.changed = lambda: seen.append(session.describe(runtime.state))
     runtime.dispatch(ev.StartAsked())
     until_phase(runtime, EnginePhase.READY)
-    told = list(seen)
+    changes = list(seen)
     for _ in range(5):
         runtime.tick()
-    assert seen == told
-    # On a busy machine hello and ready come within one tick, and only the second is told.
-    assert [line for line in told if line != "Engine is loading PyTorch"] == [
+    assert seen == changes
+    # On a busy machine hello and ready arrive within one tick, which makes one change.
+    assert [line for line in changes if line != "Engine is loading PyTorch"] == [
         "Starting the engine",
         "Engine ready on Fake device",
     ]
 
 
-def test_ticks_are_frequent_only_while_something_goes_on(make_runtime: MakeRuntime) -> None:
+def test_ticks_are_frequent_only_while_the_engine_is_busy(make_runtime: MakeRuntime) -> None:
     runtime = make_runtime()
     idle_s = runtime.tick()
     runtime.dispatch(ev.StartAsked())
@@ -107,9 +107,7 @@ def test_ticks_are_frequent_only_while_something_goes_on(make_runtime: MakeRunti
     assert runtime.tick() == idle_s
 
 
-def test_two_side_by_side_do_not_disturb_each_other(
-    make_runtime: MakeRuntime, tmp_path: Path
-) -> None:
+def test_two_runtimes_do_not_disturb_each_other(make_runtime: MakeRuntime, tmp_path: Path) -> None:
     crashing, working = make_runtime("crash_at_step=2"), make_runtime()
     jobs = [
         submit(crashing, drag_job(tmp_path / "a")),
@@ -139,10 +137,10 @@ def test_a_stranger_does_not_disturb_the_start(make_runtime: MakeRuntime) -> Non
         assert stranger.recv(1) == b""
 
 
-# ---------------------------------------------------------------- the scene side goes wrong
+# ---------------------------------------------------------------- errors of the callback
 
 
-def test_a_scene_that_cannot_take_a_step_in_fails_that_job_only(
+def test_an_error_of_the_callback_fails_that_job_only(
     make_runtime: MakeRuntime, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     runtime = make_runtime()
@@ -164,7 +162,7 @@ def test_a_scene_that_cannot_take_a_step_in_fails_that_job_only(
     assert "Traceback" in caplog.text
 
 
-def test_callbacks_may_ask_for_more(make_runtime: MakeRuntime, tmp_path: Path) -> None:
+def test_callbacks_may_submit_jobs(make_runtime: MakeRuntime, tmp_path: Path) -> None:
     runtime = make_runtime()
     scene = scene_of(runtime)
     following = sample_job(path=str(tmp_path / "second.png"))
@@ -191,7 +189,7 @@ def test_callbacks_may_ask_for_more(make_runtime: MakeRuntime, tmp_path: Path) -
 def test_ticks_stay_short_while_previews_flood_in(
     make_runtime: MakeRuntime, tmp_path: Path
 ) -> None:
-    """10 steps with three 16 MB previews each."""
+    """The engine makes 10 steps with three previews of 16 MB each."""
     runtime = make_runtime("flood=3")
     job = submit(runtime, drag_job(tmp_path / "frames"))
     seconds: list[float] = []
@@ -205,17 +203,17 @@ def test_ticks_stay_short_while_previews_flood_in(
     assert scene_of(runtime).endings(job)[0].kind == "done"
     big = [x for x in scene_of(runtime).of(job) if isinstance(x, m.Preview) and x.width == 1024]
     assert big
-    # Not the longest: any one may be interrupted on a busy machine. Budget plus one read.
+    # The budget and one read; not the longest tick, which may be interrupted on a busy machine.
     assert sorted(seconds)[int(len(seconds) * 0.9)] < 0.06
     assert runtime.stats.count == len(seconds)
     assert runtime.stats.max_s <= max(seconds)
     assert 0 < runtime.stats.working.count < runtime.stats.count
 
 
-# ---------------------------------------------------------------- Blender goes
+# ---------------------------------------------------------------- the end of Blender
 
 
-def test_shutting_down_in_a_drag_leaves_nothing(make_runtime: MakeRuntime, tmp_path: Path) -> None:
+def test_shutting_down_during_a_drag_ends_all(make_runtime: MakeRuntime, tmp_path: Path) -> None:
     runtime = make_runtime(options=("--steps", "1000"))
     job = submit(runtime, drag_job(tmp_path / "frames"))
     assert runtime.run_until(lambda state: state.step >= 2, 10)

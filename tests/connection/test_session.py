@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state machine of engine and jobs as a table: no process, no socket, no clock."""
+"""The state machine of the engine and its jobs, as a table: no process, no socket, no clock."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ OFF, STARTING, LOADING, READY_PHASE, STOPPING, FAILED = EnginePhase
 
 
 class Session:
-    """A state, and the effects that the events so far have asked for."""
+    """A state, and the effects of all events so far."""
 
     def __init__(self, state: State | None = None) -> None:
         self.state = state or State()
         self.effects: list[ev.Effect] = []
 
-    def __call__(self, *happenings: ev.SessionEvent) -> tuple[ev.Effect, ...]:
-        """Let these happen; the effects of the last."""
+    def __call__(self, *events: ev.SessionEvent) -> tuple[ev.Effect, ...]:
+        """Handle events, and return the effects of the last one."""
         effects: tuple[ev.Effect, ...] = ()
-        for event in happenings:
+        for event in events:
             self.state, effects = transition(self.state, event)
             self.effects += effects
         return effects
@@ -52,7 +52,7 @@ class Session:
 
 
 def in_phase(phase: EnginePhase) -> Session:
-    """A session brought there by events alone."""
+    """Return a session that events have brought into a phase."""
     session = Session()
     steps: dict[EnginePhase, list[ev.SessionEvent]] = {
         OFF: [],
@@ -69,7 +69,7 @@ def in_phase(phase: EnginePhase) -> Session:
 
 
 def kinds(effects: tuple[ev.Effect, ...]) -> list[str]:
-    """The effects by name; messages by kind."""
+    """Return the kinds of the messages in effects, and the class names of other effects."""
     return [
         effect.message.kind if isinstance(effect, ev.Send | ev.Deliver) else type(effect).__name__
         for effect in effects
@@ -166,7 +166,7 @@ def test_jobs_run_one_after_another_in_order() -> None:
     assert session.state.active is second
 
 
-def test_what_the_engine_reports_is_shown_and_delivered() -> None:
+def test_reports_of_the_engine_are_shown_and_delivered() -> None:
     session, job = in_phase(READY_PHASE), drag_job()
     session(ev.JobSubmitted(job))
     number = job.request.request_id
@@ -183,7 +183,7 @@ def test_what_the_engine_reports_is_shown_and_delivered() -> None:
     assert (session.state.step, session.state.distance_px) == (0, None)
 
 
-def test_the_model_outlives_its_job_but_not_its_engine() -> None:
+def test_the_model_is_kept_after_its_job_but_not_after_its_engine() -> None:
     session, job = in_phase(READY_PHASE), sample_job()
     session(ev.JobSubmitted(job))
     model = m.ModelLoaded(
@@ -222,7 +222,7 @@ def test_messages_of_another_request_or_drag_are_dropped() -> None:
     assert session.state.step == 0
 
 
-def test_the_previews_of_a_bake_are_its_own_by_their_request() -> None:
+def test_the_previews_of_a_bake_are_recognised_by_their_request() -> None:
     session, job = in_phase(READY_PHASE), bake_job()
     session(ev.JobSubmitted(job))
     number = job.request.request_id
@@ -233,7 +233,7 @@ def test_the_previews_of_a_bake_are_its_own_by_their_request() -> None:
     shown = ev.Send(m.PreviewShown(request_id=number))
     assert session.hears(own) == (ev.Deliver(job, own), shown)
     assert session.hears(other) == ()
-    # Of one that is given up nobody wants to see any more.
+    # The previews of a job that is being cancelled are dropped.
     session(ev.DeliveryFailed(job, own, "the image is gone"))
     assert session.hears(own) == ()
 
@@ -299,7 +299,7 @@ def test_stopping_the_engine_cancels_every_job_once() -> None:
     assert session.state == State()
 
 
-def test_a_job_that_the_scene_cannot_take_in_fails_and_the_engine_goes_on() -> None:
+def test_a_job_whose_message_cannot_be_shown_fails_and_the_engine_continues() -> None:
     session, job, following = in_phase(READY_PHASE), drag_job(), sample_job()
     session(ev.JobSubmitted(job), ev.JobSubmitted(following))
     number = job.request.request_id
@@ -312,7 +312,7 @@ def test_a_job_that_the_scene_cannot_take_in_fails_and_the_engine_goes_on() -> N
     assert [ending.kind for ending in session.endings_of(job)] == ["failed"]
 
 
-def test_an_ending_that_the_scene_cannot_take_in_is_followed_by_a_failure_once() -> None:
+def test_an_ending_that_cannot_be_shown_is_followed_by_one_failure() -> None:
     session, job = in_phase(READY_PHASE), drag_job()
     session(ev.JobSubmitted(job))
     done = m.Done(request_id=job.request.request_id)
@@ -324,7 +324,7 @@ def test_an_ending_that_the_scene_cannot_take_in_is_followed_by_a_failure_once()
     assert "OSError: no file" in session.state.error
 
 
-def test_a_failed_job_leaves_its_reason_until_the_next_begins() -> None:
+def test_the_reason_of_a_failed_job_stays_until_the_next_job_starts() -> None:
     session, job = in_phase(READY_PHASE), sample_job()
     session(ev.JobSubmitted(job))
     number = job.request.request_id
@@ -338,7 +338,7 @@ def test_a_failed_job_leaves_its_reason_until_the_next_begins() -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (0, "ended by itself"),
+        (0, "ended without an error"),
         (-9, "killed, as the system does when memory runs out"),
         (-11, "SIGSEGV"),
         (-200, "signal 200"),
@@ -346,7 +346,7 @@ def test_a_failed_job_leaves_its_reason_until_the_next_begins() -> None:
         (0xC0000005, "0xc0000005"),
     ],
 )
-def test_the_way_the_process_ended_is_told(code: int, words: str) -> None:
+def test_the_error_says_how_the_process_ended(code: int, words: str) -> None:
     session = in_phase(READY_PHASE)
     session(ev.JobSubmitted(drag_job()), ev.ProcessEnded(code, "last words"))
     assert words in session.state.error
@@ -355,7 +355,7 @@ def test_the_way_the_process_ended_is_told(code: int, words: str) -> None:
     assert "press Start Engine" in session.state.error
 
 
-def test_only_situations_that_wait_for_the_engine_have_a_timeout() -> None:
+def test_only_states_that_wait_for_the_engine_have_a_timeout() -> None:
     waiting = {phase: timeout_s(in_phase(phase).state) for phase in EnginePhase}
     assert [phase for phase, limit in waiting.items() if limit is not None] == [STARTING, LOADING]
     session = in_phase(READY_PHASE)
@@ -375,38 +375,37 @@ def test_every_phase_is_described() -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_whatever_happens_every_job_gets_exactly_one_ending(seed: int) -> None:
+def test_every_job_gets_exactly_one_ending_for_random_events(seed: int) -> None:
     source = random.Random(seed)
     session = Session()
     jobs: list[Job] = []
 
-    def happening() -> ev.SessionEvent:
+    def random_event() -> ev.SessionEvent:
         number = 1 if session.state.active is None else session.state.active.request.request_id
         if source.random() < 0.3:
             jobs.append(source.choice((sample_job, drag_job))(image_id=source.choice("ab")))
             return ev.JobSubmitted(jobs[-1])
-        return source.choice(
-            [
-                ev.StartAsked(),
-                ev.PeerProven(1),
-                ev.PeerProven(1),
-                ev.MessageReceived(READY),
-                ev.MessageReceived(READY),
-                ev.MessageReceived(m.Done(request_id=number)),
-                ev.MessageReceived(m.Failed(request_id=number, cause="model", message="x")),
-                ev.MessageReceived(m.Cancelled(request_id=number)),
-                ev.MessageReceived(m.Progress(request_id=number, fraction=0.5, text="x")),
-                ev.JobStopAsked(source.choice("ab")),
-                ev.JobCancelAsked(source.choice("ab")),
-                ev.ConnectionLost("was closed"),
-                ev.ProcessEnded(-9),
-                ev.StopAsked(),
-                ev.TimedOut(),
-            ]
-        )
+        events: list[ev.SessionEvent] = [
+            ev.StartAsked(),
+            ev.PeerProven(1),
+            ev.PeerProven(1),
+            ev.MessageReceived(READY),
+            ev.MessageReceived(READY),
+            ev.MessageReceived(m.Done(request_id=number)),
+            ev.MessageReceived(m.Failed(request_id=number, cause="model", message="x")),
+            ev.MessageReceived(m.Cancelled(request_id=number)),
+            ev.MessageReceived(m.Progress(request_id=number, fraction=0.5, text="x")),
+            ev.JobStopAsked(source.choice("ab")),
+            ev.JobCancelAsked(source.choice("ab")),
+            ev.ConnectionLost("was closed"),
+            ev.ProcessEnded(-9),
+            ev.StopAsked(),
+            ev.TimedOut(),
+        ]
+        return source.choice(events)
 
     for _ in range(300):
-        session(happening())
+        session(random_event())
         assert session.state.active is None or session.state.engine is READY_PHASE
         still_open = (session.state.active, *session.state.queue)
         for job in jobs[-30:]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages of every class with values made from their type hints, boundaries included."""
+"""Random messages of every class, with values from their type hints and limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INTS = (0, 1, -1, 2**31, 2**63, -(2**70))
 _FLOATS = (0.0, -0.0, 0.1, -1.5e300, 5e-324, 1 / 3, 1e22)
 _TEXTS = ("", "a", 'with "quotes", \\ and \n', "Grüße 你好 🐒", "\0\x1f", "x" * 300)
 
-#: Where a class asks for more than a type: field name -> possible values.
+# Field name -> possible values, for fields whose class checks more than the type.
 _PARTICULAR: dict[str, tuple[Any, ...]] = {
     "request_id": (1, 2, 2**63),
     "seed": (0, 1, 2**32 - 1),
@@ -46,7 +46,7 @@ def _value(name: str, hint: Any, source: random.Random) -> Any:
     if hint is bytes:
         return source.randbytes(source.choice((0, 1, 7, 640, 5000)))
     if is_dataclass(hint):
-        return make(typing.cast("type[m.Message]", hint), source)
+        return make(typing.cast("type[Any]", hint), source)
     inner = typing.get_args(hint)
     if inner[-1] is Ellipsis:
         count = source.choice((1, 2, 5) if name in _NEVER_EMPTY else (0, 1, 5))
@@ -54,8 +54,8 @@ def _value(name: str, hint: Any, source: random.Random) -> Any:
     return tuple(_value("", part, source) for part in inner)
 
 
-def make(cls: type[m.Message], source: random.Random) -> m.Message:
-    """A valid message (or part of one) of ``cls``."""
+def make(cls: type[Any], source: random.Random) -> Any:
+    """Return a valid message, or part of a message, of a class."""
     hints = typing.get_type_hints(cls)
     values = {item.name: _value(item.name, hints[item.name], source) for item in fields(cls)}
     if cls is m.Preview:
@@ -70,7 +70,7 @@ def make(cls: type[m.Message], source: random.Random) -> m.Message:
 
 
 def _sample_timeline(values: dict[str, Any], source: random.Random) -> None:
-    """Give an edit as many targets and truncations as it has frames, and spans in order."""
+    """Set the values of an edit that depend on each other: its frames, targets and spans."""
     first, count = values["first_number"], source.choice((1, 2, 48))
     values["targets_px"] = source.randbytes(8 * len(values["handles_px"]) * count)
     values["truncation_psi"] = source.choice(((), tuple(source.random() for _ in range(count))))
@@ -84,6 +84,6 @@ def _sample_timeline(values: dict[str, Any], source: random.Random) -> None:
 
 
 def one_of_each(seed: int) -> list[m.Message]:
-    """A valid message of every class."""
+    """Return a valid message of every class."""
     source = random.Random(seed)
     return [make(cls, source) for cls in ALL_MESSAGES]

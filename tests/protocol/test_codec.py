@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bytes to messages and back: whatever comes in, messages or RemoteProtocolError come out."""
+"""Bytes to messages and back: all bytes give messages or ``RemoteProtocolError``."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def decode(data: bytes) -> list[m.Message]:
 
 
 def split(frame: bytes) -> tuple[dict[str, Any], bytes]:
-    """A frame's header and payload."""
+    """Return the header and the payload of a frame."""
     header_size, _ = struct.unpack_from(">II", frame)
     return json.loads(frame[8 : 8 + header_size]), frame[8 + header_size :]
 
 
 def join(header: Any, payload: bytes = b"") -> bytes:
-    """A frame of any header, NaN included."""
+    """Return a frame with any header, also one that ``encode`` refuses."""
     text = json.dumps(header).encode()
     return struct.pack(">II", len(text), len(payload)) + text + payload
 
 
-# ---------------------------------------------------------------- what is right comes through
+# ---------------------------------------------------------------- valid frames
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_every_message_comes_back_as_it_was(cls: type[m.Message]) -> None:
+def test_every_message_is_equal_after_encoding_and_decoding(cls: type[m.Message]) -> None:
     source = random.Random(cls.kind)
     for _ in range(40):
         message = make(cls, source)
@@ -65,16 +65,16 @@ def test_negative_zero_and_whole_floats_keep_their_type() -> None:
     assert type(whole.fraction) is float
 
 
-def test_the_layout_of_the_hello_is_for_ever() -> None:
+def test_the_layout_of_the_hello_does_not_change() -> None:
     frame = encode(m.Hello(protocol_version=7, token="ab", pid=12))
     text = b'{"kind":"hello","protocol_version":7,"token":"ab","pid":12}'
     assert frame == struct.pack(">II", len(text), 0) + text
 
 
-def test_a_stream_comes_through_one_byte_at_a_time() -> None:
+def test_a_stream_is_decoded_one_byte_at_a_time() -> None:
     messages = one_of_each(1)
     decoder = Decoder(trusted=True)
-    found = []
+    found: list[m.Message] = []
     for byte in b"".join(map(encode, messages)):
         found += decoder.feed(bytes([byte]))
     assert found == messages
@@ -82,7 +82,7 @@ def test_a_stream_comes_through_one_byte_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_stream_comes_through_in_any_pieces(seed: int) -> None:
+def test_a_stream_is_decoded_in_any_pieces(seed: int) -> None:
     source = random.Random(seed)
     messages = one_of_each(seed)
     stream = b"".join(map(encode, messages))
@@ -92,14 +92,14 @@ def test_a_stream_comes_through_in_any_pieces(seed: int) -> None:
         count = source.choice((1, 5, 100, 3000, 10**6))
         piece = bytearray(stream[:count])
         found += decoder.feed(memoryview(piece))
-        # The decoder keeps nothing of the caller's buffer.
+        # The decoder must not keep a view of the caller's buffer.
         piece[:] = b"\xff" * len(piece)
         stream = stream[count:]
     assert found == messages
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_a_cut_frame_is_no_message_and_no_error(cls: type[m.Message]) -> None:
+def test_an_incomplete_frame_gives_no_message_and_no_error(cls: type[m.Message]) -> None:
     frame = encode(make(cls, random.Random(3)))
     for end in range(1, len(frame), max(1, len(frame) // 100)):
         decoder = Decoder(trusted=True)
@@ -110,7 +110,7 @@ def test_a_cut_frame_is_no_message_and_no_error(cls: type[m.Message]) -> None:
 # ---------------------------------------------------------------- sizes
 
 
-def test_a_stranger_may_send_a_kilobyte_and_no_more() -> None:
+def test_a_stranger_may_send_at_most_a_kilobyte() -> None:
     limit = codec.MAX_UNPROVEN_BYTES
     assert list(Decoder().feed(struct.pack(">II", limit - 10, 10))) == []
     for sizes in ((limit + 1, 0), (0, limit + 1), (limit, 1), (2**32 - 1, 2**32 - 1)):
@@ -126,7 +126,7 @@ def test_a_proven_peer_may_send_up_to_the_limits() -> None:
             list(Decoder(trusted=True).feed(struct.pack(">II", *sizes)))
 
 
-def test_trust_given_at_the_first_message_holds_for_the_next_in_the_same_bytes() -> None:
+def test_trust_after_the_first_message_applies_to_the_next_in_the_same_bytes() -> None:
     hello = m.Hello(protocol_version=1, token="t", pid=1)
     big = m.Failed(request_id=1, cause="model", message="x" * 5000)
     decoder = Decoder()
@@ -147,12 +147,12 @@ def test_our_own_message_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, object()])
-def test_our_own_message_with_what_json_has_not_is_refused(value: Any) -> None:
+def test_our_own_message_that_json_cannot_represent_is_refused(value: Any) -> None:
     with pytest.raises(LocalProtocolError, match="progress message cannot be sent"):
         encode(m.Progress(request_id=1, fraction=value, text=""))
 
 
-# ---------------------------------------------------------------- what is wrong is refused
+# ---------------------------------------------------------------- invalid frames
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -169,13 +169,14 @@ def test_a_missing_or_unknown_field_is_refused(cls: type[m.Message]) -> None:
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_value_of_another_type_is_refused(cls: type[m.Message]) -> None:
     header, payload = split(encode(make(cls, random.Random(6))))
+    values: list[Any] = [None, True, {}, {"a": 1}, [[[]]], math.nan, math.inf, "?", 10**400, 0.5]
     for name, right in header.items():
-        for wrong in (None, True, {}, {"a": 1}, [[[]]], math.nan, math.inf, "?", 10**400, 0.5):
+        for wrong in values:
             fits = isinstance(right, str) and wrong == "?" and name not in ("kind", "stem")
             fits |= isinstance(right, float) and wrong == 0.5
             fits |= isinstance(right, bool) and wrong is True
             fits |= isinstance(right, int) and wrong == 10**400 and name not in ("seed",)
-            # An edit's spans begin at its first frame; a plain 10**400 is in order as a first row.
+            # The settings of an edit must start at its first frame, so 10**400 does not fit there.
             fits &= name != "first_number" or cls is not timeline.Edit
             if not fits or name in ("kind", "blobs"):
                 with pytest.raises(RemoteProtocolError):
@@ -234,13 +235,13 @@ def typed(cls: type[Any], message: m.Message) -> Any:
     ],
     ids=lambda text: repr(text[:30]),
 )
-def test_a_header_that_is_no_message_is_refused(text: bytes) -> None:
+def test_a_header_that_is_not_a_message_is_refused(text: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         decode(struct.pack(">II", len(text), 0) + text)
 
 
 def outcome(data: bytes) -> str:
-    """``messages`` or ``refused``; anything else is an exception of the test."""
+    """Return ``messages`` or ``refused``; any other exception fails the test."""
     try:
         decode(data)
     except RemoteProtocolError:
@@ -248,7 +249,7 @@ def outcome(data: bytes) -> str:
     return "messages"
 
 
-def test_noise_is_refused_or_waited_for() -> None:
+def test_random_bytes_are_refused_or_incomplete() -> None:
     source = random.Random(11)
     found = {outcome(source.randbytes(source.randrange(200))) for _ in range(2000)}
     assert found == {"messages", "refused"}
@@ -258,7 +259,7 @@ def test_noise_is_refused_or_waited_for() -> None:
         assert outcome(frame) == "refused"
 
 
-def test_damaged_frames_give_messages_or_a_refusal_and_nothing_else() -> None:
+def test_damaged_frames_give_messages_or_a_refusal() -> None:
     source = random.Random(12)
     found = set()
     for seed in range(30):
@@ -270,9 +271,10 @@ def test_damaged_frames_give_messages_or_a_refusal_and_nothing_else() -> None:
     assert found == {"messages", "refused"}
 
 
-def test_damaged_headers_give_messages_or_a_refusal_and_nothing_else() -> None:
+def test_damaged_headers_give_messages_or_a_refusal() -> None:
     source = random.Random(13)
-    odd = (None, True, -1, 0, 2**70, 10**400, math.nan, -math.inf, "", "x", [], [[1]], {}, "\ud800")
+    numbers: list[Any] = [-1, 0, 2**70, 10**400, math.nan, -math.inf]
+    odd = [None, True, *numbers, "", "x", [], [[1]], {}, "\ud800"]
 
     def damage(value: Any) -> Any:
         if isinstance(value, dict) and value and source.random() < 0.9:

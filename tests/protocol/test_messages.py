@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The messages check themselves, and the list of them is complete."""
+"""The checks of the messages, and the completeness of the list of messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FINISHED = {
 
 def test_every_class_with_a_kind_is_in_the_list_once() -> None:
     def below(cls: type[m.Message]) -> set[type[m.Message]]:
-        # slots=True makes each class twice; the module holds the one that is meant.
+        # slots=True makes each class twice; the module contains the second.
         meant = getattr(sys.modules[cls.__module__], cls.__name__)
         found = {cls} if cls.kind and meant is cls else set()
         return found.union(*(below(child) for child in cls.__subclasses__()))
@@ -116,6 +116,6 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
         (m.DragFinished, {**FINISHED, "frame_count": -1, "handles_px": b"\0" * 8}),
     ],
 )
-def test_a_message_refuses_what_it_cannot_mean(cls: type, values: dict[str, Any]) -> None:
+def test_a_message_with_invalid_values_is_refused(cls: type, values: dict[str, Any]) -> None:
     with pytest.raises(LocalProtocolError):
         cls(**values)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The buttons. Each reads the context, calls a plain function, and reports."""
+"""The operators: each reads the context, calls a plain function, and reports its error."""
 
 from __future__ import annotations
 

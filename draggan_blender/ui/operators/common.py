@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the operators share: polls that say why, and waiting where there is no main loop."""
+"""Polls that say why a button is disabled, and calling a plain function from an operator."""
 
 from __future__ import annotations
 
@@ -16,43 +16,72 @@ from ...scene import planes
 Result = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 
 
+def require(cls: Any, condition: bool, text: str) -> bool:
+    """Return ``condition``; if it is False, ``text`` is why the button of ``cls`` is disabled."""
+    if not condition:
+        cls.poll_message_set(text)
+    return condition
+
+
 def poll_plane(cls: Any, context: bpy.types.Context) -> bool:
-    """Whether a GAN image is active; tells what to do otherwise."""
-    if planes.active(context) is None:
-        cls.poll_message_set("Select a GAN image, or make one with New GAN Image")
-        return False
-    return True
+    """Return whether a GAN image is active."""
+    text = "Select a GAN image, or make one with New GAN Image"
+    return require(cls, planes.active(context) is not None, text)
+
+
+def poll_running(cls: Any, context: bpy.types.Context) -> bool:
+    """Return whether a GAN image is active that a request is running for."""
+    return poll_plane(cls, context) and require(
+        cls, _settings(context).request_id != 0, "Nothing is running for this image"
+    )
+
+
+def poll_free(cls: Any, context: bpy.types.Context) -> bool:
+    """Return whether a GAN image is active that no request is running for."""
+    text = "The engine is working on this image; wait, or press Stop"
+    return poll_plane(cls, context) and require(cls, _settings(context).request_id == 0, text)
+
+
+def poll_image(cls: Any, context: bpy.types.Context) -> bool:
+    """Return whether a GAN image is active whose plane shows an image already."""
+    text = "This plane has no image yet; wait for it, or press Update Image"
+    return poll_plane(cls, context) and require(cls, bool(_settings(context).latent), text)
 
 
 def poll_idle(cls: Any, context: bpy.types.Context) -> bool:
-    """Whether a GAN image is active that has an image and nothing running."""
-    if not poll_plane(cls, context):
-        return False
-    settings = planes.require_active(context).draggan
-    if settings.request_id:
-        cls.poll_message_set("The engine is working on this image; wait, or press Stop")
-        return False
-    if not settings.latent:
-        cls.poll_message_set("This plane has no image yet; sample one")
-        return False
-    return True
+    """Return whether both ``poll_free`` and ``poll_image`` are True."""
+    return poll_free(cls, context) and poll_image(cls, context)
 
 
 def poll_pairs(cls: Any, context: bpy.types.Context) -> bool:
-    """Whether an idle GAN image with an enabled pair is active."""
-    if not poll_idle(cls, context):
-        return False
-    if not any(pair.enabled for pair in planes.require_active(context).draggan.pairs):
-        cls.poll_message_set("Add a pair of points first, or enable one")
-        return False
-    return True
+    """Return whether an idle GAN image with an enabled pair is active."""
+    return poll_idle(cls, context) and require(
+        cls,
+        any(pair.enabled for pair in _settings(context).pairs),
+        "Add a pair of points first, or enable one",
+    )
+
+
+def poll_sequence(cls: Any, context: bpy.types.Context) -> bool:
+    """Return whether an idle GAN image with a sequence is active."""
+    return poll_idle(cls, context) and require(
+        cls,
+        _settings(context).sequence.image is not None,
+        "There is no sequence yet; drag or bake first",
+    )
 
 
 def run(operator: Any, action: Callable[[], int | None]) -> Result:
-    """Call a plain function and report its refusal.
+    """Call a plain function, and report an ``EditError`` of it to the person.
 
-    An ``action`` that answers with a request's id has started it. Under ``blender -b`` there is
-    no main loop that would bring the result, so it is waited for.
+    Args:
+        operator: The running operator.
+        action: The function. If it returns a request id, it has started that request. ``blender
+            -b`` has no main loop in which the result could arrive, so there the request is waited
+            for.
+
+    Returns:
+        The result for ``execute``: cancelled after an error, else finished.
     """
     try:
         request_id = action()
@@ -62,3 +91,7 @@ def run(operator: Any, action: Callable[[], int | None]) -> Result:
         operator.report({"ERROR"}, str(error))
         return {"CANCELLED"}
     return {"FINISHED"}
+
+
+def _settings(context: bpy.types.Context) -> Any:
+    return planes.require_active(context).draggan

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Drag, Stop and Reset."""
+"""The operators *Drag*, *Stop* and *Reset*."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import bpy
 
 from ...jobs import drag as drag_job
 from ...scene import planes
-from .common import Result, poll_pairs, poll_plane, run
+from .common import Result, poll_image, poll_pairs, poll_running, run
 
 
 class DRAGGAN_OT_drag(bpy.types.Operator):
-    """Move the handles to their targets; the image follows, and becomes a sequence"""
+    """Move the handles to their targets; the image follows, and the steps become a sequence"""
 
     bl_idname = "draggan.drag"
     bl_label = "Drag"
@@ -19,16 +19,15 @@ class DRAGGAN_OT_drag(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is an image and an enabled pair."""
         return poll_pairs(cls, context)
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Start it. Its one undo step is made when the result is there."""
+        # The one undo step is pushed when the result arrives.
         return run(self, lambda: drag_job.start_drag(context, planes.require_active(context)))
 
 
 class DRAGGAN_OT_stop(bpy.types.Operator):
-    """End the drag or bake here and keep what it has reached"""
+    """End the drag or bake now and keep the result so far"""
 
     bl_idname = "draggan.stop"
     bl_label = "Stop"
@@ -36,22 +35,16 @@ class DRAGGAN_OT_stop(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether something runs."""
-        if not poll_plane(cls, context):
-            return False
-        if not planes.require_active(context).draggan.request_id:
-            cls.poll_message_set("Nothing is running for this image")
-            return False
-        return True
+        return poll_running(cls, context)
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Ask the engine; the result comes as if it had ended by itself."""
+        # The result arrives later, like that of a drag or bake that was not stopped.
         drag_job.stop_drag(planes.require_active(context))
         return {"FINISHED"}
 
 
 class DRAGGAN_OT_reset(bpy.types.Operator):
-    """Go back to the image of the seed, and put the handles back to where they first were"""
+    """Go back to the image of the seed, and put the handles back where they were first placed"""
 
     bl_idname = "draggan.reset"
     bl_label = "Reset"
@@ -59,16 +52,10 @@ class DRAGGAN_OT_reset(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether a GAN image is active that has an image; a running drag is given up."""
-        if not poll_plane(cls, context):
-            return False
-        if not planes.require_active(context).draggan.latent:
-            cls.poll_message_set("This plane has no image yet; sample one")
-            return False
-        return True
+        # Not poll_idle: a running drag is cancelled.
+        return poll_image(cls, context)
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Done at once: the image of the seed is in the file."""
         return run(self, lambda: drag_job.reset(planes.require_active(context)))
 
 

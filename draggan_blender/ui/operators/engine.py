@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starting and stopping the engine, and what to do when it has failed."""
+"""The operators that start and stop the engine, and those that help when it has failed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import bpy
 
 from ...connection import pump, session
 from ...connection.session import EnginePhase
-from .common import Result
+from .common import Result, require
 
 _ON = (EnginePhase.STARTING, EnginePhase.LOADING, EnginePhase.READY)
-#: A little more than the session itself allows for hello and loading.
+
+# A little more than the session itself allows for the hello and for loading.
 _START_TIMEOUT_S = session.HELLO_TIMEOUT_S + session.READY_TIMEOUT_S + 5.0
+_STOP_TIMEOUT_S = 10.0
 
 
 class DRAGGAN_OT_engine_start(bpy.types.Operator):
-    """Start the engine: a process of its own, in which the model runs"""
+    """Start the engine: a separate process that runs the model"""
 
     bl_idname = "draggan.engine_start"
     bl_label = "Start Engine"
@@ -23,14 +25,9 @@ class DRAGGAN_OT_engine_start(bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        """Whether it is off."""
-        if pump.state().engine in _ON:
-            cls.poll_message_set("The engine is running")
-            return False
-        return True
+        return require(cls, pump.state().engine not in _ON, "The engine is already running")
 
     def execute(self, _context: bpy.types.Context) -> Result:
-        """Start it; under ``blender -b`` until it is ready."""
         pump.start()
         if bpy.app.background:
             pump.run_until(
@@ -44,7 +41,7 @@ class DRAGGAN_OT_engine_start(bpy.types.Operator):
 
 
 class DRAGGAN_OT_engine_stop(bpy.types.Operator):
-    """Stop the engine; a drag that runs is given up"""
+    """Stop the engine; a running drag or bake is cancelled"""
 
     bl_idname = "draggan.engine_stop"
     bl_label = "Stop Engine"
@@ -52,38 +49,32 @@ class DRAGGAN_OT_engine_stop(bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        """Whether it is on."""
-        if pump.state().engine not in _ON:
-            cls.poll_message_set("The engine is off")
-            return False
-        return True
+        return require(cls, pump.state().engine in _ON, "The engine is off")
 
     def execute(self, _context: bpy.types.Context) -> Result:
-        """Stop it; under ``blender -b`` until it is gone."""
         pump.stop()
         if bpy.app.background:
-            pump.run_until(pump.is_off, 10.0)
+            pump.run_until(pump.is_off, _STOP_TIMEOUT_S)
         return {"FINISHED"}
 
 
 class DRAGGAN_OT_copy_error(bpy.types.Operator):
-    """Copy the message and the path of the engine's log, to send them to somebody"""
+    """Copy the error, the Blender version and the path of the engine log, for a bug report"""
 
     bl_idname = "draggan.copy_error"
     bl_label = "Copy Details"
     bl_options = {"REGISTER"}
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Put them into the clipboard."""
         version = ".".join(str(part) for part in bpy.app.version)
         lines = [pump.state().error, f"Blender {version}", f"Engine log: {pump.log_path()}"]
         context.window_manager.clipboard = "\n".join(lines)
-        self.report({"INFO"}, "Copied")
+        self.report({"INFO"}, "Copied the details")
         return {"FINISHED"}
 
 
 class DRAGGAN_OT_open_log(bpy.types.Operator):
-    """Open the engine's log in a text editor"""
+    """Open the engine log in a text editor"""
 
     bl_idname = "draggan.open_log"
     bl_label = "Open Log"
@@ -91,15 +82,11 @@ class DRAGGAN_OT_open_log(bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        """Whether there is one."""
         path = pump.log_path()
-        if path is None or not path.is_file():
-            cls.poll_message_set("The engine has not been started yet")
-            return False
-        return True
+        exists = path is not None and path.is_file()
+        return require(cls, exists, "There is no log yet; start the engine first")
 
     def execute(self, _context: bpy.types.Context) -> Result:
-        """Let the system open it."""
         bpy.ops.wm.path_open(filepath=str(pump.log_path()))
         return {"FINISHED"}
 

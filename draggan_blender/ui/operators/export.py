@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files for other programs and other people. Each asks where to, in Blender's file browser."""
+"""The operators that write files for other programs; each asks where, in Blender's file browser."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from ...export import files as export_files
 from ...export import portable_copy
 from ...jobs import folders
 from ...scene import planes
-from .common import Result, poll_idle, run
+from .common import Result, poll_sequence, run
 
-#: What writing may take of a turn of Blender's main loop.
+# How long one turn of Blender's main loop may write files.
 _BUDGET_S = 0.1
 
 
 class _SequenceExport:
-    """What needs an image with a sequence."""
+    """An export that needs an image with a sequence."""
 
     @classmethod
     def poll(cls: Any, context: bpy.types.Context) -> bool:
-        """Whether there is one."""
-        if not poll_idle(cls, context):
-            return False
-        if planes.require_active(context).draggan.sequence.image is None:
-            cls.poll_message_set("There is no sequence yet; drag or bake first")
-            return False
-        return True
+        return poll_sequence(cls, context)
 
 
 class DRAGGAN_OT_export_frames(_SequenceExport, bpy.types.Operator):
-    """Write the images as the timeline shows them into a folder"""
+    """Write the images as the timeline shows them, one file per frame, into a folder"""
 
     bl_idname = "draggan.export_frames"
     bl_label = "Export Images"
     bl_options = {"REGISTER"}
 
-    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    directory: StringProperty(
+        name="Folder",
+        description="The folder that the images are written into",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE"},
+    )
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
     file_format: EnumProperty(
         name="Format",
+        description="The file format of the images",
         items=(
-            ("PNG", "PNG", "The images as they are: 8 bits, sRGB"),
+            ("PNG", "PNG", "The images as they are: 8 bits per channel, sRGB"),
             ("OPEN_EXR", "OpenEXR", "Half float and scene-linear, for compositing"),
         ),
         default="PNG",
@@ -60,12 +60,11 @@ class DRAGGAN_OT_export_frames(_SequenceExport, bpy.types.Operator):
     _count: int
 
     def invoke(self, context: bpy.types.Context, _event: Any) -> Result:
-        """Ask for the folder."""
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Write: in a window a few files at a time, so that it stays responsive."""
+        # In a window a few files are written at a time, so that Blender stays responsive.
         plane, self._count = planes.require_active(context), 0
         folder = _path(self.directory)
 
@@ -84,7 +83,6 @@ class DRAGGAN_OT_export_frames(_SequenceExport, bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: Any) -> Result:
-        """Go on until all is written; Esc leaves it at that."""
         if event.type == "ESC":
             return self._finish(context, {"CANCELLED"})
         if event.type != "TIMER":
@@ -103,7 +101,7 @@ class DRAGGAN_OT_export_frames(_SequenceExport, bpy.types.Operator):
         self._write(float("inf"))
 
     def _write(self, budget_s: float) -> bool:
-        """Write files for a time; answers whether there are more."""
+        """Write files for at most this time, but at least one; return whether there are more."""
         until_s = time.monotonic() + budget_s
         for _path in self._files:
             self._count += 1
@@ -119,23 +117,22 @@ class DRAGGAN_OT_export_frames(_SequenceExport, bpy.types.Operator):
 
 
 class _FileExport(_SequenceExport, ExportHelper):
-    """An export of one file, named after the image at first."""
+    """An export of one file, whose suggested name is that of the image."""
 
     filename_ext = ""
 
     def invoke(self, context: bpy.types.Context, event: Any) -> Result:  # type: ignore[override]
-        """Ask for the file."""
         properties: Any = getattr(self, "properties")  # noqa: B009  (of the operator)
         if not properties.filepath:
             stem = folders.stem_of(planes.require_active(context))
-            beside = Path(bpy.data.filepath).parent if bpy.data.filepath else Path.home()
-            properties.filepath = str(beside / f"{stem}{self.filename_ext}")
+            folder = Path(bpy.data.filepath).parent if bpy.data.filepath else Path.home()
+            properties.filepath = str(folder / f"{stem}{self.filename_ext}")
         result: Result = ExportHelper.invoke(self, context, event)  # type: ignore[assignment]
         return result
 
 
 class DRAGGAN_OT_export_video(_FileExport, bpy.types.Operator):
-    """Write what the timeline shows as a video, with Blender's own encoder"""
+    """Write the images as the timeline shows them as a video file, with Blender's own encoder"""
 
     bl_idname = "draggan.export_video"
     bl_label = "Export Video"
@@ -145,13 +142,12 @@ class DRAGGAN_OT_export_video(_FileExport, bpy.types.Operator):
     filter_glob: StringProperty(default="*.mp4", options={"HIDDEN"})
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Blender waits for its encoder."""
         plane = planes.require_active(context)
         return run(self, lambda: export_files.video(plane, _path(self.properties.filepath)))
 
 
 class DRAGGAN_OT_export_track(_FileExport, bpy.types.Operator):
-    """Write the track: the latents from which every image can be rendered again"""
+    """Write the track file, which holds the latents that every image can be rendered again from"""
 
     bl_idname = "draggan.export_track"
     bl_label = "Export Track"
@@ -161,24 +157,21 @@ class DRAGGAN_OT_export_track(_FileExport, bpy.types.Operator):
     filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Done at once."""
         plane = planes.require_active(context)
         return run(self, lambda: export_files.track(plane, _path(self.properties.filepath)))
 
 
 class DRAGGAN_OT_bake_down(bpy.types.Operator, ExportHelper):
-    """Save a copy of this file with its image sequences beside it, which shows the same where
-    this extension is not installed"""
+    """Save a copy of this file, with its image sequences, that works without this extension"""
 
     bl_idname = "draggan.bake_down"
-    bl_label = "Bake Down"
+    bl_label = "Save Portable Copy"
     bl_options = {"REGISTER"}
 
     filename_ext = ".blend"
     filter_glob: StringProperty(default="*.blend", options={"HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, event: Any) -> Result:  # type: ignore[override]
-        """Ask for the file."""
         properties: Any = getattr(self, "properties")  # noqa: B009  (of the operator)
         if not properties.filepath:
             opened = Path(bpy.data.filepath) if bpy.data.filepath else Path.home() / "untitled"
@@ -187,17 +180,15 @@ class DRAGGAN_OT_bake_down(bpy.types.Operator, ExportHelper):
         return result
 
     def execute(self, _context: bpy.types.Context) -> Result:
-        """Done at once."""
-
         def save() -> None:
             folder = portable_copy.bake_down(_path(self.properties.filepath))
-            self.report({"INFO"}, f"Saved the copy; hand it over together with {folder}")
+            self.report({"INFO"}, f"Saved the copy; pass it on together with the folder {folder}")
 
         return run(self, save)
 
 
 def _path(chosen: str) -> Path:
-    """What the file browser, or a script, has given."""
+    """Return the absolute path for a path that the file browser or a script has set."""
     return Path(bpy.path.abspath(chosen)).absolute()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prepare for Farm."""
+"""The operator *Prepare for Farm*."""
 
 from __future__ import annotations
 
@@ -9,28 +9,26 @@ import bpy
 
 from ...errors import EditError
 from ...export import farm
-from .common import Result, run
+from .common import Result, require, run
 
 
 class DRAGGAN_OT_prepare_farm(bpy.types.Operator):
-    """Have every animated GAN image show the frames that a render farm will bake into the shared
-    folder, and save a copy of the file there; the open file is changed, but not saved"""
+    """Prepare the animated GAN images for a render farm, and save a copy of the file"""
 
     bl_idname = "draggan.prepare_farm"
     bl_label = "Prepare for Farm"
+    bl_description = (
+        "Make every animated GAN image show the frames that a render farm will bake into the "
+        "shared folder, and save a copy of the file there. The open file is changed but not saved"
+    )
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether a folder was chosen."""
-        if not context.scene.draggan_farm.base:
-            cls.poll_message_set("Choose a Shared Folder first")
-            return False
-        return True
+        base: str = context.scene.draggan_farm.base
+        return require(cls, bool(base), "Choose a Shared Folder first")
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Done at once."""
-
         def prepare() -> None:
             base = Path(bpy.path.abspath(context.scene.draggan_farm.base)).absolute()
             if context.scene.draggan_farm.base.startswith("//") and not bpy.data.filepath:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Making GAN images, sampling another seed, rendering again, and showing true colours."""
+"""The operators that make, update and restore GAN images, and that set the view transform."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bpy.props import FloatProperty, IntProperty, StringProperty
 from ...jobs import image as image_job
 from ...properties.owners import Plane
 from ...scene import models, planes
-from .common import Result, poll_idle, poll_plane, run
+from .common import Result, poll_free, poll_idle, require, run
 
 
 class DRAGGAN_OT_new_image(bpy.types.Operator):
-    """Make a plane with an image of the model at the 3D cursor"""
+    """Add a plane with an image of the model at the 3D cursor"""
 
     bl_idname = "draggan.new_image"
     bl_label = "New GAN Image"
@@ -21,16 +21,28 @@ class DRAGGAN_OT_new_image(bpy.types.Operator):
 
     model: StringProperty(
         name="Model",
-        description="suzanne, or the path of a checkpoint; empty for what the panel shows",
+        description="suzanne for the built-in model, or the path of a checkpoint; empty for the "
+        "model in the panel",
         options={"SKIP_SAVE"},
     )
-    seed: IntProperty(name="Seed", default=1, min=0, options={"SKIP_SAVE"})
+    seed: IntProperty(
+        name="Seed",
+        description="Each seed gives a different image; the default is the seed in the panel",
+        default=1,
+        min=0,
+        options={"SKIP_SAVE"},
+    )
     truncation_psi: FloatProperty(
-        name="Truncation", default=0.7, min=-2.0, max=2.0, options={"SKIP_SAVE"}
+        name="Truncation",
+        description="How far the image may be from the model's average: lower is more typical, "
+        "higher is more varied; the default is the truncation in the panel",
+        default=0.7,
+        min=-2.0,
+        max=2.0,
+        options={"SKIP_SAVE"},
     )
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """What was not given is taken from the panel."""
         active = planes.active(context)
         shown = (active or context.scene).draggan.source
         model = self.model
@@ -52,46 +64,37 @@ class DRAGGAN_OT_new_image(bpy.types.Operator):
 
 
 class DRAGGAN_OT_resample(bpy.types.Operator):
-    """Show the image of this model, seed and truncation; the drags of the plane are given up"""
+    """Show the image of this model, seed and truncation; the drag or bake on it is removed"""
 
     bl_idname = "draggan.resample"
-    bl_label = "Sample"
+    bl_label = "Update Image"
     bl_options = {"REGISTER"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether a GAN image is active that nothing is running for."""
-        if not poll_plane(cls, context):
-            return False
-        if planes.require_active(context).draggan.request_id:
-            cls.poll_message_set("The engine is working on this image; wait, or press Stop")
-            return False
-        return True
+        return poll_free(cls, context)
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Ask the engine."""
         return run(self, lambda: image_job.resample(planes.require_active(context)))
 
 
 class DRAGGAN_OT_render_again(bpy.types.Operator):
-    """Render the images again from the latents in this file, where their folder is missing"""
+    """Restore missing images: render them again from what this file stores, without solving"""
 
     bl_idname = "draggan.render_again"
-    bl_label = "Render Again"
+    bl_label = "Restore Images"
     bl_options = {"REGISTER"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is something to render."""
         return poll_idle(cls, context)
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Ask the engine."""
         return run(self, lambda: image_job.render_again(planes.require_active(context)))
 
 
 class DRAGGAN_OT_use_standard_view(bpy.types.Operator):
-    """Set this scene's view transform to Standard, which shows an image's colours as they are"""
+    """Set the scene's view transform to Standard, which shows the image's colours unchanged"""
 
     bl_idname = "draggan.use_standard_view"
     bl_label = "Use Standard"
@@ -99,15 +102,12 @@ class DRAGGAN_OT_use_standard_view(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether it is another."""
-        if context.scene.view_settings.view_transform == "Standard":
-            cls.poll_message_set("The view transform is Standard already")
-            return False
-        return True
+        transform: str = context.scene.view_settings.view_transform
+        return require(cls, transform != "Standard", "The view transform is already Standard")
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Change it, with the look, which belongs to a view transform."""
         view = context.scene.view_settings
+        # The look belongs to a view transform, so it changes, too.
         view.view_transform, view.look = "Standard", "None"
         return {"FINISHED"}
 

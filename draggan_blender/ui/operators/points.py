@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Adding and removing pairs of points."""
+"""The operators that add and remove pairs of points."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import bpy
 from bpy.props import FloatVectorProperty
 
 from ...scene import planes, points
-from .common import Result, poll_idle, run
+from .common import Result, poll_idle, require, run
 
 
 class DRAGGAN_OT_add_pair(bpy.types.Operator):
-    """Add a handle, which marks what is to be moved, and a target, where it is to go"""
+    """Add a handle, which marks what to move, and a target, which marks where to move it"""
 
     bl_idname = "draggan.add_pair"
     bl_label = "Add Point Pair"
@@ -19,7 +19,7 @@ class DRAGGAN_OT_add_pair(bpy.types.Operator):
 
     handle_uv: FloatVectorProperty(
         name="Handle",
-        description="Where on the image, from bottom left (0, 0) to top right (1, 1)",
+        description="Place of the handle on the image: bottom left is (0, 0), top right (1, 1)",
         size=2,
         min=0.0,
         max=1.0,
@@ -27,7 +27,7 @@ class DRAGGAN_OT_add_pair(bpy.types.Operator):
     )
     target_uv: FloatVectorProperty(
         name="Target",
-        description="Where on the image, from bottom left (0, 0) to top right (1, 1)",
+        description="Place of the target on the image: bottom left is (0, 0), top right (1, 1)",
         size=2,
         min=0.0,
         max=1.0,
@@ -36,11 +36,9 @@ class DRAGGAN_OT_add_pair(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether a GAN image is active that nothing is running for."""
         return poll_idle(cls, context)
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Add them and select the target, which is moved next."""
         plane = planes.require_active(context)
         handle_uv, target_uv = points.default_uv(plane)
         given = self.properties.is_property_set
@@ -48,13 +46,14 @@ class DRAGGAN_OT_add_pair(bpy.types.Operator):
             handle_uv = tuple(self.handle_uv)
         if given("target_uv"):
             target_uv = tuple(self.target_uv)
-        # Adjust Last Operation shows the properties, and goes on from them.
+        # Adjust Last Operation shows the properties and continues from their values.
         self.handle_uv, self.target_uv = handle_uv, target_uv
 
         def add() -> None:
             pair = points.add_pair(plane, handle_uv, target_uv)
             for selected in context.selected_objects:
                 selected.select_set(False)
+            # The person moves the target next.
             if pair.target.name in context.view_layer.objects:
                 pair.target.select_set(True)
                 context.view_layer.objects.active = pair.target
@@ -63,7 +62,7 @@ class DRAGGAN_OT_add_pair(bpy.types.Operator):
 
 
 class DRAGGAN_OT_remove_pair(bpy.types.Operator):
-    """Remove the pair that is chosen in the list, with its handle and target"""
+    """Remove the pair that is selected in the list, with its handle and its target"""
 
     bl_idname = "draggan.remove_pair"
     bl_label = "Remove Point Pair"
@@ -71,18 +70,14 @@ class DRAGGAN_OT_remove_pair(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is one that is not being dragged."""
-        if not poll_idle(cls, context):
-            return False
-        if not planes.require_active(context).draggan.pairs:
-            cls.poll_message_set("There is no pair of points")
-            return False
-        return True
+        return poll_idle(cls, context) and require(
+            cls, len(planes.require_active(context).draggan.pairs) > 0, "There is no pair of points"
+        )
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Remove it; the plane becomes active where one of its points was."""
         plane = planes.require_active(context)
         points.remove_pair(plane, plane.draggan.active_pair)
+        # One of the removed points was the active object.
         if context.view_layer.objects.active is None:
             context.view_layer.objects.active = plane
         return {"FINISHED"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Retiming: on and off."""
+"""The operators *Retime* and *Remove Retiming*."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import bpy
 
 from ...scene import planes, timing
 from ...timeline import retiming
-from .common import Result, poll_idle, run
+from .common import Result, poll_idle, poll_sequence, require, run
 
 
 class DRAGGAN_OT_retime(bpy.types.Operator):
-    """Give the image a Progress to be animated, which says which image of the sequence is shown"""
+    """Give the image a Progress that you can animate, which chooses the image of the sequence"""
 
     bl_idname = "draggan.retime"
     bl_label = "Retime"
@@ -19,20 +19,14 @@ class DRAGGAN_OT_retime(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is a sequence that follows the frames."""
-        if not poll_idle(cls, context):
-            return False
-        plane = planes.require_active(context)
-        if plane.draggan.sequence.image is None:
-            cls.poll_message_set("There is no sequence yet; drag or bake first")
-            return False
-        if timing.is_retimed(plane):
-            cls.poll_message_set("It has a Progress already; move its keys")
-            return False
-        return True
+        return poll_sequence(cls, context) and require(
+            cls,
+            not timing.is_retimed(planes.require_active(context)),
+            "This image has a Progress already; move its keys",
+        )
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Key it so that nothing changes at first."""
+        # The first keys of Progress leave the timing as it is.
         return run(self, lambda: retiming.retime(planes.require_active(context)))
 
 
@@ -45,16 +39,11 @@ class DRAGGAN_OT_unretime(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether the image is retimed."""
-        if not poll_idle(cls, context):
-            return False
-        if not timing.is_retimed(planes.require_active(context)):
-            cls.poll_message_set("It has no Progress")
-            return False
-        return True
+        return poll_idle(cls, context) and require(
+            cls, timing.is_retimed(planes.require_active(context)), "This image has no Progress"
+        )
 
     def execute(self, context: bpy.types.Context) -> Result:
-        """Done at once."""
         return run(self, lambda: retiming.unretime(planes.require_active(context)))
 
 

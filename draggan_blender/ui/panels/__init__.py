@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panels of the DragGAN tab in the sidebar of the 3D view: layout only."""
+"""The panels of the DragGAN tab in the sidebar of the 3D view.
+
+They only lay out properties and operators; the state that they show comes from the folders below.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sidebar's panel for edits that are animated: layout only."""
+"""The *Bake* panel and its settings: layout only."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from .main import ImagePanel, draw_progress, draw_status
 
 
 class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):
-    """The bake: which frames, start, progress, result."""
+    """Starting a bake, its progress and its result."""
 
     bl_idname = "DRAGGAN_PT_bake"
     bl_label = "Bake"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
         layout, settings = self.layout, planes.require_active(context).draggan
         if settings.baking:
             draw_progress(layout, settings, pump.state())
@@ -36,7 +35,7 @@ class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):
 
 
 class DRAGGAN_PT_bake_settings(ImagePanel, bpy.types.Panel):
-    """Which frames are baked, and how."""
+    """The range of frames to bake, and how they are baked."""
 
     bl_idname = "DRAGGAN_PT_bake_settings"
     bl_label = "Bake Settings"
@@ -44,7 +43,6 @@ class DRAGGAN_PT_bake_settings(ImagePanel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
         layout, bake = self.layout, planes.require_active(context).draggan.bake
         layout.use_property_split = True
         layout.use_property_decorate = False

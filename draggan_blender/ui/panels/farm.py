@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Farm panel: the shared folder, and what of the scene is ready for a render farm."""
+"""The *Farm* panel: layout only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...export import farm
 
 
 class DRAGGAN_PT_farm(bpy.types.Panel):
-    """Prepare for Farm."""
+    """The shared folder, *Prepare for Farm*, and the images that are prepared with their frames."""
 
     bl_idname = "DRAGGAN_PT_farm"
     bl_label = "Farm"
@@ -20,7 +20,6 @@ class DRAGGAN_PT_farm(bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
         layout = self.layout
         column = layout.column()
         column.use_property_split = True

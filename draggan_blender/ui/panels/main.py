@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The DragGAN tab of the 3D view's sidebar: layout only, no work.
-
-From top to bottom in the order of use: the engine, the image, its points, the drag.
-"""
+"""The *Engine*, *Image*, *Points* and *Drag* panels, in the order of use: layout only."""
 
 from __future__ import annotations
 
@@ -20,9 +17,8 @@ from ...scene import planes, points
 # The groups of drag options above the mask, in the order in which they are shown.
 _GROUPS = ("method", "ending", "features", "tuning")
 
-#: The sidebar does not wrap text; this many characters fit into its usual width.
+# The sidebar does not wrap text; this many characters fit into its default width.
 _LINE_CHARACTERS = 28
-
 
 # The icons that these panels show before a sentence.
 Icon = Literal["NONE", "INFO", "ERROR", "CHECKMARK", "BLANK1"]
@@ -37,22 +33,20 @@ class _Panel:
 
 
 class ImagePanel(_Panel):
-    """A panel that needs an active GAN image."""
+    """A panel that is shown only while a GAN image is active."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is one."""
         return planes.active(context) is not None
 
 
 class DRAGGAN_PT_engine(_Panel, bpy.types.Panel):
-    """State of the engine, and what to do next."""
+    """The state of the engine, its last error, and starting or stopping it."""
 
     bl_idname = "DRAGGAN_PT_engine"
     bl_label = "Engine"
 
     def draw(self, _context: bpy.types.Context) -> None:
-        """Called by Blender."""
         layout, state = self.layout, pump.state()
         if state.error:
             _draw_error(layout, state.error)
@@ -72,13 +66,12 @@ class DRAGGAN_PT_engine(_Panel, bpy.types.Panel):
 
 
 class DRAGGAN_PT_image(_Panel, bpy.types.Panel):
-    """Model and seed, of the active image or of the next."""
+    """The model and the seed of the active image, or of the next one if none is active."""
 
     bl_idname = "DRAGGAN_PT_image"
     bl_label = "Image"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
         layout = self.layout
         plane = planes.active(context)
         source = (plane or context.scene).draggan.source
@@ -102,7 +95,7 @@ class DRAGGAN_PT_image(_Panel, bpy.types.Panel):
 
 
 class DRAGGAN_UL_pairs(bpy.types.UIList):
-    """A line for each pair: whether it is taken, its handle, its target, its influence."""
+    """A line for each pair: whether it is enabled, its handle, its target and its influence."""
 
     bl_idname = "DRAGGAN_UL_pairs"
 
@@ -118,7 +111,6 @@ class DRAGGAN_UL_pairs(bpy.types.UIList):
         index: int | None = 0,
         flt_flag: int | None = 0,
     ) -> None:
-        """Called by Blender."""
         row = layout.row(align=True)
         row.prop(item, "enabled", text="")
         for point in (item.handle, item.target):
@@ -130,13 +122,12 @@ class DRAGGAN_UL_pairs(bpy.types.UIList):
 
 
 class DRAGGAN_PT_points(ImagePanel, bpy.types.Panel):
-    """The pairs of points."""
+    """The list of the image's pairs of points, and adding and removing them."""
 
     bl_idname = "DRAGGAN_PT_points"
     bl_label = "Points"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
         settings = planes.require_active(context).draggan
         row = self.layout.row()
         row.template_list(
@@ -148,13 +139,12 @@ class DRAGGAN_PT_points(ImagePanel, bpy.types.Panel):
 
 
 class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
-    """The drag: start, progress, result."""
+    """Starting a drag, its progress and its result."""
 
     bl_idname = "DRAGGAN_PT_drag"
     bl_label = "Drag"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
         layout, state = self.layout, pump.state()
         settings = planes.require_active(context).draggan
         if settings.request_id and not settings.baking:
@@ -172,7 +162,7 @@ class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
 
 
 class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
-    """How the drag is solved, and where its images go."""
+    """The options of drags and bakes, the mask, and the folder that images are written into."""
 
     bl_idname = "DRAGGAN_PT_settings"
     bl_label = "Settings"
@@ -180,7 +170,6 @@ class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
         settings = planes.require_active(context).draggan
         layout = self.layout
         layout.use_property_split = True
@@ -201,22 +190,22 @@ def _draw_options(layout: bpy.types.UILayout, drag: Any, group: str) -> None:
 
 
 def _engine_sentence(state: session.State) -> str:
-    """What the engine is doing; its jobs are told where their images are."""
+    """Return what the engine is doing; while it is ready, its jobs are shown in other panels."""
     if state.ready is not None and state.engine is EnginePhase.READY:
         return f"Ready on {state.ready.device_name}"
     return session.describe(state)
 
 
 def draw_status(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:
-    """How the last request of a GAN image ended."""
+    """Draw how the last request of a GAN image ended."""
     if settings.failed and settings.status == state.error:
-        _draw_text(layout, "It failed; see Engine", "ERROR")
+        _draw_text(layout, "Failed; see the Engine panel", "ERROR")
     elif settings.status and not settings.request_id:
         _draw_text(layout, settings.status, "ERROR" if settings.failed else "INFO")
 
 
 def draw_progress(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:
-    """How far the request of a GAN image is."""
+    """Draw the progress of the running request of a GAN image."""
     job = state.active
     if job is None or job.request.request_id != settings.request_id:
         layout.progress(factor=0.0, text="Waiting for the engine")
@@ -241,7 +230,7 @@ def _draw_error(layout: bpy.types.UILayout, error: str) -> None:
 
 
 def _draw_text(layout: bpy.types.UILayout, text: str, icon: Icon) -> None:
-    """A sentence over as many lines as it needs."""
+    """Draw a sentence in as many lines as it needs."""
     column = layout.column(align=True)
     line = ""
     for word in text.split():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sidebar's panels for what is made without solving, and for what leaves Blender: layout only.
+"""The *Timing*, *Image Keys*, *Blend* and *Export* panels: layout only.
 
-Closed at first: nobody needs them for a first drag.
+They are closed at first, because a first drag needs none of them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from .main import ImagePanel
 
 
 class DRAGGAN_PT_timing(ImagePanel, bpy.types.Panel):
-    """When each image of the sequence is shown."""
+    """Retiming: when each image of the sequence is shown."""
 
     bl_idname = "DRAGGAN_PT_timing"
     bl_label = "Timing"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
         plane, layout = planes.require_active(context), self.layout
         if not timing.is_retimed(plane):
             layout.operator("draggan.retime", icon="MOD_TIME")
@@ -32,7 +31,7 @@ class DRAGGAN_PT_timing(ImagePanel, bpy.types.Panel):
 
 
 class DRAGGAN_UL_latent_keys(bpy.types.UIList):
-    """A line for each latent key: its frame."""
+    """A line for each image key: its frame."""
 
     bl_idname = "DRAGGAN_UL_latent_keys"
 
@@ -48,24 +47,26 @@ class DRAGGAN_UL_latent_keys(bpy.types.UIList):
         index: int | None = 0,
         flt_flag: int | None = 0,
     ) -> None:
-        """Called by Blender."""
         layout.prop(item, "frame", text="Frame", emboss=False, icon="KEYFRAME_HLT")
 
 
 class DRAGGAN_PT_latent_keys(ImagePanel, bpy.types.Panel):
-    """Images that are set at frames."""
+    """The image keys, and rendering the sequence from the first to the last."""
 
     bl_idname = "DRAGGAN_PT_latent_keys"
-    bl_label = "Latent Keys"
+    bl_label = "Image Keys"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
         timeline, layout = planes.require_active(context).draggan.timeline, self.layout
         row = layout.row()
         row.template_list(
-            *("DRAGGAN_UL_latent_keys", "", timeline, "latent_keys"),
-            *(timeline, "active_latent_key"),
+            "DRAGGAN_UL_latent_keys",
+            "",
+            timeline,
+            "latent_keys",
+            timeline,
+            "active_latent_key",
             rows=3,
         )
         buttons = row.column(align=True)
@@ -76,7 +77,7 @@ class DRAGGAN_PT_latent_keys(ImagePanel, bpy.types.Panel):
 
 
 class DRAGGAN_UL_blend_sources(bpy.types.UIList):
-    """A line for each image of the mix: which, and how much of it."""
+    """A line for each image of the blend: the image and its weight."""
 
     bl_idname = "DRAGGAN_UL_blend_sources"
 
@@ -92,26 +93,28 @@ class DRAGGAN_UL_blend_sources(bpy.types.UIList):
         index: int | None = 0,
         flt_flag: int | None = 0,
     ) -> None:
-        """Called by Blender."""
         row = layout.row(align=True)
         row.prop(item, "image", text="")
         row.prop(item, "weight", text="")
 
 
 class DRAGGAN_PT_blend(ImagePanel, bpy.types.Panel):
-    """The mix of other images."""
+    """The images of the blend with their weights, and rendering it."""
 
     bl_idname = "DRAGGAN_PT_blend"
     bl_label = "Blend"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
         timeline, layout = planes.require_active(context).draggan.timeline, self.layout
         row = layout.row()
         row.template_list(
-            *("DRAGGAN_UL_blend_sources", "", timeline, "blend_sources"),
-            *(timeline, "active_blend_source"),
+            "DRAGGAN_UL_blend_sources",
+            "",
+            timeline,
+            "blend_sources",
+            timeline,
+            "active_blend_source",
             rows=3,
         )
         buttons = row.column(align=True)
@@ -121,14 +124,13 @@ class DRAGGAN_PT_blend(ImagePanel, bpy.types.Panel):
 
 
 class DRAGGAN_PT_export(ImagePanel, bpy.types.Panel):
-    """Files for other programs and other people."""
+    """Writing images, a video, the track or a portable copy of the file."""
 
     bl_idname = "DRAGGAN_PT_export"
     bl_label = "Export"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, _context: bpy.types.Context) -> None:
-        """Called by Blender."""
         column = self.layout.column(align=True)
         column.operator("draggan.export_frames", icon="IMAGE_DATA")
         column.operator("draggan.export_video", icon="FILE_MOVIE")
@@ -137,7 +139,7 @@ class DRAGGAN_PT_export(ImagePanel, bpy.types.Panel):
 
 
 def _draw_choice(layout: bpy.types.UILayout, data: Any, name: str) -> None:
-    """A menu beside its name."""
+    """Draw a menu with its label to the left."""
     row = layout.row()
     row.use_property_split = True
     row.use_property_decorate = False
