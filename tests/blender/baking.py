@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from numpy.typing import NDArray
 from support import TIMEOUT_S, SceneCase, ours
 
 
@@ -51,7 +52,7 @@ class BakeCase(SceneCase):
         bakes = ours("jobs.bake")
         return bakes.make_edit(plane, bakes.frames_of(plane))
 
-    def targets_px(self, edit: Any) -> np.ndarray:
+    def targets_px(self, edit: Any) -> NDArray[Any]:
         return np.frombuffer(edit.targets_px, "<f4").reshape(edit.frame_count, -1, 2)
 
     def handle_x(self, plane: Any, frame: int) -> float:

@@ -35,7 +35,7 @@ class CommandTest(SceneCase):
         flags = ["-b", "--factory-startup", str(self.blend), "--addons", support.EXTENSION]
         return [bpy.app.binary_path, *flags, "-c", "draggan", *arguments]
 
-    def run_command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    def run_command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*arguments),
             env={**os.environ, **environment},

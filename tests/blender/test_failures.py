@@ -132,7 +132,7 @@ class OtherProcessTest(SceneCase):
             lines.append(line)
             if line.startswith(word):
                 return line
-        self.fail("".join(lines))
+        raise AssertionError("".join(lines))
 
     def test_two_blenders_do_not_disturb_each_other(self) -> None:
         other = self.start_other("drag")
