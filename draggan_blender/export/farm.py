@@ -168,7 +168,7 @@ def _write_placeholders(plane: Plane, folder: Path, span: range) -> None:
                     _link_if_missing(source, path)
                     continue
             if not path.exists():
-                write_atomically(path, _base_png(plane))
+                write_atomically(path, _base_png(plane), durable=False)
         if earlier is not None and _is_whole(plane, earlier):
             for name in (file_names.EDIT_FILE, file_names.TRACK_FILE):
                 _link_if_missing(earlier / name, folder / name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,11 +31,16 @@ def temporary_beside(path: Path, *, keep_suffix: bool = False) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, keep_suffix: bool = False, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path to write to, and rename it to ``path`` if the block succeeds.
 
-    The folder is made if it is missing. The content is made durable before the rename, so that a
-    name that exists after a power cut belongs to a whole file.
+    The folder is made if it is missing.
+
+    Args:
+        path: The file.
+        keep_suffix: As of ``temporary_beside``.
+        durable: Whether the content is on the disk before the rename, so that a name that exists
+            after a power cut belongs to a whole file.
 
     Raises:
         OSError: The folder or the file cannot be written; no temporary file is left. Its
@@ -44,8 +50,9 @@ def replacing(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         error.filename, error.filename2 = str(path), None  # the name that the caller knows
@@ -55,13 +62,18 @@ def replacing(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a file so that no process ever sees it half written.
+
+    Args:
+        path: The file.
+        data: Its content.
+        durable: As of ``replacing``.
 
     Raises:
         OSError: The folder or the file cannot be written; see ``replacing``.
     """
-    with replacing(path) as temporary:
+    with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(data)
 
 
@@ -76,16 +88,18 @@ def link_or_copy(source: Path, path: Path, *, replace: bool = True) -> None:
     Raises:
         OSError: Neither is possible.
     """
-    temporary = temporary_beside(path)
+    linked = temporary_beside(path) if replace else path
     try:
-        os.link(source, temporary if replace else path)
-        if replace:
-            os.replace(temporary, path)
+        os.link(source, linked)
     except FileExistsError:
         return
     except (OSError, NotImplementedError):  # another disk, or a file system without links
-        write_atomically(path, source.read_bytes())
-    finally:
-        # Renaming a link to the file that it links to leaves both names.
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary:
+            shutil.copyfile(source, temporary)
+        return
+    if replace:
+        try:
+            os.replace(linked, path)
+        finally:
+            # Renaming a link to the file that it links to leaves both names.
+            linked.unlink(missing_ok=True)

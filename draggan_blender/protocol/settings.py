@@ -68,11 +68,13 @@ class Option:
         methods: The methods that use it; empty for all.
         group: Where the panel shows it: ``method``, ``ending``, ``features``, ``tuning`` or
             ``mask``.
+        place: Where in the group: a smaller number is further up; equal ones are in table order.
     """
 
     label: str
     description: str
     group: str
+    place: int = 0
     unit: str = ""
     least: float = 0.0
     excludes_least: bool = False
@@ -172,6 +174,7 @@ class DragSettings:
         description="Size of the block whose features the mask holds, in pixels; 0 chooses the "
         "first block that comes after all layers that may change",
         group="mask",
+        place=1,
         is_block=True,
         panel=Range(least=0, most=1024),
     )
@@ -180,6 +183,7 @@ class DragSettings:
         label="Motion Radius",
         description="Radius of the disc around a handle that is moved with it",
         group="tuning",
+        place=2,
         unit=FEATURE_PX,
         most=_WIDEST,
         panel=Range(least=0.5, most=_WIDEST, soft_most=10.0),
@@ -191,6 +195,7 @@ class DragSettings:
         description="Half the width of the square in which a handle is searched for after each "
         "step",
         group="tuning",
+        place=3,
         unit=FEATURE_PX,
         excludes_least=True,
         most=_WIDEST,
@@ -203,6 +208,7 @@ class DragSettings:
         description="Radius of the disc whose features a handle is found by; 0 compares the "
         "feature at the handle only, as published",
         group="tuning",
+        place=4,
         unit=FEATURE_PX,
         most=_WIDEST,
         panel=Range(least=0.0, most=_WIDEST, soft_most=8.0),
@@ -213,6 +219,7 @@ class DragSettings:
         label="Step Length",
         description="How far each step asks the handles to move",
         group="tuning",
+        place=1,
         unit=FEATURE_PX,
         excludes_least=True,
         most=_WIDEST,
@@ -236,6 +243,7 @@ class DragSettings:
         description="How much the features at a handle may differ from its template before the "
         "handle is moved on",
         group="tuning",
+        place=1,
         excludes_least=True,
         most=2.0,
         panel=Range(least=0.01, most=2.0, soft_least=0.1, soft_most=0.5),
@@ -246,6 +254,7 @@ class DragSettings:
         label="Longest Move",
         description="How far a handle is moved at once",
         group="tuning",
+        place=2,
         unit=FEATURE_PX_OF_128,
         excludes_least=True,
         most=_WIDEST,
@@ -277,6 +286,7 @@ class DragSettings:
         label="Tolerance",
         description="How close to its target a handle must be to have reached it",
         group="ending",
+        place=1,
         unit=IMAGE_PX,
         panel=Range(least=0.05, most=256.0, soft_most=8.0),
     )
@@ -314,13 +324,10 @@ def values_of(option: str) -> tuple[str, ...]:
 
 
 def in_panel(group: str, method: str) -> list[str]:
-    """Return the names of the options that the panel shows in a group while a method is chosen.
-
-    Those that the method alone uses come first.
-    """
+    """Return the names of the options that the panel shows in a group while a method is chosen."""
     shown = [
         name
         for name, option in OPTIONS.items()
         if option.group == group and (not option.methods or method in option.methods)
     ]
-    return sorted(shown, key=lambda name: len(OPTIONS[name].methods))
+    return sorted(shown, key=lambda name: OPTIONS[name].place)

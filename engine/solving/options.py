@@ -71,7 +71,8 @@ def _check_block(name: str, size: int) -> None:
 
 def _check_number(name: str, value: float, option: Option) -> None:
     above = value > option.least if option.excludes_least else value >= option.least
-    if not (above and value <= option.most and math.isfinite(value)):
+    # Integers may be too large for ``math.isfinite``.
+    if not (above and value <= option.most and value < math.inf):
         relation = "above" if option.excludes_least else "from"
         limit = f" to {option.most:g}" if math.isfinite(option.most) else " upwards"
         raise RequestError(f"{name} must be {relation} {option.least:g}{limit}, not {value}")

@@ -72,3 +72,21 @@ def test_every_method_that_can_be_named_exists() -> None:
 def test_a_drag_needs_a_rule_that_ends_it() -> None:
     with pytest.raises(RequestError, match="must not both be 0"):
         DragOptions(max_steps=0, patience=0)
+
+
+def test_the_panel_shows_the_options_of_a_method_in_the_order_of_their_use() -> None:
+    expected = {
+        "draggan": ["step_size", "step_length", "r1", "r2", "tracking_radius"],
+        "freedrag": ["step_size", "sub_motion_loss", "sub_motion_distance"],
+        "linearised": ["linear_reach", "r1", "r2", "tracking_radius"],
+    }
+    for method, names in expected.items():
+        assert in_panel("tuning", method) == names
+        assert in_panel("ending", method) == ["max_steps", "patience", "tolerance_px"]
+        assert in_panel("mask", method) == ["mask_weight", "mask_resolution"]
+
+
+def test_an_integer_of_any_size_is_an_option_or_a_request_error() -> None:
+    assert DragOptions(max_steps=10**400).max_steps == 10**400
+    with pytest.raises(RequestError, match="tolerance_px"):
+        DragOptions(tolerance_px=float("inf"))
