@@ -8,8 +8,6 @@ added to an older LTS later.
 from __future__ import annotations
 
 import math
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +15,18 @@ import bpy
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .protocol.cache_folder import cache_folder as platform_cache_folder
+
 
 def cache_folder() -> Path:
     """Return the folder for results that belong to no saved file, in the platform's cache folder.
 
-    Blender has this folder from 5.1 on (``bpy.app.cachedir``). For older versions it is chosen by
-    the platform's convention.
+    Blender has this folder from 5.1 on (``bpy.app.cachedir``).
     """
     folder = getattr(bpy.app, "cachedir", "")
     if folder:
         return Path(folder) / "draggan"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "draggan"
+    return platform_cache_folder()
 
 
 def enable_nodes(material: bpy.types.Material) -> None:

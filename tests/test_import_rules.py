@@ -40,6 +40,7 @@ EXTERNAL: list[tuple[str, set[str]]] = [
 # on. Messages and the codec belong to ``engine/serving`` alone.
 SHARED_FACTS = {
     "draggan_blender.protocol.atomic_files",
+    "draggan_blender.protocol.cache_folder",
     "draggan_blender.protocol.farm_lines",
     "draggan_blender.protocol.file_names",
     "draggan_blender.protocol.settings",
@@ -56,7 +57,8 @@ FLOORS: dict[str, list[set[str]]] = {
         {"preferences"},
         {"connection", "scene"},
         {"properties"},
-        {"protocol", "compat", "errors", "package"},
+        {"compat"},
+        {"protocol", "errors", "package"},
     ],
     "engine": [
         {"__main__"},

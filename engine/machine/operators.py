@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-
 import torch
 
+from draggan_blender.protocol.cache_folder import cache_folder
 from stylegan2 import fused_operators, start_fused_operators
 
 
@@ -17,7 +14,7 @@ def start_operators(device: torch.device) -> None:
 
     Further calls for the same device do nothing. See ``stylegan2.start_fused_operators``.
     """
-    start_fused_operators(_folder(), device)
+    start_fused_operators(cache_folder() / "operators", device)
 
 
 def await_operators(device: torch.device) -> bool:
@@ -30,14 +27,3 @@ def await_operators(device: torch.device) -> bool:
     """
     start_operators(device)
     return fused_operators(device, wait=True) is not None
-
-
-def _folder() -> Path:
-    """Return the folder for compiled operators, in the system's cache folder of the user."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "draggan" / "operators"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ...connection import pump
-from ...scene import planes
+from ...scene import images, planes
 from .main import ImagePanel, draw_progress, draw_status
 
 
@@ -17,7 +17,8 @@ class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):
     bl_label = "Bake"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, planes.require_active(context).draggan
+        plane = planes.require_active(context)
+        layout, settings = self.layout, plane.draggan
         if settings.baking:
             draw_progress(layout, settings, pump.state())
             row = layout.row(align=True)
@@ -27,7 +28,7 @@ class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):
             column = layout.column()
             column.scale_y = 1.4
             column.operator("draggan.bake", icon="REC")
-        if settings.sequence.kind == "BAKE":
+        if images.shows_bake(plane):
             draw_status(layout, settings, pump.state())
         row = layout.row(align=True)
         row.operator("draggan.refine_bake", icon="ZOOM_IN")

@@ -12,7 +12,7 @@ from ...connection import pump, session
 from ...connection.session import EnginePhase
 from ...package import ROOT_PACKAGE
 from ...protocol.settings import in_panel
-from ...scene import planes, points
+from ...scene import images, planes, points
 
 # The groups of drag options above the mask, in the order in which they are shown.
 _GROUPS = ("method", "ending", "features", "tuning")
@@ -146,7 +146,8 @@ class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, state = self.layout, pump.state()
-        settings = planes.require_active(context).draggan
+        plane = planes.require_active(context)
+        settings = plane.draggan
         if settings.request_id and not settings.baking:
             draw_progress(layout, settings, state)
             layout.operator("draggan.stop", icon="SNAP_FACE")
@@ -154,7 +155,7 @@ class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
             column = layout.column()
             column.scale_y = 1.4
             column.operator("draggan.drag", icon="PLAY")
-        if settings.sequence.kind != "BAKE":
+        if not images.shows_bake(plane):
             draw_status(layout, settings, state)
         row = layout.row(align=True)
         row.operator("draggan.reset", icon="LOOP_BACK")
