@@ -14,7 +14,7 @@ from .export import farm_properties
 from .jobs import delivery, recovery
 from .properties import image as image_properties
 from .timeline import scrubbing
-from .ui import keymaps, operators, panels
+from .ui import keymaps, marker_gizmo, operators, panels
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
@@ -34,6 +34,7 @@ _MODULES = (
     recovery,
     scrubbing,
     keymaps,
+    marker_gizmo,
     cli,
 )
 

@@ -109,6 +109,11 @@ def is_gone(point: bpy.types.Object | None, scene: bpy.types.Scene | None) -> bo
     return point is None or scene is None or scene.objects.get(point.name) != point
 
 
+def is_point(plane: Plane, candidate: bpy.types.Object) -> bool:
+    """Return whether an object is a handle or a target of the plane."""
+    return any(candidate in (pair.handle, pair.target) for pair in plane.draggan.pairs)
+
+
 def enabled_pairs(plane: Plane) -> list[DRAGGAN_PG_pair]:
     """Return the pairs that the next drag or bake uses, in the order of the list.
 

@@ -52,6 +52,63 @@ class PlaneTest(SceneCase):
         np.testing.assert_allclose(entry.handle_px, (32.0, 16.0), atol=1e-3)
         np.testing.assert_allclose(entry.target_px, (128.0, 64.0), atol=1e-3)
 
+    def test_a_marker_whose_picture_was_dragged_moves_as_a_whole(self) -> None:
+        plane = self.create()
+        pair = ours("scene.points").add_pair(plane, (0.25, 0.75), (0.5, 0.5))
+        take_over = ours("scene.marker_offsets").take_over
+        size = pair.target.empty_display_size
+        self.assertFalse(take_over(pair.target))
+        # What Blender's gizmo writes: the picture's corner, in units of the picture.
+        pair.target.empty_image_offset = (-0.5 + 0.25 / size, -0.5 - 0.5 / size)
+        self.assertTrue(take_over(pair.target))
+        self.assertEqual(tuple(pair.target.empty_image_offset), (-0.5, -0.5))
+        np.testing.assert_allclose(pair.target.location, (0.25, -0.5, 0.0), atol=1e-6)
+        (entry,) = self.placed(plane)
+        np.testing.assert_allclose(entry.target_px, (40.0, 48.0), atol=1e-3)
+        self.assertFalse(take_over(pair.target))
+
+    def test_a_marker_whose_picture_was_scaled_is_where_its_picture_is(self) -> None:
+        plane = self.create()
+        handle = ours("scene.points").add_pair(plane, (0.5, 0.5), (0.5, 0.75)).handle
+        size = handle.empty_display_size
+        # The right edge was pulled: twice the size, the left edge and the middle's height stay.
+        handle.empty_display_size, handle.empty_image_offset = 2 * size, (-0.25, -0.5)
+        self.assertTrue(ours("scene.marker_offsets").take_over(handle))
+        np.testing.assert_allclose(handle.location, (size / 2, 0.0, 0.0), atol=1e-6)
+        # The size of a marker is the person's choice.
+        self.assertAlmostEqual(handle.empty_display_size, 2 * size, places=6)
+
+    def test_with_automatic_keying_a_dragged_marker_is_keyed(self) -> None:
+        plane = self.create()
+        target = ours("scene.points").add_pair(plane, (0.25, 0.75), (0.5, 0.5)).target
+        bpy.context.scene.tool_settings.use_keyframe_insert_auto = True
+        target.empty_image_offset = (0.5, -0.5)
+        ours("scene.marker_offsets").take_over(target)
+        curve = ours("compat").find_fcurve(target, "location", 0)
+        self.assertEqual(curve.evaluate(bpy.context.scene.frame_current), target.location.x)
+
+    def test_a_file_with_dragged_pictures_opens_with_its_points_there(self) -> None:
+        plane = self.create()
+        target = ours("scene.points").add_pair(plane, (0.25, 0.75), (0.5, 0.5)).target
+        target.empty_image_offset = (0.5, -0.5)
+        path = str(self.folder / "older.blend")
+        bpy.ops.wm.save_as_mainfile(filepath=path)
+        bpy.ops.wm.open_mainfile(filepath=path)
+        (plane,) = ours("scene.planes").everywhere()
+        target = plane.draggan.pairs[0].target
+        self.assertEqual(tuple(target.empty_image_offset), (-0.5, -0.5))
+        self.assertAlmostEqual(target.location.x, target.empty_display_size, places=6)
+
+    def test_other_image_empties_keep_their_offset(self) -> None:
+        plane = self.create()
+        other = bpy.data.objects.new("Reference", None)
+        other.empty_display_type, other.parent = "IMAGE", plane
+        bpy.context.scene.collection.objects.link(other)
+        other.empty_image_offset = (0.0, 0.0)
+        self.assertFalse(ours("scene.marker_offsets").take_over(other))
+        self.assertFalse(ours("scene.marker_offsets").take_over(None))
+        self.assertEqual(tuple(other.empty_image_offset), (0.0, 0.0))
+
     def test_points_are_read_through_cropped_and_rotated_uvs(self) -> None:
         plane = self.create()
         uv = plane.data.uv_layers.active.data
