@@ -14,7 +14,7 @@ from .export import farm_properties
 from .jobs import delivery, recovery
 from .properties import image as image_properties
 from .timeline import scrubbing
-from .ui import keymaps, marker_gizmo, operators, panels
+from .ui import keymaps, marker_gizmo, menus, operators, panels
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
@@ -22,6 +22,7 @@ _CLASSES = (
     *farm_properties.CLASSES,
     *operators.CLASSES,
     *panels.CLASSES,
+    *menus.CLASSES,
 )
 
 # Each has ``register`` and ``unregister``. The pump is unregistered after the modules that follow
@@ -34,6 +35,7 @@ _MODULES = (
     recovery,
     scrubbing,
     keymaps,
+    menus,
     marker_gizmo,
     cli,
 )

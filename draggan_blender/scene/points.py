@@ -11,6 +11,7 @@ pair stores it.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -66,15 +67,16 @@ def add_pair(
     """
     uv_map = planes.uv_map(plane)
     handle_local, target_local = view.uv_to_local(uv_map, [tuple(handle_uv), tuple(target_uv)])
-    number = len(plane.draggan.pairs) + 1
+    used = {pair.name for pair in plane.draggan.pairs}
+    number = next(n for n in itertools.count(1) if f"Pair {n}" not in used)
     pair: DRAGGAN_PG_pair = plane.draggan.pairs.add()
     pair.handle = _empty(plane, f"Handle {number:03d}", Marker.HANDLE)
     pair.target = _empty(plane, f"Target {number:03d}", Marker.TARGET)
-    # The Graph Editor shows this name with the pair's influence.
+    # The list and the Graph Editor show this name.
     pair.name = f"Pair {number}"
     pair.handle.location[:2] = handle_local
     pair.target.location[:2] = target_local
-    plane.draggan.active_pair = number - 1
+    plane.draggan.active_pair = len(plane.draggan.pairs) - 1
     # Without this, Blender's evaluated copy of the plane does not get the pair.
     plane.update_tag()
     return pair

@@ -35,7 +35,10 @@ def _traces() -> dict[str, object]:
         "operators": sorted(name for name in dir(bpy.ops.draggan) if not name.startswith("_")),
         "object": hasattr(bpy.types.Object, "draggan"),
         "scene": hasattr(bpy.types.Scene, "draggan"),
-        "timer": bpy.app.timers.is_registered(support.ours("connection.pump")._on_timer),
+        "timer": any(
+            bpy.app.timers.is_registered(support.ours(name)._on_timer)
+            for name in ("connection.pump", "ui.marker_gizmo")
+        ),
         "keys": len(support.ours("ui.keymaps")._items),
         "commands": len(support.ours("cli")._registered),
     }

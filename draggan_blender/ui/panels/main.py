@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import bpy
 
@@ -13,15 +13,10 @@ from ...connection.session import EnginePhase
 from ...package import ROOT_PACKAGE
 from ...protocol.settings import in_panel
 from ...scene import images, planes, points
+from .text import Icon, draw_text
 
 # The groups of drag options above the mask, in the order in which they are shown.
 _GROUPS = ("method", "ending", "features", "tuning")
-
-# The sidebar does not wrap text; this many characters fit into its default width.
-_LINE_CHARACTERS = 28
-
-# The icons that these panels show before a sentence.
-Icon = Literal["NONE", "INFO", "ERROR", "CHECKMARK", "BLANK1"]
 
 
 class _Panel:
@@ -52,7 +47,7 @@ class DRAGGAN_PT_engine(_Panel, bpy.types.Panel):
             _draw_error(layout, state.error)
         if state.engine is not EnginePhase.FAILED:
             icon: Icon = "CHECKMARK" if state.engine is EnginePhase.READY else "INFO"
-            _draw_text(layout, _engine_sentence(state), icon)
+            draw_text(layout, _engine_sentence(state), icon)
         if state.engine in (EnginePhase.OFF, EnginePhase.FAILED):
             stored = preferences.get()
             if stored is not None:
@@ -90,12 +85,12 @@ class DRAGGAN_PT_image(_Panel, bpy.types.Panel):
         transform = context.scene.view_settings.view_transform
         if plane is not None and transform != "Standard":
             box = layout.box().column(align=True)
-            _draw_text(box, f"View transform {transform} changes the image's colours", "INFO")
+            draw_text(box, f"View transform {transform} changes the image's colours", "INFO")
             box.operator("draggan.use_standard_view")
 
 
 class DRAGGAN_UL_pairs(bpy.types.UIList):
-    """A line for each pair: whether it is enabled, its handle, its target and its influence."""
+    """A line for each pair: whether it is enabled, its name and its influence."""
 
     bl_idname = "DRAGGAN_UL_pairs"
 
@@ -113,11 +108,15 @@ class DRAGGAN_UL_pairs(bpy.types.UIList):
     ) -> None:
         row = layout.row(align=True)
         row.prop(item, "enabled", text="")
-        for point in (item.handle, item.target):
-            if points.is_gone(point, context.scene):
-                row.label(text="deleted", icon="ERROR")
-            else:
-                row.prop(point, "name", text="", emboss=False)
+        gone = [
+            name
+            for name, point in (("handle", item.handle), ("target", item.target))
+            if points.is_gone(point, context.scene)
+        ]
+        if gone:
+            row.label(text=f"{item.name}: no {' and no '.join(gone)}", icon="ERROR")
+        else:
+            row.prop(item, "name", text="", emboss=False)
         row.prop(item, "influence", text="")
 
 
@@ -200,9 +199,9 @@ def _engine_sentence(state: session.State) -> str:
 def draw_status(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:
     """Draw how the last request of a GAN image ended."""
     if settings.failed and settings.status == state.error:
-        _draw_text(layout, "Failed; see the Engine panel", "ERROR")
+        draw_text(layout, "Failed; see the Engine panel", "ERROR")
     elif settings.status and not settings.request_id:
-        _draw_text(layout, settings.status, "ERROR" if settings.failed else "INFO")
+        draw_text(layout, settings.status, "ERROR" if settings.failed else "INFO")
 
 
 def draw_progress(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:
@@ -221,26 +220,13 @@ def draw_progress(layout: bpy.types.UILayout, settings: Any, state: session.Stat
 
 def _draw_error(layout: bpy.types.UILayout, error: str) -> None:
     box = layout.box().column(align=True)
-    _draw_text(box, error, "ERROR")
+    draw_text(box, error, "ERROR")
     row = box.row(align=True)
     row.operator("draggan.copy_error", icon="COPYDOWN")
     row.operator("draggan.open_log", icon="TEXT")
     box.operator(
         "preferences.addon_show", text="Preferences", icon="PREFERENCES"
     ).module = ROOT_PACKAGE
-
-
-def _draw_text(layout: bpy.types.UILayout, text: str, icon: Icon) -> None:
-    """Draw a sentence in as many lines as it needs."""
-    column = layout.column(align=True)
-    line = ""
-    for word in text.split():
-        if line and len(line) + 1 + len(word) > _LINE_CHARACTERS:
-            column.label(text=line, icon=icon)
-            line, icon = word, "BLANK1"
-        else:
-            line = f"{line} {word}".strip()
-    column.label(text=line, icon=icon)
 
 
 CLASSES = (

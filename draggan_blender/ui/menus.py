@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Entries in Blender's menus, which F3 searches as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..scene import planes
+
+
+class DRAGGAN_MT_image(bpy.types.Menu):
+    """What can be done with the active GAN image."""
+
+    bl_idname = "DRAGGAN_MT_image"
+    bl_label = "GAN Image"
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.operator("draggan.add_pair", icon="ADD")
+        layout.operator("draggan.remove_pair", icon="REMOVE")
+        layout.separator()
+        layout.operator("draggan.drag", icon="PLAY")
+        layout.operator("draggan.bake", icon="REC")
+        layout.operator("draggan.stop", icon="SNAP_FACE")
+        layout.operator("draggan.cancel", icon="X")
+        layout.separator()
+        layout.operator("draggan.resample", icon="FILE_REFRESH")
+        layout.operator("draggan.render_again", icon="RENDER_ANIMATION")
+        layout.operator("draggan.reset", icon="LOOP_BACK")
+        layout.separator()
+        layout.operator("draggan.retime")
+        layout.operator("draggan.key_latent")
+        layout.operator("draggan.export_frames")
+        layout.operator("draggan.export_video")
+        layout.operator("draggan.bake_down")
+
+
+def _draw_add(menu: Any, _context: bpy.types.Context) -> None:
+    menu.layout.operator("draggan.new_image", text="GAN Image", icon="IMAGE_DATA")
+
+
+def _draw_object(menu: Any, context: bpy.types.Context) -> None:
+    if planes.active(context) is not None:
+        menu.layout.menu(DRAGGAN_MT_image.bl_idname, icon="IMAGE_DATA")
+
+
+CLASSES = (DRAGGAN_MT_image,)
+
+# Blender's menus, and what is drawn at their ends.
+_ENTRIES = (
+    ("VIEW3D_MT_image_add", _draw_add),
+    ("VIEW3D_MT_object", _draw_object),
+    ("VIEW3D_MT_object_context_menu", _draw_object),
+)
+
+
+def register() -> None:
+    """Add the entries."""
+    for name, draw in _ENTRIES:
+        getattr(bpy.types, name).append(draw)
+
+
+def unregister() -> None:
+    """Remove the entries."""
+    for name, draw in _ENTRIES:
+        getattr(bpy.types, name).remove(draw)
