@@ -115,8 +115,8 @@ class DRAGGAN_UL_pairs(bpy.types.UIList):
         ]
         if gone:
             row.label(text=f"{item.name}: no {' and no '.join(gone)}", icon="ERROR")
-        else:
-            row.prop(item, "name", text="", emboss=False)
+            return
+        row.prop(item, "name", text="", emboss=False)
         row.prop(item, "influence", text="")
 
 
