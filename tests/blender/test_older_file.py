@@ -3,7 +3,8 @@
 
 ``tests/data/saved_by_0_1.blend`` was saved by version 0.1.0 in Blender 4.2, with the built-in
 model and the real engine, by its operators. Its sequences are not in the repository, as if the file
-had come from another machine. It holds three GAN images:
+had come from another machine. The farm's folder was renamed later, here and in the JSON.
+The file holds three GAN images:
 
 - *Dragged*: from frame 5, with two pairs, the second disabled, a packed mask, a folder, and
   settings that all differ from their defaults.
