@@ -89,7 +89,7 @@ class InterfaceTest(SceneCase):
         lines = []
         for pair in pairs:
             layout = RecordingLayout()
-            draw = ours("ui.panels.main").DRAGGAN_UL_pairs.draw_item
+            draw = ours("ui.panels.points").DRAGGAN_UL_pairs.draw_item
             draw(None, bpy.context, layout, None, pair, 0, None, "")
             lines.append((layout.labels, (pair, "name") in layout.properties))
         self.assertEqual(lines, [([], True), (["Pair 3: no target"], False), ([], True)])

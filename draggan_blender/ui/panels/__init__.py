@@ -6,6 +6,14 @@ They only lay out properties and operators; the state that they show comes from 
 
 from __future__ import annotations
 
-from . import bake, farm, main, timeline
+from . import bake, drag, engine, farm, image, points, timeline
 
-CLASSES = (*main.CLASSES, *bake.CLASSES, *timeline.CLASSES, *farm.CLASSES)
+CLASSES = (
+    *engine.CLASSES,
+    *image.CLASSES,
+    *points.CLASSES,
+    *drag.CLASSES,
+    *bake.CLASSES,
+    *timeline.CLASSES,
+    *farm.CLASSES,
+)

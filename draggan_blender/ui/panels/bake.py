@@ -7,7 +7,7 @@ import bpy
 
 from ...connection import pump
 from ...scene import images, planes
-from .main import ImagePanel, draw_progress, draw_status
+from .common import ImagePanel, draw_progress, draw_status
 
 
 class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):

@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 
 from ...scene import planes, timing
-from .main import ImagePanel
+from .common import ImagePanel
 
 
 class DRAGGAN_PT_timing(ImagePanel, bpy.types.Panel):

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the panels of the sidebar share: where they are, and an image's progress and status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ...connection import session
+from ...scene import planes
+from .text import draw_text
+
+
+class SidebarPanel:
+    """A panel of the DragGAN tab."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "DragGAN"
+
+    layout: bpy.types.UILayout
+
+
+class ImagePanel(SidebarPanel):
+    """A panel that is shown only while a GAN image is active."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return planes.active(context) is not None
+
+
+def draw_status(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:
+    """Draw how the last request of a GAN image ended."""
+    if settings.failed and settings.status == state.error:
+        draw_text(layout, "Failed; see the Engine panel", "ERROR")
+    elif settings.status and not settings.request_id:
+        draw_text(layout, settings.status, "ERROR" if settings.failed else "INFO")
+
+
+def draw_progress(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:
+    """Draw the progress of the running request of a GAN image."""
+    job = state.active
+    if job is None or job.request.request_id != settings.request_id:
+        layout.progress(factor=0.0, text="Waiting for the engine")
+        return
+    text = state.text or "Working"
+    if state.distance_px is not None:
+        text = f"Step {state.step}: {state.distance_px:.1f} px to go"
+    if state.ending_asked:
+        text = "Stopping"
+    layout.progress(factor=state.fraction, text=text)

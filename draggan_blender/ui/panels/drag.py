@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The *Drag* panel and its settings: layout only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ...connection import pump
+from ...protocol.settings import in_panel
+from ...scene import images, planes
+from .common import ImagePanel, draw_progress, draw_status
+
+# The groups of drag options above the mask, in the order in which they are shown.
+_GROUPS = ("method", "ending", "features", "tuning")
+
+
+class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
+    """Starting a drag, its progress and its result."""
+
+    bl_idname = "DRAGGAN_PT_drag"
+    bl_label = "Drag"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, state = self.layout, pump.state()
+        plane = planes.require_active(context)
+        settings = plane.draggan
+        if settings.request_id and not settings.baking:
+            draw_progress(layout, settings, state)
+            layout.operator("draggan.stop", icon="SNAP_FACE")
+        else:
+            column = layout.column()
+            column.scale_y = 1.4
+            column.operator("draggan.drag", icon="PLAY")
+        if not images.shows_bake(plane):
+            draw_status(layout, settings, state)
+        row = layout.row(align=True)
+        row.operator("draggan.reset", icon="LOOP_BACK")
+        row.operator("draggan.render_again", icon="RENDER_ANIMATION")
+
+
+class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
+    """The options of drags and bakes, the mask, and the folder that images are written into."""
+
+    bl_idname = "DRAGGAN_PT_settings"
+    bl_label = "Settings"
+    bl_parent_id = "DRAGGAN_PT_drag"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings = planes.require_active(context).draggan
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        for group in _GROUPS:
+            _draw_options(layout, settings.drag, group)
+        column = layout.column()
+        column.template_ID(settings, "mask", new="image.new", open="image.open", text="Mask")
+        _draw_options(layout, settings.drag, "mask")
+        layout.prop(settings, "folder")
+
+
+def _draw_options(layout: bpy.types.UILayout, drag: Any, group: str) -> None:
+    """Draw the options of a group that the chosen method uses."""
+    column = layout.column(align=True)
+    for name in in_panel(group, drag.method):
+        column.prop(drag, name)
+
+
+CLASSES = (DRAGGAN_PT_drag, DRAGGAN_PT_settings)

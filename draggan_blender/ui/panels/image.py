@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The *Image* panel: layout only."""
+
+from __future__ import annotations
+
+import bpy
+
+from ...scene import planes
+from .common import SidebarPanel
+from .text import draw_text
+
+
+class DRAGGAN_PT_image(SidebarPanel, bpy.types.Panel):
+    """The model and the seed of the active image, or of the next one if none is active."""
+
+    bl_idname = "DRAGGAN_PT_image"
+    bl_label = "Image"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        plane = planes.active(context)
+        source = (plane or context.scene).draggan.source
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(source, "kind")
+        if source.kind == "FILE":
+            column.prop(source, "path")
+        column.prop(source, "seed")
+        column.prop(source, "truncation_psi")
+        row = layout.row(align=True)
+        row.operator("draggan.new_image", icon="ADD")
+        if plane is not None:
+            row.operator("draggan.resample", icon="FILE_REFRESH")
+        transform = context.scene.view_settings.view_transform
+        if plane is not None and transform != "Standard":
+            box = layout.box().column(align=True)
+            draw_text(box, f"View transform {transform} changes the image's colours", "INFO")
+            box.operator("draggan.use_standard_view")
+
+
+CLASSES = (DRAGGAN_PT_image,)
