@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from draggan_blender.protocol import Decoder
 from draggan_blender.protocol import messages as m
+from draggan_blender.protocol import pairs as p
 from draggan_blender.protocol import timeline as t
 from draggan_blender.protocol.file_names import EDIT_FILE, JOURNAL_FILE, TRACK_FILE, frame_file
 from tests.fake_generator import NUM_WS, SIZE_PX, W_DIM, moved, paint, preview_pixels
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tests.fake_engine import FakeEngine
 
 # The handles of one frame.
-Row = tuple[m.Point, ...]
+Row = tuple[p.Point, ...]
 Sequenced = m.Drag | m.RenderTrack | t.Bake | t.RenderLatents
 
 

@@ -29,6 +29,7 @@ from typing import NoReturn
 
 from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode
 from draggan_blender.protocol import messages as m
+from draggan_blender.protocol import pairs as p
 from draggan_blender.protocol import timeline as t
 from tests import fake_bake
 from tests.fake_faults import Faults, end, hang
@@ -180,7 +181,7 @@ class FakeEngine:
         number = request.request_id
         steps = min(self.steps, request.settings.max_steps)
         latents: list[bytes] = []
-        path: list[tuple[m.Point, ...]] = []
+        path: list[tuple[p.Point, ...]] = []
         files: list[Path] = []
         distance_px = 0.0
         for step in range(steps + 1):
@@ -210,6 +211,7 @@ class FakeEngine:
                 latent=latents[-1],
                 track=fake_bake.track_of(latents, path),
                 frame_count=len(path),
+                handles=handle_states(request, path[-1]),
                 handles_px=b"".join(struct.pack("<2f", *point) for row in path for point in row),
             )
         )
@@ -220,7 +222,7 @@ class FakeEngine:
         step: int,
         steps: int,
         latent: bytes,
-        handles_px: tuple[m.Point, ...],
+        handles_px: tuple[p.Point, ...],
         distance_px: float,
     ) -> None:
         """Send the events of a step, and do the faults that are due at it."""
@@ -234,7 +236,7 @@ class FakeEngine:
                 step=step,
                 loss=distance_px / 10,
                 distance_px=distance_px,
-                handles_px=handles_px,
+                handles=handle_states(request, handles_px),
             )
         )
         self.send(m.Progress(request_id=number, fraction=step / steps, text="Dragging"))
@@ -254,6 +256,14 @@ class FakeEngine:
             self.send(replace(shown, width=1024, height=1024, pixels=bytes(16 << 20)))
 
 
+def handle_states(request: m.Drag, handles_px: tuple[p.Point, ...]) -> tuple[p.HandleState, ...]:
+    """Return the states of handles that are at these places."""
+    return tuple(
+        p.HandleState(key=pair.key, place_px=place, distance_px=math.dist(place, pair.target_px))
+        for pair, place in zip(request.pairs, handles_px, strict=True)
+    )
+
+
 def preview(request: m.Drag, step: int, latent: bytes) -> m.Preview:
     """Return the preview of a step."""
     return m.Preview(
@@ -266,7 +276,7 @@ def preview(request: m.Drag, step: int, latent: bytes) -> m.Preview:
     )
 
 
-def state_of(request: m.Drag, part: float) -> tuple[bytes, tuple[m.Point, ...], float]:
+def state_of(request: m.Drag, part: float) -> tuple[bytes, tuple[p.Point, ...], float]:
     """Return the state of a drag after this part (0 to 1) of the path.
 
     Returns:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..protocol.live import Pause, ReplacePairs
 from ..protocol.messages import Message, Request
 
 
@@ -60,6 +61,19 @@ class JobCancelAsked:
     """Blender or a script asked to cancel the jobs of an image, without a result."""
 
     image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobChangeAsked:
+    """A drag of an image is to be changed while it runs, or before it runs.
+
+    Attributes:
+        image_id: The image.
+        change: What changes; dropped if the image's drag has another request id.
+    """
+
+    image_id: str
+    change: ReplacePairs | Pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +192,7 @@ SessionEvent = (
     | JobSubmitted
     | JobStopAsked
     | JobCancelAsked
+    | JobChangeAsked
     | DeliveryFailed
     | SpawnFailed
     | PeerProven

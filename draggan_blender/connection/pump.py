@@ -14,6 +14,7 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+from ..protocol.live import Pause, ReplacePairs
 from ..protocol.messages import Message
 from . import events, launcher
 from .events import Job
@@ -121,6 +122,11 @@ def stop_job(image_id: str) -> None:
 def cancel_job(image_id: str) -> None:
     """Cancel the jobs of an image; they leave no result."""
     _runtime.dispatch(events.JobCancelAsked(image_id))
+
+
+def change_job(image_id: str, change: ReplacePairs | Pause) -> None:
+    """Change a drag of an image while it runs, or before it runs; see ``protocol.live``."""
+    _runtime.dispatch(events.JobChangeAsked(image_id, change))
 
 
 def tick(budget_s: float = TICK_BUDGET_S) -> float:

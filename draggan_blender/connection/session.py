@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from ..protocol.live import ReplacePairs
 from ..protocol.messages import (
     Cancel,
     Cancelled,
@@ -49,6 +50,7 @@ from .events import (
     EndProcess,
     Job,
     JobCancelAsked,
+    JobChangeAsked,
     JobStopAsked,
     JobSubmitted,
     MessageReceived,
@@ -240,6 +242,27 @@ def _end_jobs(state: State, image_id: str, *, keep_result: bool) -> Outcome:
     return replace(state, asked=asks), (*effects, Send(asks))
 
 
+def _job_change_asked(state: State, event: JobChangeAsked) -> Outcome:
+    """Pass a change on to the engine, or change the request if it was not sent yet."""
+    number = event.change.request_id
+    active = state.active
+    if active is not None and active.request.request_id == number:
+        is_open = active.image_id == event.image_id and not state.discarding
+        return (state, (Send(event.change),)) if is_open and not state.asked else (state, ())
+    if not isinstance(event.change, ReplacePairs):
+        return state, ()
+    return replace(state, queue=tuple(_changed(job, event) for job in state.queue)), ()
+
+
+def _changed(job: Job, event: JobChangeAsked) -> Job:
+    """Return a job with the changed pairs, if it is the drag that the change is for."""
+    request, change = job.request, event.change
+    is_meant = job.image_id == event.image_id and request.request_id == change.request_id
+    if not (is_meant and isinstance(request, Drag) and isinstance(change, ReplacePairs)):
+        return job
+    return replace(job, request=replace(request, pairs=change.pairs, live=change.live))
+
+
 def _delivery_failed(state: State, event: DeliveryFailed) -> Outcome:
     """End the job as failed, and cancel it in the engine if it is still active there."""
     number = event.job.request.request_id
@@ -355,6 +378,7 @@ _HANDLERS: dict[type, Callable[[State, Any], Outcome]] = {
     JobSubmitted: _job_submitted,
     JobStopAsked: lambda state, event: _end_jobs(state, event.image_id, keep_result=True),
     JobCancelAsked: lambda state, event: _end_jobs(state, event.image_id, keep_result=False),
+    JobChangeAsked: _job_change_asked,
     DeliveryFailed: _delivery_failed,
     SpawnFailed: lambda state, event: _lose(event.message, state),
     PeerProven: _peer_proven,

@@ -67,7 +67,7 @@ def deliver(job: pump.Job, message: Message) -> None:
         if not pump.state().ending_asked:
             pump.cancel_job(job.image_id)
     elif isinstance(message, Step):
-        points.move_handles(plane, message.handles_px)
+        points.move_handles(plane, [handle.place_px for handle in message.handles])
     elif isinstance(message, Preview):
         images.show_preview(plane, message.width, message.height, message.pixels)
         _redraw({"WINDOW"}, _IMAGE_EDITORS)

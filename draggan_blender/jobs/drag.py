@@ -11,7 +11,8 @@ from ..errors import EditError
 from ..properties import drag as drag_properties
 from ..properties.owners import Plane
 from ..properties.stored import to_text
-from ..protocol.messages import Drag, DragFinished, FrameTarget, Pair
+from ..protocol.messages import Drag, DragFinished, FrameTarget
+from ..protocol.pairs import Pair
 from ..scene import images, masks, models, planes, points, shown, timing
 from . import folders, recovery, requests
 
@@ -56,7 +57,10 @@ def start_drag(context: bpy.types.Context, plane: Plane, *, previews: bool = Tru
         model_path=models.model_path(settings.source),
         model_sha256=settings.model_sha256,
         latent=shown.latent(plane),
-        pairs=tuple(Pair(handle_px=entry.handle_px, target_px=entry.target_px) for entry in placed),
+        pairs=tuple(
+            Pair(key=entry.pair.key, handle_px=entry.handle_px, target_px=entry.target_px)
+            for entry in placed
+        ),
         settings=drag_properties.drag_settings(settings.drag),
         mask=mask,
         frames=target,

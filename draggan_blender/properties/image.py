@@ -69,6 +69,39 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
     target: PointerProperty(
         name="Target", description="Marks where the handle should go", type=bpy.types.Object
     )
+    key: IntProperty(
+        description="Identifies the pair among those of its image; 0 before it was given one",
+        options={"HIDDEN"},
+    )
+    is_pin: BoolProperty(
+        name="Pin",
+        description="Handle and target are one point, whose content stays where it is",
+        options={"HIDDEN"},
+    )
+    radius: FloatProperty(
+        name="Radius",
+        description="Move, turn and scale the disc of this radius around the handle as one, as the "
+        "target is turned and scaled; 0 moves the point alone",
+        min=0.0,
+        soft_max=1.0,
+        subtype="DISTANCE",
+    )
+    state: EnumProperty(
+        name="State",
+        description="What was found out about the handle",
+        items=(
+            ("FINE", "Fine", "The handle can be followed"),
+            (
+                "FLAT",
+                "Flat",
+                "The handle lies on an area without structure that cannot be followed",
+            ),
+            ("LOST", "Lost", "The content of the handle was not found again"),
+            ("SHORT", "Short", "The handle did not come to its target"),
+        ),
+        default="FINE",
+        options={"HIDDEN"},
+    )
     enabled: BoolProperty(
         name="Enabled", description="Use this pair in the next drag or bake", default=True
     )
@@ -155,6 +188,7 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     sequence: PointerProperty(type=DRAGGAN_PG_sequence)
     pairs: CollectionProperty(type=DRAGGAN_PG_pair)
     active_pair: IntProperty(name="Active Pair")
+    last_key: IntProperty(description="The last key that was given to a pair of this image")
     mask: PointerProperty(
         name="Mask",
         description="White areas may change, black areas stay; without a mask everything may "

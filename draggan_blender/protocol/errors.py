@@ -14,3 +14,13 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The bytes from the peer are not allowed by the protocol; the connection has to be closed."""
+
+
+def require(condition: bool, text: str) -> None:
+    """Check a condition on a message.
+
+    Raises:
+        LocalProtocolError: The condition is False; ``text`` is the message of the error.
+    """
+    if not condition:
+        raise LocalProtocolError(text)

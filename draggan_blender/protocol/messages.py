@@ -16,34 +16,23 @@ The order is: connection, parts of requests, requests, events, endings.
 
 ``PROTOCOL_VERSION`` rises with every change of a message or its meaning. 1: first version. 2: edits
 on the timeline; parts of a track can be rendered. 3: a preview is sent only after the last one was
-shown; the block whose features a mask holds can be chosen.
+shown; the block whose features a mask holds can be chosen. 4: the pairs of a running drag can be
+replaced; pairs can be regions.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from .errors import LocalProtocolError
+from .errors import require
+from .pairs import HandleState, Pair, require_pairs
 from .settings import DragSettings
 
-PROTOCOL_VERSION = 3
-
-Point = tuple[float, float]
+PROTOCOL_VERSION = 4
 
 _FILE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-
-
-def require(condition: bool, text: str) -> None:
-    """Check a condition on a message.
-
-    Raises:
-        LocalProtocolError: The condition is False; ``text`` is the message of the error.
-    """
-    if not condition:
-        raise LocalProtocolError(text)
 
 
 def require_rows(handles_px: bytes, frame_count: int) -> None:
@@ -130,18 +119,6 @@ class Shutdown(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """One handle and its target, image pixels."""
-
-    handle_px: Point
-    target_px: Point
-
-    def __post_init__(self) -> None:
-        for value in (*self.handle_px, *self.target_px):
-            require(math.isfinite(value), f"a point must be finite, not {value}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameTarget:
     """The files of a sequence: ``folder/stem_0001.png``, numbered from ``first_number`` on.
 
@@ -197,7 +174,8 @@ class Sample(ModelRequest):
 class Drag(ModelRequest):
     """Move the handles to their targets.
 
-    Events: ``Progress``, ``Step``, ``Preview``, ``FrameWritten`` and one ``DragFinished``.
+    Events: ``Progress``, ``Step``, ``Preview``, ``FrameWritten`` and one ``DragFinished``. While it
+    runs, ``live.ReplacePairs`` replaces its pairs, ``live.Pause`` pauses it, and ``Stop`` ends it.
 
     Attributes:
         drag_id: Repeated in the events, so that those of another drag can be dropped.
@@ -207,6 +185,8 @@ class Drag(ModelRequest):
         mask: ``H x W`` bytes of the generator's size, or empty if everything may change.
         frames: The files of the resulting sequence.
         previews: Whether ``Preview`` events are sent.
+        live: Whether the drag stays open: when it cannot come closer to the targets, it waits for
+            other pairs and does not end. It ends after a ``ReplacePairs`` that is not live.
     """
 
     kind: ClassVar[str] = "drag"
@@ -217,10 +197,11 @@ class Drag(ModelRequest):
     mask: bytes = b""
     frames: FrameTarget
     previews: bool = True
+    live: bool = False
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)
-        require(bool(self.pairs), "a drag needs at least one pair of points")
+        require_pairs(self.pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,14 +300,22 @@ class Progress(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step(Event):
-    """A step of a drag: the handles, and the distance of the farthest one from its target."""
+    """A step of a drag: the handles, and the distance of the farthest one from its target.
+
+    Attributes:
+        drag_id: The one of the request.
+        step: The number of the step; 0 is the start.
+        loss: The method's loss.
+        distance_px: The distance of the farthest handle from its target, in image pixels.
+        handles: The handles of the pairs that the step was made with, in their order.
+    """
 
     kind: ClassVar[str] = "step"
     drag_id: int
     step: int
     loss: float
     distance_px: float
-    handles_px: tuple[Point, ...]
+    handles: tuple[HandleState, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,8 +363,11 @@ class DragFinished(Event):
         track: The bytes of the ``track.npz``, from which every frame can be rendered again.
         frame_count: The length of the sequence. Frames are added so that it moves evenly, and the
             last steps are left out if they came no closer, so it can differ from ``steps``.
-        handles_px: ``frame_count x P x 2`` float32, little-endian, the places of the P handles in
-            each frame, in the order of the request's pairs.
+        handles: The handles of the P last pairs of the drag, at its end.
+        handles_px: ``frame_count x P x 2`` float32, little-endian, the places of these handles in
+            each frame. A handle that was added later is before that where it was added.
+        turns: ``frame_count x P x 2`` float32, little-endian, the angle and the scale of these
+            handles in each frame; empty if none is a region.
     """
 
     kind: ClassVar[str] = "drag_finished"
@@ -388,10 +380,16 @@ class DragFinished(Event):
     latent: bytes
     track: bytes
     frame_count: int
+    handles: tuple[HandleState, ...]
     handles_px: bytes
+    turns: bytes = b""
 
     def __post_init__(self) -> None:
         require_rows(self.handles_px, self.frame_count)
+        sizes = 8 * self.frame_count * len(self.handles), len(self.handles_px)
+        require(sizes[0] == sizes[1], f"handles_px must have {sizes[0]} bytes, not {sizes[1]}")
+        turns = len(self.turns)
+        require(turns in (0, sizes[1]), f"turns must have {sizes[1]} bytes, not {turns}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

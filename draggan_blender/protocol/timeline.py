@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
+from .errors import require
 from .messages import (
     Event,
     FrameTarget,
     Message,
     ModelRequest,
-    Point,
     Request,
-    require,
     require_rows,
 )
+from .pairs import Point
 from .settings import DragSettings
 
 

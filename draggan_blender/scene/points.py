@@ -70,6 +70,7 @@ def add_pair(
     used = {pair.name for pair in plane.draggan.pairs}
     number = next(n for n in itertools.count(1) if f"Pair {n}" not in used)
     pair: DRAGGAN_PG_pair = plane.draggan.pairs.add()
+    pair.key = _new_key(plane)
     pair.handle = _empty(plane, f"Handle {number:03d}", Marker.HANDLE)
     pair.target = _empty(plane, f"Target {number:03d}", Marker.TARGET)
     # The list and the Graph Editor show this name.
@@ -80,6 +81,13 @@ def add_pair(
     # Without this, Blender's evaluated copy of the plane does not get the pair.
     plane.update_tag()
     return pair
+
+
+def _new_key(plane: Plane) -> int:
+    """Return a key that no pair of the image has had, also after pairs were removed."""
+    key: int = plane.draggan.last_key + 1
+    plane.draggan.last_key = key
+    return key
 
 
 def remove_pair(plane: Plane, index: int) -> None:
@@ -124,6 +132,9 @@ def enabled_pairs(plane: Plane) -> list[DRAGGAN_PG_pair]:
     """
     scene = planes.scene_of(plane)
     enabled = [pair for pair in plane.draggan.pairs if pair.enabled]
+    for pair in enabled:
+        # Files of earlier versions have pairs without keys.
+        pair.key = pair.key or _new_key(plane)
     if not enabled:
         raise EditError("At least one enabled pair of points is needed; add one")
     for pair in enabled:

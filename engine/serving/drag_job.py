@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from draggan_blender.protocol.file_names import TRACK_FILE
 from draggan_blender.protocol.messages import Drag, DragFinished, Progress, Step
+from draggan_blender.protocol.pairs import HandleState
 
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
@@ -26,8 +28,6 @@ from .previews import Previews
 
 # The part of the progress bar that belongs to the steps; writing the frames has the rest.
 _DRAG_SHARE = 0.9
-
-Point = tuple[float, float]
 
 
 class DragJob:
@@ -94,12 +94,22 @@ class DragJob:
                 step=step.step,
                 loss=step.loss,
                 distance_px=step.distance_px,
-                handles_px=_points(step.handles_px),
+                handles=self._states(step.handles_px),
             )
         )
         self._progress(step)
         if request.previews and (step.step == 0 or self._previews.is_due):
             self._previews.show(step.latent, step.step)
+
+    def _states(self, handles_px: FloatArray) -> tuple[HandleState, ...]:
+        return tuple(
+            HandleState(
+                key=pair.key,
+                place_px=(float(x), float(y)),
+                distance_px=math.dist((x, y), pair.target_px),
+            )
+            for pair, (x, y) in zip(self._request.pairs, handles_px, strict=True)
+        )
 
     def _progress(self, step: DragStep) -> None:
         """Report the part of the distance or of the steps that is done, whichever is larger."""
@@ -127,6 +137,7 @@ class DragJob:
                 latent=result.latents[-1].astype("<f4").tobytes(),
                 track=track,
                 frame_count=len(result.handles_px),
+                handles=self._states(result.handles_px[-1]),
                 handles_px=result.handles_px.astype("<f4").tobytes(),
             )
         )
@@ -139,7 +150,3 @@ def _mask(data: bytes, model: LoadedModel) -> ByteArray | None:
     if len(masks) != 1:
         raise RequestError(f"a drag takes one mask, but {len(masks)} were given")
     return masks[0]
-
-
-def _points(rows: FloatArray) -> tuple[Point, ...]:
-    return tuple((float(x), float(y)) for x, y in rows)

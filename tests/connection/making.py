@@ -10,6 +10,7 @@ from pathlib import Path
 from draggan_blender.connection.session import Job
 from draggan_blender.protocol import encode
 from draggan_blender.protocol import messages as m
+from draggan_blender.protocol import pairs as p
 from draggan_blender.protocol import timeline as t
 from draggan_blender.protocol.settings import DragSettings
 from tests.fake_generator import latent_of
@@ -35,7 +36,7 @@ def drag_job(folder: Path | str = "frames", image_id: str = "plane") -> Job:
         drag_id=number,
         model_path="model",
         latent=latent_of(1, 0.7),
-        pairs=(m.Pair(handle_px=(30.0, 30.0), target_px=(40.0, 30.0)),),
+        pairs=(p.Pair(handle_px=(30.0, 30.0), target_px=(40.0, 30.0)),),
         frames=m.FrameTarget(folder=str(folder), stem="drag", first_number=1),
     )
     return Job(request, image_id, "Drag Suzanne")

@@ -215,7 +215,7 @@ def test_of_steps_that_arrive_together_the_last_of_each_request_stays(
             step=number,
             loss=0.0,
             distance_px=1.0,
-            handles_px=(),
+            handles=(),
         )
 
     progress = [m.Progress(request_id=1, fraction=n / 10, text="t") for n in range(2)]

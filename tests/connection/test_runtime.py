@@ -52,7 +52,7 @@ def test_a_drag_from_off_to_done(make_runtime: MakeRuntime, tmp_path: Path) -> N
     # Of steps that arrive together only the last is delivered; the last step always is.
     numbers = [step.step for step in steps]
     assert numbers == sorted(set(numbers)) and numbers[-1] == 10
-    assert steps[-1].handles_px == ((40.0, 30.0),)
+    assert [handle.place_px for handle in steps[-1].handles] == [(40.0, 30.0)]
     (result,) = (message for message in scene.of(drag) if isinstance(message, m.DragFinished))
     names = sorted(path.name for path in (tmp_path / "frames").iterdir())
     assert names == [f"drag_{number:04d}.png" for number in range(12)]

@@ -18,6 +18,8 @@ from draggan_blender.connection.session import (
     transition,
 )
 from draggan_blender.protocol import messages as m
+from draggan_blender.protocol.live import Pause, ReplacePairs
+from draggan_blender.protocol.pairs import Pair
 from tests.connection.making import READY, bake_job, drag_job, sample_job
 
 OFF, STARTING, LOADING, READY_PHASE, STOPPING, FAILED = EnginePhase
@@ -170,9 +172,7 @@ def test_reports_of_the_engine_are_shown_and_delivered() -> None:
     session, job = in_phase(READY_PHASE), drag_job()
     session(ev.JobSubmitted(job))
     number = job.request.request_id
-    step = m.Step(
-        request_id=number, drag_id=number, step=7, loss=1.0, distance_px=3.26, handles_px=()
-    )
+    step = m.Step(request_id=number, drag_id=number, step=7, loss=1.0, distance_px=3.26, handles=())
     progress = m.Progress(request_id=number, fraction=1.5, text="Dragging")
     assert session.hears(progress) == (ev.Deliver(job, progress),)
     assert session.hears(step) == (ev.Deliver(job, step),)
@@ -214,7 +214,7 @@ def test_messages_of_another_request_or_drag_are_dropped() -> None:
             step=1,
             loss=0.0,
             distance_px=1.0,
-            handles_px=(),
+            handles=(),
         )
         assert session.hears(stray) == ()
     assert session.hears(m.Done(request_id=number + 1)) == ()
@@ -412,3 +412,25 @@ def test_every_job_gets_exactly_one_ending_for_random_events(seed: int) -> None:
             assert len(session.endings_of(job)) == (job not in still_open)
     session(ev.StopAsked(), ev.ProcessEnded(0))
     assert all(len(session.endings_of(job)) == 1 for job in jobs)
+
+
+def test_new_pairs_go_to_the_running_drag_and_into_the_request_of_a_waiting_one() -> None:
+    session, running, waiting = in_phase(READY_PHASE), drag_job(), drag_job(image_id="other")
+    session(ev.JobSubmitted(running), ev.JobSubmitted(waiting))
+    pair = Pair(handle_px=(1.0, 2.0), target_px=(3.0, 4.0))
+
+    change = ReplacePairs(request_id=running.request.request_id, pairs=(pair,), live=True)
+    assert session(ev.JobChangeAsked("plane", change)) == (ev.Send(change),)
+
+    later = ReplacePairs(request_id=waiting.request.request_id, pairs=(pair,), live=True)
+    assert session(ev.JobChangeAsked("other", later)) == ()
+    request = session.state.queue[0].request
+    assert isinstance(request, m.Drag)
+    assert (request.pairs, request.live) == ((pair,), True)
+
+
+def test_a_drag_that_was_asked_to_end_is_not_changed_any_more() -> None:
+    session, job = in_phase(READY_PHASE), drag_job()
+    session(ev.JobSubmitted(job), ev.JobStopAsked("plane"))
+    pause = Pause(request_id=job.request.request_id, paused=True)
+    assert session(ev.JobChangeAsked("plane", pause)) == ()

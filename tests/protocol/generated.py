@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 import typing
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from draggan_blender.protocol import messages as m
@@ -28,8 +28,10 @@ _PARTICULAR: dict[str, tuple[Any, ...]] = {
     "first_row": (0, 1, 10**6),
     "row_count": (0, 1, 10**6),
     "smoothing": (0.0, 0.5, 1e3),
+    "radius_px": (0.0, 0.5, 1e4),
+    "scale": (1.0, 1e-3, 7.5),
 }
-_NEVER_EMPTY = ("pairs", "handles_px")
+_NEVER_EMPTY = ("pairs", "handles_px", "handles", "points_px")
 
 
 def _value(name: str, hint: Any, source: random.Random) -> Any:
@@ -63,9 +65,18 @@ def make(cls: type[Any], source: random.Random) -> Any:
         values["pixels"] = source.randbytes(values["width"] * values["height"] * 16)
     if cls is timeline.Edit:
         _sample_timeline(values, source)
+    if "pairs" in values:
+        values["pairs"] = tuple(
+            replace(pair, key=key) for key, pair in enumerate(values["pairs"], start=1)
+        )
     if cls in (m.DragFinished, timeline.BakeFinished):
         values["frame_count"] = source.choice((1, 3))
-        values["handles_px"] = source.randbytes(values["frame_count"] * 8 * source.choice((1, 5)))
+        handles = len(values.get("handles", ())) or source.choice((1, 5))
+        size = values["frame_count"] * 8 * handles
+        values["handles_px"] = source.randbytes(size)
+        values["turns"] = source.choice((b"", source.randbytes(size)))
+        if cls is timeline.BakeFinished:
+            del values["turns"]
     return cls(**values)
 
 

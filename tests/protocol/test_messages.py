@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from draggan_blender.protocol import LocalProtocolError
+from draggan_blender.protocol import LocalProtocolError, live
 from draggan_blender.protocol import messages as m
+from draggan_blender.protocol import pairs as p
 from draggan_blender.protocol.codec import ALL_MESSAGES
 
 FRAMES = m.FrameTarget(folder="f", stem="s", first_number=1)
-PAIR = m.Pair(handle_px=(1.0, 2.0), target_px=(3.0, 4.0))
+PAIR = p.Pair(handle_px=(1.0, 2.0), target_px=(3.0, 4.0))
 FINISHED = {
     "request_id": 1,
     "drag_id": 1,
@@ -25,6 +26,7 @@ FINISHED = {
     "seconds": 1.0,
     "latent": b"",
     "track": b"",
+    "handles": (p.HandleState(key=1, place_px=(1.0, 2.0), distance_px=0.0),),
 }
 
 
@@ -44,8 +46,8 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
     ("cls", "values"),
     [
         (m.LoadModel, {"request_id": 0, "model_path": "x"}),
-        (m.Pair, {"handle_px": (math.nan, 0.0), "target_px": (0.0, 0.0)}),
-        (m.Pair, {"handle_px": (0.0, 0.0), "target_px": (0.0, -math.inf)}),
+        (p.Pair, {"handle_px": (math.nan, 0.0), "target_px": (0.0, 0.0)}),
+        (p.Pair, {"handle_px": (0.0, 0.0), "target_px": (0.0, -math.inf)}),
         (m.FrameTarget, {"folder": "f", "stem": "../up", "first_number": 1}),
         (m.FrameTarget, {"folder": "f", "stem": "a.png", "first_number": 1}),
         (m.FrameTarget, {"folder": "f", "stem": "", "first_number": 1}),
@@ -113,6 +115,20 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
         (m.DragFinished, {**FINISHED, "frame_count": 2, "handles_px": b"\0" * 24}),
         (m.DragFinished, {**FINISHED, "frame_count": 0, "handles_px": b""}),
         (m.DragFinished, {**FINISHED, "frame_count": 1, "handles_px": b""}),
+        (m.DragFinished, {**FINISHED, "frame_count": 1, "handles_px": b"\0" * 16}),
+        (
+            m.DragFinished,
+            {**FINISHED, "frame_count": 1, "handles_px": b"\0" * 8, "turns": b"\0" * 16},
+        ),
+        (p.Pair, {"handle_px": (0.0, 0.0), "target_px": (0.0, 0.0), "radius_px": -1.0}),
+        (p.Pair, {"handle_px": (0.0, 0.0), "target_px": (0.0, 0.0), "scale": 0.0}),
+        (p.Pair, {"handle_px": (0.0, 0.0), "target_px": (0.0, 0.0), "angle": math.nan}),
+        (live.ReplacePairs, {"request_id": 1, "pairs": (), "live": True}),
+        (live.ReplacePairs, {"request_id": 1, "pairs": (PAIR, PAIR), "live": True}),
+        (
+            live.CheckPoints,
+            {"request_id": 1, "model_path": "", "latent": b"", "points_px": ()},
+        ),
         (m.DragFinished, {**FINISHED, "frame_count": -1, "handles_px": b"\0" * 8}),
     ],
 )

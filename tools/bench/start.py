@@ -30,12 +30,12 @@ from draggan_blender.protocol.messages import (
     LoadModel,
     Message,
     ModelLoaded,
-    Pair,
     Ready,
     Sample,
     Sampled,
     Step,
 )
+from draggan_blender.protocol.pairs import Pair
 
 from .process import ROOT
 

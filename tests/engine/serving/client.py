@@ -24,10 +24,10 @@ from draggan_blender.protocol.messages import (
     FrameTarget,
     Hello,
     Message,
-    Pair,
     Ready,
     Welcome,
 )
+from draggan_blender.protocol.pairs import Pair
 from draggan_blender.protocol.settings import DragSettings
 from engine.arrays import FloatArray
 

@@ -24,7 +24,6 @@ from draggan_blender.protocol.messages import (
     LoadModel,
     Message,
     ModelLoaded,
-    Pair,
     Preview,
     PreviewShown,
     Progress,
@@ -35,6 +34,7 @@ from draggan_blender.protocol.messages import (
     Step,
     Stop,
 )
+from draggan_blender.protocol.pairs import Pair
 from draggan_blender.protocol.settings import DragSettings
 from engine.arrays import ByteArray, FloatArray
 from engine.output.track import Track
@@ -165,7 +165,7 @@ def test_a_drag_reports_every_step_and_then_its_result(
     _, messages = finished
     steps = _of(messages, Step)
     assert [step.step for step in steps] == list(range(len(steps)))
-    assert steps[0].handles_px == ((12.5, 14.0),)
+    assert [handle.place_px for handle in steps[0].handles] == [(12.5, 14.0)]
     assert steps[0].distance_px == pytest.approx(4.5)
     result = _of(messages, DragFinished)[0]
     assert result.status in {"reached", "step_limit"}
