@@ -87,9 +87,7 @@ def _drag(parsed: argparse.Namespace, output: Output) -> None:
         model.generator, latent, handles, targets, options, mask=mask, on_step=_print_step
     )
     result = even_rows(result, model.generator.img_shape[2])
-    track = Track.from_drag(
-        result, targets, options, model_name=model.path.name, model_sha256=model.sha256
-    )
+    track = Track.from_drag(result, options, model_name=model.path.name, model_sha256=model.sha256)
     frames = [render_image(model.generator, track.latent(row)) for row in range(len(track))]
     names = FrameNames(parsed.out, "drag")
     with FrameWriter(names) as writer:

@@ -137,7 +137,6 @@ class Track:
     def from_drag(
         cls,
         result: DragResult,
-        targets_px: FloatArray,
         options: DragOptions,
         *,
         model_name: str,
@@ -148,7 +147,6 @@ class Track:
 
         Args:
             result: The result of the drag.
-            targets_px: ``P x 2``, image pixels.
             options: The options of the drag.
             model_name: The file name of the checkpoint.
             model_sha256: The SHA-256 of the checkpoint.
@@ -159,7 +157,7 @@ class Track:
             edited=result.latents[:, : result.num_layers],
             numbers=np.arange(len(result.latents), dtype=np.int64),
             handles_px=result.handles_px,
-            targets_px=np.array(targets_px, dtype=np.float32),
+            targets_px=result.targets_px,
             losses=result.losses,
             distances_px=result.distances_px,
             model_name=model_name,

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+from torch import Tensor
 
 from draggan_blender.protocol.file_names import TRACK_FILE
 from draggan_blender.protocol.messages import Drag, DragFinished, Progress, Step
@@ -21,11 +25,15 @@ from ..output.even_rows import even_rows
 from ..output.track import Track
 from ..solving.drag import drag
 from ..solving.options import DragOptions
+from ..solving.points import LivePoints
 from ..solving.result import DragResult, DragStep
 from .job_parts import Emit, SequenceJob, check_cancelled
 from .job_queue import QueuedJob
+from .live_points import LivePairs
 from .previews import Previews
 
+# How long an open drag rests before its image is shown in the full size.
+_FULL_SIZE_AFTER_S = 0.3
 # The part of the progress bar that belongs to the steps; writing the frames has the rest.
 _DRAG_SHARE = 0.9
 
@@ -40,6 +48,11 @@ class DragJob:
         self._emit = emit
         self._options = DragOptions(**asdict(request.settings))
         self._previews = Previews(job, request.drag_id, model, emit)
+        self._live = LivePairs(request, job, self._show_at_rest)
+        # The last step and its latent, and since when the drag has waited after it.
+        self._step = 0
+        self._latent: Tensor | None = None
+        self._rests_since_s: float | None = None
         self._first_distance_px = 0.0
         self._fraction = 0.0
 
@@ -53,15 +66,16 @@ class DragJob:
             OSError: A file cannot be written.
         """
         request, model = self._request, self._model
-        handles = np.array([pair.handle_px for pair in request.pairs], dtype=np.float32)
-        targets = np.array([pair.target_px for pair in request.pairs], dtype=np.float32)
+        points = self._live.points()
         result = drag(
             model.generator,
             model.latent(request.latent),
-            handles,
-            targets,
+            points.handles_px,
+            points.targets_px,
             self._options,
             mask=_mask(request.mask, model),
+            keys=points.keys,
+            changes=self._changes,
             on_step=self._on_step,
             should_stop=self._job.stopped.is_set,
         )
@@ -72,7 +86,6 @@ class DragJob:
         result = even_rows(result, model.generator.img_shape[2])
         track = Track.from_drag(
             result,
-            targets,
             self._options,
             model_name=model.path.name,
             model_sha256=model.sha256,
@@ -84,9 +97,18 @@ class DragJob:
         track.save(Path(request.frames.folder) / TRACK_FILE)
         self._finish(result, data)
 
+    def _changes(self, resting: Tensor | None) -> LivePoints | None:
+        """Return other points for the running drag; see ``LivePairs.changes``."""
+        points = self._live.changes(resting)
+        if points is not None:
+            self._first_distance_px = self._fraction = 0.0
+        return points
+
     def _on_step(self, step: DragStep) -> None:
         check_cancelled(self._job)
-        request = self._request
+        request, pairs = self._request, self._live.pairs
+        self._step, self._latent, self._rests_since_s = step.step, step.latent, None
+        targets_px = np.array([pair.target_px for pair in pairs], dtype=np.float32)
         self._emit(
             Step(
                 request_id=request.request_id,
@@ -94,30 +116,38 @@ class DragJob:
                 step=step.step,
                 loss=step.loss,
                 distance_px=step.distance_px,
-                handles=self._states(step.handles_px),
+                handles=_states([pair.key for pair in pairs], step.handles_px, targets_px),
             )
         )
         self._progress(step)
         if request.previews and (step.step == 0 or self._previews.is_due):
             self._previews.show(step.latent, step.step)
 
-    def _states(self, handles_px: FloatArray) -> tuple[HandleState, ...]:
-        return tuple(
-            HandleState(
-                key=pair.key,
-                place_px=(float(x), float(y)),
-                distance_px=math.dist((x, y), pair.target_px),
-            )
-            for pair, (x, y) in zip(self._request.pairs, handles_px, strict=True)
-        )
+    def _show_at_rest(self, latent: Tensor | None) -> float | None:
+        """Show the image that the drag waits at: quickly, and after a while in its full size."""
+        latent = self._latent if latent is None else latent
+        if not self._request.previews or latent is None or not self._job.shown.is_set():
+            return None
+        now_s = time.perf_counter()
+        if self._rests_since_s is None:
+            self._rests_since_s = now_s
+        rest_s = self._rests_since_s + _FULL_SIZE_AFTER_S - now_s
+        if not self._previews.has_shown(latent):
+            self._previews.show(latent, self._step)
+        elif rest_s <= 0 and not self._previews.has_shown(latent, in_full=True):
+            self._previews.show(latent, self._step, stays=True)
+        return None if self._previews.has_shown(latent, in_full=True) else max(rest_s, 0.0)
 
     def _progress(self, step: DragStep) -> None:
         """Report the part of the distance or of the steps that is done, whichever is larger."""
-        if step.step == 0:
+        if not self._first_distance_px:
             self._first_distance_px = max(step.distance_px, 1e-6)
         used = step.step / self._options.max_steps if self._options.max_steps else 0.0
         done = 1 - step.distance_px / self._first_distance_px
         self._fraction = max(self._fraction, _DRAG_SHARE * min(1.0, max(used, done)))
+        if self._live.is_live:
+            # Nobody knows where an open drag ends.
+            self._fraction = 0.0
         text = f"Step {step.step}, {step.distance_px:.1f} px to go"
         self._emit(
             Progress(request_id=self._request.request_id, fraction=self._fraction, text=text)
@@ -137,7 +167,7 @@ class DragJob:
                 latent=result.latents[-1].astype("<f4").tobytes(),
                 track=track,
                 frame_count=len(result.handles_px),
-                handles=self._states(result.handles_px[-1]),
+                handles=_states(result.keys, result.handles_px[-1], result.targets_px),
                 handles_px=result.handles_px.astype("<f4").tobytes(),
             )
         )
@@ -150,3 +180,17 @@ def _mask(data: bytes, model: LoadedModel) -> ByteArray | None:
     if len(masks) != 1:
         raise RequestError(f"a drag takes one mask, but {len(masks)} were given")
     return masks[0]
+
+
+def _states(
+    keys: Sequence[Hashable], handles_px: FloatArray, targets_px: FloatArray
+) -> tuple[HandleState, ...]:
+    """Return the states of handles, ``P x 2`` px, with their targets, likewise."""
+    return tuple(
+        HandleState(
+            key=cast("int", key),
+            place_px=(float(x), float(y)),
+            distance_px=math.dist((x, y), target_px),
+        )
+        for key, (x, y), target_px in zip(keys, handles_px, targets_px, strict=True)
+    )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The queue between the thread that reads the socket and the worker's thread.
 
-Stop and cancel messages arrive on the first thread while a job runs on the second. ``QueuedJob``
-carries them as events, which the job checks once per step.
+Stop, cancel and other messages about a job arrive on the first thread while the job runs on the
+second. ``QueuedJob`` carries them; the job looks at them once per step, or waits for them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
+from draggan_blender.protocol.live import Pause, ReplacePairs
 from draggan_blender.protocol.messages import Request
 
 
@@ -21,6 +22,7 @@ class QueuedJob:
         cancelled: Set when the request was cancelled: it must end without a result.
         stopped: Set when the request must end where it is and keep its result.
         shown: Set while no preview of the job is on its way to the screen.
+        is_paused: Whether the job is to make no steps.
     """
 
     def __init__(self, request: Request) -> None:
@@ -29,6 +31,34 @@ class QueuedJob:
         self.stopped = threading.Event()
         self.shown = threading.Event()
         self.shown.set()
+        self.is_paused = False
+        self._pairs: ReplacePairs | None = None
+        self._lock = threading.Lock()
+        self._news = threading.Event()
+
+    def tell(self, change: ReplacePairs | Pause) -> None:
+        """Store a change for the job; of several ``ReplacePairs``, the job gets the newest."""
+        if isinstance(change, Pause):
+            self.is_paused = change.paused
+        else:
+            with self._lock:
+                self._pairs = change
+        self._news.set()
+
+    def wake(self) -> None:
+        """Let ``wait`` return, because one of the signals was set."""
+        self._news.set()
+
+    def take_pairs(self) -> ReplacePairs | None:
+        """Return the newest pairs that were not taken yet, or None."""
+        with self._lock:
+            pairs, self._pairs = self._pairs, None
+        return pairs
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Wait until a signal or a change has arrived since the last call, or for a time."""
+        self._news.wait(timeout_s)
+        self._news.clear()
 
 
 class JobQueue:
@@ -58,12 +88,20 @@ class JobQueue:
         job = self._find(request_id)
         if job is not None:
             job.stopped.set()
+            job.wake()
 
     def shown(self, request_id: int) -> None:
         """Set the ``shown`` signal of a job; does nothing if the job is finished."""
         job = self._find(request_id)
         if job is not None:
             job.shown.set()
+            job.wake()
+
+    def tell(self, change: ReplacePairs | Pause) -> None:
+        """Pass a change on to its job; does nothing if the job is finished."""
+        job = self._find(change.request_id)
+        if job is not None:
+            job.tell(change)
 
     def cancel(self, request_id: int) -> bool:
         """Remove a waiting job, or set the ``cancelled`` signal of a running one.
@@ -79,6 +117,7 @@ class JobQueue:
                     return True
             if self._running is not None and self._running.request.request_id == request_id:
                 self._running.cancelled.set()
+                self._running.wake()
             return False
 
     def _find(self, request_id: int) -> QueuedJob | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from draggan_blender.protocol.messages import Message, Preview
@@ -53,11 +54,19 @@ class Previews:
         self._emit = emit
         self._due = 0.0
         self._resolution = self._fitting(self._generator.resolutions[-1])
+        # The latent of the last preview, and the size of the block that showed it.
+        self._last: tuple[Tensor, int] | None = None
 
     @property
     def is_due(self) -> bool:
         """Whether the last preview was shown and its pause is over."""
         return self._job.shown.is_set() and time.perf_counter() >= self._due
+
+    def has_shown(self, latent: Tensor, *, in_full: bool = False) -> bool:
+        """Return whether the last preview showed this latent, and in the full size if asked."""
+        if self._last is None or (in_full and self._last[1] < self._generator.resolutions[-1]):
+            return False
+        return torch.equal(self._last[0], latent)
 
     def show(self, latent: Tensor, step: int, *, stays: bool = False) -> None:
         """Render the image of a latent and send it.
@@ -70,6 +79,7 @@ class Previews:
         started = time.perf_counter()
         resolution = self._generator.resolutions[-1] if stays else self._resolution
         image = render_images(self._generator, latent[None], resolution)[0]
+        self._last = latent, resolution
         pixels = preview_pixels(image)
         height, width, _ = pixels.shape
         self._job.shown.clear()

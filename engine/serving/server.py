@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, RemoteProtocolError, encode
+from draggan_blender.protocol.live import Pause, ReplacePairs
 from draggan_blender.protocol.messages import (
     Cancel,
     Cancelled,
@@ -210,6 +211,8 @@ class _Session:
                 self._outbox.put(Cancelled(request_id=message.request_id))
         elif isinstance(message, Stop):
             self._jobs.stop(message.request_id)
+        elif isinstance(message, ReplacePairs | Pause):
+            self._jobs.tell(message)
         elif isinstance(message, PreviewShown):
             self._jobs.shown(message.request_id)
         elif isinstance(message, Shutdown):

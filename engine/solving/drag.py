@@ -13,7 +13,7 @@ threads.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from ..features.source import feature_block, held_block
 from ..inputs import check_latent, check_mask, check_points
 from .methods import METHODS, DragProblem, Look
 from .options import DragOptions
+from .points import LiveChanges, LivePoints, PointChange, RowPoints, numbers_of
 from .result import DragResult, DragStatus, DragStep, Record
 
 # With more handles than this, the tolerance is multiplied by ``MANY_FACTOR``; Pan et al., "Drag
@@ -50,6 +51,8 @@ def drag(
     least_steps: int = 0,
     enough_px: float = 0.0,
     windows: bool | None = None,
+    keys: Sequence[Hashable] | None = None,
+    changes: LiveChanges | None = None,
     on_step: Callable[[DragStep], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> DragResult:
@@ -72,6 +75,10 @@ def drag(
             not move them closer, even if it could.
         windows: True to compute features only in windows around the handles, False to compute
             whole maps, None for whichever is cheaper.
+        keys: A key for each point, by which ``changes`` refers to it; None for their numbers.
+        changes: Replaces the points while the drag runs; see ``points.LiveChanges``. A drag whose
+            points can be replaced makes no second attempt from its start. An exception that it
+            raises ends the drag and is not caught.
         on_step: Called with every step, the start included. An exception that it raises ends the
             drag and is not caught.
         should_stop: Called once per step; the drag ends with the current step if it returns True.
@@ -81,7 +88,11 @@ def drag(
             values that are not finite for the latent.
     """
     started = time.monotonic()
-    handles, targets = check_points(generator, handles_px, targets_px)
+    points = LivePoints(
+        keys=range(len(handles_px)) if keys is None else keys,
+        handles_px=handles_px,
+        targets_px=targets_px,
+    )
     start = check_latent(generator, latent)
     origin_latent = None if origin is None else check_latent(generator, origin)
     fixed = check_mask(generator, mask)
@@ -89,15 +100,14 @@ def drag(
         generator,
         start,
         origin_latent,
-        handles,
-        targets,
+        points,
         options,
         fixed,
         least_steps=least_steps,
         enough_px=enough_px,
         windows=windows,
     )
-    status, reason = loop.run(on_step, should_stop)
+    status, reason = loop.run(on_step, should_stop, changes)
     return loop.result(status, reason, time.monotonic() - started)
 
 
@@ -111,6 +121,11 @@ def tolerance_of(options: DragOptions, handles: int) -> float:
     return options.tolerance_px * (MANY_FACTOR if handles > MANY_HANDLES else 1.0)
 
 
+def _row_points(points: LivePoints) -> RowPoints:
+    targets_px = np.array(points.targets_px, dtype=np.float32)
+    return RowPoints(keys=tuple(points.keys), targets_px=targets_px)
+
+
 class _Loop:
     """A drag in progress: its method and its record."""
 
@@ -119,8 +134,7 @@ class _Loop:
         generator: Generator,
         start: Tensor,
         origin: Tensor | None,
-        handles_px: Tensor,
-        targets_px: Tensor,
+        points: LivePoints,
         options: DragOptions,
         fixed: Tensor | None,
         *,
@@ -128,6 +142,7 @@ class _Loop:
         enough_px: float,
         windows: bool | None,
     ) -> None:
+        handles_px, targets_px = check_points(generator, points.handles_px, points.targets_px)
         num_layers = min(options.num_layers, generator.num_ws)
         try:
             block = feature_block(generator, options.feature_resolution)
@@ -137,6 +152,7 @@ class _Loop:
             held = held_block(generator, block, num_layers, options.mask_resolution)
         except ValueError as error:
             raise RequestError(f"mask_resolution: {error}") from None
+        self._generator = generator
         self._options = options
         self._least_steps = least_steps
         self._tolerance_px = tolerance_of(options, len(handles_px))
@@ -166,14 +182,21 @@ class _Loop:
             enough_px=enough_px,
         )
         self._method = METHODS[options.method](problem)
-        self.record = Record(start, num_layers)
+        self.record = Record(start, num_layers, _row_points(points))
 
     def run(
-        self, on_step: Callable[[DragStep], None] | None, should_stop: Callable[[], bool] | None
+        self,
+        on_step: Callable[[DragStep], None] | None,
+        should_stop: Callable[[], bool] | None,
+        changes: LiveChanges | None,
     ) -> tuple[DragStatus, str]:
         """Make steps until the drag ends; return the status and the reason."""
-        step = 0
+        step, points = 0, None
         while True:
+            if points is None and changes is not None:
+                points = changes(None)
+            if points is not None:
+                self._replace(points)
             with torch.enable_grad():
                 look = self._method.look()
             report = self._report(look)
@@ -182,14 +205,42 @@ class _Loop:
             self.record.add(look.latent, report)
             if on_step is not None:
                 on_step(self.record.step(look.latent))
-            ending = self._ending(step, should_stop)
+            ending = self._ending(step, should_stop, may_begin_anew=changes is None)
             if ending is not None:
-                return ending
+                points = changes(self._last_latent(ending[0])) if changes is not None else None
+                if points is None:
+                    return ending
+                step += 1
+                continue
+            points = None
             # If the method is exhausted and the drag goes on, it has returned to the start.
             if not self.record.exhausted:
                 with torch.enable_grad():
                     self._method.update()
             step += 1
+
+    def _replace(self, points: LivePoints) -> None:
+        """Go on with other points, from the next look on."""
+        device = self._targets_px.device
+        present = self.record.points.keys
+        numbers = numbers_of(points.keys, present)
+        # Only new points have to be inside the image: it is not known here where the others are.
+        checked_px = np.where((numbers < 0).numpy()[:, None], points.handles_px, points.targets_px)
+        handles_px, self._targets_px = check_points(self._generator, checked_px, points.targets_px)
+        self._tolerance_px = tolerance_of(self._options, len(handles_px))
+        self.record.begin_with(_row_points(points))
+        self._method.replace(
+            PointChange(
+                kept=numbers,
+                handles=self._grid.to_feature(handles_px).to(device),
+                targets=self._grid.to_feature(self._targets_px),
+                is_same=self.record.points.keys == present,
+            )
+        )
+
+    def _last_latent(self, status: DragStatus) -> Tensor:
+        """Return the latent that the drag ends with if it ends now, ``num_ws x w_dim``."""
+        return self.record.latent(self.record.last_index(status, self._tolerance_px))
 
     @torch.no_grad()
     def _report(self, look: Look) -> FloatArray:
@@ -207,14 +258,14 @@ class _Loop:
         return report
 
     def _ending(
-        self, step: int, should_stop: Callable[[], bool] | None
+        self, step: int, should_stop: Callable[[], bool] | None, *, may_begin_anew: bool
     ) -> tuple[DragStatus, str] | None:
         """Return the status and the reason if the drag ends at this step, else None.
 
         An exhausted method is asked to make another attempt first.
         """
         options, record = self._options, self.record
-        at_limit = bool(options.max_steps) and step >= options.max_steps
+        at_limit = bool(options.max_steps) and record.latest_steps >= options.max_steps
         may_end = step >= self._least_steps and (record.settled or at_limit)
         if may_end and record.arrived_index(self._tolerance_px) is not None:
             distance = f"within {self._tolerance_px:g} px of its target"
@@ -224,7 +275,7 @@ class _Loop:
         if at_limit:
             text = f"the limit of {options.max_steps} steps was reached; {record.closest()}"
             return DragStatus.STEP_LIMIT, text
-        if record.exhausted and not self._method.begin_anew():
+        if record.exhausted and not (may_begin_anew and self._method.begin_anew()):
             text = f"more steps do not move the handles closer; {record.closest()}"
             return DragStatus.STALLED, text
         if options.patience and record.steps_without(_PROGRESS * self._tolerance_px) >= (

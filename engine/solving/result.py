@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import FloatArray
+from .points import RowPoints, joined_rows
 
 
 class DragStatus(StrEnum):
@@ -65,8 +67,12 @@ class DragResult:
         reason: Why the drag ended, a sentence for the user.
         latents: ``T x num_ws x w_dim`` float32; row 0 is the start, unchanged.
         num_layers: How many of the first w vectors could change.
-        handles_px: ``T x P x 2`` float32, the positions of the handles, image pixels.
-        distances_px: ``T`` float32, the largest distance of a handle from its target, image pixels.
+        keys: The keys of the P points, the last ones of the drag.
+        targets_px: ``P x 2`` float32, their last targets, image pixels.
+        handles_px: ``T x P x 2`` float32, the positions of the handles, image pixels. A point that
+            was added later is before that where it was added.
+        distances_px: ``T`` float32, the largest distance of a handle from its last target, image
+            pixels.
         losses: ``T`` float32, the method's loss.
         best_index: The row with the smallest mean distance if the drag was stopped, else the last
             row.
@@ -78,6 +84,8 @@ class DragResult:
     reason: str
     latents: FloatArray
     num_layers: int
+    keys: tuple[Hashable, ...]
+    targets_px: FloatArray
     handles_px: FloatArray
     distances_px: FloatArray
     losses: FloatArray
@@ -90,24 +98,34 @@ class DragResult:
 class Record:
     """The rows of a drag in progress.
 
+    The rows before ``first`` were made with other points or other targets. They are part of the
+    result, but do not count where the drag asks how close it has come.
+
     Attributes:
         start: ``num_ws x w_dim`` float32, the latent that the drag starts from.
         num_layers: How many of the first w vectors may change.
+        points: The points of the next row.
+        first: The first row with the present points and targets.
         edited: ``num_layers x w_dim`` float32 per row, on the generator's device.
-        handles_px: ``P x 2`` float32 per row, image pixels.
+        handles_px: ``P x 2`` float32 per row, image pixels; P may differ between rows.
+        points_of_rows: The points of each row.
         farthest_px: The largest distance of a handle from its target, for each row.
         mean_px: The mean distance of the handles from their targets, for each row.
         losses: The method's loss, for each row.
         settled: Whether the method has settled at the last row, see ``methods.base.Look``.
         exhausted: Whether the method is exhausted at the last row.
-        progress_at: How many rows there were when the last progress was made.
+        progress_at: How many rows there were when the last progress was made, or at the last
+            change of the points.
         progress_px: The mean distance at the last progress.
     """
 
     start: Tensor
     num_layers: int
+    points: RowPoints
+    first: int = 0
     edited: list[Tensor] = field(default_factory=list)
     handles_px: list[FloatArray] = field(default_factory=list)
+    points_of_rows: list[RowPoints] = field(default_factory=list)
     farthest_px: list[float] = field(default_factory=list)
     mean_px: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -130,8 +148,20 @@ class Record:
         self.losses.append(float(report[0]))
         self.settled, self.exhausted = bool(report[1]), bool(report[2])
         self.handles_px.append(positions.reshape(count, 2))
+        self.points_of_rows.append(self.points)
         self.farthest_px.append(float(distances.max()))
         self.mean_px.append(float(distances.mean()))
+
+    def begin_with(self, points: RowPoints) -> None:
+        """Go on with other points or other targets: the rows so far no longer count as close."""
+        self.points = points
+        self.first = self.progress_at = len(self.losses)
+        self.progress_px = math.inf
+
+    @property
+    def latest_steps(self) -> int:
+        """How many steps were made with the present points and targets."""
+        return len(self.losses) - 1 - self.first
 
     def steps_without(self, progress_px: float) -> int:
         """Return how many steps ago the mean distance last fell by more than ``progress_px``.
@@ -146,11 +176,17 @@ class Record:
     @property
     def best_index(self) -> int:
         """The row with the smallest mean distance, of equal ones that with the smallest loss."""
-        return int(np.lexsort((self.losses, self.mean_px))[0])
+        first = min(self.first, len(self.losses) - 1)
+        rows = self.losses[first:], self.mean_px[first:]
+        return first + int(np.lexsort(rows)[0])
 
     def arrived_index(self, tolerance_px: float) -> int | None:
         """Return the best row of those with all handles within the tolerance, or None."""
-        rows = [row for row, far in enumerate(self.farthest_px) if far <= tolerance_px]
+        rows = [
+            row
+            for row in range(self.first, len(self.farthest_px))
+            if self.farthest_px[row] <= tolerance_px
+        ]
         return min(rows, key=lambda row: (self.mean_px[row], self.losses[row]), default=None)
 
     def closest(self) -> str:
@@ -168,8 +204,26 @@ class Record:
             latent=latent,
         )
 
+    def latent(self, row: int) -> Tensor:
+        """Return the complete latent of a row, ``num_ws x w_dim`` float32."""
+        return torch.cat([self.edited[row], self.start[self.num_layers :]])
+
+    def last_index(self, status: DragStatus, tolerance_px: float) -> int:
+        """Return the row that a drag with this status ends with."""
+        if status is DragStatus.STOPPED:
+            return len(self.losses) - 1
+        if status is DragStatus.REACHED:
+            arrived = self.arrived_index(tolerance_px)
+            assert arrived is not None, "reached means that a row has arrived"
+            return arrived
+        return self.best_index
+
     def result(
-        self, status: DragStatus, reason: str, seconds: float, tolerance_px: float
+        self,
+        status: DragStatus,
+        reason: str,
+        seconds: float,
+        tolerance_px: float,
     ) -> DragResult:
         """Return the result, with the rows up to the one that the drag ends with.
 
@@ -179,23 +233,26 @@ class Record:
             seconds: The duration of the drag.
             tolerance_px: The distance at which a handle has arrived, image pixels.
         """
-        last = self.best_index
-        if status is DragStatus.STOPPED:
-            last = len(self.losses) - 1
-        elif status is DragStatus.REACHED:
-            arrived = self.arrived_index(tolerance_px)
-            assert arrived is not None, "reached means that a row has arrived"
-            last = arrived
+        last = self.last_index(status, tolerance_px)
         rows = last + 1
         latents = self.start.cpu().numpy()[None].repeat(rows, axis=0)
         latents[:, : self.num_layers] = torch.stack(self.edited[:rows]).cpu().numpy()
+        points = self.points_of_rows[last]
+        handles_px = joined_rows(
+            self.handles_px[:rows], [row.keys for row in self.points_of_rows[:rows]]
+        )
+        distances_px = np.array(self.farthest_px[:rows], dtype=np.float32)
+        if self.first:
+            distances_px = np.linalg.norm(handles_px - points.targets_px, axis=2).max(axis=1)
         return DragResult(
             status=status,
             reason=reason,
             latents=latents,
             num_layers=self.num_layers,
-            handles_px=np.stack(self.handles_px[:rows]),
-            distances_px=np.array(self.farthest_px[:rows], dtype=np.float32),
+            keys=points.keys,
+            targets_px=points.targets_px,
+            handles_px=handles_px,
+            distances_px=distances_px,
             losses=np.array(self.losses[:rows], dtype=np.float32),
             best_index=self.best_index if status is DragStatus.STOPPED else last,
             steps=len(self.losses) - 1,

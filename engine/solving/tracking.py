@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..features.source import FeatureGrid, Windows
+from .points import PointChange
 
 # Half-width and spacing, feature pixels, of the finer searches around the best position so far.
 _FINER = ((1.0, 0.25), (0.2, 0.05))
@@ -85,6 +86,19 @@ class PointTracker:
         self._inertia = inertia
         levels = [(r2, min(1.0, r2)), *(level for level in _FINER if level[0] <= r2)]
         self._levels = [square_offsets(*level).to(references.device) for level in levels]
+
+    @torch.no_grad()
+    def replace(self, change: PointChange, windows: Windows, handles: Tensor) -> None:
+        """Go on with other points: new ones are known by the features where they start.
+
+        Args:
+            change: The change of the points.
+            windows: Windows that extend at least the patch around ``handles``.
+            handles: ``P x 2`` feature positions of all points after the change.
+        """
+        here = windows.sample(handles[:, None] + self._patch)
+        self.references = change.carry(self.references, here)
+        self._first = change.carry(self._first, here)
 
     @torch.no_grad()
     def track(self, windows: Windows, handles: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from stylegan2 import Generator
 
 from ...features.source import FeatureSource, Windows
 from ..options import DragOptions
+from ..points import PointChange
 from ..supervision import disc_offsets
 from ..tracking import PointTracker
 
@@ -89,6 +90,13 @@ class DragMethod(Protocol):
 
     def update(self) -> None:
         """Change the latent according to the last look."""
+        ...
+
+    def replace(self, change: PointChange) -> None:
+        """Go on with other handles and targets, from the next look on.
+
+        The latent and, for the points that are kept, what was learnt about them stay.
+        """
         ...
 
     def begin_anew(self) -> bool:

@@ -10,10 +10,12 @@ mistake, lags one step behind and needs a second forward pass.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from ..points import PointChange
 from ..supervision import disc_offsets, motion_supervision, steps_to_targets
 from ..tracking import PointTracker
 from .base import DragProblem, Look, track_from
@@ -34,6 +36,7 @@ class DragGan:
         self._handles = problem.handles
         self._tracker: PointTracker | None = None
         self._loss: Tensor | None = None
+        self._change: PointChange | None = None
 
     def look(self) -> Look:
         """Track the handles in the features of the latent; see ``base.DragMethod.look``."""
@@ -43,6 +46,9 @@ class DragGan:
         windows = view.windows
         if self._tracker is None:
             self._tracker = track_from(problem, windows)
+        elif self._change is not None:
+            self._tracker.replace(self._change, windows, self._handles)
+        self._change = None
         self._handles = self._tracker.track(windows, self._handles)
         steps = steps_to_targets(self._handles, problem.targets, options.step_length)
         loss = motion_supervision(windows, self._handles, steps, self._offsets)
@@ -55,6 +61,12 @@ class DragGan:
             settled=settled,
             exhausted=~settled,
         )
+
+    def replace(self, change: PointChange) -> None:
+        """Go on with other handles and targets; see ``base.DragMethod.replace``."""
+        self._handles = change.carry(self._handles, change.handles)
+        self._problem = replace(self._problem, handles=self._handles, targets=change.targets)
+        self._change = change
 
     def begin_anew(self) -> bool:
         """Return False: there is only one attempt."""

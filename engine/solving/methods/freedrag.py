@@ -28,11 +28,13 @@ multiplied by the spread of the features in the image that the drag starts from.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ...features.source import USUAL_FEATURE_RESOLUTION, FeatureView, Windows
+from ..points import PointChange
 from .base import DragProblem, Look
 from .descent import Descent
 from .line_search import choose_candidates, template_share, way_points
@@ -66,9 +68,9 @@ class FreeDrag:
         line = torch.tensor([-_PATCH, 0.0, _PATCH])
         self._patch = torch.cartesian_prod(line, line).to(device)
         self._handles = problem.handles
-        path = problem.targets - problem.handles
-        self._directions = path / path.norm(dim=1, keepdim=True).clamp(min=_SHORTEST)
+        self._directions = _directions(problem)
         self._templates: Tensor | None = None
+        self._change: PointChange | None = None
         # As if a sub-motion had just ended with losses of zero, so that the first look begins one.
         self._first_losses = torch.zeros(len(problem.handles), device=device)
         self._steps = torch.full((), _SUB_MOTION_STEPS, device=device)
@@ -83,6 +85,9 @@ class FreeDrag:
         with torch.no_grad():
             if self._templates is None:
                 self._begin(view)
+            elif self._change is not None:
+                self._templates = self._change.carry(self._templates, self._patches(view.windows))
+            self._change = None
             self._move_search_points(view.windows)
         loss = self._losses(view.windows).sum()
         self._loss = loss + self._descent.restraint(view)
@@ -93,6 +98,17 @@ class FreeDrag:
             settled=self._settled,
             exhausted=torch.zeros_like(self._settled),
         )
+
+    def replace(self, change: PointChange) -> None:
+        """Go on with other search points and targets; see ``base.DragMethod.replace``."""
+        self._handles = change.carry(self._handles, change.handles)
+        self._problem = replace(self._problem, handles=self._handles, targets=change.targets)
+        self._directions = _directions(self._problem)
+        if not change.is_same:
+            # As at the start: the next look ends the sub-motion, and begins one of all points.
+            self._first_losses = torch.zeros(len(self._handles), device=self._handles.device)
+            self._steps = torch.full_like(self._steps, _SUB_MOTION_STEPS)
+        self._change = change
 
     def begin_anew(self) -> bool:
         """Return False: there is only one attempt."""
@@ -163,3 +179,10 @@ class FreeDrag:
         wanted = torch.where(falls_back, 0.0, self._expected)
         found = choose_candidates(points, differences, wanted)
         return torch.where((advances | falls_back)[:, None], found, self._handles)
+
+
+def _directions(problem: DragProblem) -> Tensor:
+    """Return the unit vector from each handle to its target, ``P x 2``."""
+    path = problem.targets - problem.handles
+    directions: Tensor = path / path.norm(dim=1, keepdim=True).clamp(min=_SHORTEST)
+    return directions

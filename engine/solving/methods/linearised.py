@@ -33,6 +33,7 @@ from torch import Tensor
 from ...features.source import USUAL_FEATURE_RESOLUTION, FeatureView
 from ..latent_space import latent_space
 from ..options import DragOptions
+from ..points import PointChange
 from ..principal import principal_components
 from ..supervision import disc_offsets, steps_to_targets
 from ..tracking import PointTracker
@@ -63,6 +64,9 @@ _MEMORY, _INERTIA = 1.0, 0.25
 _WIDER = 5 / 3
 # Below this share of the reach, the limit is too small to continue.
 _EXHAUSTED = 1 / 20
+# With other points or targets the limit is at least this share of the reach: that a step did not
+# bring the handles closer to the old targets says little about the new ones.
+_RENEWED = 1 / 4
 # The largest root mean square change of any layer's w in a step at the full reach, in units of the
 # spread of W. A handle in a uniform area, which no change moves, would ask for any change.
 _LARGEST_CHANGE = 0.5
@@ -147,6 +151,13 @@ class Linearised:
         self._tracker: PointTracker | None = None
         self._view: FeatureView | None = None
         self._best: _Base | None = None
+        self._change: PointChange | None = None
+
+    def replace(self, change: PointChange) -> None:
+        """Go on with other handles and targets; see ``base.DragMethod.replace``."""
+        # Two changes without a look between them: the second would refer to what no look has seen.
+        assert self._change is None, "a look comes between two changes"
+        self._change = change
 
     def begin_anew(self) -> bool:
         """Make a second attempt with a larger tracking radius; see ``DragMethod.begin_anew``."""
@@ -165,6 +176,9 @@ class Linearised:
 
     def look(self) -> Look:
         """Track the handles around their expected positions; see ``base.DragMethod.look``."""
+        change, self._change = self._change, None
+        if change is not None and not change.is_same:
+            self._take_over(change)
         problem = self._problem
         latent = self._space.latent()
         view = problem.source.observe(latent, self._expected, self._radius)
@@ -172,9 +186,13 @@ class Linearised:
             self._tracker = track_from(
                 problem, view.windows, renewal=1.0, memory=_MEMORY, inertia=_INERTIA
             )
+        elif change is not None and not change.is_same:
+            self._tracker.replace(change, view.windows, self._expected)
         self._handles = self._tracker.track(view.windows, self._expected)
-        error = (problem.targets - self._handles).square().sum(dim=1).mean()
+        error = self._error(self._handles)
         self._judge(error)
+        if change is not None and change.is_same:
+            error = self._retarget(change.targets)
         self._view = view
         return Look(
             latent=latent.detach(),
@@ -183,6 +201,36 @@ class Linearised:
             settled=self._is_settled(),
             exhausted=self._limit < _EXHAUSTED * self._reach,
         )
+
+    def _error(self, handles: Tensor) -> Tensor:
+        """Return the mean square distance of handles from the targets, a scalar."""
+        error: Tensor = (self._problem.targets - handles).square().sum(dim=1).mean()
+        return error
+
+    def _take_over(self, change: PointChange) -> None:
+        """Go on with other handles from the present latent, whether or not it is the best."""
+        handles = change.carry(self._handles, change.handles)
+        self._expected = change.carry(self._expected, change.handles)
+        self._problem = replace(self._problem, handles=handles, targets=change.targets)
+        self._least_error = torch.full_like(self._least_error, math.inf)
+        self._limit = self._limit.clamp(min=_RENEWED * self._reach)
+        self._best = None
+
+    def _retarget(self, targets: Tensor) -> Tensor:
+        """Go on to other targets, after the last step was judged by those that it was made for.
+
+        Returns:
+            The new error of the handles that were just tracked, a scalar.
+        """
+        self._problem = replace(self._problem, targets=targets)
+        error = self._error(self._handles)
+        self._least_error = error
+        if self._best is not None:
+            # A step that was no improvement is taken back: what the next one is compared with.
+            best = self._error(self._best.handles)
+            self._least_error = torch.where(self._improved, error, best)
+        self._limit = self._limit.clamp(min=_RENEWED * self._reach)
+        return error
 
     def _is_settled(self) -> Tensor:
         """Return whether no further step is needed: well within the tolerance, or not improving."""

@@ -25,6 +25,8 @@ def _result(
         reason="why",
         latents=source.randn(rows, 4, 3).astype(np.float32),
         num_layers=2,
+        keys=tuple(range(len(handles_px[0]))),
+        targets_px=np.array(handles_px[-1], dtype=np.float32),
         handles_px=np.array(handles_px, dtype=np.float32),
         distances_px=np.array(distances_px or 10 - rising, dtype=np.float32),
         losses=rising / 3,

@@ -162,7 +162,7 @@ def track(generator: Generator, latent: FloatArray) -> Track:
     handles, targets = np.array([[8.5, 14.5]]), np.array([[20.5, 14.5]])
     options = DragOptions(max_steps=4, step_size=0.02)
     result = drag(generator, latent, handles, targets, options)
-    return Track.from_drag(result, targets, options, model_name="t", model_sha256="0" * 64)
+    return Track.from_drag(result, options, model_name="t", model_sha256="0" * 64)
 
 
 def test_a_sheet_shows_handles_and_targets_where_they_are(

@@ -29,6 +29,8 @@ def result() -> DragResult:
         reason="",
         latents=latents,
         num_layers=LAYERS,
+        keys=tuple(range(POINTS)),
+        targets_px=np.ones((POINTS, 2), np.float32),
         handles_px=rng.normal(size=(ROWS, POINTS, 2)).astype(np.float32),
         distances_px=np.arange(ROWS, dtype=np.float32),
         losses=np.arange(ROWS, dtype=np.float32),
@@ -42,7 +44,6 @@ def result() -> DragResult:
 def track(result: DragResult) -> Track:
     return Track.from_drag(
         result,
-        np.ones((POINTS, 2), np.float32),
         DragOptions(max_steps=9),
         model_name="tiny.pkl",
         model_sha256="ab" * 32,

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import secrets
+import select
 import socket
 import subprocess
 import sys
@@ -123,6 +124,12 @@ class EngineClient:
             assert data, f"the engine closed the connection:\n{self.log()}"
             self._received.extend(self._decoder.feed(data))
         return self._received.pop(0)
+
+    def receive_within(self, timeout_s: float) -> Message | None:
+        """Return the next message, or None if none comes within a time."""
+        if not self._received and not select.select([self.socket], [], [], timeout_s)[0]:
+            return None
+        return self.receive()
 
     def new_id(self) -> int:
         """Return a request id that was not used before."""

@@ -111,3 +111,16 @@ def test_what_turns_out_to_be_quick_grows_again(monkeypatch: pytest.MonkeyPatch)
     for _ in range(4):
         shown.show(LATENT, 0)
     assert [message.width for message in emitted] == [256, 128, 64, 64, 128, 256, 256]
+
+
+def test_it_is_known_which_latent_was_shown_last_and_whether_in_full_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown, _, emitted = _previews(monkeypatch, Machine(0.001), 1024)
+    assert not shown.has_shown(LATENT)
+    shown.show(LATENT, 0)
+    assert emitted[-1].width == 512
+    assert shown.has_shown(LATENT.clone()) and not shown.has_shown(LATENT, in_full=True)
+    assert not shown.has_shown(LATENT + 1)
+    shown.show(LATENT, 0, stays=True)
+    assert shown.has_shown(LATENT, in_full=True)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The changes of a running drag: other pairs, pausing, and waiting while the drag rests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from draggan_blender.protocol.messages import Drag
+from draggan_blender.protocol.pairs import Pair
+
+from ..solving.points import LivePoints
+from .job_parts import check_cancelled
+from .job_queue import QueuedJob
+
+
+class LivePairs:
+    """The present pairs of a drag, and the callback that replaces them while it runs.
+
+    Attributes:
+        pairs: The pairs that the next step is made with.
+        is_live: Whether the drag stays open when it rests.
+    """
+
+    def __init__(
+        self,
+        request: Drag,
+        job: QueuedJob,
+        show_at_rest: Callable[[Tensor | None], float | None],
+    ) -> None:
+        """Begin with the pairs of the request.
+
+        Args:
+            request: The request.
+            job: The job, which carries the changes that arrive.
+            show_at_rest: Called while the drag waits, with the latent that it would end with, or
+                None for the one of the last step if it is paused. It returns after how many seconds
+                it is to be called again, None for not before something has arrived.
+        """
+        self.pairs: Sequence[Pair] = request.pairs
+        self.is_live = request.live
+        self._job = job
+        self._show_at_rest = show_at_rest
+
+    def points(self) -> LivePoints:
+        """Return the present pairs as points of a drag."""
+        return LivePoints(
+            keys=tuple(pair.key for pair in self.pairs),
+            handles_px=np.array([pair.handle_px for pair in self.pairs], dtype=np.float32),
+            targets_px=np.array([pair.target_px for pair in self.pairs], dtype=np.float32),
+        )
+
+    def changes(self, resting: Tensor | None) -> LivePoints | None:
+        """Return other points, if there are any; see ``solving.points.LiveChanges``.
+
+        While the drag is paused, and while an open drag rests, this waits.
+
+        Raises:
+            JobCancelledError: The drag was cancelled.
+        """
+        job = self._job
+        while True:
+            check_cancelled(job)
+            if job.stopped.is_set():
+                return None
+            if not job.is_paused:
+                change = job.take_pairs()
+                if change is not None:
+                    self.pairs, self.is_live = change.pairs, change.live
+                    return self.points()
+                if resting is None or not self.is_live:
+                    return None
+            job.wait(self._show_at_rest(resting))

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The points of a running drag, and how they are replaced by others while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..arrays import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePoints:
+    """The points that a running drag continues with.
+
+    Attributes:
+        keys: P keys, all different. A point whose key the drag knows keeps its handle where the
+            drag has tracked it.
+        handles_px: ``P x 2`` float, where the points with new keys are in the present image, image
+            pixels; the rows of known keys are not used.
+        targets_px: ``P x 2`` float, the target of each point, image pixels.
+    """
+
+    keys: Sequence[Hashable]
+    handles_px: FloatArray
+    targets_px: FloatArray
+
+
+# Called by a drag before each look, and when it is about to end. The argument is None before a
+# look, and otherwise the latent that the drag would end with, ``num_ws x w_dim``; the function may
+# then wait for other points. It returns them, or None to go on as before, or to end.
+LiveChanges = Callable[[Tensor | None], LivePoints | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointChange:
+    """What a drag method needs to know about other points.
+
+    Attributes:
+        kept: ``P`` int64 on the CPU, for each point its present number, or -1 for a new point.
+        handles: ``P x 2`` float32 feature positions, where new points start.
+        targets: ``P x 2`` float32 feature positions.
+        is_same: Whether the points are the same as before, in the same order; only their targets
+            differ.
+    """
+
+    kept: Tensor
+    handles: Tensor
+    targets: Tensor
+    is_same: bool
+
+    def carry(self, present: Tensor, new: Tensor) -> Tensor:
+        """Return a tensor with a row for each point: the present row, or the new one.
+
+        Args:
+            present: ``P0 x ...``, a row for each point before the change.
+            new: ``P x ...``, of which the rows of new points are used.
+        """
+        if self.is_same:
+            return present
+        kept = self.kept.to(present.device)
+        is_new = (kept < 0).reshape(-1, *[1] * (new.ndim - 1))
+        return torch.where(is_new, new, present[kept.clamp(min=0)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowPoints:
+    """The points that a row of a drag was made with.
+
+    Attributes:
+        keys: P keys, all different.
+        targets_px: ``P x 2`` float32, image pixels.
+    """
+
+    keys: tuple[Hashable, ...]
+    targets_px: FloatArray
+
+
+def numbers_of(keys: Sequence[Hashable], present: Sequence[Hashable]) -> Tensor:
+    """Return the number that each key has among the present ones, -1 for a new key; int64."""
+    numbers = {key: number for number, key in enumerate(present)}
+    return torch.tensor([numbers.get(key, -1) for key in keys], dtype=torch.int64)
+
+
+def joined_rows(
+    rows: Sequence[FloatArray], keys_of_rows: Sequence[Sequence[Hashable]]
+) -> FloatArray:
+    """Return rows of points that all have the points of the last row.
+
+    A point that was added later is, in the rows before that, where it was added.
+
+    Args:
+        rows: One array for each row, ``P_t x 2``.
+        keys_of_rows: The keys of the points of each row.
+
+    Returns:
+        ``T x P x 2`` float32, with the points of the last row in their order.
+    """
+    last = keys_of_rows[-1]
+    joined = np.empty((len(rows), len(last), 2), dtype=np.float32)
+    later = rows[-1]
+    for number in reversed(range(len(rows))):
+        keys = keys_of_rows[number]
+        if keys is not last:
+            places = dict(zip(keys, rows[number], strict=True))
+            later = np.stack([places.get(key, later[i]) for i, key in enumerate(last)])
+        else:
+            later = rows[number]
+        joined[number] = later
+    return joined
