@@ -14,7 +14,7 @@ from .export import farm_properties
 from .jobs import delivery, recovery
 from .properties import image as image_properties
 from .timeline import scrubbing
-from .ui import keymaps, marker_gizmo, menus, operators, panels
+from .ui import keymaps, menus, operators, panels
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
@@ -36,7 +36,6 @@ _MODULES = (
     scrubbing,
     keymaps,
     menus,
-    marker_gizmo,
     cli,
 )
 

@@ -23,7 +23,7 @@ from ..jobs import bake_folder, folders, recovery, requests
 from ..properties.owners import Plane
 from ..protocol.messages import FrameTarget
 from ..protocol.timeline import Bake, BakeFinished, Edit
-from ..scene import images, models, points, sampling
+from ..scene import handle_paths, images, models, points, sampling
 from . import frames as frame_ranges
 from .rows import render_rows
 from .running import Running, UsageError, add_common, add_model, add_save, model_of, named, save
@@ -135,7 +135,7 @@ def _bake(plane: Plane, options: argparse.Namespace, running: Running) -> dict[s
     """Solve and render, and write the result into the scene, so that it can be saved."""
     sampled, request = _request(plane, options, write_frames=True)
     running.begin(sampled.first_number)
-    points.begin(points.enabled_pairs(plane), plane)
+    handle_paths.begin(points.enabled_pairs(plane), plane)
     plane.draggan.baking = True
     requests.wait(requests.submit(plane, request, f"Bake {plane.name}"), math.inf)
     running.say_skipped(

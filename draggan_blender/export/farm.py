@@ -27,7 +27,7 @@ from ..jobs import bake_folder, folders, recovery
 from ..properties.owners import Plane
 from ..protocol import file_names
 from ..protocol.atomic_files import link_or_copy, write_atomically
-from ..scene import frame_files, images, models, planes, points, sampling
+from ..scene import frame_files, handle_paths, images, models, planes, sampling
 
 
 def prepare(scene: bpy.types.Scene, base: Path) -> list[str]:
@@ -235,12 +235,12 @@ def _show(plane: Plane, folder: Path, span: range) -> None:
     if not images.shows_bake(plane):
         if sequence.image is not None:
             images.cover(plane)
-            points.cover_paths(plane)
+            handle_paths.cover_paths(plane)
         keeps_track = False
     if not keeps_track:
         # The positions of the handles and the latents are not known yet.
         settings.track = ""
-        points.clear_paths(plane)
+        handle_paths.clear_paths(plane)
     images.show_sequence(plane, folder, stem, span.start, len(span), "BAKE")
     sequence.image.filepath = str(frame_files.frame_path(folder, stem, span.start))
     settings.status = f"Prepared for the farm: the frames will be saved in {folder}"

@@ -22,7 +22,19 @@ from ..properties.stored import to_bytes, to_text
 from ..protocol import Decoder, LocalProtocolError, encode
 from ..protocol.messages import FrameTarget
 from ..protocol.timeline import Bake, BakeFinished, Edit
-from ..scene import images, masks, models, planes, playhead, points, sampling, shown, tracks
+from ..scene import (
+    handle_paths,
+    images,
+    masks,
+    models,
+    placing,
+    planes,
+    playhead,
+    points,
+    sampling,
+    shown,
+    tracks,
+)
 from . import bake_folder, folders, recovery, requests
 
 
@@ -88,12 +100,12 @@ def clear(plane: Plane) -> None:
     settings.status, settings.failed = "", False
     settings.track = under_track
     if paths_px is None:
-        points.clear_paths(plane)
+        handle_paths.clear_paths(plane)
         images.clear_sequence(plane)
     else:
         images.uncover(plane)
-        points.uncover_paths(plane)
-        points.write_paths(plane, sequence.first_frame, paths_px)
+        handle_paths.uncover_paths(plane)
+        handle_paths.write_paths(plane, sequence.first_frame, paths_px)
 
 
 def frames_of(plane: Plane) -> range:
@@ -133,7 +145,7 @@ def make_edit(plane: Plane, frames: range) -> Edit:
     """
     settings, scene = plane.draggan, planes.scene_of(plane)
     latent = to_bytes(settings.latent)
-    bases_px = points.bases(
+    bases_px = placing.bases(
         sampling.depsgraph_of(scene), plane, is_base_shown=lambda: shown.latent(plane) == latent
     )
     sampled = sampling.over_frames(plane, frames, bases_px)
@@ -190,7 +202,7 @@ def _submit(plane: Plane, sampled: Edit) -> int:
         frames=target,
         earlier_folder="" if earlier is None else str(earlier),
     )
-    points.begin(points.enabled_pairs(plane), plane)
+    handle_paths.begin(points.enabled_pairs(plane), plane)
     settings.baking = True
     return requests.submit(plane, request, f"Bake {plane.name}")
 
@@ -210,10 +222,10 @@ def finish(plane: Plane, request: Bake, finished: BakeFinished | None) -> None:
     paths_px = np.frombuffer(finished.handles_px, "<f4").reshape(finished.frame_count, -1, 2)
     if settings.sequence.image is not None and not images.shows_bake(plane):
         images.cover(plane)
-        points.cover_paths(plane)
+        handle_paths.cover_paths(plane)
     requests.show_frames(plane, target, finished.frame_count, "BAKE")
     images.remove_live(settings.uuid)
-    points.write_paths(plane, target.first_number, paths_px, baked.handles_px)
+    handle_paths.write_paths(plane, target.first_number, paths_px, baked.handles_px)
     settings.track = to_text(finished.track)
     settings.bake.refinements = settings.bake.refinements + 1 if baked.refined_track else 0
     settings.status = _sentence(finished, baked)

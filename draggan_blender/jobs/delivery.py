@@ -37,7 +37,7 @@ from ..protocol.messages import (
     Step,
 )
 from ..protocol.timeline import Bake, BakeFinished, RenderLatents, TrackMade
-from ..scene import images, planes, points
+from ..scene import handle_paths, images, planes
 from . import bake as bake_job
 from . import drag as drag_job
 from . import folders, recovery, requests
@@ -67,7 +67,7 @@ def deliver(job: pump.Job, message: Message) -> None:
         if not pump.state().ending_asked:
             pump.cancel_job(job.image_id)
     elif isinstance(message, Step):
-        points.move_handles(plane, [handle.place_px for handle in message.handles])
+        handle_paths.move_handles(plane, message.handles)
     elif isinstance(message, Preview):
         images.show_preview(plane, message.width, message.height, message.pixels)
         _redraw({"WINDOW"}, _IMAGE_EDITORS)

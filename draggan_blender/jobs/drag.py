@@ -13,7 +13,7 @@ from ..properties.owners import Plane
 from ..properties.stored import to_text
 from ..protocol.messages import Drag, DragFinished, FrameTarget
 from ..protocol.pairs import Pair
-from ..scene import images, masks, models, planes, points, shown, timing
+from ..scene import handle_paths, images, masks, models, placing, planes, shown, timing
 from . import folders, recovery, requests
 
 _STATUS = {
@@ -43,7 +43,7 @@ def start_drag(context: bpy.types.Context, plane: Plane, *, previews: bool = Tru
     """
     settings = plane.draggan
     recovery.require_ready(plane)
-    placed = points.read_pairs(context, plane)
+    placed = placing.read_pairs(context, plane)
     mask = masks.at_frame(plane, planes.scene_of(plane).frame_current)
     request_id = pump.new_request_id()
     target = FrameTarget(
@@ -58,7 +58,14 @@ def start_drag(context: bpy.types.Context, plane: Plane, *, previews: bool = Tru
         model_sha256=settings.model_sha256,
         latent=shown.latent(plane),
         pairs=tuple(
-            Pair(key=entry.pair.key, handle_px=entry.handle_px, target_px=entry.target_px)
+            Pair(
+                key=entry.pair.key,
+                handle_px=entry.handle_px,
+                target_px=entry.target_px,
+                radius_px=entry.radius_px,
+                angle=entry.angle,
+                scale=entry.scale,
+            )
             for entry in placed
         ),
         settings=drag_properties.drag_settings(settings.drag),
@@ -66,7 +73,7 @@ def start_drag(context: bpy.types.Context, plane: Plane, *, previews: bool = Tru
         frames=target,
         previews=previews,
     )
-    points.begin([entry.pair for entry in placed], plane)
+    handle_paths.begin([entry.pair for entry in placed], plane)
     settings.dragging = True
     return requests.submit(plane, request, f"Drag {plane.name}")
 
@@ -90,7 +97,9 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     first = request.frames.first_number
     requests.show_frames(plane, request.frames, count, "DRAG")
     images.remove_live(settings.uuid)
-    points.write_paths(plane, first, paths_px)
+    turns = np.frombuffer(finished.turns, "<f4").reshape(count, -1, 2) if finished.turns else None
+    handle_paths.use_keys([handle.key for handle in finished.handles], plane)
+    handle_paths.write_paths(plane, first, paths_px, turns=turns)
     settings.latent = to_text(finished.latent)
     settings.track = to_text(finished.track)
     settings.status = (
@@ -98,6 +107,7 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
         f"{finished.distance_px:.1f} px left, {finished.seconds:.1f} s"
     )
     _go_to_frame(plane, first + count - 1)
+    handle_paths.store_states(plane, finished.handles, request.settings.tolerance_px)
 
 
 def reset(plane: Plane) -> None:
@@ -113,8 +123,8 @@ def reset(plane: Plane) -> None:
     requests.require_image(plane)
     settings.latent, settings.track = settings.sampled_latent, ""
     settings.status, settings.failed = "", False
-    points.clear_paths(plane)
-    points.send_home(plane)
+    handle_paths.clear_paths(plane)
+    handle_paths.send_home(plane)
     images.clear_sequence(plane)
 
 

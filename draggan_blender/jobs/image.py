@@ -20,7 +20,7 @@ from ..protocol.messages import (
     Sample,
     Sampled,
 )
-from ..scene import images, models, planes, points
+from ..scene import handle_paths, images, models, planes
 from . import folders, recovery, requests
 
 
@@ -134,8 +134,8 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
     settings.latent = settings.sampled_latent = to_text(sampled.latent)
     settings.sampled_seed, settings.sampled_psi = request.seed, request.truncation_psi
     settings.track = ""
-    points.clear_paths(plane)
-    points.send_home(plane)
+    handle_paths.clear_paths(plane)
+    handle_paths.send_home(plane)
     # The engine describes a model once, when it reads it, not for each request that uses it.
     model = pump.state().model
     settings.model_sha256 = model.sha256 if model is not None else ""

@@ -12,7 +12,7 @@ from ..properties.owners import Plane
 from ..properties.stored import to_text
 from ..protocol.messages import FrameTarget
 from ..protocol.timeline import RenderLatents, TrackMade
-from ..scene import models, points
+from ..scene import handle_paths, models
 from . import folders, requests
 
 
@@ -58,6 +58,6 @@ def finish(plane: Plane, request: RenderLatents, made: TrackMade | None) -> None
         raise EditError("The engine ended without a track of the images; see its log")
     settings = plane.draggan
     requests.show_frames(plane, request.frames, made.frame_count, "LATENTS")
-    points.clear_paths(plane)
+    handle_paths.clear_paths(plane)
     settings.track = to_text(made.track)
     settings.status = f"Rendered {made.frame_count} frames"

@@ -19,7 +19,7 @@ from bpy.app.handlers import persistent
 from ..connection import pump
 from ..errors import EditError
 from ..properties.owners import Plane
-from ..scene import images, marker_offsets, planes, points, timing
+from ..scene import handle_paths, images, planes, points, timing
 from . import requests
 
 # uuid -> (request id, dragging, baking) of the planes that are settled while the file is saved.
@@ -45,7 +45,7 @@ def settle(plane: Plane) -> None:
     if not _is_live(settings):
         return
     if settings.dragging:
-        points.restore_handles(plane)
+        handle_paths.restore_handles(plane)
     settings.dragging = settings.baking = settings.previewing = False
     try:
         images.show_rest(plane)
@@ -98,7 +98,7 @@ def own(plane: Plane) -> None:
 
 
 def require_ready(plane: Plane) -> None:
-    """Prepare a plane for a change of its image: call ``own``, check its state, centre its markers.
+    """Prepare a plane for a change of its image: call ``own``, check its state, update old points.
 
     Raises:
         EditError: The plane has no image, or is being worked on.
@@ -106,7 +106,7 @@ def require_ready(plane: Plane) -> None:
     own(plane)
     requests.refuse_if_busy(plane)
     requests.require_image(plane)
-    marker_offsets.take_over_all(plane)
+    points.modernise(plane)
 
 
 def release_duplicates(plane: Plane | None, request_id: int) -> None:
@@ -153,7 +153,7 @@ def _after_load(*_arguments: Any) -> None:
     # An automatic save calls no handler, so its file may hold a state from during a drag.
     for plane in planes.everywhere():
         settle(plane)
-        marker_offsets.take_over_all(plane)
+        points.modernise(plane)
 
 
 def _before_render(*_arguments: Any) -> None:

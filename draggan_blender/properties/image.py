@@ -73,6 +73,19 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
         description="Identifies the pair among those of its image; 0 before it was given one",
         options={"HIDDEN"},
     )
+    number: IntProperty(
+        description="The number in the viewport; 0 before the pair was given one",
+        options={"HIDDEN"},
+    )
+    color: FloatVectorProperty(
+        name="Colour",
+        description="The colour of the pair in the viewport",
+        size=3,
+        min=0.0,
+        max=1.0,
+        default=(1.0, 1.0, 1.0),
+        subtype="COLOR_GAMMA",
+    )
     is_pin: BoolProperty(
         name="Pin",
         description="Handle and target are one point, whose content stays where it is",
@@ -102,6 +115,12 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
         default="FINE",
         options={"HIDDEN"},
     )
+    state_at: FloatVectorProperty(
+        description="Where handle and target were when the state was found out, in the plane's "
+        "space: the state counts while they are there",
+        size=4,
+        options={"HIDDEN"},
+    )
     enabled: BoolProperty(
         name="Enabled", description="Use this pair in the next drag or bake", default=True
     )
@@ -125,6 +144,12 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
         size=2,
         options={"HIDDEN"},
     )
+    start_turn: FloatVectorProperty(
+        description="How the handle was turned then: rotation about z in radians, and scale",
+        size=2,
+        default=(0.0, 1.0),
+        options={"HIDDEN"},
+    )
     dragged: BoolProperty(
         description="Whether the pair was used since the image was new or reset",
         options={"HIDDEN"},
@@ -132,6 +157,12 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
     home: FloatVectorProperty(
         description="Where Reset puts the handle, in the plane's space",
         size=2,
+        options={"HIDDEN"},
+    )
+    home_turn: FloatVectorProperty(
+        description="How Reset turns the handle: rotation about z in radians, and scale",
+        size=2,
+        default=(0.0, 1.0),
         options={"HIDDEN"},
     )
     has_base: BoolProperty(
@@ -142,6 +173,12 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
     base: FloatVectorProperty(
         description="Where the handle is in the image of the latent, in the plane's space",
         size=2,
+        options={"HIDDEN"},
+    )
+    base_turn: FloatVectorProperty(
+        description="How the handle is turned there: rotation about z in radians, and scale",
+        size=2,
+        default=(0.0, 1.0),
         options={"HIDDEN"},
     )
     path_slot: IntProperty(

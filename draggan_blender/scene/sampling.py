@@ -24,7 +24,7 @@ from ..properties import drag as drag_properties
 from ..properties.owners import Plane
 from ..protocol.settings import DragSettings
 from ..protocol.timeline import SettingsFrom
-from . import planes, playhead, points, view
+from . import placing, planes, playhead, points, view
 
 # The data paths of a plane's own animation that belong to the edit start with this.
 _EDIT_PATHS = "draggan."
@@ -209,8 +209,9 @@ def _read(
     evaluated = plane.evaluated_get(depsgraph).draggan
     pairs = evaluated.pairs
     return _Row(
-        points.places(depsgraph, plane, targets),
-        [pairs[index].influence for index in indices],
+        placing.places(depsgraph, plane, targets),
+        # A pin stays at its base.
+        [0.0 if pairs[index].is_pin else pairs[index].influence for index in indices],
         drag_properties.drag_settings(evaluated.drag),
         evaluated.source.truncation_psi,
     )
@@ -228,10 +229,10 @@ def _targets_px(
     Raises:
         EditError: A target is outside the image.
     """
-    bases = points.to_local(plane, bases_px)
+    bases = placing.to_local(plane, bases_px)
     influences = np.array([row.influences for row in rows], dtype=np.float64)[:, :, None]
-    wanted = points.mix(bases, np.array([row.targets for row in rows]), influences)
-    wanted_px = points.to_px(plane, wanted.reshape(-1, 2)).reshape(wanted.shape)
+    wanted = placing.mix(bases, np.array([row.targets for row in rows]), influences)
+    wanted_px = placing.to_px(plane, wanted.reshape(-1, 2)).reshape(wanted.shape)
     is_outside = ~np.isfinite(wanted_px).all(axis=2)
     if is_outside.any():
         pair = int(np.flatnonzero(is_outside.any(axis=0))[0])

@@ -75,6 +75,18 @@ def forget_place(node: bpy.types.ShaderNodeTexImage) -> None:
     node.image_user.driver_remove("frame_offset")
 
 
+# What a path has keys for: the columns of a path, and the components that they set. The turn and
+# the scale are columns of regions only.
+_PLACE = (("location", 0, 0), ("location", 1, 1))
+_TURN = (
+    ("rotation_euler", 2, 2),
+    ("scale", 0, 3),
+    ("scale", 1, 3),
+    ("scale", 2, 3),
+)
+_PROPERTIES = ("location", "rotation_euler", "scale")
+
+
 def write_path(plane: Plane, handle: bpy.types.Object, first_frame: int, path: ArrayLike) -> None:
     """Make a handle follow the plane's sequence, and remove the path that it had.
 
@@ -82,43 +94,48 @@ def write_path(plane: Plane, handle: bpy.types.Object, first_frame: int, path: A
         plane: The GAN image.
         handle: The handle of one of its pairs.
         first_frame: The scene frame of the sequence's first image.
-        path: ``T x 2``, a position in the plane's space for each image of the sequence.
+        path: ``T x 2``, a position in the plane's space for each image of the sequence; or ``T x
+            4``, with the rotation about z in radians and the scale.
     """
     rows = np.asarray(path, dtype=np.float64)
     clear_path(handle)
-    for axis in (0, 1):
+    for name, index, column in _PLACE if rows.shape[1] == 2 else _PLACE + _TURN:
         if is_retimed(plane):
-            _drive_along(plane, handle, axis, rows[:, axis])
+            _drive_along(plane, handle, name, index, rows[:, column])
         else:
             frames = np.arange(first_frame, first_frame + len(rows))
-            compat.write_fcurve(handle, "location", axis, frames, rows[:, axis])
+            compat.write_fcurve(handle, name, index, frames, rows[:, column])
 
 
 def read_path(plane: Plane, handle: bpy.types.Object) -> NDArray[np.float64] | None:
     """Return the path that ``write_path`` wrote, or None if the handle has none.
 
     Returns:
-        ``T x 2``, a position in the plane's space for each image of the sequence.
+        ``T x 2`` or ``T x 4``, as for ``write_path``.
     """
     sequence = plane.draggan.sequence
     frames = np.arange(sequence.first_frame, sequence.first_frame + sequence.frame_count)
-    driven = {curve.array_index: curve for curve in _drivers(handle)}
-    columns = []
-    for axis in (0, 1):
-        keyed = compat.find_fcurve(handle, "location", axis)
-        if axis in driven:
-            columns.append(_key_values(driven[axis]))
+    driven = {(curve.data_path, curve.array_index): curve for curve in _drivers(handle)}
+    columns: list[NDArray[np.float64]] = []
+    for name, index, column in _PLACE + _TURN[:2]:
+        keyed = compat.find_fcurve(handle, name, index)
+        if len(columns) < column:
+            break
+        if (name, index) in driven:
+            columns.append(_key_values(driven[name, index]))
         elif keyed is not None:
             columns.append(np.array([keyed.evaluate(float(frame)) for frame in frames]))
-    if len(columns) < 2 or len(columns[0]) != len(columns[1]):
+    columns = columns[: 4 if len(columns) == 4 else 2]
+    if len(columns) < 2 or len({len(column) for column in columns}) > 1:
         return None
     return np.column_stack(columns)
 
 
 def clear_path(handle: bpy.types.Object) -> None:
-    """Remove the keys and drivers of a handle's location."""
-    compat.remove_fcurves(handle, "location")
-    handle.driver_remove("location", -1)
+    """Remove the keys and drivers of a handle's location, rotation and scale."""
+    for name in _PROPERTIES:
+        compat.remove_fcurves(handle, name)
+        handle.driver_remove(name, -1)
 
 
 def release(handle: bpy.types.Object) -> None:
@@ -165,10 +182,10 @@ def _drive(curve: bpy.types.FCurve, plane: Plane, expression: str) -> None:
 
 
 def _drive_along(
-    plane: Plane, handle: bpy.types.Object, axis: int, values: NDArray[np.float64]
+    plane: Plane, handle: bpy.types.Object, name: str, index: int, values: NDArray[np.float64]
 ) -> None:
-    """Add a driver that computes the shown row, and whose curve maps a row to a position."""
-    curve = handle.driver_add("location", axis)
+    """Add a driver that computes the shown row, and whose curve maps a row to a value."""
+    curve = handle.driver_add(name, index)
     _drive(curve, plane, _row_expression(plane))
     # A new driver maps values to themselves, by a modifier or, in newer versions, by two keys.
     for modifier in list(curve.modifiers):
@@ -177,11 +194,11 @@ def _drive_along(
 
 
 def _drivers(handle: bpy.types.Object) -> list[bpy.types.FCurve]:
-    """Return the drivers of a handle's location."""
+    """Return the drivers of a handle's location, rotation and scale."""
     animation = handle.animation_data
     if animation is None:
         return []
-    return [curve for curve in animation.drivers if curve.data_path == "location"]
+    return [curve for curve in animation.drivers if curve.data_path in _PROPERTIES]
 
 
 def _key_values(curve: bpy.types.FCurve) -> NDArray[np.float64]:

@@ -94,6 +94,17 @@ def inside(uv: ArrayLike) -> NDArray[np.bool_]:
     return np.asarray(np.all(np.abs(_rows(uv) - 0.5) <= 0.5 + _BORDER_TOLERANCE, axis=1))
 
 
+def px_per_unit(local_to_uv_map: Points, width: int, height: int) -> float:
+    """Return how many px a unit of local space has: the geometric mean of all directions."""
+    area = abs(float(np.linalg.det(local_to_uv_map[:2]))) * width * height
+    return float(np.sqrt(area))
+
+
+def turning_sign(local_to_uv_map: Points) -> int:
+    """Return 1 if a counter-clockwise turn in local space is one in the image, otherwise -1."""
+    return 1 if float(np.linalg.det(local_to_uv_map[:2])) > 0.0 else -1
+
+
 def plane_size(width: int, height: int) -> tuple[float, float]:
     """Return the size of a plane that shows an image without distortion.
 

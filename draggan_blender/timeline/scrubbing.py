@@ -30,7 +30,18 @@ from ..properties.stored import to_bytes
 from ..protocol import LocalProtocolError, encode, file_names
 from ..protocol.messages import Done, Ending, FrameTarget, Message, Preview
 from ..protocol.timeline import Bake, BakeFinished, Edit, MaskFrom
-from ..scene import images, masks, models, planes, playhead, points, sampling, shown, timing, tracks
+from ..scene import (
+    images,
+    masks,
+    models,
+    placing,
+    planes,
+    playhead,
+    sampling,
+    shown,
+    timing,
+    tracks,
+)
 from .memory import Known, Memory, Points, apart_px
 
 # How long the playhead must rest before its frame is solved.
@@ -159,7 +170,7 @@ def _memory(plane: Plane, depsgraph: bpy.types.Depsgraph) -> Memory:
     """
     settings = plane.draggan
     latent = to_bytes(settings.latent)
-    bases_px = points.bases(
+    bases_px = placing.bases(
         depsgraph, plane, is_base_shown=lambda: shown.latent(plane) == latent
     ).astype(np.float32)
     memory = _memories.get(settings.uuid)

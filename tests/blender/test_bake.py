@@ -355,7 +355,7 @@ class RealBakeTest(BakeCase):
         for frame in (1, 13, 30, 48):
             scene.frame_set(frame)
             places = [tuple(pair.handle.location[:2]) for pair in settings.pairs]
-            found_px = ours("scene.points").to_px(plane, places)
+            found_px = ours("scene.placing").to_px(plane, places)
             np.testing.assert_allclose(found_px, handles_px[frame - 1], atol=2e-3)
 
         files = [rendering.read(path) for path in sorted(self.folder.rglob("bake-*/*.png"))]

@@ -50,6 +50,8 @@ SIDE_PX = 128
 # An F-curve, a driver and a track keep places as float32.
 NEAR = 1e-5
 PROGRESS_PATH = '["draggan_progress"]'
+# The pictures that the points of version 0.1 were drawn with; later versions need none.
+OLD_MARKERS = ("GAN Handle Marker", "GAN Target Marker")
 ANIMATED = {
     "Dragged": (),
     "Baked": (
@@ -248,8 +250,22 @@ class OlderFileTest(SceneCase):
             self.check_values(self.plane(name), saved)
         self.check_values(bpy.context.scene, self.saved["scene"])
         for name, expected in self.saved["images"].items():
+            if name in OLD_MARKERS:
+                continue
             with self.subTest(image=name):
                 self.assertEqual(image_files(bpy.data.images[name]), expected)
+
+    def test_its_points_have_no_pictures_any_more_but_numbers_and_colours(self) -> None:
+        pairs = [pair for name in NAMES for pair in self.plane(name).draggan.pairs]
+        for pair in pairs:
+            self.assertGreater(pair.number, 0)
+            self.assertNotEqual(tuple(pair.color), (1.0, 1.0, 1.0))
+            for point in (pair.handle, pair.target):
+                self.assertNotEqual(point.empty_display_type, "IMAGE")
+                self.assertFalse(point.lock_rotation[2])
+        self.assertEqual(len(pairs), 4)
+        for name in OLD_MARKERS:
+            self.assertNotIn(name, bpy.data.images)
 
     def test_every_frame_plays_as_it_did(self) -> None:
         for index, frame in enumerate(FRAMES):

@@ -37,7 +37,7 @@ def _traces() -> dict[str, object]:
         "scene": hasattr(bpy.types.Scene, "draggan"),
         "timer": any(
             bpy.app.timers.is_registered(support.ours(name)._on_timer)
-            for name in ("connection.pump", "ui.marker_gizmo")
+            for name in ("connection.pump",)
         ),
         "keys": len(support.ours("ui.keymaps")._items),
         "commands": len(support.ours("cli")._registered),

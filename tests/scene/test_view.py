@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from draggan_blender.scene import markers, view
+from draggan_blender.scene import view
 
 CORNERS = [(-2.0, -1.0), (2.0, -1.0), (2.0, 1.0), (-2.0, 1.0)]
 FULL_UV = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
@@ -108,19 +108,3 @@ def test_a_white_mask_is_the_same_as_no_mask() -> None:
     assert view.mask_bytes(np.ones((4, 4)), 64, 64) == b""
     with pytest.raises(ValueError, match="H x W"):
         view.mask_bytes(np.ones((4, 4, 4)), 64, 64)
-
-
-def test_the_markers_are_two_different_symmetrical_shapes() -> None:
-    handle, target = (markers.pixels(marker) for marker in markers.Marker)
-    for image in (handle, target):
-        assert image.shape == (markers.SIZE_PX, markers.SIZE_PX, 4)
-        assert image.dtype == np.float32
-        assert image.min() >= 0.0
-        assert image.max() <= 1.0
-        assert image[0, 0, 3] == 0.0
-        np.testing.assert_array_equal(image, image[::-1])
-    middle = markers.SIZE_PX // 2
-    # A handle is open in the middle; a target's arms meet there.
-    assert handle[middle, middle, :3].max() == 0.0
-    assert target[middle, middle, 3] == 1.0
-    assert np.abs(handle - target).mean() > 0.1

@@ -30,11 +30,7 @@ class DRAGGAN_UL_pairs(bpy.types.UIList):
     ) -> None:
         row = layout.row(align=True)
         row.prop(item, "enabled", text="")
-        gone = [
-            name
-            for name, point in (("handle", item.handle), ("target", item.target))
-            if points.is_gone(point, context.scene)
-        ]
+        gone = points.missing(item, context.scene)
         if gone:
             row.label(text=f"{item.name}: no {' and no '.join(gone)}", icon="ERROR")
             return

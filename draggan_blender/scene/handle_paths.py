@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Moving handles: during a drag, along the sequence of a result, and back.
+
+A pin is never moved: its handle is its target.
+
+A pair stores its *slot*, the position of its handle in the rows of the running drag or bake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..properties.image import DRAGGAN_PG_pair
+from ..properties.owners import Plane
+from ..protocol.pairs import HandleState
+from . import placing, points, timing
+
+
+def begin(pairs: Sequence[DRAGGAN_PG_pair], plane: Plane) -> None:
+    """Store which pairs a drag or bake uses, in which order, and where all handles are."""
+    for pair in plane.draggan.pairs:
+        pair.slot = -1
+        _store_start(pair)
+    for slot, pair in enumerate(pairs):
+        pair.slot = slot
+
+
+def change(pairs: Sequence[DRAGGAN_PG_pair], plane: Plane) -> None:
+    """Store which pairs a running drag uses from now on, in which order.
+
+    New ones start where they are. Handles of pairs that the drag no longer uses stay where they
+    are.
+    """
+    slots = {pair.key: slot for slot, pair in enumerate(pairs)}
+    for pair in plane.draggan.pairs:
+        slot = slots.get(pair.key, -1)
+        if (slot < 0) != (pair.slot < 0):
+            _store_start(pair)
+        pair.slot = slot
+
+
+def use_keys(keys: Sequence[int], plane: Plane) -> None:
+    """Store the order of the rows of a result, given the keys of its pairs."""
+    slots = {key: slot for slot, key in enumerate(keys)}
+    for pair in plane.draggan.pairs:
+        pair.slot = slots.get(pair.key, -1)
+
+
+def move_handles(plane: Plane, handles: Sequence[HandleState]) -> None:
+    """Move the handles of the running drag to where the engine tracked them.
+
+    The states of the handles are stored, too, except that they have not come to their targets.
+
+    Args:
+        plane: The GAN image.
+        handles: The handles of a step; a handle whose pair the drag does not use is ignored.
+    """
+    pairs = {pair.key: pair for pair in plane.draggan.pairs if _is_moved(pair)}
+    moved = [handle for handle in handles if handle.key in pairs]
+    if not moved:
+        return
+    locations = placing.to_local(plane, [handle.place_px for handle in moved])
+    sign = placing.turning_sign(plane)
+    for handle, location in zip(moved, locations, strict=True):
+        pair = pairs[handle.key]
+        timing.release(pair.handle)
+        pair.handle.location[:2] = location
+        if pair.radius:
+            angle, scale = pair.start_turn
+            _turn(pair, (angle + sign * handle.angle, scale * handle.scale))
+        points.set_state(pair, _state(handle))
+
+
+def store_states(plane: Plane, handles: Sequence[HandleState], tolerance_px: float) -> None:
+    """Store how the handles have come out of a drag, with the handles at the end of their paths.
+
+    Args:
+        plane: The GAN image.
+        handles: The handles at the end of the drag.
+        tolerance_px: A handle that is farther than this from its target has not come to it.
+    """
+    found = {handle.key: handle for handle in handles}
+    for pair in plane.draggan.pairs:
+        handle = found.get(pair.key)
+        if handle is None or pair.is_pin:
+            continue
+        state = _state(handle)
+        if state != "LOST" and handle.distance_px > tolerance_px:
+            state = "SHORT"
+        points.set_state(pair, state)
+
+
+def _state(handle: HandleState) -> str:
+    if handle.is_lost:
+        return "LOST"
+    return "FLAT" if handle.is_flat else "FINE"
+
+
+def restore_handles(plane: Plane) -> None:
+    """Put the handles of the last drag back to where they were when it began."""
+    for pair in plane.draggan.pairs:
+        if pair.slot >= 0 and _is_moved(pair):
+            _go_to(pair, pair.start, pair.start_turn)
+            timing.hold(pair.handle)
+
+
+def send_home(plane: Plane) -> None:
+    """Put the handles back to where they were before the first drag of this image."""
+    for pair in plane.draggan.pairs:
+        if pair.dragged and _is_moved(pair):
+            _go_to(pair, pair.home, pair.home_turn)
+        pair.dragged, pair.slot = False, -1
+    points.clear_states(plane)
+
+
+def write_paths(
+    plane: Plane,
+    first_frame: int,
+    paths_px: ArrayLike,
+    bases_px: ArrayLike | None = None,
+    turns: ArrayLike | None = None,
+) -> None:
+    """Key the handles' paths of a result, and store where a Reset puts the handles.
+
+    A handle that the previous sequence moved and this one does not move stays where it was when the
+    drag or bake began.
+
+    Args:
+        plane: A GAN image that already shows the sequence of the result.
+        first_frame: The scene frame of the first row.
+        paths_px: ``T x P x 2`` px, one row per frame, the pairs in the order of their slots.
+        bases_px: ``P x 2`` px, the handles in the image of the latent; None for the last row.
+        turns: ``T x P x 2``, the angle and the scale of the regions since the start, as the engine
+            measures them; None if no pair is a region.
+    """
+    rows = np.asarray(paths_px, dtype=np.float64)
+    bases = placing.to_local(plane, rows[-1] if bases_px is None else bases_px)
+    row = timing.shown_row(plane)
+    for pair in plane.draggan.pairs:
+        is_taken = 0 <= pair.slot < rows.shape[1]
+        pair.path_slot = pair.slot if is_taken else -1
+        if not _is_moved(pair) or not (is_taken or pair.has_base):
+            continue
+        if not is_taken:
+            timing.clear_path(pair.handle)
+            _go_to(pair, pair.start, pair.start_turn)
+            pair.has_base = False
+            continue
+        path = placing.to_local(plane, rows[:, pair.slot])
+        turn = tuple(pair.start_turn)
+        if turns is not None and pair.radius:
+            path = np.hstack((path, _turns_of(plane, pair, np.asarray(turns)[:, pair.slot])))
+            turn = tuple(path[-1, 2:].tolist())
+        timing.write_path(plane, pair.handle, first_frame, path)
+        pair.handle.location[:2] = path[row, :2]
+        if path.shape[1] > 2:
+            _turn(pair, path[row, 2:].tolist())
+        pair.base, pair.has_base, pair.base_turn = bases[pair.slot], True, turn
+        if not pair.dragged:
+            pair.dragged, pair.home, pair.home_turn = True, pair.start, pair.start_turn
+
+
+def _turns_of(
+    plane: Plane, pair: DRAGGAN_PG_pair, turns: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the rotations and scales of a handle, given how a region was turned: ``T x 2``."""
+    angle, scale = pair.start_turn
+    sign = placing.turning_sign(plane)
+    return np.column_stack((angle + sign * turns[:, 0], scale * turns[:, 1]))
+
+
+def cover_paths(plane: Plane) -> None:
+    """Store which pairs belong to the sequence that a bake is about to replace."""
+    for pair in plane.draggan.pairs:
+        pair.under_slot = pair.path_slot
+
+
+def uncover_paths(plane: Plane) -> None:
+    """Prepare ``write_paths`` for the sequence that a bake had replaced.
+
+    Its pairs are those of the next ``write_paths``, and the handles start at their bases.
+    """
+    for pair in plane.draggan.pairs:
+        pair.slot = pair.under_slot
+        if pair.has_base and pair.handle is not None:
+            pair.start, pair.start_turn = pair.base, pair.base_turn
+
+
+def clear_paths(plane: Plane) -> None:
+    """Remove the handles' paths, and put the handles at their bases."""
+    for pair in plane.draggan.pairs:
+        if _is_moved(pair):
+            timing.clear_path(pair.handle)
+            if pair.has_base:
+                _go_to(pair, pair.base, pair.base_turn)
+        pair.has_base, pair.path_slot = False, -1
+
+
+def _is_moved(pair: DRAGGAN_PG_pair) -> bool:
+    """Return whether a pair has a handle that is moved, which a pin has not."""
+    return pair.handle is not None and not pair.is_pin
+
+
+def _store_start(pair: DRAGGAN_PG_pair) -> None:
+    if pair.handle is not None:
+        pair.start = pair.handle.location[:2]
+        pair.start_turn = (pair.handle.rotation_euler.z, pair.handle.scale.x)
+
+
+def _go_to(pair: DRAGGAN_PG_pair, place: Sequence[float], turn: Sequence[float]) -> None:
+    pair.handle.location[:2] = place
+    _turn(pair, turn)
+
+
+def _turn(pair: DRAGGAN_PG_pair, turn: Sequence[float]) -> None:
+    """Turn a handle about the plane's normal, and scale it."""
+    pair.handle.rotation_euler.z = turn[0]
+    pair.handle.scale = (turn[1],) * 3

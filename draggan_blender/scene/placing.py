@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading where points are, how they are turned and how large they are.
+
+All is read from the *evaluated* scene, so that the points' parents, constraints, drivers and
+keyframes count.
+
+The *base* of a handle is its position in the image of the plane's latent; it defines what the
+handle marks. Until a sequence moves the handle, the base is where the handle is; from then on the
+pair stores it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import bpy
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .. import compat
+from ..errors import EditError
+from ..properties.image import DRAGGAN_PG_pair
+from ..properties.owners import Plane
+from . import planes, timing, view
+from .points import MOVED, enabled_pairs
+
+# Positions in image pixels are rounded to multiples of this.
+_GRID_PX = 1.0 / 1024.0
+
+# The least size of a target, as a part of its handle's size.
+_LEAST_SCALE = 1e-3
+
+
+class Pose(NamedTuple):
+    """Where an object is in the plane's space.
+
+    Attributes:
+        place: Its ``(x, y)``.
+        angle: How it is turned about the plane's normal, radians, from the x to the y axis.
+        scale: Its size: the mean of both directions in the plane.
+    """
+
+    place: tuple[float, float]
+    angle: float
+    scale: float
+
+
+class PlacedPair(NamedTuple):
+    """A pair and its positions at one frame.
+
+    Attributes:
+        pair: The pair.
+        handle_px: Where the handle is, ``(x, y)`` in image pixels.
+        target_px: Where the handle should go, given the influence; likewise.
+        radius_px: The radius of a region, 0 for a point.
+        angle: How far a region should be turned, radians, counter-clockwise in the image. While
+            a drag is running, it is measured from the start of the drag, otherwise from the handle.
+        scale: The factor by which a region should be scaled, measured likewise.
+    """
+
+    pair: DRAGGAN_PG_pair
+    handle_px: tuple[float, float]
+    target_px: tuple[float, float]
+    radius_px: float
+    angle: float
+    scale: float
+
+
+def places(
+    depsgraph: bpy.types.Depsgraph, plane: Plane, objects: Sequence[bpy.types.Object]
+) -> list[tuple[float, float]]:
+    """Return where objects are at the depsgraph's frame, as ``(x, y)`` in the plane's space."""
+    return [pose.place for pose in poses(depsgraph, plane, objects)]
+
+
+def poses(
+    depsgraph: bpy.types.Depsgraph, plane: Plane, objects: Sequence[bpy.types.Object]
+) -> list[Pose]:
+    """Return where objects are at the depsgraph's frame, and how they are turned and scaled."""
+    to_plane = plane.evaluated_get(depsgraph).matrix_world.inverted_safe()
+    found = []
+    for point in objects:
+        matrix: Any = to_plane @ point.evaluated_get(depsgraph).matrix_world
+        (a, b, _, x), (c, d, _, y) = matrix[0], matrix[1]
+        # The rotation nearest to the matrix, and its mean scale.
+        found.append(Pose((x, y), math.atan2(c - b, a + d), math.sqrt(abs(a * d - b * c))))
+    return found
+
+
+def to_px(plane: Plane, local: ArrayLike) -> view.Points:
+    """Convert positions in the plane's space to image pixels; NaN outside the image.
+
+    The result is rounded to a fine grid. Blender's float32 transforms differ in the last digits,
+    and a bake solves a frame again if any bit of its targets has changed.
+
+    Args:
+        plane: The GAN image.
+        local: ``N x 2`` positions in the plane's space.
+
+    Returns:
+        ``N x 2`` px.
+
+    Raises:
+        EditError: The plane has no UVs, or the UVs are not flat.
+    """
+    uv = view.local_to_uv(planes.uv_map(plane), local)
+    inside_px = view.uv_to_px(np.clip(uv, 0.0, 1.0), *plane.draggan.size)
+    on_grid_px = np.rint(inside_px / _GRID_PX) * _GRID_PX
+    return np.where(view.inside(uv)[:, None], on_grid_px, np.nan)
+
+
+def to_local(plane: Plane, points_px: ArrayLike) -> view.Points:
+    """Convert ``N x 2`` px to ``N x 2`` positions in the plane's space.
+
+    Raises:
+        EditError: The plane has no UVs, or the UVs are not flat.
+    """
+    return view.uv_to_local(planes.uv_map(plane), view.px_to_uv(points_px, *plane.draggan.size))
+
+
+def px_per_unit(plane: Plane) -> float:
+    """Return how many image pixels a unit of the plane's space has, the mean of all directions.
+
+    Raises:
+        EditError: The plane has no UVs, or the UVs are not flat.
+    """
+    return view.px_per_unit(planes.uv_map(plane), *plane.draggan.size)
+
+
+def turning_sign(plane: Plane) -> int:
+    """Return 1 if a turn in the plane's space looks the same in the image, -1 if it is mirrored.
+
+    Raises:
+        EditError: The plane has no UVs, or the UVs are not flat.
+    """
+    return view.turning_sign(planes.uv_map(plane))
+
+
+def read_pairs(context: bpy.types.Context, plane: Plane) -> list[PlacedPair]:
+    """Return the enabled pairs with their positions at the current frame.
+
+    Raises:
+        EditError: No pair is enabled, or a point was deleted, is outside the image or has no size.
+    """
+    enabled = enabled_pairs(plane)
+    depsgraph = context.evaluated_depsgraph_get()
+    handles = poses(depsgraph, plane, [pair.handle for pair in enabled])
+    targets = poses(depsgraph, plane, [pair.target for pair in enabled])
+    placed = []
+    for pair, handle, target in zip(enabled, handles, targets, strict=True):
+        base = tuple(pair.base) if follows_path(plane, pair) else _start(plane, pair, handle)
+        wanted = handle.place if pair.is_pin else mix(base, target.place, pair.influence)
+        handle_px, wanted_px = to_px(plane, np.array([handle.place, wanted]))
+        for point, point_px in ((pair.handle, handle_px), (pair.target, wanted_px)):
+            if not np.isfinite(point_px).all():
+                raise EditError(f"{point.name} is outside the image; move it onto the plane")
+        placed.append(
+            PlacedPair(
+                pair,
+                tuple(handle_px.tolist()),
+                tuple(wanted_px.tolist()),
+                *_region(plane, pair, handle, target),
+            )
+        )
+    return placed
+
+
+def _start(plane: Plane, pair: DRAGGAN_PG_pair, handle: Pose) -> tuple[float, float]:
+    """Return from where the influence of a pair without a path counts."""
+    return tuple(pair.start) if _in_drag(plane, pair) else handle.place
+
+
+def _region(
+    plane: Plane, pair: DRAGGAN_PG_pair, handle: Pose, target: Pose
+) -> tuple[float, float, float]:
+    """Return the radius in image pixels, the angle and the scale of a pair.
+
+    Raises:
+        EditError: Handle or target has no size.
+    """
+    if pair.is_pin or not pair.radius:
+        return 0.0, 0.0, 1.0
+    angle, scale = handle.angle, handle.scale
+    if _in_drag(plane, pair):
+        angle, scale = pair.start_turn
+    base_angle, base_scale = pair.base_turn if follows_path(plane, pair) else (angle, scale)
+    if min(target.scale, base_scale, scale) <= _LEAST_SCALE:
+        raise EditError(f"{pair.name}: a point has no size; clear its scale with Alt-S")
+    wanted = base_angle + pair.influence * wrapped(target.angle - base_angle)
+    grown = base_scale * (target.scale / base_scale) ** pair.influence
+    turned = turning_sign(plane) * wrapped(wanted - angle)
+    return pair.radius * px_per_unit(plane), turned, grown / scale
+
+
+def wrapped(angle: float) -> float:
+    """Return an angle between -pi and pi that is the same direction."""
+    return math.remainder(angle, 2.0 * math.pi)
+
+
+def mix(base: ArrayLike, target: ArrayLike, influence: ArrayLike) -> view.Points:
+    """Return where a handle should go, given its base and influence.
+
+    The result is ``base + influence * (target - base)``; the arrays may have any shapes that numpy
+    broadcasts.
+    """
+    start = np.asarray(base)
+    return np.asarray(start + np.asarray(influence) * (np.asarray(target) - start))
+
+
+def bases(
+    depsgraph: bpy.types.Depsgraph, plane: Plane, *, is_base_shown: Callable[[], bool]
+) -> view.Points:
+    """Return where the handles of the enabled pairs are in the image of the latent, ``P x 2`` px.
+
+    The base of a pin is its place, whatever the plane shows.
+
+    Args:
+        depsgraph: Blender's dependency graph, evaluated at the current frame.
+        plane: The GAN image.
+        is_base_shown: Returns whether the plane shows the image of its latent now; called only if
+            the answer is needed.
+
+    Raises:
+        EditError: No pair is enabled, a handle is outside the image, or a handle was moved while
+            the plane showed another image than that of its latent.
+    """
+    enabled = enabled_pairs(plane)
+    found = places(depsgraph, plane, [pair.handle for pair in enabled])
+    for index, pair in enumerate(enabled):
+        if pair.is_pin:
+            continue
+        if follows_path(plane, pair):
+            found[index] = tuple(pair.base)
+        elif not is_base_shown():
+            raise EditError(
+                f"{pair.handle.name} was placed on another image than the one that a bake starts "
+                "from; press Clear Bake, or go to a frame that shows that image, and place the "
+                "handle there"
+            )
+    found_px = to_px(plane, found)
+    for pair, point_px in zip(enabled, found_px, strict=True):
+        if not np.isfinite(point_px).all():
+            raise EditError(f"{pair.handle.name} is outside the image; move it onto the plane")
+    return found_px
+
+
+def _in_drag(plane: Plane, pair: DRAGGAN_PG_pair) -> bool:
+    """Return whether a running drag moves the handle of a pair."""
+    return bool(plane.draggan.dragging and pair.slot >= 0)
+
+
+def follows_path(plane: Plane, pair: DRAGGAN_PG_pair) -> bool:
+    """Return whether a handle is on the path of the shown sequence, so that its base is stored.
+
+    It is not after a person moved it away from the path, or removed the path's keys. During a drag,
+    it is what it was when the drag began.
+    """
+    if not pair.has_base:
+        return False
+    if timing.is_retimed(plane):
+        # A driver sets the location.
+        return True
+    place = pair.start if _in_drag(plane, pair) else pair.handle.location
+    frame = planes.scene_of(plane).frame_current_final
+    for axis in (0, 1):
+        path = compat.find_fcurve(pair.handle, "location", axis)
+        if path is None or abs(path.evaluate(frame) - place[axis]) > MOVED:
+            return False
+    return True
