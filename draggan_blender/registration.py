@@ -11,7 +11,7 @@ import bpy
 from . import cli, preferences
 from .connection import pump
 from .export import farm_properties
-from .jobs import delivery, recovery
+from .jobs import delivery, live, recovery
 from .properties import image as image_properties
 from .timeline import scrubbing
 from .ui import keymaps, menus, operators, panels
@@ -33,6 +33,7 @@ _MODULES = (
     pump,
     delivery,
     recovery,
+    live,
     scrubbing,
     keymaps,
     menus,

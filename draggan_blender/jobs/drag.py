@@ -12,9 +12,8 @@ from ..properties import drag as drag_properties
 from ..properties.owners import Plane
 from ..properties.stored import to_text
 from ..protocol.messages import Drag, DragFinished, FrameTarget
-from ..protocol.pairs import Pair
 from ..scene import handle_paths, images, masks, models, placing, planes, shown, timing
-from . import folders, recovery, requests
+from . import folders, live, recovery, requests
 
 _STATUS = {
     "reached": "Reached the targets",
@@ -24,16 +23,21 @@ _STATUS = {
 }
 
 
-def start_drag(context: bpy.types.Context, plane: Plane, *, previews: bool = True) -> int:
+def start_drag(
+    context: bpy.types.Context, plane: Plane, *, previews: bool = True, is_open: bool = False
+) -> int:
     """Start to move the handles of the enabled pairs to their targets.
 
     The drag starts from the image that the plane shows at the current frame. Its sequence is put
-    on the timeline from that frame on, but not before frame 1, because files have numbers.
+    on the timeline from that frame on, but not before frame 1, because files have numbers. While
+    the drag is running, it follows the points; see ``live``.
 
     Args:
         context: The Blender context.
         plane: The GAN image.
         previews: Whether the plane shows the steps while the drag is running.
+        is_open: Whether the drag waits for other targets when it cannot come closer to these,
+            until ``live.close``.
 
     Returns:
         The request id.
@@ -57,24 +61,16 @@ def start_drag(context: bpy.types.Context, plane: Plane, *, previews: bool = Tru
         model_path=models.model_path(settings.source),
         model_sha256=settings.model_sha256,
         latent=shown.latent(plane),
-        pairs=tuple(
-            Pair(
-                key=entry.pair.key,
-                handle_px=entry.handle_px,
-                target_px=entry.target_px,
-                radius_px=entry.radius_px,
-                angle=entry.angle,
-                scale=entry.scale,
-            )
-            for entry in placed
-        ),
+        pairs=live.pairs_of(placed),
         settings=drag_properties.drag_settings(settings.drag),
         mask=mask,
         frames=target,
         previews=previews,
+        live=is_open,
     )
     handle_paths.begin([entry.pair for entry in placed], plane)
     settings.dragging = True
+    live.began(plane, request)
     return requests.submit(plane, request, f"Drag {plane.name}")
 
 

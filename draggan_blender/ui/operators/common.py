@@ -53,6 +53,17 @@ def poll_idle(cls: Any, context: bpy.types.Context) -> bool:
     return poll_free(cls, context) and poll_image(cls, context)
 
 
+def poll_points(cls: Any, context: bpy.types.Context) -> bool:
+    """Return whether a GAN image is active whose points may be added and removed.
+
+    A running drag follows them; other requests were made with the points as they were.
+    """
+    text = "The engine is working on this image; wait, or press Stop"
+    return poll_image(cls, context) and require(
+        cls, _settings(context).request_id == 0 or _settings(context).dragging, text
+    )
+
+
 def poll_pairs(cls: Any, context: bpy.types.Context) -> bool:
     """Return whether an idle GAN image with an enabled pair is active."""
     return poll_idle(cls, context) and require(

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The operators *Drag*, *Stop* and *Reset*."""
+"""The operators *Drag*, *Stop*, *Pause* and *Reset*."""
 
 from __future__ import annotations
 
 import bpy
 
 from ...jobs import drag as drag_job
+from ...jobs import live
 from ...scene import planes
-from .common import Result, poll_image, poll_pairs, poll_running, run
+from .common import Result, poll_image, poll_pairs, poll_running, require, run
 
 
 class DRAGGAN_OT_drag(bpy.types.Operator):
@@ -43,6 +44,24 @@ class DRAGGAN_OT_stop(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class DRAGGAN_OT_pause(bpy.types.Operator):
+    """Pause the drag where it is, or let a paused drag go on"""
+
+    bl_idname = "draggan.pause"
+    bl_label = "Pause"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return poll_running(cls, context) and require(
+            cls, planes.require_active(context).draggan.dragging, "No drag is running"
+        )
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        plane = planes.require_active(context)
+        return run(self, lambda: live.set_paused(plane, not live.is_paused(plane)))
+
+
 class DRAGGAN_OT_reset(bpy.types.Operator):
     """Go back to the image of the seed, and put the handles back where they were first placed"""
 
@@ -59,4 +78,4 @@ class DRAGGAN_OT_reset(bpy.types.Operator):
         return run(self, lambda: drag_job.reset(planes.require_active(context)))
 
 
-CLASSES = (DRAGGAN_OT_drag, DRAGGAN_OT_stop, DRAGGAN_OT_reset)
+CLASSES = (DRAGGAN_OT_drag, DRAGGAN_OT_stop, DRAGGAN_OT_pause, DRAGGAN_OT_reset)

@@ -7,7 +7,7 @@ import bpy
 from bpy.props import FloatVectorProperty
 
 from ...scene import planes, points
-from .common import Result, poll_idle, require, run
+from .common import Result, poll_points, require, run
 
 
 class DRAGGAN_OT_add_pair(bpy.types.Operator):
@@ -36,7 +36,7 @@ class DRAGGAN_OT_add_pair(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return poll_idle(cls, context)
+        return poll_points(cls, context)
 
     def execute(self, context: bpy.types.Context) -> Result:
         plane = planes.require_active(context)
@@ -70,7 +70,7 @@ class DRAGGAN_OT_remove_pair(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return poll_idle(cls, context) and require(
+        return poll_points(cls, context) and require(
             cls, len(planes.require_active(context).draggan.pairs) > 0, "There is no pair of points"
         )
 

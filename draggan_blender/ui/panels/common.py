@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from ...connection import session
+from ...jobs import live
 from ...scene import planes
 from .text import draw_text
 
@@ -47,6 +48,8 @@ def draw_progress(layout: bpy.types.UILayout, settings: Any, state: session.Stat
     text = state.text or "Working"
     if state.distance_px is not None:
         text = f"Step {state.step}: {state.distance_px:.1f} px to go"
+    if live.is_paused_request(settings.request_id):
+        text = "Paused"
     if state.ending_asked:
         text = "Stopping"
     layout.progress(factor=state.fraction, text=text)

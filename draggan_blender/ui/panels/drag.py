@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from ...connection import pump
+from ...jobs import live
 from ...protocol.settings import in_panel
 from ...scene import images, planes
 from .common import ImagePanel, draw_progress, draw_status
@@ -28,7 +29,12 @@ class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
         settings = plane.draggan
         if settings.request_id and not settings.baking:
             draw_progress(layout, settings, state)
-            layout.operator("draggan.stop", icon="SNAP_FACE")
+            row = layout.row(align=True)
+            row.operator("draggan.stop", icon="SNAP_FACE")
+            if settings.dragging:
+                paused = live.is_paused(plane)
+                text, icon = ("Resume", "PLAY") if paused else ("Pause", "PAUSE")
+                row.operator("draggan.pause", text=text, icon=icon)  # type: ignore[arg-type]
         else:
             column = layout.column()
             column.scale_y = 1.4

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running drags follow their points: whatever moves a target, the engine gets its new place.
+
+``follow`` is called after every change that Blender has evaluated, be it by a tool, a script, a
+constraint or a driver. It sends the pairs to the engine if they differ from those that the engine
+has. The engine uses the newest ones at its next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..connection import pump
+from ..errors import EditError
+from ..properties.owners import Plane
+from ..protocol.live import Pause, ReplacePairs
+from ..protocol.messages import Drag
+from ..protocol.pairs import Pair
+from ..scene import handle_paths, placing, planes
+
+
+@dataclass(frozen=True)
+class _Running:
+    """What the engine knows about a running drag.
+
+    Attributes:
+        image_id: The uuid of its plane.
+        pairs: The pairs that it has, or will have.
+        is_open: Whether the drag waits for other targets when it cannot come closer to these.
+        is_paused: Whether it is paused.
+    """
+
+    image_id: str
+    pairs: tuple[Pair, ...]
+    is_open: bool
+    is_paused: bool = False
+
+
+# Request id -> what the engine knows; one entry for each drag that has no ending yet.
+_running: dict[int, _Running] = {}
+
+
+def pairs_of(placed: Sequence[placing.PlacedPair]) -> tuple[Pair, ...]:
+    """Return pairs as the engine receives them."""
+    return tuple(
+        Pair(
+            key=entry.pair.key,
+            handle_px=entry.handle_px,
+            target_px=entry.target_px,
+            radius_px=entry.radius_px,
+            angle=entry.angle,
+            scale=entry.scale,
+        )
+        for entry in placed
+    )
+
+
+def began(plane: Plane, request: Drag) -> None:
+    """Follow the points of a plane's drag from now on."""
+    _running[request.request_id] = _Running(plane.draggan.uuid, request.pairs, request.live)
+
+
+def ended(request_id: int) -> None:
+    """Stop following a drag; does nothing if it was not followed."""
+    _running.pop(request_id, None)
+
+
+def is_open(plane: Plane) -> bool:
+    """Return whether a drag of the plane waits for other targets when it has nothing to do."""
+    now = _running.get(plane.draggan.request_id)
+    return now is not None and now.is_open
+
+
+def is_paused(plane: Plane) -> bool:
+    """Return whether a drag of the plane is paused."""
+    return is_paused_request(plane.draggan.request_id)
+
+
+def is_paused_request(request_id: int) -> bool:
+    """Return whether a request is a drag that is paused."""
+    now = _running.get(request_id)
+    return now is not None and now.is_paused
+
+
+def set_paused(plane: Plane, paused: bool) -> None:
+    """Pause the drag of a plane, or let it go on.
+
+    Raises:
+        EditError: No drag is running for the plane.
+    """
+    settings = plane.draggan
+    now = _running.get(settings.request_id)
+    if now is None:
+        raise EditError(f"No drag is running for {plane.name}; press Drag to start one")
+    _running[settings.request_id] = replace(now, is_paused=paused)
+    pump.change_job(settings.uuid, Pause(request_id=settings.request_id, paused=paused))
+
+
+def close(plane: Plane) -> None:
+    """Let an open drag end when it has come to its targets; it does nothing for other drags."""
+    if is_open(plane):
+        follow(plane, stays_open=False)
+
+
+def follow(plane: Plane, *, stays_open: bool | None = None) -> None:
+    """Send the pairs of a plane to its running drag, if they differ from those that it has.
+
+    Points that cannot be used as they are now (outside the image, deleted) change nothing: the
+    engine keeps the last pairs.
+
+    Args:
+        plane: The GAN image.
+        stays_open: Whether the drag stays open; None to leave that as it is.
+    """
+    settings = plane.draggan
+    now = _running.get(settings.request_id)
+    if now is None or not settings.dragging:
+        return
+    open_now = now.is_open if stays_open is None else stays_open
+    pairs = now.pairs
+    try:
+        placed = placing.read_pairs(bpy.context, plane)
+    except EditError:
+        placed = []
+    if placed:
+        pairs = pairs_of(placed)
+    if _wanted(pairs) == _wanted(now.pairs) and open_now == now.is_open:
+        return
+    if [pair.key for pair in pairs] != [pair.key for pair in now.pairs]:
+        handle_paths.change([entry.pair for entry in placed], plane)
+    _running[settings.request_id] = replace(now, pairs=pairs, is_open=open_now)
+    change = ReplacePairs(request_id=settings.request_id, pairs=pairs, live=open_now)
+    pump.change_job(settings.uuid, change)
+
+
+def _wanted(pairs: Sequence[Pair]) -> list[Any]:
+    """Return what the engine uses of pairs that it knows: all but the places of the handles."""
+    return [(pair.key, pair.target_px, pair.radius_px, pair.angle, pair.scale) for pair in pairs]
+
+
+def _after_update(*_arguments: Any) -> None:
+    for request_id, now in tuple(_running.items()):
+        plane = planes.find(now.image_id)
+        if plane is not None and plane.draggan.request_id == request_id:
+            follow(plane)
+
+
+_HANDLER: Any = persistent(_after_update)
+
+
+def register() -> None:
+    """Follow the changes that Blender evaluates."""
+    bpy.app.handlers.depsgraph_update_post.append(_HANDLER)
+
+
+def unregister() -> None:
+    """Stop following, and forget all drags."""
+    bpy.app.handlers.depsgraph_update_post.remove(_HANDLER)
+    _running.clear()

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a position in a 3D view to a place on a GAN image, and back.
+
+Positions are ``(x, y)`` in px of the view's region, origin bottom left; they may be outside the
+region, as those of a mouse that has left it during a gesture. They work in views in perspective and
+in orthographic ones, and for planes that are turned, scaled or mirrored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import bpy
+from bpy_extras import view3d_utils
+from mathutils import Vector
+
+from ..errors import EditError
+from ..properties.owners import Plane
+from . import planes, view
+
+
+class Place(NamedTuple):
+    """A place on a plane under a position in a view.
+
+    Attributes:
+        uv: ``(u, v)``; it may be outside the image.
+        depth: How far it is from where the view's ray starts, in Blender's units.
+    """
+
+    uv: tuple[float, float]
+    depth: float
+
+
+def place_at(
+    plane: Plane,
+    region: bpy.types.Region,
+    region_3d: bpy.types.RegionView3D,
+    position: Sequence[float],
+) -> Place | None:
+    """Return the place of a plane, extended without end, under a position.
+
+    Args:
+        plane: The GAN image.
+        region: The region of a 3D view.
+        region_3d: Its view.
+        position: ``(x, y)`` px.
+
+    Returns:
+        The place, or None if the plane is seen from its edge or is behind the viewer there.
+
+    Raises:
+        EditError: The mesh has no UVs, or the UVs are not flat.
+    """
+    at: Any = tuple(position)
+    origin = view3d_utils.region_2d_to_origin_3d(region, region_3d, at)
+    direction = view3d_utils.region_2d_to_vector_3d(region, region_3d, at)
+    to_local: Any = plane.matrix_world.inverted_safe()
+    start, along = to_local @ origin, to_local.to_3x3() @ direction
+    if abs(along.z) < 1e-9 * along.length:
+        return None
+    distance = -start.z / along.z
+    # An orthographic view has no viewer: what is behind the start of the ray is seen as well.
+    if distance < 0.0 and region_3d.is_perspective:
+        return None
+    hit = start + along * distance
+    u, v = view.local_to_uv(planes.uv_map(plane), [(hit.x, hit.y)])[0]
+    return Place((float(u), float(v)), distance)
+
+
+def uv_at(
+    plane: Plane,
+    region: bpy.types.Region,
+    region_3d: bpy.types.RegionView3D,
+    position: Sequence[float],
+) -> tuple[float, float] | None:
+    """Return the uv of ``place_at``."""
+    place = place_at(plane, region, region_3d, position)
+    return None if place is None else place.uv
+
+
+def plane_at(
+    context: bpy.types.Context,
+    region: bpy.types.Region,
+    region_3d: bpy.types.RegionView3D,
+    position: Sequence[float],
+) -> Plane | None:
+    """Return the nearest visible GAN image under a position, or None.
+
+    Objects that are not GAN images do not hide one: a person who pulls at an image means it.
+    """
+    space: Any = context.space_data
+    found: list[tuple[float, Plane]] = []
+    for candidate in context.view_layer.objects:
+        if not planes.is_plane(candidate) or not candidate.visible_get(viewport=space):
+            continue
+        try:
+            place = place_at(candidate, region, region_3d, position)
+        except EditError:
+            continue
+        if place is not None and view.inside([place.uv])[0]:
+            found.append((place.depth, candidate))
+    return min(found, key=lambda entry: entry[0])[1] if found else None
+
+
+def to_region(
+    region: bpy.types.Region, region_3d: bpy.types.RegionView3D, world: Sequence[float]
+) -> tuple[float, float] | None:
+    """Return the position of a place in world space, ``(x, y)`` px, or None if it is behind."""
+    position = view3d_utils.location_3d_to_region_2d(region, region_3d, Vector(world))
+    return None if position is None else (position.x, position.y)
+
+
+def region_under(area: Any, x: int, y: int) -> tuple[Any, Any] | None:
+    """Return the region of a 3D view's area that has a position, and its view.
+
+    A quad view has four of them.
+
+    Args:
+        area: An area with a 3D view.
+        x: The horizontal position in the window, px from the left.
+        y: The vertical position, px from the bottom.
+
+    Returns:
+        The ``Region`` and its ``RegionView3D``, or None if the position is in another region.
+    """
+    windows = [region for region in area.regions if region.type == "WINDOW"]
+    space = area.spaces.active
+    quads = list(space.region_quadviews)
+    for index, region in enumerate(windows):
+        is_in = 0 <= x - region.x < region.width and 0 <= y - region.y < region.height
+        if is_in:
+            return region, quads[index] if len(quads) == len(windows) > 1 else space.region_3d
+    return None
