@@ -11,10 +11,10 @@ import bpy
 from . import cli, preferences
 from .connection import pump
 from .export import farm_properties
-from .jobs import delivery, live, recovery
+from .jobs import delivery, gestures, live, recovery
 from .properties import image as image_properties
 from .timeline import scrubbing
-from .ui import keymaps, menus, operators, panels
+from .ui import keymaps, menus, operators, panels, tool
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
@@ -34,9 +34,11 @@ _MODULES = (
     delivery,
     recovery,
     live,
+    gestures,
     scrubbing,
     keymaps,
     menus,
+    tool,
     cli,
 )
 
