@@ -51,9 +51,13 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Remove the tool; where it is active, Blender's default tool becomes active."""
-    for workspace in bpy.data.workspaces:
-        tool = workspace.tools.from_space_view3d_mode("OBJECT", create=False)
-        if tool is not None and tool.idname == DRAGGAN_WT_pull.bl_idname:
-            tool.setup(idname=_DEFAULT_TOOL)
+    """Remove the tool; in windows where it is active, Blender's default tool becomes active."""
+    for window in bpy.context.window_manager.windows:
+        tool = window.workspace.tools.from_space_view3d_mode("OBJECT", create=False)
+        area = next((area for area in window.screen.areas if area.type == "VIEW_3D"), None)
+        if tool is None or tool.idname != DRAGGAN_WT_pull.bl_idname or area is None:
+            continue
+        region = next(region for region in area.regions if region.type == "WINDOW")
+        with bpy.context.temp_override(window=window, area=area, region=region):
+            bpy.ops.wm.tool_set_by_id(name=_DEFAULT_TOOL, space_type="VIEW_3D")
     bpy.utils.unregister_tool(DRAGGAN_WT_pull)
