@@ -11,10 +11,10 @@ import bpy
 from . import cli, preferences
 from .connection import pump
 from .export import farm_properties
-from .jobs import delivery, gestures, live, recovery
+from .jobs import delivery, live, recovery
 from .properties import image as image_properties
 from .timeline import scrubbing
-from .ui import keymaps, menus, operators, panels, tool
+from .ui import keymaps, menus, operators, panels
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
@@ -34,11 +34,9 @@ _MODULES = (
     delivery,
     recovery,
     live,
-    gestures,
     scrubbing,
     keymaps,
     menus,
-    tool,
     cli,
 )
 

@@ -8,7 +8,6 @@ in orthographic ones, and for planes that are turned, scaled or mirrored.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,12 +16,8 @@ from bpy_extras import view3d_utils
 from mathutils import Vector
 
 from ..errors import EditError
-from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
 from . import planes, view
-
-# A point is hit within this distance, px at a scale of 1.
-_REACH_PX = 10.0
 
 
 class Place(NamedTuple):
@@ -116,74 +111,24 @@ def to_region(
     return None if position is None else (position.x, position.y)
 
 
-class Hit(NamedTuple):
-    """A point under a position of a view.
+def region_under(area: Any, x: int, y: int) -> tuple[Any, Any] | None:
+    """Return the region of a 3D view's area that has a position, and its view.
 
-    Attributes:
-        plane: Its plane.
-        pair: Its pair.
-        part: ``handle``, ``target`` or ``pin``.
-    """
-
-    plane: Plane
-    pair: DRAGGAN_PG_pair
-    part: str
-
-
-def point_at(
-    context: bpy.types.Context,
-    region: bpy.types.Region,
-    region_3d: bpy.types.RegionView3D,
-    position: Sequence[float],
-) -> Hit | None:
-    """Return the visible point nearest to a position, or None if none is near.
-
-    Of a handle and a target at the same place, the target is meant: it is the one to pull.
-    """
-    space: Any = context.space_data
-    reach = _REACH_PX * context.preferences.system.ui_scale
-    found: list[tuple[float, Hit]] = []
-    for plane in context.view_layer.objects:
-        if not planes.is_plane(plane) or not plane.visible_get(viewport=space):
-            continue
-        for pair in plane.draggan.pairs:
-            parts = [("pin", pair.handle)]
-            if not pair.is_pin:
-                parts = [("target", pair.target), ("handle", pair.handle)]
-            for part, point in parts:
-                if point is None or not point.visible_get(viewport=space):
-                    continue
-                at = to_region(region, region_3d, point.matrix_world.translation)
-                if at is not None and math.dist(at, position) <= reach:
-                    found.append((math.dist(at, position), Hit(plane, pair, part)))
-    return min(found, key=lambda entry: entry[0])[1] if found else None
-
-
-def view_index(area: Any, x: int, y: int) -> int | None:
-    """Return which view of a 3D view's area has a position; a quad view has four.
+    A quad view has four of them.
 
     Args:
-        area: The area.
+        area: An area with a 3D view.
         x: The horizontal position in the window, px from the left.
         y: The vertical position, px from the bottom.
+
+    Returns:
+        The ``Region`` and its ``RegionView3D``, or None if the position is in another region.
     """
-    for index, region in enumerate(_view_regions(area)):
-        if 0 <= x - region.x < region.width and 0 <= y - region.y < region.height:
-            return index
-    return None
-
-
-def view_of(area: Any, index: int | None) -> tuple[Any, Any] | None:
-    """Return a view of an area: its ``Region`` and ``RegionView3D``; None if it does not exist."""
-    if index is None or area is None or area.type != "VIEW_3D":
-        return None
-    regions, space = _view_regions(area), area.spaces.active
+    windows = [region for region in area.regions if region.type == "WINDOW"]
+    space = area.spaces.active
     quads = list(space.region_quadviews)
-    if index >= len(regions):
-        return None
-    is_quad = len(quads) == len(regions) > 1
-    return regions[index], quads[index] if is_quad else space.region_3d
-
-
-def _view_regions(area: Any) -> list[Any]:
-    return [region for region in area.regions if region.type == "WINDOW"]
+    for index, region in enumerate(windows):
+        is_in = 0 <= x - region.x < region.width and 0 <= y - region.y < region.height
+        if is_in:
+            return region, quads[index] if len(quads) == len(windows) > 1 else space.region_3d
+    return None

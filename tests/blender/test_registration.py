@@ -129,7 +129,7 @@ class RegistrationTest(unittest.TestCase):
     def test_three_times_on_and_off_leaves_nothing(self) -> None:
         enabled = _traces()
         self.assertTrue(enabled["timer"])
-        self.assertEqual(len(enabled["handlers"]), 12)
+        self.assertEqual(len(enabled["handlers"]), 11)
         self.assertGreater(len(enabled["operators"]), 10)
         for _ in range(3):
             support.disable()
