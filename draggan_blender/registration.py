@@ -11,10 +11,10 @@ import bpy
 from . import cli, preferences
 from .connection import pump
 from .export import farm_properties
-from .jobs import delivery, live, recovery
+from .jobs import delivery, live, pull, recovery
 from .properties import image as image_properties
 from .timeline import scrubbing
-from .ui import keymaps, menus, operators, panels
+from .ui import keymaps, menus, operators, panels, tool
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
@@ -32,11 +32,14 @@ _MODULES = (
     farm_properties,
     pump,
     delivery,
+    # Before recovery: at an undo, it takes back what is not in the undo history yet.
+    pull,
     recovery,
     live,
     scrubbing,
     keymaps,
     menus,
+    tool,
     cli,
 )
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import random
 import select
@@ -27,18 +26,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode
+from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode, live
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol import pairs as p
 from draggan_blender.protocol import timeline as t
 from tests import fake_bake
+from tests.fake_drag import FakeDrag
 from tests.fake_faults import Faults, end, hang
 from tests.fake_generator import (
     NUM_WS,
     SIZE_PX,
     W_DIM,
     latent_of,
-    moved,
     paint,
     preview_pixels,
     write_png,
@@ -59,11 +58,14 @@ class FakeEngine:
         self.requests: deque[m.Request] = deque()
         self.stopped: set[int] = set()
         self.cancelled: set[int] = set()
+        self.paused: set[int] = set()
+        # The newest pairs that have arrived for a drag and are not used yet.
+        self.changes: dict[int, live.ReplacePairs] = {}
         self.model_path = ""
         self.handlers: dict[type, Callable[..., None]] = {
             m.LoadModel: lambda request: None,
             m.Sample: self.sample,
-            m.Drag: self.drag,
+            m.Drag: lambda request: FakeDrag(self, request).run(),
             m.RenderTrack: lambda request: fake_bake.render_track(self, request),
             m.RenderLatent: lambda request: self.render(request.latent, request.image_path),
             t.Bake: lambda request: fake_bake.bake(self, request),
@@ -107,6 +109,11 @@ class FakeEngine:
             self.stopped.add(message.request_id)
         elif isinstance(message, m.Cancel):
             self.cancelled.add(message.request_id)
+        elif isinstance(message, live.ReplacePairs):
+            self.changes[message.request_id] = message
+        elif isinstance(message, live.Pause):
+            change = self.paused.add if message.paused else self.paused.discard
+            change(message.request_id)
 
     def run(self) -> NoReturn:
         """Serve until Blender ends the engine."""
@@ -175,58 +182,16 @@ class FakeEngine:
             self.send(m.FrameWritten(request_id=request.request_id, number=number, path=str(path)))
         return paths
 
-    def drag(self, request: m.Drag) -> None:
-        """Move the handles to their targets in straight lines, and the disc with the first one."""
-        started_s = time.monotonic()
-        number = request.request_id
-        steps = min(self.steps, request.settings.max_steps)
-        latents: list[bytes] = []
-        path: list[tuple[p.Point, ...]] = []
-        files: list[Path] = []
-        distance_px = 0.0
-        for step in range(steps + 1):
-            self.listen(self.step_s)
-            if number in self.cancelled:
-                for file in files:
-                    file.unlink()
-                return
-            latent, handles_px, distance_px = state_of(request, step / steps)
-            latents.append(latent)
-            path.append(handles_px)
-            files += self.frame(request, step, latent)
-            if step > 0:
-                self.report(request, step, steps, latent, handles_px, distance_px)
-            if number in self.stopped:
-                break
-        stopped = number in self.stopped
-        self.send(
-            m.DragFinished(
-                request_id=number,
-                drag_id=request.drag_id,
-                status="stopped" if stopped else "reached",
-                reason="stopped by the person" if stopped else "every handle is at its target",
-                steps=len(path) - 1,
-                distance_px=distance_px,
-                seconds=time.monotonic() - started_s,
-                latent=latents[-1],
-                track=fake_bake.track_of(latents, path),
-                frame_count=len(path),
-                handles=handle_states(request, path[-1]),
-                handles_px=b"".join(struct.pack("<2f", *point) for row in path for point in row),
-            )
-        )
-
     def report(
         self,
         request: m.Drag,
         step: int,
         steps: int,
         latent: bytes,
-        handles_px: tuple[p.Point, ...],
-        distance_px: float,
+        states: tuple[p.HandleState, ...],
     ) -> None:
-        """Send the events of a step, and do the faults that are due at it."""
-        number = request.request_id
+        """Send the events of a step of a drag, and do the faults that are due at it."""
+        number, distance_px = request.request_id, max(state.distance_px for state in states)
         shown = preview(request, step, latent)
         self.misbehave(shown, step)
         self.send(
@@ -236,10 +201,10 @@ class FakeEngine:
                 step=step,
                 loss=distance_px / 10,
                 distance_px=distance_px,
-                handles=handle_states(request, handles_px),
+                handles=states,
             )
         )
-        self.send(m.Progress(request_id=number, fraction=step / steps, text="Dragging"))
+        self.send(m.Progress(request_id=number, fraction=min(step / steps, 1.0), text="Dragging"))
         self.send(shown)
 
     def misbehave(self, shown: m.Preview, step: int) -> None:
@@ -256,14 +221,6 @@ class FakeEngine:
             self.send(replace(shown, width=1024, height=1024, pixels=bytes(16 << 20)))
 
 
-def handle_states(request: m.Drag, handles_px: tuple[p.Point, ...]) -> tuple[p.HandleState, ...]:
-    """Return the states of handles that are at these places."""
-    return tuple(
-        p.HandleState(key=pair.key, place_px=place, distance_px=math.dist(place, pair.target_px))
-        for pair, place in zip(request.pairs, handles_px, strict=True)
-    )
-
-
 def preview(request: m.Drag, step: int, latent: bytes) -> m.Preview:
     """Return the preview of a step."""
     return m.Preview(
@@ -274,28 +231,6 @@ def preview(request: m.Drag, step: int, latent: bytes) -> m.Preview:
         height=SIZE_PX,
         pixels=preview_pixels(paint(latent)),
     )
-
-
-def state_of(request: m.Drag, part: float) -> tuple[bytes, tuple[p.Point, ...], float]:
-    """Return the state of a drag after this part (0 to 1) of the path.
-
-    Returns:
-        The latent, the handles in image pixels, and the largest distance to a target.
-    """
-    handles_px = tuple(
-        (
-            pair.handle_px[0] + part * (pair.target_px[0] - pair.handle_px[0]),
-            pair.handle_px[1] + part * (pair.target_px[1] - pair.handle_px[1]),
-        )
-        for pair in request.pairs
-    )
-    start_px = request.pairs[0].handle_px
-    by_px = (handles_px[0][0] - start_px[0], handles_px[0][1] - start_px[1])
-    left = max(
-        math.dist(handle, pair.target_px)
-        for handle, pair in zip(handles_px, request.pairs, strict=True)
-    )
-    return moved(request.latent, by_px), handles_px, left
 
 
 # ---------------------------------------------------------------- the program

@@ -25,6 +25,7 @@ EXTERNAL: list[tuple[str, set[str]]] = [
     ("draggan_blender/scene/view.py", STDLIB | {"numpy"}),
     ("draggan_blender/timeline/interpolation.py", STDLIB | {"numpy"}),
     ("draggan_blender/timeline/memory.py", STDLIB | {"numpy"}),
+    ("draggan_blender/ui/tool.py", STDLIB | BLENDER | {"bl_ui"}),  # choosing another tool
     ("draggan_blender", STDLIB | BLENDER),
     ("engine/serving/server.py", STDLIB | {"draggan_blender"}),
     ("engine/serving/job_queue.py", STDLIB | {"draggan_blender"}),

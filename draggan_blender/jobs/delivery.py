@@ -40,7 +40,7 @@ from ..protocol.timeline import Bake, BakeFinished, RenderLatents, TrackMade
 from ..scene import handle_paths, images, planes
 from . import bake as bake_job
 from . import drag as drag_job
-from . import folders, live, recovery, requests
+from . import folders, live, pull, recovery, requests
 from . import image as image_job
 from . import latents as latents_job
 
@@ -85,6 +85,7 @@ def _waiting_plane(job: pump.Job) -> Plane | None:
 def _end(job: pump.Job, ending: Ending) -> None:
     request_id = job.request.request_id
     live.ended(request_id)
+    pull.ended(request_id)
     result = _results.pop(request_id, {})
     plane = _waiting_plane(job)
     recovery.release_duplicates(plane, request_id)

@@ -8,6 +8,7 @@ in orthographic ones, and for planes that are turned, scaled or mirrored.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -109,6 +110,62 @@ def to_region(
     """Return the position of a place in world space, ``(x, y)`` px, or None if it is behind."""
     position = view3d_utils.location_3d_to_region_2d(region, region_3d, Vector(world))
     return None if position is None else (position.x, position.y)
+
+
+class FoundPoint(NamedTuple):
+    """A point of a GAN image under a position in a view.
+
+    Attributes:
+        plane: Its image.
+        number: The index of its pair.
+        name: ``handle`` or ``target``; a pin is a handle.
+        position: Where it is seen, ``(x, y)`` px of the region.
+    """
+
+    plane: Plane
+    number: int
+    name: str
+    position: tuple[float, float]
+
+
+def point_at(
+    context: bpy.types.Context,
+    region: bpy.types.Region,
+    region_3d: bpy.types.RegionView3D,
+    position: Sequence[float],
+    reach_px: float,
+) -> FoundPoint | None:
+    """Return the visible point nearest to a position, or None.
+
+    A target counts before its handle where both are at the same place, as after a drag.
+
+    Args:
+        context: Its view layer and its view are searched.
+        region: The region of a 3D view.
+        region_3d: Its view.
+        position: ``(x, y)`` px.
+        reach_px: How far from the position a point may be.
+    """
+    space: Any = context.space_data
+    best, nearest = None, reach_px
+    for plane in context.view_layer.objects:
+        if not planes.is_plane(plane) or not plane.visible_get(viewport=space):
+            continue
+        for index, pair in enumerate(plane.draggan.pairs):
+            named = [("handle", pair.handle)]
+            if not pair.is_pin:
+                named.insert(0, ("target", pair.target))
+            for name, point in named:
+                if point is None or point.name not in context.view_layer.objects:
+                    continue
+                if not point.visible_get(viewport=space):
+                    continue
+                seen = to_region(region, region_3d, point.matrix_world.translation)
+                # The target of a pair wins over the handle by a px, for the noise of floats.
+                if seen is None or math.dist(seen, position) >= nearest - (name == "handle"):
+                    continue
+                best, nearest = FoundPoint(plane, index, name, seen), math.dist(seen, position)
+    return best
 
 
 def region_under(area: Any, x: int, y: int) -> tuple[Any, Any] | None:

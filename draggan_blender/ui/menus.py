@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from ..scene import planes
+from .tool import DRAGGAN_WT_pull
 
 
 class DRAGGAN_MT_image(bpy.types.Menu):
@@ -21,6 +22,7 @@ class DRAGGAN_MT_image(bpy.types.Menu):
         layout.operator("draggan.add_pair", icon="ADD")
         layout.operator("draggan.remove_pair", icon="REMOVE")
         layout.separator()
+        layout.operator("wm.tool_set_by_id", text="Pull Tool").name = DRAGGAN_WT_pull.bl_idname
         layout.operator("draggan.drag", icon="PLAY")
         layout.operator("draggan.bake", icon="REC")
         layout.operator("draggan.stop", icon="SNAP_FACE")

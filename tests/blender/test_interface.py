@@ -20,8 +20,9 @@ class RecordingLayout:
         self.labels: list[str] = []
         self.properties: list[tuple[Any, str]] = []
 
-    def operator(self, name: str, **_options: Any) -> None:
+    def operator(self, name: str, **_options: Any) -> Any:
         self.operators.append(name)
+        return types.SimpleNamespace()
 
     def menu(self, name: str, **_options: Any) -> None:
         self.menus.append(name)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from . import bake, drag, engine, export, farm, image, latents, points, retiming
+from . import bake, drag, engine, export, farm, image, latents, points, pull, retiming
 
 CLASSES = (
     *engine.CLASSES,
     *image.CLASSES,
     *points.CLASSES,
     *drag.CLASSES,
+    *pull.CLASSES,
     *bake.CLASSES,
     *retiming.CLASSES,
     *latents.CLASSES,

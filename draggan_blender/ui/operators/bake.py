@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from ...jobs import bake as bake_job
-from ...jobs import recovery
+from ...jobs import pull
 from ...scene import images, planes
 from .common import Result, poll_idle, poll_pairs, poll_running, require, run
 
@@ -81,7 +81,7 @@ class DRAGGAN_OT_cancel(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> Result:
         plane = planes.require_active(context)
         is_bake = plane.draggan.baking
-        recovery.cancel(plane)
+        pull.take_back(plane)
         text = f"{plane.name} was cancelled"
         plane.draggan.status = f"{text}; press Bake to continue it" if is_bake else text
         plane.draggan.failed = False

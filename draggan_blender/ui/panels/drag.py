@@ -11,6 +11,7 @@ from ...connection import pump
 from ...jobs import live
 from ...protocol.settings import in_panel
 from ...scene import images, planes
+from ..tool import DRAGGAN_WT_pull
 from .common import ImagePanel, draw_progress, draw_status
 
 # The groups of drag options above the mask, in the order in which they are shown.
@@ -39,11 +40,22 @@ class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
             column = layout.column()
             column.scale_y = 1.4
             column.operator("draggan.drag", icon="PLAY")
+        _draw_tool(layout, context)
         if not images.shows_bake(plane):
             draw_status(layout, settings, state)
         row = layout.row(align=True)
         row.operator("draggan.reset", icon="LOOP_BACK")
         row.operator("draggan.render_again", icon="RENDER_ANIMATION")
+
+
+def _draw_tool(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Draw the button that chooses the Pull tool, pressed while the tool is chosen."""
+    tool = context.workspace.tools.from_space_view3d_mode(context.mode, create=False)
+    is_chosen = tool is not None and tool.idname == DRAGGAN_WT_pull.bl_idname
+    choose = layout.operator(
+        "wm.tool_set_by_id", text="Pull Tool", icon="VIEW_PAN", depress=is_chosen
+    )
+    choose.name = DRAGGAN_WT_pull.bl_idname
 
 
 class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pulling at an image: a gesture of the mouse that makes or moves a point and drags meanwhile.
+
+A ``Pull`` changes the scene for one gesture, from the press to the release; ``ui.gesture`` knows
+what the mouse means. The drag of a pull is open until the release and settles afterwards. As long
+as it has no result, ``take_back`` removes all that its gestures have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..errors import EditError
+from ..properties.image import DRAGGAN_PG_pair
+from ..properties.owners import Plane
+from ..scene import planes, points, view
+from . import drag, live, recovery, requests
+
+
+class Part(Enum):
+    """What a gesture holds."""
+
+    # A place of the image without a point.
+    IMAGE = "image"
+    HANDLE = "handle"
+    TARGET = "target"
+    PIN = "pin"
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What a pair was before a gesture.
+
+    Attributes:
+        key: Its key.
+        is_new: Whether the gesture has made it; the other attributes then say nothing.
+        handle: The ``(x, y)`` of its handle, in the plane's space.
+        target: The same of its target.
+        turn: The rotation about z of its target, radians, and its scale.
+        radius: Its radius.
+        is_enabled: Whether it was enabled.
+    """
+
+    key: int
+    is_new: bool
+    handle: tuple[float, ...] = ()
+    target: tuple[float, ...] = ()
+    turn: tuple[float, float] = (0.0, 1.0)
+    radius: float = 0.0
+    is_enabled: bool = True
+
+
+# Request id -> what the released gestures of a running drag have changed, the last one at the end.
+_released: dict[int, list[_Before]] = {}
+
+
+class Pull:
+    """One gesture. It keeps ids only, because Blender's objects do not outlive an undo.
+
+    Attributes:
+        image_id: The uuid of the GAN image.
+        part: What the gesture holds.
+        key: The key of its pair; 0 before the gesture has made one.
+    """
+
+    def __init__(self, plane: Plane, place_uv: Sequence[float], index: int, part: Part) -> None:
+        """Begin at a press.
+
+        Args:
+            plane: The GAN image.
+            place_uv: Where the mouse was pressed, for ``Part.IMAGE``.
+            index: The index of the pair that is held, for other parts.
+            part: What is held.
+
+        Raises:
+            EditError: The plane has no image, or another request is running for it.
+        """
+        recovery.own(plane)
+        points.modernise(plane)
+        requests.require_image(plane)
+        if not plane.draggan.dragging:
+            requests.refuse_if_busy(plane)
+        self.image_id: str = plane.draggan.uuid
+        self.part = part
+        self.key = 0
+        self._place_uv = (float(place_uv[0]), float(place_uv[1]))
+        self._request_id = 0
+        self._before: _Before | None = None
+        if part is not Part.IMAGE:
+            pair = plane.draggan.pairs[index]
+            self.key = pair.key
+            if part is Part.HANDLE and plane.draggan.dragging and pair.slot >= 0:
+                # The engine moves the handle, so the person means to pull it further.
+                self.part = Part.TARGET
+
+    @property
+    def solves(self) -> bool:
+        """Whether the image follows this gesture."""
+        return self.part in (Part.IMAGE, Part.TARGET)
+
+    def plane(self) -> Plane:
+        """Return the GAN image.
+
+        Raises:
+            EditError: It was deleted.
+        """
+        plane = planes.find(self.image_id)
+        if plane is None:
+            raise EditError("The GAN image was deleted")
+        return plane
+
+    def pair(self) -> DRAGGAN_PG_pair | None:
+        """Return the pair, or None before the gesture has made one.
+
+        Raises:
+            EditError: The image or the pair was deleted.
+        """
+        if not self.key:
+            return None
+        found = _find(self.plane(), self.key)
+        if found is None or found.handle is None or found.target is None:
+            raise EditError("The point was deleted")
+        return found
+
+    def point(self) -> bpy.types.Object | None:
+        """Return the empty that is held, or None before the gesture has made one.
+
+        Raises:
+            EditError: The image or the pair was deleted.
+        """
+        pair = self.pair()
+        if pair is None:
+            return None
+        point: bpy.types.Object = pair.handle if self.part is Part.HANDLE else pair.target
+        return point
+
+    def move(
+        self,
+        context: bpy.types.Context,
+        place_uv: Sequence[float],
+        *,
+        radius: float = 0.0,
+        turn: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        """Put the point at a place, and let the image follow.
+
+        Args:
+            context: The Blender context.
+            place_uv: ``(u, v)`` on the image.
+            radius: The radius of the pair, in the plane's units.
+            turn: The rotation about z of its target, radians, and its scale.
+
+        Raises:
+            EditError: The image or the point was deleted, or the drag has failed or cannot be
+                started; call ``take_back``.
+        """
+        plane = self.plane()
+        pair = self.pair()
+        if pair is None:
+            pair = points.add_pair(plane, self._place_uv, place_uv)
+            self.key = pair.key
+            self._before = _Before(pair.key, is_new=True)
+        elif self._before is None:
+            self._before = _state_of(pair)
+        (place,) = view.uv_to_local(planes.uv_map(plane), [tuple(place_uv)])
+        point = self.point()
+        if point is not None and tuple(point.location[:2]) != tuple(place):
+            point.location[:2] = place
+        if self.solves:
+            _set_region(pair, radius, turn)
+            pair.enabled = True
+            self._keep_open(context, plane)
+
+    def _keep_open(self, context: bpy.types.Context, plane: Plane) -> None:
+        """See to it that an open drag of the image is running.
+
+        Raises:
+            EditError: The drag has failed, or cannot be started.
+        """
+        settings = plane.draggan
+        problem = requests.endings.get(self._request_id, "")
+        if problem:
+            raise EditError(problem)
+        if settings.request_id and not live.is_open(plane):
+            # An earlier gesture settles. It becomes a part of this one.
+            live.follow(plane, stays_open=True)
+        if not settings.request_id:
+            drag.start_drag(context, plane, is_open=True)
+        self._request_id = settings.request_id
+
+    def release(self, context: bpy.types.Context) -> str:
+        """End the gesture: the drag settles.
+
+        Returns:
+            What was done without a drag, for the undo history; empty if nothing was, or if the
+            result of the drag makes the undo step.
+
+        Raises:
+            EditError: The image or the point was deleted, or the drag has failed or cannot be
+                started; call ``take_back``.
+        """
+        plane = self.plane()
+        if self._before is None:
+            if self.part is not Part.IMAGE:
+                return ""
+            self.key = points.add_pin(plane, self._place_uv).key
+            return "Add Pin"
+        if self.solves:
+            self._keep_open(context, plane)
+            live.close(plane)
+        if plane.draggan.request_id:
+            _released.setdefault(plane.draggan.request_id, []).append(self._before)
+            return ""
+        return "Move Pin" if self.part is Part.PIN else "Move Handle"
+
+    def take_back(self, context: bpy.types.Context) -> None:
+        """Undo all that the gesture has changed; the drag of earlier gestures begins again.
+
+        Raises:
+            EditError: The drag of earlier gestures cannot be started again.
+        """
+        plane = planes.find(self.image_id)
+        if plane is None or self._before is None:
+            return
+        is_running = self._request_id != 0 and self._request_id == plane.draggan.request_id
+        earlier = _released.pop(self._request_id, []) if is_running else []
+        if is_running:
+            recovery.cancel(plane)
+        _restore(plane, self._before)
+        self._before = None
+        if earlier:
+            request_id = drag.start_drag(context, plane)
+            _released[request_id] = earlier
+
+
+def take_back(plane: Plane) -> None:
+    """Cancel the running request of an image, with all that its gestures have changed."""
+    changes = _released.pop(plane.draggan.request_id, [])
+    recovery.cancel(plane)
+    for before in reversed(changes):
+        _restore(plane, before)
+
+
+def ended(request_id: int) -> None:
+    """Forget what the gestures of a request have changed, because it has ended."""
+    _released.pop(request_id, None)
+
+
+def _find(plane: Plane, key: int) -> DRAGGAN_PG_pair | None:
+    return next((pair for pair in plane.draggan.pairs if pair.key == key), None)
+
+
+def _state_of(pair: DRAGGAN_PG_pair) -> _Before:
+    target = pair.target
+    return _Before(
+        pair.key,
+        is_new=False,
+        handle=tuple(pair.handle.location[:2]),
+        target=tuple(target.location[:2]),
+        turn=(target.rotation_euler.z, target.scale.x),
+        radius=pair.radius,
+        is_enabled=pair.enabled,
+    )
+
+
+def _set_region(pair: DRAGGAN_PG_pair, radius: float, turn: tuple[float, float]) -> None:
+    if pair.is_pin:
+        return
+    target = pair.target
+    if pair.radius != radius:
+        pair.radius = radius
+        target.update_tag()
+    if (target.rotation_euler.z, target.scale.x) != turn:
+        target.rotation_euler.z = turn[0]
+        target.scale = (turn[1],) * 3
+
+
+def _restore(plane: Plane, before: _Before) -> None:
+    """Undo what a gesture has changed."""
+    pair = _find(plane, before.key)
+    if pair is None:
+        return
+    if before.is_new:
+        chosen = bpy.context.view_layer.objects.active
+        is_chosen = chosen is not None and chosen in (pair.handle, pair.target)
+        points.remove_pair(plane, list(plane.draggan.pairs).index(pair))
+        if is_chosen and plane.name in bpy.context.view_layer.objects:
+            plane.select_set(True)
+            bpy.context.view_layer.objects.active = plane
+        return
+    if pair.handle is not None and not pair.is_pin:
+        pair.handle.location[:2] = before.handle
+    if pair.target is not None:
+        pair.target.location[:2] = before.target
+        _set_region(pair, before.radius, before.turn)
+    pair.enabled = before.is_enabled
+
+
+def _before_undo(*_arguments: Any) -> None:
+    """Take back the gestures that have no result yet, instead of the step before them."""
+    is_done = False
+    for plane in planes.everywhere():
+        if plane.draggan.request_id in _released:
+            take_back(plane)
+            is_done = True
+    if is_done:
+        # Blender goes back by one step from here.
+        bpy.ops.ed.undo_push(message="Take Back")
+
+
+_HANDLER = persistent(_before_undo)
+
+
+def register() -> None:
+    """Add the handler."""
+    bpy.app.handlers.undo_pre.append(_HANDLER)
+
+
+def unregister() -> None:
+    """Remove the handler, and forget all gestures."""
+    bpy.app.handlers.undo_pre.remove(_HANDLER)
+    _released.clear()
