@@ -55,7 +55,7 @@ def _leave() -> None:
 
     helper: Any = ToolSelectPanelHelper
     helper = helper._tool_class_from_space_type("VIEW_3D")
-    _, other, index = helper._tool_get_by_id(bpy.context, _OTHER)
+    other, index = helper._tool_get_by_id(bpy.context, _OTHER)
     for workspace in bpy.data.workspaces:
         tool: Any = workspace.tools.from_space_view3d_mode("OBJECT", create=False)
         if tool is None or tool.idname != DRAGGAN_WT_pull.bl_idname or other is None:

@@ -129,6 +129,7 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
         if point is None or point.name == self._chosen:
             return
         self._chosen = point.name
+        context.view_layer.update()  # a new object is visible after it only
         if point.name in context.view_layer.objects and point.visible_get():
             for selected in context.selected_objects:
                 selected.select_set(False)
