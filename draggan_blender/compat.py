@@ -111,6 +111,16 @@ def find_fcurve(datablock: Any, data_path: str, index: int) -> bpy.types.FCurve 
     return curve
 
 
+def seen_fcurve(datablock: Any, data_path: str, index: int) -> bpy.types.FCurve | None:
+    """Return what ``find_fcurve`` does, but change nothing, as is necessary while drawing."""
+    animation = datablock.animation_data
+    if animation is None or animation.action is None:
+        return None
+    curves = _curves_of(animation.action, getattr(animation, "action_slot", None))
+    named = (curve for curve in curves if curve.data_path == data_path)
+    return next((curve for curve in named if curve.array_index == index), None)
+
+
 def remove_fcurves(datablock: Any, data_path: str) -> None:
     """Remove all F-curves of one property, and the action if it is empty afterwards.
 

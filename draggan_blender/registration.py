@@ -14,7 +14,7 @@ from .export import farm_properties
 from .jobs import delivery, live, pull, recovery
 from .properties import image as image_properties
 from .timeline import scrubbing
-from .ui import keymaps, menus, operators, panels, tool
+from .ui import keymaps, menus, operators, overlay, panels, tool
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
@@ -39,6 +39,7 @@ _MODULES = (
     scrubbing,
     keymaps,
     menus,
+    overlay,
     tool,
     cli,
 )

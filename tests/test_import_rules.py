@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("draggan_blender", "engine", "stylegan2")
 STDLIB = set(sys.stdlib_module_names) | {"__future__"}
 TORCH = {"torch", "numpy", "PIL", "safetensors", "ninja"}
-BLENDER = {"bpy", "bpy_extras", "addon_utils", "mathutils", "gpu", "blf", "numpy"}
+BLENDER = {"bpy", "bpy_extras", "addon_utils", "mathutils", "gpu", "gpu_extras", "blf", "numpy"}
 ALGORITHMS = STDLIB | TORCH | {"stylegan2"}
 
 # Folder or file -> what may be imported there besides its own package; the first match counts.
@@ -23,6 +23,7 @@ EXTERNAL: list[tuple[str, set[str]]] = [
     ("draggan_blender/connection/pump.py", STDLIB | BLENDER),  # the timer
     ("draggan_blender/connection", STDLIB),
     ("draggan_blender/scene/view.py", STDLIB | {"numpy"}),
+    ("draggan_blender/scene/overlay_data.py", STDLIB | {"numpy"}),
     ("draggan_blender/timeline/interpolation.py", STDLIB | {"numpy"}),
     ("draggan_blender/timeline/memory.py", STDLIB | {"numpy"}),
     ("draggan_blender/ui/tool.py", STDLIB | BLENDER | {"bl_ui"}),  # choosing another tool

@@ -254,9 +254,15 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
 
 
 class DRAGGAN_PG_scene(bpy.types.PropertyGroup):
-    """What the panel shows while no GAN image is active; on ``Scene.draggan``."""
+    """What the panel shows while no GAN image is active, and in all views; on ``Scene.draggan``."""
 
     source: PointerProperty(type=DRAGGAN_PG_source)
+    show_points: BoolProperty(
+        name="Show Points",
+        description="Show the points of GAN images with their numbers, arrows and paths in the "
+        "viewports",
+        default=True,
+    )
 
 
 CLASSES = (

@@ -54,7 +54,7 @@ class PlacedPair(NamedTuple):
         pair: The pair.
         handle_px: Where the handle is, ``(x, y)`` in image pixels.
         target_px: Where the handle should go, given the influence; likewise.
-        radius_px: The radius of a region, 0 for a point.
+        radius_px: The radius of a region, 0 for a point. A handle that was scaled has a larger one.
         angle: How far a region should be turned, radians, counter-clockwise in the image. While
             a drag is running, it is measured from the start of the drag, otherwise from the handle.
         scale: The factor by which a region should be scaled, measured likewise.
@@ -191,7 +191,7 @@ def _region(
     wanted = base_angle + pair.influence * wrapped(target.angle - base_angle)
     grown = base_scale * (target.scale / base_scale) ** pair.influence
     turned = turning_sign(plane) * wrapped(wanted - angle)
-    return pair.radius * px_per_unit(plane), turned, grown / scale
+    return pair.radius * scale * px_per_unit(plane), turned, grown / scale
 
 
 def wrapped(angle: float) -> float:

@@ -131,6 +131,18 @@ def read_path(plane: Plane, handle: bpy.types.Object) -> NDArray[np.float64] | N
     return np.column_stack(columns)
 
 
+def path_keys(handle: bpy.types.Object) -> NDArray[np.float64] | None:
+    """Return the places of a handle's keys, ``N x 2``, or None; quickly, and without any change."""
+    driven = {(curve.data_path, curve.array_index): curve for curve in _drivers(handle)}
+    columns = []
+    for name, index, _ in _PLACE:
+        curve = driven.get((name, index)) or compat.seen_fcurve(handle, name, index)
+        if curve is None:
+            return None
+        columns.append(_key_values(curve))
+    return np.column_stack(columns) if len(columns[0]) == len(columns[1]) else None
+
+
 def clear_path(handle: bpy.types.Object) -> None:
     """Remove the keys and drivers of a handle's location, rotation and scale."""
     for name in _PROPERTIES:

@@ -263,7 +263,7 @@ class OlderFileTest(SceneCase):
             for point in (pair.handle, pair.target):
                 self.assertNotEqual(point.empty_display_type, "IMAGE")
                 self.assertFalse(point.lock_rotation[2])
-        self.assertEqual(len(pairs), 4)
+        self.assertEqual(len(pairs), 5)
         for name in OLD_MARKERS:
             self.assertNotIn(name, bpy.data.images)
 
