@@ -11,10 +11,10 @@ import bpy
 from . import cli, preferences
 from .connection import pump
 from .export import farm_properties
-from .jobs import delivery, live, pull, recovery
+from .jobs import delivery, live, point_check, pull, recovery
 from .properties import image as image_properties
 from .timeline import scrubbing
-from .ui import keymaps, menus, operators, overlay, panels, tool
+from .ui import keymaps, menus, operators, overlay, panels, point_watch, tool
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
@@ -36,10 +36,12 @@ _MODULES = (
     pull,
     recovery,
     live,
+    point_check,
     scrubbing,
     keymaps,
     menus,
     overlay,
+    point_watch,
     tool,
     cli,
 )

@@ -66,6 +66,7 @@ class FakeEngine:
             m.LoadModel: lambda request: None,
             m.Sample: self.sample,
             m.Drag: lambda request: FakeDrag(self, request).run(),
+            live.CheckPoints: self.check_points,
             m.RenderTrack: lambda request: fake_bake.render_track(self, request),
             m.RenderLatent: lambda request: self.render(request.latent, request.image_path),
             t.Bake: lambda request: fake_bake.bake(self, request),
@@ -181,6 +182,11 @@ class FakeEngine:
             self.render(latent, str(path))
             self.send(m.FrameWritten(request_id=request.request_id, number=number, path=str(path)))
         return paths
+
+    def check_points(self, request: live.CheckPoints) -> None:
+        """Say that the left quarter of the image is plain."""
+        flat = tuple(x < SIZE_PX / 4 for x, _ in request.points_px)
+        self.send(live.PointsChecked(request_id=request.request_id, flat=flat))
 
     def report(
         self,

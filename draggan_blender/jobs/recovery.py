@@ -25,8 +25,8 @@ from . import requests
 # uuid -> (request id, dragging, baking) of the planes that are settled while the file is saved.
 _parked: dict[str, tuple[int, bool, bool]] = {}
 
-# Ends the image id of a job that solves the playhead's frame.
-_PREVIEW = " preview"
+# Ends the image id of a job that solves the playhead's frame, and of one that checks points.
+_PREVIEW, _CHECK = " preview", " check"
 
 
 def _is_live(settings: Any) -> bool:
@@ -62,9 +62,14 @@ def preview_id(plane: Plane) -> str:
     return f"{plane.draggan.uuid}{_PREVIEW}"
 
 
-def is_preview(image_id: str) -> bool:
-    """Return whether an image id comes from ``preview_id``."""
-    return image_id.endswith(_PREVIEW)
+def check_id(plane: Plane) -> str:
+    """Return the image id of jobs that check points; see ``preview_id``."""
+    return f"{plane.draggan.uuid}{_CHECK}"
+
+
+def is_aside(image_id: str) -> bool:
+    """Return whether an image id comes from ``preview_id`` or ``check_id``."""
+    return image_id.endswith((_PREVIEW, _CHECK))
 
 
 def end_preview(plane: Plane) -> None:

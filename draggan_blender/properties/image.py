@@ -9,6 +9,9 @@ There is no logic here. An object is a GAN image if its ``draggan.uuid`` is set.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import bpy
 from bpy.props import (
     BoolProperty,
@@ -26,6 +29,23 @@ from .bake import DRAGGAN_PG_bake, DRAGGAN_PG_sequence
 from .drag import DRAGGAN_PG_drag
 from .timeline import CLASSES as TIMELINE_CLASSES
 from .timeline import DRAGGAN_PG_timeline
+
+
+def _ignore(_plane: bpy.types.Object) -> None:
+    pass
+
+
+_on_pair_chosen: Callable[[Any], None] = _ignore
+
+
+def set_pair_chosen(callback: Callable[[Any], None] | None) -> None:
+    """Set the callback that receives an image after another of its pairs was chosen in the list."""
+    global _on_pair_chosen
+    _on_pair_chosen = callback or _ignore
+
+
+def _pair_chosen(settings: Any, _context: bpy.types.Context) -> None:
+    _on_pair_chosen(settings.id_data)
 
 
 class DRAGGAN_PG_source(bpy.types.PropertyGroup):
@@ -224,7 +244,7 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     )
     sequence: PointerProperty(type=DRAGGAN_PG_sequence)
     pairs: CollectionProperty(type=DRAGGAN_PG_pair)
-    active_pair: IntProperty(name="Active Pair")
+    active_pair: IntProperty(name="Active Pair", update=_pair_chosen)
     last_key: IntProperty(description="The last key that was given to a pair of this image")
     mask: PointerProperty(
         name="Mask",

@@ -80,12 +80,13 @@ def store_states(plane: Plane, handles: Sequence[HandleState], tolerance_px: flo
     Args:
         plane: The GAN image.
         handles: The handles at the end of the drag.
-        tolerance_px: A handle that is farther than this from its target has not come to it.
+        tolerance_px: A handle that is farther than this from its target has not come to it, and
+            what is farther than this from its pin has not stayed.
     """
     found = {handle.key: handle for handle in handles}
     for pair in plane.draggan.pairs:
         handle = found.get(pair.key)
-        if handle is None or pair.is_pin:
+        if handle is None:
             continue
         state = _state(handle)
         if state != "LOST" and handle.distance_px > tolerance_px:

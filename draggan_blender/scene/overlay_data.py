@@ -7,7 +7,8 @@ images. What is wrong with a handle changes its shape as well as its colour:
 - a handle is a disc, a target a ring with a cross, and a pin a square;
 - a handle on an area that cannot be followed is a dashed, empty ring;
 - a handle that was lost is a cross, and its number has a question mark;
-- the way that a handle did not go to its target is dashed.
+- the way that a handle did not go to its target is dashed, and so is a ring around a pin that did
+  not hold.
 
 Pure numpy, no bpy and no GPU.
 """
@@ -25,8 +26,11 @@ from numpy.typing import NDArray
 Points = NDArray[np.float32]
 Color = tuple[float, float, float]
 
-# Radii in px at a scale of 1: of a handle, of a target's ring, and half the side of a pin.
-HANDLE, TARGET, PIN = 7.0, 8.5, 6.5
+# Radii in px at a scale of 1: of a handle, of the ring of a selected one, of a target's ring, and
+# half the side of a pin.
+HANDLE, OPEN_HANDLE, TARGET, PIN = 7.0, 9.5, 8.5, 6.5
+# The radius of the ring around a pin whose content did not stay.
+_AROUND_PIN = 13.0
 # How wide the coloured line of a ring or a cross is, and each rim around a shape.
 _LINE, _RIM = 2.0, 1.2
 # The part of a pixel over which an edge is smoothed.
@@ -57,6 +61,7 @@ class Mark:
         is_pin: Whether handle and target are one point.
         state: ``FINE``, ``FLAT``, ``LOST`` or ``SHORT``.
         alpha: The opacity of all of it.
+        size: The factor of all sizes; less than 1 where the image is small in the view.
         handle: Where the handle is, or None if it is not seen.
         target: Where the target is, likewise.
         is_handle_selected: Whether the handle is selected.
@@ -70,6 +75,7 @@ class Mark:
     is_pin: bool = False
     state: str = "FINE"
     alpha: float = 1.0
+    size: float = 1.0
     handle: tuple[float, float] | None = None
     target: tuple[float, float] | None = None
     is_handle_selected: bool = False
@@ -103,18 +109,14 @@ _Shape = tuple[Points, Points]
 class Drawing:
     """All shapes of a view."""
 
-    def __init__(self, scale: float) -> None:
-        """Make an empty drawing.
-
-        Args:
-            scale: The size of the interface.
-        """
-        self.scale = scale
+    def __init__(self) -> None:
+        """Make an empty drawing."""
         self.labels: list[Label] = []
         self._segments: list[Points] = []
         self._segment_colors: list[tuple[float, float, float, float]] = []
         self._shapes: list[_Shape] = []
         self._places: list[tuple[float, float]] = []
+        self._scales: list[float] = []
         self._alphas: list[float] = []
 
     def add_segments(self, ends: Points, color: Color, alpha: float) -> None:
@@ -122,10 +124,13 @@ class Drawing:
         self._segments.append(ends)
         self._segment_colors.append((*color, alpha))
 
-    def add_shape(self, shape: _Shape, place: tuple[float, float], alpha: float) -> None:
+    def add_shape(
+        self, shape: _Shape, place: tuple[float, float], alpha: float, scale: float
+    ) -> None:
         """Add a shape around a place."""
         self._shapes.append(shape)
         self._places.append(place)
+        self._scales.append(scale)
         self._alphas.append(alpha)
 
     def segments(self) -> tuple[Points, Points]:
@@ -142,7 +147,7 @@ class Drawing:
             return _NOTHING
         counts = [len(corners) for corners, _ in self._shapes]
         corners = np.concatenate([corners for corners, _ in self._shapes])
-        corners *= np.float32(self.scale)
+        corners *= np.repeat(np.array(self._scales, dtype=np.float32), counts)[:, None]
         corners += np.repeat(np.array(self._places, dtype=np.float32), counts, axis=0)
         colors = np.concatenate([colors for _, colors in self._shapes])
         if min(self._alphas) < 1.0:
@@ -160,18 +165,18 @@ def draw(marks: list[Mark], scale: float) -> Drawing:
         marks: The pairs as they are seen in a view.
         scale: The size of the interface.
     """
-    drawing = Drawing(scale)
+    drawing = Drawing()
     for mark in marks:
         for line in mark.lines:
             _add_line(drawing, line, mark.color, mark.alpha)
         if mark.handle is not None and mark.target is not None and not mark.is_pin:
-            _add_arrow(drawing, mark, scale)
+            _add_arrow(drawing, mark, scale * mark.size)
     for mark in marks:
         if mark.target is not None and not mark.is_pin:
             shape = _target(mark.color, mark.is_target_selected)
-            drawing.add_shape(shape, mark.target, mark.alpha)
+            drawing.add_shape(shape, mark.target, mark.alpha, scale * mark.size)
         if mark.handle is not None:
-            _add_handle(drawing, mark, scale)
+            _add_handle(drawing, mark, scale * mark.size)
     return drawing
 
 
@@ -184,16 +189,18 @@ def _add_handle(drawing: Drawing, mark: Mark, scale: float) -> None:
         shape, color = _cross(LOST_COLOR, mark.is_handle_selected), LOST_COLOR
     elif state == "FLAT":
         shape, color = _dashed(FLAT_COLOR, mark.is_handle_selected), FLAT_COLOR
+    elif mark.is_pin and state == "SHORT":
+        shape = _left_pin(color, mark.is_handle_selected)
     elif mark.is_pin:
         shape = _pin(color, mark.is_handle_selected)
     else:
         shape = _handle(color, is_open)
-    drawing.add_shape(shape, mark.handle, mark.alpha)
+    drawing.add_shape(shape, mark.handle, mark.alpha, scale)
     if not mark.number:
         return
     x, y = mark.handle
     if state in ("LOST", "FLAT") or is_open:
-        offset = (HANDLE + 8.0) * scale
+        offset = (OPEN_HANDLE + 8.0) * scale
         text = f"{mark.number}?" if state == "LOST" else mark.number
         place = (x - offset, y + offset * 0.7)
         drawing.labels.append(Label(text, place, _WHITE, mark.alpha, True))
@@ -233,7 +240,7 @@ def _add_arrow(drawing: Drawing, mark: Mark, scale: float) -> None:
     turned = corners @ np.array(((along_x, along_y), (-along_y, along_x)), dtype=np.float32)
     middle = tip - _HEAD * 1.5 * scale
     place = (x + along_x * middle, y + along_y * middle)
-    drawing.add_shape((turned, colors), place, mark.alpha)
+    drawing.add_shape((turned, colors), place, mark.alpha, scale)
 
 
 def _add_line(drawing: Drawing, line: Points, color: Color, alpha: float) -> None:
@@ -305,11 +312,12 @@ def _solid(count: int, size: float, turn: float, color: Color, selected: bool) -
     return _bands(outline, normals, profile)
 
 
-def _ring(size: float, color: Color, selected: bool) -> _Shape:
+def _ring(size: float, color: Color, selected: bool, width: float = _LINE) -> _Shape:
     """Return a coloured ring with rims on both sides, which is open in the middle."""
     outline, normals = _regular(_ROUND, size)
-    outside = ((-_LINE / 2, color, 1.0), (_LINE / 2, color, 1.0), *_rims(_LINE / 2, selected))
-    inside = tuple((-grown, rgb, alpha) for grown, rgb, alpha in _rims(_LINE / 2, False))
+    half = width / 2
+    outside = ((-half, color, 1.0), (half, color, 1.0), *_rims(half, selected))
+    inside = tuple((-grown, rgb, alpha) for grown, rgb, alpha in _rims(half, False))
     return _bands(outline, normals, (*reversed(inside), *outside))
 
 
@@ -335,13 +343,21 @@ def _handle(color: Color, is_open: bool) -> _Shape:
     """Return the disc of a handle; a selected one is open, so that what it marks is seen."""
     if not is_open:
         return _solid(_ROUND, HANDLE, 0.0, color, False)
-    dot = _solid(8, 0.8, 0.0, color, False)
-    return _joined(_ring(HANDLE, color, True), dot)
+    outline, normals = _regular(8, 0.8)
+    rim = ((_SOFT / 2, _WHITE, 1.0), (0.8, _WHITE, 1.0), (0.8 + _SOFT, _DARK, 0.0))
+    dot = _bands(outline, normals, ((-0.8, color, 1.0), (0.0, color, 1.0), *rim))
+    return _joined(_ring(OPEN_HANDLE, color, True), dot)
 
 
 @lru_cache(maxsize=64)
 def _pin(color: Color, selected: bool) -> _Shape:
     return _solid(4, PIN, math.pi / 4, color, selected)
+
+
+@lru_cache(maxsize=64)
+def _left_pin(color: Color, selected: bool) -> _Shape:
+    """Return a pin with a dashed ring around it."""
+    return _joined(_dashed(SHORT_COLOR, False, _AROUND_PIN), _pin(color, selected))
 
 
 @lru_cache(maxsize=64)
@@ -360,9 +376,9 @@ def _target(color: Color, selected: bool) -> _Shape:
 
 
 @lru_cache(maxsize=8)
-def _dashed(color: Color, selected: bool) -> _Shape:
+def _dashed(color: Color, selected: bool, size: float = HANDLE) -> _Shape:
     """Return a ring of dashes."""
-    corners, colors = _ring(HANDLE, color, selected)
+    corners, colors = _ring(size, color, selected, _LINE * 1.5)
     # Each band has a quad of 6 corners for each edge of the ring.
     bands, shown = len(corners) // (_ROUND * 6), np.arange(_ROUND) % 4 < 2
     kept = np.repeat(np.tile(shown, bands), 6)

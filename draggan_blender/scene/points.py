@@ -129,11 +129,10 @@ def remove_pair(plane: Plane, index: int) -> None:
     settings.active_pair = max(0, min(settings.active_pair, len(settings.pairs) - 1))
 
 
-def swap(plane: Plane, pair: DRAGGAN_PG_pair) -> None:
+def swap(pair: DRAGGAN_PG_pair) -> None:
     """Exchange the places of a pair's handle and target."""
     handle, target = pair.handle.location[:2], pair.target.location[:2]
     pair.handle.location[:2], pair.target.location[:2] = target, handle
-    plane.update_tag()
 
 
 def points_of(pair: DRAGGAN_PG_pair) -> list[bpy.types.Object]:

@@ -124,7 +124,7 @@ def playhead_rests() -> None:
     waiting = sorted(_wanted)
     _wanted.clear()
     if state.engine is not EnginePhase.READY or not all(
-        recovery.is_preview(job.image_id) for job in jobs
+        recovery.is_aside(job.image_id) for job in jobs
     ):
         return
     for image_id in waiting:

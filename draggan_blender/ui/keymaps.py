@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shortcuts: Esc in the 3D view cancels the request of the active GAN image, P is the Pull tool.
+"""Shortcuts: Esc cancels the work on an image, P is the Pull tool, F sets a radius.
 
-While nothing is running, the operator's poll is False, and the key keeps its other meanings. A
-modal operator would do the same, but Blender makes no automatic saves while one is running.
+While nothing is running, or no point is active, the operator's poll is False, and the key keeps its
+other meanings. A modal operator would do the same as the first, but Blender makes no automatic
+saves while one is running.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ def register() -> None:
     keymap = configuration.keymaps.new(name="Object Mode")
     _items.append((keymap, keymap.keymap_items.new("wm.tool_set_by_id", "P", "PRESS")))
     _items[-1][1].properties.name = DRAGGAN_WT_pull.bl_idname
+    # Blender itself uses F in Object Mode with Shift, Ctrl or Alt only.
+    _items.append((keymap, keymap.keymap_items.new("draggan.set_radius", "F", "PRESS")))
 
 
 def unregister() -> None:

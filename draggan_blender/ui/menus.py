@@ -20,7 +20,11 @@ class DRAGGAN_MT_image(bpy.types.Menu):
     def draw(self, _context: bpy.types.Context) -> None:
         layout = self.layout
         layout.operator("draggan.add_pair", icon="ADD")
+        layout.operator("draggan.add_pin", icon="PINNED")
         layout.operator("draggan.remove_pair", icon="REMOVE")
+        layout.operator("draggan.restore_point", icon="RECOVER_LAST")
+        layout.operator("draggan.swap_points", icon="ARROW_LEFTRIGHT")
+        layout.operator("draggan.set_radius", icon="MESH_CIRCLE")
         layout.separator()
         layout.operator("wm.tool_set_by_id", text="Pull Tool").name = DRAGGAN_WT_pull.bl_idname
         layout.operator("draggan.drag", icon="PLAY")
@@ -48,6 +52,10 @@ def _draw_object(menu: Any, context: bpy.types.Context) -> None:
         menu.layout.menu(DRAGGAN_MT_image.bl_idname, icon="IMAGE_DATA")
 
 
+def _draw_overlay(panel: Any, context: bpy.types.Context) -> None:
+    panel.layout.prop(context.scene.draggan, "show_points", text="GAN Image Points")
+
+
 CLASSES = (DRAGGAN_MT_image,)
 
 # Blender's menus, and what is drawn at their ends.
@@ -55,6 +63,7 @@ _ENTRIES = (
     ("VIEW3D_MT_image_add", _draw_add),
     ("VIEW3D_MT_object", _draw_object),
     ("VIEW3D_MT_object_context_menu", _draw_object),
+    ("VIEW3D_PT_overlay_object", _draw_overlay),
 )
 
 

@@ -32,6 +32,9 @@ _FONT_POINTS = 11.0
 _FAINT = 0.35
 # A path is drawn through at most this many of its points.
 _PATH_POINTS = 96
+# Where the longer side of an image is shorter than this in the view, its points are smaller, and
+# without numbers below the second size.
+_SMALL_PX, _LEAST_SIZE, _NUMBER_SIZE = 260.0, 0.4, 0.7
 # How often the file is searched for GAN images while views are redrawn.
 _SEARCH_S = 1.0
 
@@ -75,8 +78,9 @@ def read(context: bpy.types.Context) -> list[Mark]:
     seen = _Seen(context)
     for plane in sorted(_images(), key=lambda plane: plane == active):
         if plane.visible_get(view_layer=context.view_layer, viewport=space):
+            size = seen.size_of(plane, context.preferences)
             for index, pair in enumerate(plane.draggan.pairs):
-                seen.add(plane, pair, is_active=plane == active, index=index)
+                seen.add(plane, pair, size, is_active=plane == active, index=index)
     return seen.marks()
 
 
@@ -106,13 +110,28 @@ class _Seen:
         self._line_rows = 0
         self._pairs: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
-    def add(self, plane: Plane, pair: DRAGGAN_PG_pair, *, is_active: bool, index: int) -> None:
+    def size_of(self, plane: Plane, preferences: Any) -> float:
+        """Return the factor for the sizes of a plane's points, 1 if it is not small in the view."""
+        corners = _moved(plane.matrix_world, np.array(plane.bound_box)[[0, 4, 7, 3]])
+        clip = corners @ self._to_clip[:, :3].T + self._to_clip[:, 3]
+        if (clip[:, 3] <= 1e-6).any():
+            return 1.0
+        places = clip[:, :2] / clip[:, 3:] * 0.5 * self._size
+        sides = np.linalg.norm(places - np.roll(places, 1, axis=0), axis=1)
+        side = float(sides.max()) / preferences.system.ui_scale
+        return float(min(1.0, max(_LEAST_SIZE, side / _SMALL_PX)))
+
+    def add(
+        self, plane: Plane, pair: DRAGGAN_PG_pair, size: float, *, is_active: bool, index: int
+    ) -> None:
         """Add a pair, of which points that are hidden in this view are left out."""
         handle, target = self._visible(pair.handle), self._visible(pair.target)
         if handle is None and target is None:
             return
+        has_number = is_active and size >= _NUMBER_SIZE
         fixed: dict[str, Any] = {
-            "number": str(pair.number or index + 1) if is_active else "",
+            "number": str(pair.number or index + 1) if has_number else "",
+            "size": size,
             "color": tuple(pair.color),
             "is_pin": pair.is_pin,
             "state": points.shown_state(pair),

@@ -38,6 +38,7 @@ class DRAGGAN_WT_pull(bpy.types.WorkSpaceTool):
     @staticmethod
     def draw_settings(context: Any, layout: Any, tool: Any) -> None:
         layout.prop(tool.operator_properties("draggan.pull"), "radius")
+        layout.prop(context.scene.draggan, "show_points", text="", icon="OVERLAY")
         plane = planes.active(context)
         if plane is None or not plane.draggan.dragging:
             return

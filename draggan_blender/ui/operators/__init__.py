@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from . import bake, drag, engine, export, farm, image, latents, points, pull, retiming
+from . import bake, drag, engine, export, farm, image, latents, points, pull, region, retiming
 
 CLASSES = (
     *engine.CLASSES,
     *image.CLASSES,
     *points.CLASSES,
+    *region.CLASSES,
     *drag.CLASSES,
     *pull.CLASSES,
     *bake.CLASSES,

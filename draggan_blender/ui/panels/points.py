@@ -7,12 +7,36 @@ from typing import Any
 
 import bpy
 
+from ...properties.image import DRAGGAN_PG_pair
 from ...scene import planes, points
 from .common import ImagePanel
+from .text import draw_text
+
+# The icon of a state in the list, which resembles its shape in the viewport.
+_ICONS: dict[str, Any] = {
+    "FLAT": "SELECT_SET",
+    "LOST": "QUESTION",
+    "SHORT": "TRACKING_FORWARDS_SINGLE",
+}
+
+_SENTENCES = {
+    "FLAT": "{}: the handle lies on a plain area, which cannot be followed; move it to an edge, an "
+    "eye or another detail",
+    "LOST": "{}: what the handle marked was not found again, so the handle may be at a wrong "
+    "place; put it back where it belongs, and drag in smaller moves",
+    "SHORT": "{}: the handle did not come to its target; drag again, or choose a nearer target",
+}
+_PIN_SENTENCES = {
+    "FLAT": "{}: the pin lies on a plain area, which cannot be followed; move it to a detail",
+    "LOST": "{}: what is under the pin was not found again",
+    "SHORT": "{}: what is under the pin did not stay where it was",
+}
+# So many sentences about states are shown.
+_MOST_SENTENCES = 2
 
 
 class DRAGGAN_UL_pairs(bpy.types.UIList):
-    """A line for each pair: whether it is enabled, its name and its influence."""
+    """A line for each pair: whether it is enabled, its colour, name, state and influence."""
 
     bl_idname = "DRAGGAN_UL_pairs"
 
@@ -33,9 +57,18 @@ class DRAGGAN_UL_pairs(bpy.types.UIList):
         gone = points.missing(item, context.scene)
         if gone:
             row.label(text=f"{item.name}: no {' and no '.join(gone)}", icon="ERROR")
+            restore: Any = row.operator("draggan.restore_point", text="", icon="RECOVER_LAST")
+            restore.index = index or 0
             return
-        row.prop(item, "name", text="", emboss=False)
-        row.prop(item, "influence", text="")
+        swatch = row.row(align=True)
+        swatch.scale_x = 0.3
+        swatch.prop(item, "color", text="")
+        state = points.shown_state(item)
+        row.prop(item, "name", text="", emboss=False, icon=_ICONS.get(state, "NONE"))
+        if item.is_pin:
+            row.label(text="", icon="PINNED")
+        else:
+            row.prop(item, "influence", text="")
 
 
 class DRAGGAN_PT_points(ImagePanel, bpy.types.Panel):
@@ -45,14 +78,52 @@ class DRAGGAN_PT_points(ImagePanel, bpy.types.Panel):
     bl_label = "Points"
 
     def draw(self, context: bpy.types.Context) -> None:
-        settings = planes.require_active(context).draggan
-        row = self.layout.row()
+        plane = planes.require_active(context)
+        layout, settings = self.layout, plane.draggan
+        row = layout.row()
         row.template_list(
-            "DRAGGAN_UL_pairs", "", settings, "pairs", settings, "active_pair", rows=3
+            "DRAGGAN_UL_pairs", "", settings, "pairs", settings, "active_pair", rows=4
         )
         buttons = row.column(align=True)
         buttons.operator("draggan.add_pair", text="", icon="ADD")
+        buttons.operator("draggan.add_pin", text="", icon="PINNED")
         buttons.operator("draggan.remove_pair", text="", icon="REMOVE")
+        buttons.separator()
+        buttons.operator("draggan.swap_points", text="", icon="ARROW_LEFTRIGHT")
+        pair = points.active_pair(plane)
+        if pair is not None and not pair.is_pin:
+            column = layout.column()
+            column.use_property_split = True
+            column.use_property_decorate = False
+            column.prop(pair, "radius")
+        if pair is not None:
+            _draw_deleted(layout, pair, context.scene)
+        _draw_states(layout, list(settings.pairs))
+        row = layout.row()
+        row.prop(context.scene.draggan, "show_points")
+        overlay = getattr(context.space_data, "overlay", None)
+        if overlay is not None:
+            row.prop(overlay, "show_relationship_lines", text="Parent Lines")
+
+
+def _draw_states(layout: bpy.types.UILayout, pairs: list[DRAGGAN_PG_pair]) -> None:
+    """Draw a sentence for each of the first enabled pairs that something is wrong with."""
+    states = [(pair, points.shown_state(pair)) for pair in pairs if pair.enabled]
+    for pair, state in [entry for entry in states if entry[1] != "FINE"][:_MOST_SENTENCES]:
+        sentences = _PIN_SENTENCES if pair.is_pin else _SENTENCES
+        draw_text(layout, sentences[state].format(pair.name), "ERROR")
+
+
+def _draw_deleted(
+    layout: bpy.types.UILayout, pair: DRAGGAN_PG_pair, scene: bpy.types.Scene | None
+) -> None:
+    """Draw which points of the active pair were deleted, and what to do."""
+    gone = points.missing(pair, scene)
+    if gone:
+        box = layout.box().column(align=True)
+        verb = "were" if len(gone) > 1 else "was"
+        draw_text(box, f"{pair.name}: its {' and '.join(gone)} {verb} deleted", "ERROR")
+        box.operator("draggan.restore_point", text="Restore", icon="RECOVER_LAST")
 
 
 CLASSES = (DRAGGAN_UL_pairs, DRAGGAN_PT_points)
