@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode, live
+from draggan_blender.protocol import explore as e
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol import pairs as p
 from draggan_blender.protocol import timeline as t
@@ -67,6 +68,7 @@ class FakeEngine:
             m.Sample: self.sample,
             m.Drag: lambda request: FakeDrag(self, request).run(),
             live.CheckPoints: self.check_points,
+            e.SampleSheet: self.sheet,
             m.RenderTrack: lambda request: fake_bake.render_track(self, request),
             m.RenderLatent: lambda request: self.render(request.latent, request.image_path),
             t.Bake: lambda request: fake_bake.bake(self, request),
@@ -165,6 +167,23 @@ class FakeEngine:
         latent = latent_of(request.seed, request.truncation_psi)
         self.render(latent, request.image_path)
         self.send(m.Sampled(request_id=request.request_id, latent=latent))
+
+    def sheet(self, request: e.SampleSheet) -> None:
+        """Send the image of each seed, until the request is cancelled."""
+        for seed in request.seeds:
+            self.listen(self.step_s)
+            if request.request_id in self.cancelled:
+                return
+            pixels = preview_pixels(paint(latent_of(seed, request.truncation_psi)))
+            self.send(
+                e.SeedThumbnail(
+                    request_id=request.request_id,
+                    seed=seed,
+                    width=SIZE_PX,
+                    height=SIZE_PX,
+                    pixels=pixels,
+                )
+            )
 
     def render(self, latent: bytes, path: str) -> None:
         """Render a latent to a PNG."""

@@ -24,6 +24,7 @@ from functools import cache
 from typing import Any
 
 from .errors import LocalProtocolError, RemoteProtocolError
+from .explore import EXPLORE_MESSAGES
 from .live import LIVE_MESSAGES
 from .messages import MESSAGES, Message
 from .timeline import TIMELINE_MESSAGES
@@ -33,7 +34,7 @@ MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
 # The size of a frame before the peer has proven the token; a hello has about 150 bytes.
 MAX_UNPROVEN_BYTES = 1024
 
-ALL_MESSAGES = (*MESSAGES, *LIVE_MESSAGES, *TIMELINE_MESSAGES)
+ALL_MESSAGES = (*MESSAGES, *EXPLORE_MESSAGES, *LIVE_MESSAGES, *TIMELINE_MESSAGES)
 
 _PREFIX = struct.Struct(">II")
 _CLASSES = {message.kind: message for message in ALL_MESSAGES}

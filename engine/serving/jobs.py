@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from draggan_blender.protocol.explore import SampleSheet
 from draggan_blender.protocol.file_names import TRACK_FILE
 from draggan_blender.protocol.messages import (
     Drag,
@@ -37,6 +38,7 @@ from .bake_job import BakeJob
 from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
 from .job_queue import QueuedJob
+from .sheet_job import render_sheet
 
 __all__ = ["Emit", "JobCancelledError", "JobRunner"]
 
@@ -66,6 +68,8 @@ class JobRunner:
         check_cancelled(job)
         if isinstance(request, Sample):
             self._sample(request, model)
+        elif isinstance(request, SampleSheet):
+            render_sheet(request, model, job, self._emit)
         elif isinstance(request, RenderLatent):
             self._render_latent(request, model)
         elif isinstance(request, RenderTrack):

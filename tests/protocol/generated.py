@@ -8,8 +8,8 @@ import typing
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+from draggan_blender.protocol import explore, timeline
 from draggan_blender.protocol import messages as m
-from draggan_blender.protocol import timeline
 from draggan_blender.protocol.codec import ALL_MESSAGES
 from draggan_blender.protocol.settings import DragSettings
 
@@ -30,6 +30,8 @@ _PARTICULAR: dict[str, tuple[Any, ...]] = {
     "smoothing": (0.0, 0.5, 1e3),
     "radius_px": (0.0, 0.5, 1e4),
     "scale": (1.0, 1e-3, 7.5),
+    "seeds": ((0,), (7, 2**32 - 1)),
+    "size_px": (1, 96, 4096),
 }
 _NEVER_EMPTY = ("pairs", "handles_px", "handles", "points_px")
 
@@ -60,7 +62,7 @@ def make(cls: type[Any], source: random.Random) -> Any:
     """Return a valid message, or part of a message, of a class."""
     hints = typing.get_type_hints(cls)
     values = {item.name: _value(item.name, hints[item.name], source) for item in fields(cls)}
-    if cls is m.Preview:
+    if cls in (m.Preview, explore.SeedThumbnail):
         values["width"], values["height"] = source.choice(((1, 1), (3, 2), (16, 16)))
         values["pixels"] = source.randbytes(values["width"] * values["height"] * 16)
     if cls is timeline.Edit:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from draggan_blender.protocol import LocalProtocolError, live
+from draggan_blender.protocol import LocalProtocolError, explore, live
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol import pairs as p
 from draggan_blender.protocol.codec import ALL_MESSAGES
@@ -28,6 +28,8 @@ FINISHED = {
     "track": b"",
     "handles": (p.HandleState(key=1, place_px=(1.0, 2.0), distance_px=0.0),),
 }
+
+SHEET = {"request_id": 1, "model_path": "", "seeds": (1,), "truncation_psi": 0.7, "size_px": 96}
 
 
 def test_every_class_with_a_kind_is_in_the_list_once() -> None:
@@ -130,6 +132,14 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
             {"request_id": 1, "model_path": "", "latent": b"", "points_px": ()},
         ),
         (m.DragFinished, {**FINISHED, "frame_count": -1, "handles_px": b"\0" * 8}),
+        (explore.SampleSheet, {**SHEET, "seeds": ()}),
+        (explore.SampleSheet, {**SHEET, "seeds": (1, -1)}),
+        (explore.SampleSheet, {**SHEET, "seeds": (2**32,)}),
+        (explore.SampleSheet, {**SHEET, "size_px": 0}),
+        (
+            explore.SeedThumbnail,
+            {"request_id": 1, "seed": 1, "width": 1, "height": 2, "pixels": b"\0" * 16},
+        ),
     ],
 )
 def test_a_message_with_invalid_values_is_refused(cls: type, values: dict[str, Any]) -> None:
