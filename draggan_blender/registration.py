@@ -11,7 +11,7 @@ import bpy
 from . import cli, preferences
 from .connection import pump
 from .export import farm_properties
-from .jobs import delivery, live, point_check, pull, recovery
+from .jobs import delivery, explore, live, point_check, pull, recovery, watching
 from .properties import image as image_properties
 from .timeline import scrubbing
 from .ui import keymaps, menus, operators, overlay, panels, point_watch, tool
@@ -37,6 +37,8 @@ _MODULES = (
     recovery,
     live,
     point_check,
+    watching,
+    explore,
     scrubbing,
     keymaps,
     menus,

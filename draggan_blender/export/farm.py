@@ -27,7 +27,7 @@ from ..jobs import bake_folder, folders, recovery
 from ..properties.owners import Plane
 from ..protocol import file_names
 from ..protocol.atomic_files import link_or_copy, write_atomically
-from ..scene import frame_files, handle_paths, images, models, planes, sampling
+from ..scene import frame_files, handle_paths, history, images, models, planes, sampling
 
 
 def prepare(scene: bpy.types.Scene, base: Path) -> list[str]:
@@ -231,6 +231,7 @@ def _show(plane: Plane, folder: Path, span: range) -> None:
     """Make the plane show the sequence that the farm will bake."""
     settings, sequence = plane.draggan, plane.draggan.sequence
     stem = folders.stem_of(plane)
+    history.note_points(plane)
     keeps_track = (sequence.first_frame, sequence.frame_count) == (span.start, len(span))
     if not images.shows_bake(plane):
         if sequence.image is not None:
@@ -245,3 +246,4 @@ def _show(plane: Plane, folder: Path, span: range) -> None:
     sequence.image.filepath = str(frame_files.frame_path(folder, stem, span.start))
     settings.status = f"Prepared for the farm: the frames will be saved in {folder}"
     settings.failed = False
+    history.record(plane, "BAKE")

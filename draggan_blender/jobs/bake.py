@@ -24,6 +24,7 @@ from ..protocol.messages import FrameTarget
 from ..protocol.timeline import Bake, BakeFinished, Edit
 from ..scene import (
     handle_paths,
+    history,
     images,
     masks,
     models,
@@ -97,6 +98,7 @@ def clear(plane: Plane) -> None:
         raise EditError(f"{plane.name} shows no bake")
     under_track, is_covering = bake.under_track, bake.under.image is not None
     paths_px = tracks.handles_px(under_track) if is_covering else None
+    history.note_points(plane)
     settings.status, settings.failed = "", False
     settings.track = under_track
     if paths_px is None:
@@ -106,6 +108,7 @@ def clear(plane: Plane) -> None:
         images.uncover(plane)
         handle_paths.uncover_paths(plane)
         handle_paths.write_paths(plane, sequence.first_frame, paths_px)
+    history.leave_bake(plane)
 
 
 def frames_of(plane: Plane) -> range:

@@ -37,7 +37,7 @@ from ..protocol.messages import (
     Step,
 )
 from ..protocol.timeline import Bake, BakeFinished, RenderLatents, TrackMade
-from ..scene import handle_paths, images, planes
+from ..scene import handle_paths, history, images, planes
 from . import bake as bake_job
 from . import drag as drag_job
 from . import folders, live, pull, recovery, requests
@@ -46,6 +46,9 @@ from . import latents as latents_job
 
 # Request id -> the parts of the result that arrived before its ``Done``, by their type.
 _results: dict[int, dict[type, Any]] = {}
+
+# The kind of state that the result of a request adds to the history.
+_STATES: dict[type, str] = {Sample: "SEED", Drag: "DRAG", Bake: "BAKE", RenderLatents: "LATENTS"}
 
 _IMAGE_EDITORS = frozenset({"VIEW_3D", "IMAGE_EDITOR"})
 
@@ -70,7 +73,7 @@ def deliver(job: pump.Job, message: Message) -> None:
         handle_paths.move_handles(plane, message.handles)
     elif isinstance(message, Preview):
         images.show_preview(plane, message.width, message.height, message.pixels)
-        _redraw({"WINDOW"}, _IMAGE_EDITORS)
+        redraw_image()
     elif isinstance(message, Sampled | DragFinished | BakeFinished | TrackMade):
         _results.setdefault(request_id, {})[type(message)] = message
 
@@ -151,6 +154,11 @@ def _finish(plane: Plane, job: pump.Job, result: dict[type, Any]) -> None:
         latents_job.finish(plane, request, result.get(TrackMade))
     elif isinstance(request, RenderTrack | RenderLatent):
         image_job.finish_render(plane, request)
+    kind = _STATES.get(type(request))
+    if kind is not None:
+        history.record(plane, kind)
+    else:
+        history.update_images(plane)
     settings.request_id = 0
     settings.dragging = settings.baking = False
     _push_undo(job.label)
@@ -176,7 +184,12 @@ def _redraw(regions: Set[str], editors: Set[str]) -> None:
                         region.tag_redraw()
 
 
-def _redraw_panels() -> None:
+def redraw_image() -> None:
+    """Redraw what shows the images of planes."""
+    _redraw({"WINDOW"}, _IMAGE_EDITORS)
+
+
+def redraw_panels() -> None:
     """Redraw the sidebars, which show what the engine is doing."""
     _redraw({"UI"}, {"VIEW_3D"})
 
@@ -184,7 +197,7 @@ def _redraw_panels() -> None:
 def register() -> None:
     """Set the pump's callbacks."""
     pump.set_delivery(deliver)
-    pump.set_changed(_redraw_panels)
+    pump.set_changed(redraw_panels)
 
 
 def unregister() -> None:

@@ -12,7 +12,7 @@ from ..properties import drag as drag_properties
 from ..properties.owners import Plane
 from ..properties.stored import to_text
 from ..protocol.messages import Drag, DragFinished, FrameTarget
-from ..scene import handle_paths, images, masks, models, placing, planes, shown, timing
+from ..scene import handle_paths, history, images, masks, models, placing, planes, shown, timing
 from . import folders, live, recovery, requests
 
 _STATUS = {
@@ -109,6 +109,8 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
 def reset(plane: Plane) -> None:
     """Go back to the image of the seed, without the drags, and put the handles back.
 
+    The drags stay in the history.
+
     Raises:
         EditError: The plane has no image.
     """
@@ -117,11 +119,13 @@ def reset(plane: Plane) -> None:
         recovery.cancel(plane)
     recovery.own(plane)
     requests.require_image(plane)
+    history.note_points(plane)
     settings.latent, settings.track = settings.sampled_latent, ""
     settings.status, settings.failed = "", False
     handle_paths.clear_paths(plane)
     handle_paths.send_home(plane)
     images.clear_sequence(plane)
+    history.record(plane, "SEED")
 
 
 def _go_to_frame(plane: Plane, number: int) -> None:

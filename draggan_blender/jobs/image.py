@@ -64,7 +64,7 @@ def new_image(
 
 
 def resample(plane: Plane) -> int:
-    """Ask for the image of the plane's seed and truncation; its edits are lost.
+    """Ask for the image of the plane's seed and truncation; its edits stay in the history.
 
     Returns:
         The request id.
@@ -74,6 +74,18 @@ def resample(plane: Plane) -> int:
             started.
     """
     recovery.own(plane)
+    return sample(plane)
+
+
+def sample(plane: Plane) -> int:
+    """Do what ``resample`` does, and leave a preview on the plane until the image arrives.
+
+    Returns:
+        The request id.
+
+    Raises:
+        EditError: As ``resample``.
+    """
     requests.refuse_if_busy(plane)
     source = plane.draggan.source
     request = Sample(
@@ -122,7 +134,7 @@ def render_again(plane: Plane) -> int:
 
 
 def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> None:
-    """Show the image of a seed; edits of the image before are gone.
+    """Show the image of a seed; edits of the image before are in the history.
 
     Raises:
         EditError: There is no image, or it cannot be shown.
@@ -133,7 +145,7 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
     images.show_still(plane, Path(request.image_path))
     settings.latent = settings.sampled_latent = to_text(sampled.latent)
     settings.sampled_seed, settings.sampled_psi = request.seed, request.truncation_psi
-    settings.track = ""
+    settings.track, settings.source_changed = "", False
     handle_paths.clear_paths(plane)
     handle_paths.send_home(plane)
     # The engine describes a model once, when it reads it, not for each request that uses it.

@@ -19,7 +19,7 @@ from bpy.app.handlers import persistent
 from ..connection import pump
 from ..errors import EditError
 from ..properties.owners import Plane
-from ..scene import handle_paths, images, planes, points, timing
+from ..scene import copies, handle_paths, images, planes, points
 from . import requests
 
 # uuid -> (request id, dragging, baking) of the planes that are settled while the file is saved.
@@ -92,13 +92,14 @@ def cancel(plane: Plane) -> None:
 
 
 def own(plane: Plane) -> None:
-    """Make a duplicated plane independent of its original, and end the preview of the playhead.
+    """Make a copied plane independent of its original, and end the preview of the playhead.
 
-    Call this before any change of the image. A running drag of the plane continues.
+    Call this before any change of the image. A running drag of the original continues.
     """
-    if planes.own(plane):
+    twins = planes.twins(plane)
+    if len(twins) > 1 and copies.original_of(twins) != plane:
+        copies.separate(plane)
         settle(plane)
-        timing.adopt(plane)
     end_preview(plane)
 
 

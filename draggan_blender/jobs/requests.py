@@ -13,7 +13,7 @@ from ..connection import pump
 from ..errors import EditError
 from ..properties.owners import Plane
 from ..protocol.messages import FrameTarget, Message, Request
-from ..scene import images
+from ..scene import history, images
 
 # Request id -> what went wrong, or an empty text; one entry for each request that has ended. A
 # sentence each, so that a long session costs some kilobytes.
@@ -38,6 +38,9 @@ def submit(plane: Plane, request: Request, label: str) -> int:
         EditError: The engine could not be started; the plane is unchanged.
     """
     settings = plane.draggan
+    history.note_points(plane)
+    # Nobody who presses a button waits for small images.
+    pump.cancel_job(explore_id(settings.uuid))
     settings.request_id = request.request_id
     settings.status, settings.failed = "", False
     pump.submit(pump.Job(request=request, image_id=settings.uuid, label=label))
@@ -45,6 +48,11 @@ def submit(plane: Plane, request: Request, label: str) -> int:
     if problem:
         raise EditError(problem)
     return request.request_id
+
+
+def explore_id(image_id: str) -> str:
+    """Return the image id of jobs that make small images of other seeds for an image."""
+    return f"{image_id} explore"
 
 
 def wait(request_id: int, timeout_s: float = 3600.0) -> None:

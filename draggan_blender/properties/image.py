@@ -25,8 +25,11 @@ from bpy.props import (
     StringProperty,
 )
 
+from . import changes
 from .bake import DRAGGAN_PG_bake, DRAGGAN_PG_sequence
 from .drag import DRAGGAN_PG_drag
+from .history import CLASSES as HISTORY_CLASSES
+from .history import DRAGGAN_PG_history
 from .timeline import CLASSES as TIMELINE_CLASSES
 from .timeline import DRAGGAN_PG_timeline
 
@@ -66,7 +69,11 @@ class DRAGGAN_PG_source(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
     )
     seed: IntProperty(
-        name="Seed", description="Each seed gives a different image", default=1, min=0
+        name="Seed",
+        description="Each seed gives a different image",
+        default=1,
+        min=0,
+        update=changes.report,
     )
     truncation_psi: FloatProperty(
         name="Truncation",
@@ -77,6 +84,7 @@ class DRAGGAN_PG_source(bpy.types.PropertyGroup):
         max=2.0,
         soft_min=0.0,
         soft_max=1.0,
+        update=changes.report,
     )
 
 
@@ -233,6 +241,10 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     sampled_latent: StringProperty(
         description="The latent of the seed, which Reset restores; as base64"
     )
+    source_changed: BoolProperty(
+        description="Whether a person changed the seed or the truncation, and the image of the "
+        "new value was not made yet"
+    )
     sampled_seed: IntProperty(description="The seed of the image that Reset restores", default=1)
     sampled_psi: FloatProperty(
         description="The truncation of the image that Reset restores", default=0.7
@@ -255,6 +267,7 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     drag: PointerProperty(type=DRAGGAN_PG_drag)
     bake: PointerProperty(type=DRAGGAN_PG_bake)
     timeline: PointerProperty(type=DRAGGAN_PG_timeline)
+    history: PointerProperty(type=DRAGGAN_PG_history)
     folder: StringProperty(
         name="Folder",
         description="Where image sequences are saved; empty for the folder draggan next to the "
@@ -292,6 +305,7 @@ CLASSES = (
     DRAGGAN_PG_sequence,
     DRAGGAN_PG_bake,
     *TIMELINE_CLASSES,
+    *HISTORY_CLASSES,
     DRAGGAN_PG_image,
     DRAGGAN_PG_scene,
 )

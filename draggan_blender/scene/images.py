@@ -56,7 +56,7 @@ def show_still(plane: Plane, path: Path) -> None:
     clear_sequence(plane)
     planes.fit_to_size(plane, width, height)
     show_rest(plane)
-    _remove_unused(before)
+    remove_unused(before)
 
 
 def show_sequence(
@@ -84,7 +84,7 @@ def show_sequence(
     sequence.stem, sequence.kind = stem, kind
     sequence.first_frame, sequence.frame_count = first_frame, frame_count
     show_rest(plane)
-    _remove_unused(before)
+    remove_unused(before)
     if kind != "BAKE":
         _forget_covered(plane)
 
@@ -102,14 +102,14 @@ def clear_sequence(plane: Plane) -> None:
     sequence.kind = "DRAG"
     sequence.first_frame = sequence.frame_count = 0
     show_rest(plane)
-    _remove_unused(before)
+    remove_unused(before)
     _forget_covered(plane)
 
 
 def cover(plane: Plane) -> None:
     """Store the sequence and its track in the bake's settings, before a bake replaces them."""
     settings = plane.draggan
-    _copy(settings.sequence, settings.bake.under)
+    copy_sequence(settings.sequence, settings.bake.under)
     settings.bake.under_track = settings.track
 
 
@@ -117,15 +117,26 @@ def uncover(plane: Plane) -> None:
     """Show the sequence again that the bake has replaced."""
     settings = plane.draggan
     before = settings.sequence.image
-    _copy(settings.bake.under, settings.sequence)
+    copy_sequence(settings.bake.under, settings.sequence)
     show_rest(plane)
-    _remove_unused(before)
+    remove_unused(before)
     _forget_covered(plane)
+
+
+def copy_sequence(sequence: DRAGGAN_PG_sequence, into: DRAGGAN_PG_sequence) -> None:
+    """Copy the properties of a sequence; its files are not copied."""
+    for name in ("image", "kind", "stem", "first_frame", "frame_count"):
+        setattr(into, name, getattr(sequence, name))
 
 
 def sequence_folder(plane: Plane) -> Path:
     """Return the folder of the plane's sequence, which may be missing on the disk."""
-    return Path(bpy.path.abspath(plane.draggan.sequence.image.filepath)).parent
+    return folder_of(plane.draggan.sequence)
+
+
+def folder_of(sequence: DRAGGAN_PG_sequence) -> Path:
+    """Return the folder of a sequence's files, which may be missing on the disk."""
+    return Path(bpy.path.abspath(sequence.image.filepath)).parent
 
 
 def sequence_files(plane: Plane, numbers: Iterable[int]) -> list[Path]:
@@ -172,6 +183,13 @@ def remove_live(image_id: str) -> None:
         bpy.data.images.remove(live)
 
 
+def remove_unused(*candidates: bpy.types.Image | None) -> None:
+    """Remove those of some images that nothing uses any more; the history's states use theirs."""
+    for image in {found for found in candidates if found is not None}:
+        if image.users == 0:
+            bpy.data.images.remove(image)
+
+
 def _load(path: Path) -> bpy.types.Image:
     try:
         image = bpy.data.images.load(str(path))
@@ -190,21 +208,11 @@ def _load(path: Path) -> bpy.types.Image:
     return image
 
 
-def _copy(sequence: DRAGGAN_PG_sequence, into: DRAGGAN_PG_sequence) -> None:
-    for name in ("image", "kind", "stem", "first_frame", "frame_count"):
-        setattr(into, name, getattr(sequence, name))
-
-
 def _forget_covered(plane: Plane) -> None:
     bake = plane.draggan.bake
     before, bake.under.image, bake.under_track = bake.under.image, None, ""
-    _remove_unused(before)
+    remove_unused(before)
 
 
 def _live_name(image_id: str) -> str:
     return f".{planes.NAME} Live {image_id[:8]}"
-
-
-def _remove_unused(image: bpy.types.Image | None) -> None:
-    if image is not None and image.users == 0:
-        bpy.data.images.remove(image)

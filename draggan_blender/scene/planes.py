@@ -151,28 +151,9 @@ def fit_to_size(plane: Plane, width: int, height: int) -> None:
         plane.data.update()
 
 
-def own(plane: Plane) -> bool:
-    """Make a duplicated plane an independent image, and return whether it was a duplicate.
-
-    A duplicate has the uuid of its original, shares its material, and refers to points that were
-    not duplicated with it.
-    """
-    settings = plane.draggan
-    twins = [other for other in everywhere() if other.draggan.uuid == settings.uuid]
-    if len(twins) < 2:
-        return False
-    settings.uuid = str(uuid.uuid4())
-    settings.request_id = 0
-    if plane.data.users > 1:
-        plane.data = plane.data.copy()
-    if plane.active_material is not None:
-        plane.active_material = plane.active_material.copy()
-    for index in reversed(range(len(settings.pairs))):
-        pair = settings.pairs[index]
-        points = (pair.handle, pair.target)
-        if any(point is None or point.parent != plane for point in points):
-            settings.pairs.remove(index)
-    return True
+def twins(plane: Plane) -> list[Plane]:
+    """Return the planes with the uuid of a plane, itself included; copies have that of another."""
+    return [other for other in everywhere() if other.draggan.uuid == plane.draggan.uuid]
 
 
 def uv_map(plane: Plane) -> view.Points:

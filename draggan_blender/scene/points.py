@@ -106,6 +106,12 @@ def _new_key(plane: Plane) -> int:
     return key
 
 
+def key_of(plane: Plane, pair: DRAGGAN_PG_pair) -> int:
+    """Return the key of a pair; pairs in files of earlier versions get one."""
+    pair.key = pair.key or _new_key(plane)
+    return int(pair.key)
+
+
 def modernise(plane: Plane) -> None:
     """Give pairs of version 0.1 keys, numbers and colours, and empties without images."""
     for index, pair in enumerate(plane.draggan.pairs):
@@ -231,8 +237,7 @@ def enabled_pairs(plane: Plane) -> list[DRAGGAN_PG_pair]:
     scene = planes.scene_of(plane)
     enabled = [pair for pair in plane.draggan.pairs if pair.enabled]
     for pair in enabled:
-        # Files of earlier versions have pairs without keys.
-        pair.key = pair.key or _new_key(plane)
+        key_of(plane, pair)
     if not enabled:
         raise EditError("At least one enabled pair of points is needed; add one")
     for pair in enabled:

@@ -175,11 +175,16 @@ class PlaneTest(SceneCase):
         twin = plane.copy()
         bpy.context.scene.collection.objects.link(twin)
         self.assertEqual(twin.draggan.uuid, plane.draggan.uuid)
-        ours("scene.planes").own(twin)
-        self.assertNotEqual(twin.draggan.uuid, plane.draggan.uuid)
+        before = plane.draggan.uuid
+        ours("jobs.watching").look()
+        self.assertEqual(plane.draggan.uuid, before)
+        self.assertNotEqual(twin.draggan.uuid, before)
         self.assertNotEqual(twin.active_material, plane.active_material)
-        self.assertEqual(len(twin.draggan.pairs), 0)
-        self.assertEqual(len(plane.draggan.pairs), 1)
+        self.assertNotEqual(twin.data, plane.data)
+        (own,), (original,) = twin.draggan.pairs, plane.draggan.pairs
+        self.assertEqual((own.handle.parent, own.target.parent), (twin, twin))
+        self.assertEqual((original.handle.parent, original.target.parent), (plane, plane))
+        self.assertEqual(own.handle.location, original.handle.location)
 
     def test_resetting_a_duplicate_does_not_change_its_original(self) -> None:
         plane, images = self.create(), ours("scene.images")

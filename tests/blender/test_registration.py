@@ -36,8 +36,14 @@ def _traces() -> dict[str, object]:
         "object": hasattr(bpy.types.Object, "draggan"),
         "scene": hasattr(bpy.types.Scene, "draggan"),
         "timer": any(
-            bpy.app.timers.is_registered(support.ours(name)._on_timer)
-            for name in ("connection.pump",)
+            bpy.app.timers.is_registered(getattr(support.ours(name), function))
+            for name, function in (
+                ("connection.pump", "_on_timer"),
+                ("jobs.watching", "_on_timer"),
+                ("jobs.explore", "look"),
+                ("jobs.explore", "_undo_again"),
+                ("jobs.explore", "_redo_again"),
+            )
         ),
         "keys": len(support.ours("ui.keymaps")._items),
         "commands": len(support.ours("cli")._registered),

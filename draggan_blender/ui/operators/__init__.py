@@ -3,15 +3,31 @@
 
 from __future__ import annotations
 
-from . import bake, drag, engine, export, farm, image, latents, points, pull, region, retiming
+from . import (
+    bake,
+    drag,
+    engine,
+    explore,
+    export,
+    farm,
+    history,
+    image,
+    latents,
+    points,
+    pull,
+    region,
+    retiming,
+)
 
 CLASSES = (
     *engine.CLASSES,
     *image.CLASSES,
+    *explore.CLASSES,
     *points.CLASSES,
     *region.CLASSES,
     *drag.CLASSES,
     *pull.CLASSES,
+    *history.CLASSES,
     *bake.CLASSES,
     *retiming.CLASSES,
     *latents.CLASSES,

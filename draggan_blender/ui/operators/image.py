@@ -64,7 +64,7 @@ class DRAGGAN_OT_new_image(bpy.types.Operator):
 
 
 class DRAGGAN_OT_resample(bpy.types.Operator):
-    """Show the image of this model, seed and truncation; the drag or bake on it is removed"""
+    """Show the image of this model, seed and truncation; drags and bakes stay in the history"""
 
     bl_idname = "draggan.resample"
     bl_label = "Update Image"

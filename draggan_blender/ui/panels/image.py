@@ -7,6 +7,7 @@ import bpy
 
 from ...scene import planes
 from .common import SidebarPanel
+from .explore import draw_seed
 from .text import draw_text
 
 
@@ -26,7 +27,7 @@ class DRAGGAN_PT_image(SidebarPanel, bpy.types.Panel):
         column.prop(source, "kind")
         if source.kind == "FILE":
             column.prop(source, "path")
-        column.prop(source, "seed")
+        draw_seed(column, source)
         column.prop(source, "truncation_psi")
         row = layout.row(align=True)
         row.operator("draggan.new_image", icon="ADD")

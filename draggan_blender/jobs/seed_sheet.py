@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A contact sheet: small images of consecutive seeds to choose from.
+
+There is one sheet in a session of Blender, for one image. Its images are not stored in the .blend.
+A request of a person cancels the sheet's; ``go_on`` asks for the rest when the engine is idle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..connection import pump
+from ..errors import EditError
+from ..properties.owners import Plane
+from ..protocol.explore import SampleSheet, SeedThumbnail
+from ..protocol.messages import Ending, Failed, Message
+from ..scene import models, planes, thumbnails
+from . import delivery, requests
+
+# How many seeds a sheet shows.
+COUNT = 16
+# The largest first seed: Blender's integers end at 2**31 - 1.
+_LAST_FIRST = 2**31 - COUNT
+
+
+@dataclass
+class _Sheet:
+    """The open sheet: what it shows, and which of its seeds have arrived."""
+
+    image_id: str
+    first: int
+    truncation_psi: float
+    icons: dict[int, int] = field(default_factory=dict)
+    request_id: int = 0
+    failed: bool = False
+
+
+_sheet: _Sheet | None = None
+
+
+def show(plane: Plane, first: int) -> None:
+    """Show the seeds from ``first`` on, with the plane's model and truncation.
+
+    Raises:
+        EditError: The model is not usable.
+    """
+    global _sheet
+    models.model_path(plane.draggan.source)
+    close()
+    first = max(0, min(first, _LAST_FIRST))
+    _sheet = _Sheet(plane.draggan.uuid, first, plane.draggan.source.truncation_psi)
+    go_on()
+
+
+def first_of(plane: Plane) -> int | None:
+    """Return the first seed of the plane's sheet, or None if no sheet is open for it."""
+    return _sheet.first if _sheet is not None and _sheet.image_id == plane.draggan.uuid else None
+
+
+def icons(plane: Plane) -> list[tuple[int, int]]:
+    """Return the seeds of the plane's sheet with their icons; a seed to come has a grey one."""
+    first = first_of(plane)
+    if _sheet is None or first is None:
+        return []
+    if len(_sheet.icons) < COUNT:
+        grey = thumbnails.make_icon("seed to come", np.full((8, 8, 4), 0.25, dtype=np.float32))
+        return [(seed, _sheet.icons.get(seed, grey)) for seed in range(first, first + COUNT)]
+    return sorted(_sheet.icons.items())
+
+
+def close() -> None:
+    """Close the sheet, and cancel its request."""
+    global _sheet
+    if _sheet is not None and _sheet.request_id:
+        pump.cancel_job(requests.explore_id(_sheet.image_id))
+    _sheet = None
+
+
+def go_on() -> bool:
+    """Ask for the seeds that are missing, if the engine is idle; return whether any are missing."""
+    sheet = _sheet
+    if sheet is None or sheet.failed or len(sheet.icons) == COUNT:
+        return False
+    plane = planes.find(sheet.image_id)
+    if plane is None:
+        close()
+        return False
+    if sheet.request_id or pump.state().active is not None:
+        return True
+    try:
+        path = models.model_path(plane.draggan.source)
+    except EditError:
+        sheet.failed = True
+        return False
+    seeds = range(sheet.first, sheet.first + COUNT)
+    request = SampleSheet(
+        request_id=pump.new_request_id(),
+        model_path=path,
+        seeds=tuple(seed for seed in seeds if seed not in sheet.icons),
+        truncation_psi=sheet.truncation_psi,
+        size_px=thumbnails.SIZE_PX,
+    )
+    sheet.request_id = request.request_id
+    requests.give_to(request.request_id, lambda message: _take(sheet, message))
+    job_id = requests.explore_id(sheet.image_id)
+    pump.submit(pump.Job(request=request, image_id=job_id, label="Contact Sheet"))
+    return True
+
+
+def _take(sheet: _Sheet, message: Message) -> None:
+    if isinstance(message, Ending) and message.request_id == sheet.request_id:
+        sheet.request_id = 0
+        sheet.failed = isinstance(message, Failed)
+    elif isinstance(message, SeedThumbnail) and sheet is _sheet:
+        pixels = np.frombuffer(message.pixels, np.float32)
+        pixels = pixels.reshape(message.height, message.width, 4)
+        sheet.icons[message.seed] = thumbnails.make_icon(f"seed {message.seed}", pixels)
+    delivery.redraw_panels()
