@@ -7,6 +7,7 @@ added to an older LTS later.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -266,3 +267,67 @@ def _keys_of(owner: Any, prefix: str) -> set[float]:
             curve.keyframe_points.foreach_get("co", coordinates)
             found.update(coordinates[::2].tolist())
     return found
+
+
+def unified_paint(tool_settings: bpy.types.ToolSettings) -> Any:
+    """Return the settings that all brushes of image painting share; from 5.0 on they are its own.
+
+    Args:
+        tool_settings: The tool settings of a scene.
+    """
+    own = getattr(tool_settings.image_paint, "unified_paint_settings", None)
+    return own if own is not None else tool_settings.unified_paint_settings
+
+
+def is_draw_brush(brush: bpy.types.Brush | None) -> bool:
+    """Return whether a brush paints a colour onto images; the property has another name in 5.0."""
+    kind = getattr(brush, "image_brush_type", None) or getattr(brush, "image_tool", None)
+    return kind == "DRAW"
+
+
+def paint_brush(paint: Any) -> tuple[str, ...]:
+    """Return what ``use_paint_brush`` needs to choose the brush of image painting again.
+
+    Args:
+        paint: ``ToolSettings.image_paint``.
+    """
+    reference = getattr(paint, "brush_asset_reference", None)
+    if reference is None:  # up to 4.2, a brush is not an asset
+        return (paint.brush.name,) if paint.brush is not None else ()
+    if not reference.relative_asset_identifier:
+        return ()
+    return (
+        reference.asset_library_type,
+        reference.asset_library_identifier,
+        reference.relative_asset_identifier,
+    )
+
+
+def use_paint_brush(paint: Any, brush: tuple[str, ...]) -> None:
+    """Choose a brush that ``paint_brush`` returned; texture painting must be the active mode.
+
+    Nothing is changed if the brush is missing: some Linux distributions leave out Blender's own.
+    """
+    if len(brush) == 1:
+        paint.brush = bpy.data.brushes.get(brush[0])
+    elif brush:
+        operators: Any = bpy.ops.brush
+        with contextlib.suppress(RuntimeError):
+            operators.asset_activate(
+                asset_library_type=brush[0],
+                asset_library_identifier=brush[1],
+                relative_asset_identifier=brush[2],
+            )
+
+
+def plain_paint_brush() -> tuple[str, ...]:
+    """Return Blender's own hard brush, for ``use_paint_brush``."""
+    if "brush_asset_reference" not in bpy.types.Paint.bl_rna.properties:
+        return ("TexDraw",)
+    brush = "brushes/essentials_brushes-mesh_texture.blend/Brush/Paint Hard"
+    return ("ESSENTIALS", "", brush)
+
+
+def paint_tools() -> tuple[str, ...]:
+    """Return the names of the tools of texture painting that use the active brush."""
+    return ("builtin.brush", "builtin_brush.Draw")

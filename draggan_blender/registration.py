@@ -14,7 +14,7 @@ from .export import farm_properties
 from .jobs import delivery, explore, live, point_check, pull, recovery, watching
 from .properties import image as image_properties
 from .timeline import scrubbing
-from .ui import keymaps, menus, operators, overlay, panels, point_watch, tool
+from .ui import keymaps, mask_tint, mask_watch, menus, operators, overlay, panels, point_watch, tool
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
@@ -45,6 +45,8 @@ _MODULES = (
     overlay,
     point_watch,
     tool,
+    mask_tint,
+    mask_watch,
     cli,
 )
 

@@ -143,8 +143,8 @@ def make_edit(plane: Plane, frames: range) -> Edit:
         The edit, with targets in image pixels and one row per frame.
 
     Raises:
-        EditError: The plane has no image or no enabled pair, or a handle or target is outside the
-            image.
+        EditError: The plane has no image or no enabled pair, a handle or target is outside the
+            image, or the mask is black everywhere in all frames.
     """
     settings, scene = plane.draggan, planes.scene_of(plane)
     latent = to_bytes(settings.latent)
@@ -153,6 +153,9 @@ def make_edit(plane: Plane, frames: range) -> Edit:
     )
     sampled = sampling.over_frames(plane, frames, bases_px)
     mask_spans, mask_bytes = masks.over_frames(plane, frames)
+    # A white mask is not among the bytes, but in the spans.
+    if all(span.index >= 0 for span in mask_spans):
+        masks.refuse_black(plane, mask_bytes)
     return Edit(
         model_name=Path(models.model_path(settings.source)).name,
         model_sha256=settings.model_sha256,

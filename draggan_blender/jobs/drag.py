@@ -49,6 +49,7 @@ def start_drag(
     recovery.require_ready(plane)
     placed = placing.read_pairs(context, plane)
     mask = masks.at_frame(plane, planes.scene_of(plane).frame_current)
+    masks.refuse_black(plane, mask)
     request_id = pump.new_request_id()
     target = FrameTarget(
         folder=str(folders.new_drag(plane)),

@@ -264,6 +264,10 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
         "change",
         type=bpy.types.Image,
     )
+    show_mask: BoolProperty(
+        name="Show Mask",
+        description="Tint what the mask protects, in the 3D view, also while it is not painted",
+    )
     drag: PointerProperty(type=DRAGGAN_PG_drag)
     bake: PointerProperty(type=DRAGGAN_PG_bake)
     timeline: PointerProperty(type=DRAGGAN_PG_timeline)
@@ -295,6 +299,15 @@ class DRAGGAN_PG_scene(bpy.types.PropertyGroup):
         description="Show the points of GAN images with their numbers, arrows and paths in the "
         "viewports",
         default=True,
+    )
+    mask_radius: IntProperty(
+        name="Radius",
+        description="How far Grow, Shrink and Soften reach, in pixels of the mask",
+        default=8,
+        min=1,
+        soft_max=64,
+        max=512,
+        subtype="PIXEL",
     )
 
 

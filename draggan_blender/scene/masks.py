@@ -73,6 +73,23 @@ def over_frames(plane: Plane, frames: range) -> tuple[tuple[MaskFrom, ...], byte
     )
 
 
+def refuse_black(plane: Plane, levels: bytes) -> None:
+    """Refuse masks under which nothing may move.
+
+    Args:
+        plane: The GAN image.
+        levels: What ``at_frame`` or ``over_frames`` has returned.
+
+    Raises:
+        EditError: There are masks, all of them are black everywhere, and they are not ignored.
+    """
+    if levels and not any(levels) and plane.draggan.drag.mask_weight > 0.0:
+        raise EditError(
+            "The mask is black everywhere, so nothing may move; paint white where the image may "
+            "change, or press Fill in the Mask panel"
+        )
+
+
 def _joined(masks: Iterable[tuple[int, bytes]]) -> tuple[tuple[MaskFrom, ...], bytes]:
     """Merge equal masks into spans; a white mask, which permits everything, has the index -1.
 

@@ -39,12 +39,14 @@ def _traces() -> dict[str, object]:
             bpy.app.timers.is_registered(getattr(support.ours(name), function))
             for name, function in (
                 ("connection.pump", "_on_timer"),
+                ("ui.mask_watch", "_on_timer"),
                 ("jobs.watching", "_on_timer"),
                 ("jobs.explore", "look"),
                 ("jobs.explore", "_undo_again"),
                 ("jobs.explore", "_redo_again"),
             )
         ),
+        "tint": support.ours("ui.mask_tint")._handle is not None,
         "keys": len(support.ours("ui.keymaps")._items),
         "commands": len(support.ours("cli")._registered),
     }
@@ -135,7 +137,8 @@ class RegistrationTest(unittest.TestCase):
     def test_three_times_on_and_off_leaves_nothing(self) -> None:
         enabled = _traces()
         self.assertTrue(enabled["timer"])
-        self.assertEqual(len(enabled["handlers"]), 11)
+        self.assertTrue(enabled["tint"])
+        self.assertEqual(len(enabled["handlers"]), 12)
         self.assertGreater(len(enabled["operators"]), 10)
         for _ in range(3):
             support.disable()
@@ -149,6 +152,7 @@ class RegistrationTest(unittest.TestCase):
                     "object": False,
                     "scene": False,
                     "timer": False,
+                    "tint": False,
                     "keys": 0,
                     "commands": 0,
                 },

@@ -6,13 +6,14 @@ They only lay out properties and operators; the state that they show comes from 
 
 from __future__ import annotations
 
-from . import bake, drag, engine, explore, farm, history, image, points, timeline
+from . import bake, drag, engine, explore, farm, history, image, mask, points, timeline
 
 CLASSES = (
     *engine.CLASSES,
     *image.CLASSES,
     *explore.CLASSES,
     *points.CLASSES,
+    *mask.CLASSES,
     *drag.CLASSES,
     *history.CLASSES,
     *bake.CLASSES,

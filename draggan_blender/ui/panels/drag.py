@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from ...connection import pump
 from ...jobs import live
-from ...protocol.settings import in_panel
 from ...scene import images, planes
 from ..tool import DRAGGAN_WT_pull
 from .common import ImagePanel, draw_progress, draw_status
+from .options import draw_options
 
-# The groups of drag options above the mask, in the order in which they are shown.
+# The groups of drag options, in the order in which they are shown; the mask's has its own panel.
 _GROUPS = ("method", "ending", "features", "tuning")
 
 
@@ -59,7 +57,7 @@ def _draw_tool(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 
 class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
-    """The options of drags and bakes, the mask, and the folder that images are written into."""
+    """The options of drags and bakes, and the folder that images are written into."""
 
     bl_idname = "DRAGGAN_PT_settings"
     bl_label = "Settings"
@@ -72,18 +70,8 @@ class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         for group in _GROUPS:
-            _draw_options(layout, settings.drag, group)
-        column = layout.column()
-        column.template_ID(settings, "mask", new="image.new", open="image.open", text="Mask")
-        _draw_options(layout, settings.drag, "mask")
+            draw_options(layout, settings.drag, group)
         layout.prop(settings, "folder")
-
-
-def _draw_options(layout: bpy.types.UILayout, drag: Any, group: str) -> None:
-    """Draw the options of a group that the chosen method uses."""
-    column = layout.column(align=True)
-    for name in in_panel(group, drag.method):
-        column.prop(drag, name)
 
 
 CLASSES = (DRAGGAN_PT_drag, DRAGGAN_PT_settings)

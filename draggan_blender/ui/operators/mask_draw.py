@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Drawing a rectangle or a lasso over the image makes a mask at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import gpu
+from bpy.props import BoolProperty, EnumProperty
+from gpu_extras.batch import batch_for_shader
+
+from ...errors import EditError
+from ...scene import mask_shapes, planes, pointing
+from .common import Result, poll_image
+from .mask import COMBINATIONS, apply_shape
+
+# An outline that is smaller is a click, which masks nothing; in px of the screen.
+_SMALLEST = 4.0
+
+_HINT = "Draw over what may change; Shift: add, Ctrl: take away; Esc or right mouse button: cancel"
+
+
+class DRAGGAN_OT_mask_draw(bpy.types.Operator):
+    """Draw around what may change, and the rest stays; Shift adds to the mask, Ctrl takes away"""
+
+    bl_idname = "draggan.mask_draw"
+    bl_label = "Draw Mask"
+    bl_options = {"REGISTER"}
+
+    kind: EnumProperty(
+        name="Outline",
+        description="The form of the outline",
+        items=(
+            ("BOX", "Rectangle", "A rectangle between two corners"),
+            ("LASSO", "Lasso", "A line that is drawn freely; its ends are joined"),
+        ),
+    )
+    how: EnumProperty(
+        name="Combine",
+        description="What happens to the mask inside the outline if neither Shift nor Ctrl is held",
+        items=COMBINATIONS,
+    )
+    starts_at_once: BoolProperty(
+        name="Start at Once",
+        description="Begin at the mouse instead of waiting for the left mouse button",
+        options={"SKIP_SAVE", "HIDDEN"},
+    )
+
+    _uuid: str
+    _path: list[tuple[float, float]]
+    _is_drawing: bool
+    _view: int | None
+    _handle: Any
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return poll_image(cls, context)
+
+    @classmethod
+    def description(
+        cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties
+    ) -> str:
+        form = "rectangle" if getattr(properties, "kind", "BOX") == "BOX" else "lasso"
+        return (
+            f"Draw a {form} around what may change in the 3D view, and the rest stays; Shift adds "
+            "to the mask, Ctrl takes away"
+        )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
+        area = context.area
+        if area is None or area.type != "VIEW_3D":
+            self.report({"ERROR"}, "An outline is drawn in a 3D view; start it from one")
+            return {"CANCELLED"}
+        self._uuid = planes.require_active(context).draggan.uuid
+        self._path, self._is_drawing, self._view = [], False, None
+        self._handle = bpy.types.SpaceView3D.draw_handler_add(
+            _draw, (self._path, str(self.kind), area.as_pointer()), "WINDOW", "POST_PIXEL"
+        )
+        context.window.cursor_modal_set("CROSSHAIR")
+        area.header_text_set(_HINT)
+        context.window_manager.modal_handler_add(self)
+        if self.starts_at_once and not self._start(context, event):
+            return self._finish(context, {"CANCELLED"})
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
+        if event.type in {"ESC", "RIGHTMOUSE"} and event.value == "PRESS":
+            return self._finish(context, {"CANCELLED"})
+        if context.area is None:
+            return self._finish(context, {"CANCELLED"})
+        if not self._is_drawing:
+            # Other keys and buttons, which turn and move the view, work until the outline begins.
+            if event.type != "LEFTMOUSE" or event.value not in {"PRESS", "CLICK_DRAG"}:
+                return {"PASS_THROUGH"}
+            if not self._start(context, event):
+                return self._finish(context, {"CANCELLED", "PASS_THROUGH"})
+        elif event.type in {"MOUSEMOVE", "INBETWEEN_MOUSEMOVE"}:
+            self._follow(context, event)
+        elif event.type == "LEFTMOUSE" and event.value == "RELEASE":
+            self._follow(context, event)
+            how = "SUBTRACT" if event.ctrl else "ADD" if event.shift else str(self.how)
+            return self._finish(context, self._apply(context, how))
+        return {"RUNNING_MODAL"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        self._finish(context, {"CANCELLED"})
+
+    def _start(self, context: bpy.types.Context, event: bpy.types.Event) -> bool:
+        """Begin at the mouse, and return whether it is over the 3D view."""
+        self._view = pointing.view_index(context.area, event.mouse_x, event.mouse_y)
+        self._is_drawing = self._view is not None
+        if self._is_drawing:
+            self._follow(context, event)
+        return self._is_drawing
+
+    def _follow(self, context: bpy.types.Context, event: bpy.types.Event) -> None:
+        found = pointing.view_of(context.area, self._view)
+        if found is None:  # the view was changed to another editor or layout
+            return
+        region = found[0]
+        place = (float(event.mouse_x - region.x), float(event.mouse_y - region.y))
+        if self.kind == "BOX":
+            del self._path[1:]
+        self._path.append(place)
+        context.area.tag_redraw()
+
+    def _apply(self, context: bpy.types.Context, how: str) -> Result:
+        outline = _outline(self._path, str(self.kind))
+        across = [max(values) - min(values) for values in zip(*outline, strict=True)]
+        plane = planes.find(self._uuid)
+        shown = pointing.view_of(context.area, self._view)
+        if max(across) < _SMALLEST or plane is None or shown is None:
+            return {"CANCELLED"}
+        region, region_3d = shown
+        try:
+            found = [pointing.uv_at(plane, region, region_3d, place) for place in outline]
+            corners = [uv for uv in found if uv is not None]
+            if len(corners) < 3:
+                raise EditError(
+                    "The outline does not lie over the image; draw it over the image, or turn the "
+                    "view until the image faces you"
+                )
+            apply_shape(
+                plane,
+                lambda width, height: mask_shapes.polygon(corners, width, height),
+                how,
+                self.bl_label,
+            )
+        except EditError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+    def _finish(self, context: bpy.types.Context, result: Result) -> Result:
+        bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
+        if context.window is not None:
+            context.window.cursor_modal_restore()
+        if context.area is not None:
+            context.area.header_text_set(None)
+            context.area.tag_redraw()
+        return result
+
+
+def _outline(path: list[tuple[float, float]], kind: str) -> list[tuple[float, float]]:
+    """Return the corners of what was drawn, px of the region."""
+    if kind == "LASSO":
+        return path
+    (left, bottom), (right, top) = path[0], path[-1]
+    return [(left, bottom), (right, bottom), (right, top), (left, top)]
+
+
+def _draw(path: list[tuple[float, float]], kind: str, area: int) -> None:
+    """Draw the outline in the view that it was started in, dark below light on any background."""
+    if len(path) < 2 or bpy.context.area.as_pointer() != area:
+        return
+    outline = _outline(path, kind)
+    region = bpy.context.region
+    places = [(x, y, 0.0) for x, y in [*outline, outline[0]]]
+    builtin: Any = gpu.shader.from_builtin
+    shader = builtin("POLYLINE_UNIFORM_COLOR")
+    batch = batch_for_shader(shader, "LINE_STRIP", {"pos": places})
+    gpu.state.blend_set("ALPHA")
+    shader.uniform_float("viewportSize", (region.width, region.height))
+    for width, color in ((4.0, (0.0, 0.0, 0.0, 0.6)), (1.5, (1.0, 1.0, 1.0, 1.0))):
+        shader.uniform_float("lineWidth", width)
+        shader.uniform_float("color", color)
+        batch.draw(shader)
+    gpu.state.blend_set("NONE")
+
+
+CLASSES = (DRAGGAN_OT_mask_draw,)
