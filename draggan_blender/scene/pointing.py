@@ -168,24 +168,31 @@ def point_at(
     return best
 
 
-def region_under(area: Any, x: int, y: int) -> tuple[Any, Any] | None:
-    """Return the region of a 3D view's area that has a position, and its view.
-
-    A quad view has four of them.
+def view_index(area: Any, x: int, y: int) -> int | None:
+    """Return which view of a 3D view's area has a position; a quad view has four.
 
     Args:
-        area: An area with a 3D view.
+        area: The area.
         x: The horizontal position in the window, px from the left.
         y: The vertical position, px from the bottom.
-
-    Returns:
-        The ``Region`` and its ``RegionView3D``, or None if the position is in another region.
     """
-    windows = [region for region in area.regions if region.type == "WINDOW"]
-    space = area.spaces.active
-    quads = list(space.region_quadviews)
-    for index, region in enumerate(windows):
-        is_in = 0 <= x - region.x < region.width and 0 <= y - region.y < region.height
-        if is_in:
-            return region, quads[index] if len(quads) == len(windows) > 1 else space.region_3d
+    for index, region in enumerate(_view_regions(area)):
+        if 0 <= x - region.x < region.width and 0 <= y - region.y < region.height:
+            return index
     return None
+
+
+def view_of(area: Any, index: int | None) -> tuple[Any, Any] | None:
+    """Return a view of an area: its ``Region`` and ``RegionView3D``; None if it does not exist."""
+    if index is None or area is None or area.type != "VIEW_3D":
+        return None
+    regions, space = _view_regions(area), area.spaces.active
+    quads = list(space.region_quadviews)
+    if index >= len(regions):
+        return None
+    is_quad = len(quads) == len(regions) > 1
+    return regions[index], quads[index] if is_quad else space.region_3d
+
+
+def _view_regions(area: Any) -> list[Any]:
+    return [region for region in area.regions if region.type == "WINDOW"]
