@@ -23,6 +23,8 @@ _SNAP_ANGLE, _SNAP_SCALE = math.radians(15.0), 0.1
 _ANGLE_PER_PX, _SCALE_PER_PX = math.radians(0.5), 1.0 / 200.0
 # What one notch of the wheel does.
 _WHEEL_ANGLE, _WHEEL_FACTOR = math.radians(5.0), 1.1
+# The radius that a point gets when it becomes a region; the longer side of an image is 2 units.
+_FIRST_RADIUS = 0.15
 
 _DIGITS = {
     name: str(n)
@@ -189,13 +191,9 @@ class Gesture:
             self._grown += way * math.log(_WHEEL_FACTOR)
         else:
             radius = self.shape().radius
-            wider = radius * _WHEEL_FACTOR**way if radius else self._first_radius()
+            wider = radius * _WHEEL_FACTOR**way if radius else _FIRST_RADIUS
             self._widened += wider - radius
         return True
-
-    def _first_radius(self) -> float:
-        """Return the radius that a point gets when it becomes a region, the plane's units."""
-        return 40.0 * self._units_per_px
 
     def _number(self) -> float | None:
         try:
@@ -242,7 +240,7 @@ class Gesture:
             radius = max(0.0, number)
         is_turned = bool(self._turned or self._grown or self.mode in (Mode.TURN, Mode.SCALE))
         if is_turned and not radius and not self._widened:
-            radius = self._first_radius()
+            radius = _FIRST_RADIUS
         return Shape(radius, self._shape.angle + angle, self._shape.scale * factor)
 
     def text(self, place_px: tuple[float, float]) -> str:

@@ -61,6 +61,7 @@ def _leave() -> None:
         tool: Any = workspace.tools.from_space_view3d_mode("OBJECT", create=False)
         if tool is None or tool.idname != DRAGGAN_WT_pull.bl_idname or other is None:
             continue
+        # Blender crashes if a text is left out.
         tool.setup(
             idname=other.idname,
             index=index,
@@ -70,6 +71,8 @@ def _leave() -> None:
             data_block=other.data_block or "",
             operator=other.operator or "",
             options=set(other.options or ()),
+            idname_fallback="",
+            keymap_fallback="",
         )
 
 

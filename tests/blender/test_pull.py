@@ -262,9 +262,19 @@ class ToolTest(PullCase):
             return [item.idname for item in tools if item is not None]
 
         self.assertEqual(known().count(idname), 1)
+        (tool, *_) = (
+            workspace.tools.from_space_view3d_mode("OBJECT", create=True)
+            for workspace in bpy.data.workspaces
+        )
+        # Blender crashes if a text is left out.
+        texts = ("gizmo_group", "data_block", "operator", "idname_fallback", "keymap_fallback")
+        keymap = "3D View Tool: Object, Pull"
+        tool.setup(idname=idname, keymap=keymap, cursor="CROSSHAIR", **dict.fromkeys(texts, ""))
+        self.assertEqual(tool.idname, idname)
         support.disable()
         self.addCleanup(support.enable)
         self.assertNotIn(idname, known())
+        self.assertEqual(tool.idname, "builtin.select_box")
         keymaps = bpy.context.window_manager.keyconfigs.addon.keymaps
         self.assertFalse([keymap.name for keymap in keymaps if "Pull" in keymap.name])
         support.enable()

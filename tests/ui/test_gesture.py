@@ -135,9 +135,9 @@ def test_f_r_and_s_change_the_region_and_g_goes_on_without_a_jump() -> None:
 def test_the_wheel_sets_the_radius_with_alt_the_angle_and_with_shift_the_scale() -> None:
     pulled = gesture()
     type_keys(pulled, "WHEELUPMOUSE")
-    assert pulled.shape().radius == pytest.approx(0.4)
+    assert pulled.shape().radius == pytest.approx(0.15)
     type_keys(pulled, "WHEELUPMOUSE")
-    assert pulled.shape().radius == pytest.approx(0.44)
+    assert pulled.shape().radius == pytest.approx(0.165)
     pulled.handle(event("WHEELDOWNMOUSE", alt=True))
     assert pulled.shape().angle == pytest.approx(0.5 - math.radians(5.0))
     pulled.handle(event("WHEELUPMOUSE", shift=True))

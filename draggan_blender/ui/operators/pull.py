@@ -21,8 +21,9 @@ from ...scene import planes, pointing, points, view
 from ..gesture import Gesture, Reply, Shape
 from .common import Result
 
-# How near to a point the mouse has to be to hold it, px at an interface scale of 1.
-_REACH_PX = 12.0
+# How near to a point the mouse has to be to hold it, px at an interface scale of 1, and the part of
+# the image's side that this is at most, because the points of a small image are close together.
+_REACH_PX, _REACH_PART = 12.0, 0.06
 # Targets keep this distance from the border of the image, image pixels.
 _MARGIN_PX = 0.5
 
@@ -172,7 +173,7 @@ class DRAGGAN_OT_remove_at_mouse(bpy.types.Operator):
         if region is None or region.type != "WINDOW" or region_3d is None:
             return {"PASS_THROUGH"}
         mouse = (event.mouse_region_x, event.mouse_region_y)
-        found = pointing.point_at(context, region, region_3d, mouse, _reach_px(context))
+        found = _point_under(context, mouse)
         if found is None:
             return {"PASS_THROUGH"}
         settings = found.plane.draggan
@@ -195,7 +196,7 @@ def _begin(
     """
     region: Any = context.region
     region_3d: Any = context.region_data
-    found = pointing.point_at(context, region, region_3d, mouse, _reach_px(context))
+    found = _point_under(context, mouse)
     plane = pointing.plane_at(context, region, region_3d, mouse) if found is None else found.plane
     if plane is None:
         return None
@@ -233,8 +234,20 @@ def _activate(context: bpy.types.Context, plane: Plane) -> None:
     context.view_layer.objects.active = plane
 
 
-def _reach_px(context: bpy.types.Context) -> float:
-    return _REACH_PX * float(context.preferences.system.ui_scale)
+def _point_under(
+    context: bpy.types.Context, mouse: tuple[float, float]
+) -> pointing.FoundPoint | None:
+    """Return the point under the mouse, or None."""
+    region: Any = context.region
+    region_3d: Any = context.region_data
+    reach_px = _REACH_PX * context.preferences.system.ui_scale
+    found = pointing.point_at(context, region, region_3d, mouse, reach_px)
+    if found is None:
+        return None
+    # The longer side of an image is 2 units.
+    side_px = 2.0 / _units_per_px(found.plane, region, region_3d, found.position)
+    is_near = math.dist(found.position, mouse) <= max(3.0, _REACH_PART * side_px)
+    return found if is_near else None
 
 
 def _upwards_px(plane: Plane, uv: tuple[float, float]) -> tuple[float, float]:
