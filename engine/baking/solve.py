@@ -11,7 +11,7 @@ needs steps only if the handles are not near enough to their targets there. With
 makes at least one step.
 
 The positions of the handles after a frame are not those that its drag tracked, but those that
-``baking.anchor`` finds. The next frame starts from them.
+``solving.anchor`` finds. The next frame starts from them.
 
 Each step of a drag takes back changes that no handle needs. In a bake these are changes from the
 latent of the image without the edit, not from the frame before, so that the result does not depend
@@ -28,10 +28,10 @@ import numpy as np
 from stylegan2 import Generator
 
 from ..arrays import FloatArray
+from ..solving.anchor import Anchor
 from ..solving.drag import drag, tolerance_of
 from ..solving.options import DragOptions
 from ..solving.result import DragResult, DragStatus, DragStep
-from .anchor import Anchor
 from .animated_edit import AnimatedEdit, FrameInputs
 from .prediction import ROWS, predict
 from .row import SolvedRow

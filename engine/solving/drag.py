@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,12 +25,15 @@ from stylegan2 import Generator
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
 from ..features.choice import open_source
-from ..features.source import feature_block, held_block
+from ..features.source import feature_block, grid_of, held_block
 from ..inputs import check_latent, check_mask, check_points
+from .lost import find_lost
 from .methods import METHODS, DragProblem, Look
 from .options import DragOptions
+from .pair_points import PairPoints
 from .points import LiveChanges, LivePoints, PointChange, RowPoints, numbers_of
-from .result import DragResult, DragStatus, DragStep, Record
+from .regions import angle_and_scale
+from .result import DragResult, DragStatus, DragStep, Record, RowReport
 
 # With more handles than this, the tolerance is multiplied by ``MANY_FACTOR``; Pan et al., "Drag
 # Your GAN", section 4.
@@ -52,6 +56,9 @@ def drag(
     enough_px: float = 0.0,
     windows: bool | None = None,
     keys: Sequence[Hashable] | None = None,
+    radii_px: FloatArray | None = None,
+    turns: FloatArray | None = None,
+    judged: bool = False,
     changes: LiveChanges | None = None,
     on_step: Callable[[DragStep], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -76,6 +83,13 @@ def drag(
         windows: True to compute features only in windows around the handles, False to compute
             whole maps, None for whichever is cheaper.
         keys: A key for each point, by which ``changes`` refers to it; None for their numbers.
+        radii_px: ``P`` float, the radius of each region, image pixels, 0 for a plain point; None if
+            all are plain. See ``regions``.
+        turns: ``P x 2`` float, the angle (radians, counter-clockwise as a person sees the image)
+            and the scale of each region at its target, 0 and 1 for a plain point; None if all are.
+        judged: Whether to find out which points cannot be followed, at the start, and which were
+            lost, at the end. A drag that has lost a handle ends with the status ``lost`` and not
+            ``reached``.
         changes: Replaces the points while the drag runs; see ``points.LiveChanges``. A drag whose
             points can be replaced makes no second attempt from its start. An exception that it
             raises ends the drag and is not caught.
@@ -92,6 +106,8 @@ def drag(
         keys=range(len(handles_px)) if keys is None else keys,
         handles_px=handles_px,
         targets_px=targets_px,
+        radii_px=radii_px,
+        turns=turns,
     )
     start = check_latent(generator, latent)
     origin_latent = None if origin is None else check_latent(generator, origin)
@@ -106,9 +122,10 @@ def drag(
         least_steps=least_steps,
         enough_px=enough_px,
         windows=windows,
+        judged=judged,
     )
     status, reason = loop.run(on_step, should_stop, changes)
-    return loop.result(status, reason, time.monotonic() - started)
+    return loop.result(status, reason, started)
 
 
 def tolerance_of(options: DragOptions, handles: int) -> float:
@@ -122,8 +139,30 @@ def tolerance_of(options: DragOptions, handles: int) -> float:
 
 
 def _row_points(points: LivePoints) -> RowPoints:
-    targets_px = np.array(points.targets_px, dtype=np.float32)
-    return RowPoints(keys=tuple(points.keys), targets_px=targets_px)
+    def copied(values: FloatArray | None) -> FloatArray | None:
+        return np.array(values, dtype=np.float32) if points.has_regions else None
+
+    return RowPoints(
+        keys=tuple(points.keys),
+        targets_px=np.array(points.targets_px, dtype=np.float32),
+        turns=copied(points.turns),
+        radii_px=copied(points.radii_px),
+    )
+
+
+def lost_sentence(lost: Sequence[bool]) -> str:
+    """Return a sentence about the handles that were lost, at least one."""
+    numbers = [str(number) for number, is_lost in enumerate(lost, start=1) if is_lost]
+    if len(numbers) == 1:
+        return (
+            f"handle {numbers[0]} was lost: its place no longer shows what was under it at the "
+            "start; move its target closer, or place it where there is more to see"
+        )
+    listed = f"{', '.join(numbers[:-1])} and {numbers[-1]}"
+    return (
+        f"handles {listed} were lost: their places no longer show what was under them at the "
+        "start; move their targets closer, or place them where there is more to see"
+    )
 
 
 class _Loop:
@@ -141,8 +180,9 @@ class _Loop:
         least_steps: int,
         enough_px: float,
         windows: bool | None,
+        judged: bool,
     ) -> None:
-        handles_px, targets_px = check_points(generator, points.handles_px, points.targets_px)
+        check_points(generator, points.handles_px, points.targets_px)
         num_layers = min(options.num_layers, generator.num_ws)
         try:
             block = feature_block(generator, options.feature_resolution)
@@ -155,8 +195,12 @@ class _Loop:
         self._generator = generator
         self._options = options
         self._least_steps = least_steps
-        self._tolerance_px = tolerance_of(options, len(handles_px))
-        self._targets_px = targets_px
+        self._judged = judged
+        self._tolerance_px = tolerance_of(options, len(points.keys))
+        self._grid = grid_of(generator, block)
+        self._pairs = PairPoints(generator, block, self._grid, options.r1, judged=judged)
+        solved, self._regions = self._pairs.expand(points, start, {})
+        handles_px, self._targets_px = check_points(generator, solved.handles_px, solved.targets_px)
         fixed = fixed if options.mask_weight else None
         source = open_source(
             generator,
@@ -169,20 +213,21 @@ class _Loop:
             held=held,
             windows=windows,
         )
-        self._grid = source.grid
         problem = DragProblem(
             generator=generator,
             source=source,
             start=start,
             num_layers=num_layers,
             handles=self._grid.to_feature(handles_px),
-            targets=self._grid.to_feature(targets_px),
+            targets=self._grid.to_feature(self._targets_px),
             options=options,
+            regions=self._regions,
             origin=origin,
             enough_px=enough_px,
         )
         self._method = METHODS[options.method](problem)
         self.record = Record(start, num_layers, _row_points(points))
+        self.record.flat = self._flat()
 
     def run(
         self,
@@ -200,7 +245,7 @@ class _Loop:
             with torch.enable_grad():
                 look = self._method.look()
             report = self._report(look)
-            if not np.isfinite(report).all():
+            if report is None:
                 return DragStatus.STALLED, self._not_finite(step)
             self.record.add(look.latent, report)
             if on_step is not None:
@@ -219,43 +264,75 @@ class _Loop:
                     self._method.update()
             step += 1
 
-    def _replace(self, points: LivePoints) -> None:
-        """Go on with other points, from the next look on."""
+    def _replace(self, pairs: LivePoints) -> None:
+        """Go on with other pairs, from the next look on."""
         device = self._targets_px.device
-        present = self.record.points.keys
-        numbers = numbers_of(points.keys, present)
-        # Only new points have to be inside the image: it is not known here where the others are.
-        checked_px = np.where((numbers < 0).numpy()[:, None], points.handles_px, points.targets_px)
-        handles_px, self._targets_px = check_points(self._generator, checked_px, points.targets_px)
-        self._tolerance_px = tolerance_of(self._options, len(handles_px))
-        self.record.begin_with(_row_points(points))
+        present, was_plain = self._pairs.keys, self._regions is None
+        before = self.record.points.keys
+        # Only new pairs have to be inside the image: it is not known here where the others are.
+        is_new = (numbers_of(pairs.keys, before) < 0).numpy()[:, None]
+        checked_px = np.where(is_new, pairs.handles_px, pairs.targets_px)
+        check_points(self._generator, checked_px, pairs.targets_px)
+        latent, places = self.record.present()
+        points, self._regions = self._pairs.expand(pairs, latent.to(device), places)
+        handles_px, self._targets_px = check_points(
+            self._generator, points.handles_px, points.targets_px
+        )
+        self._tolerance_px = tolerance_of(self._options, len(pairs.keys))
+        self.record.begin_with(_row_points(pairs), self._flat())
+        is_plain = self._regions is None
         self._method.replace(
             PointChange(
-                kept=numbers,
+                kept=numbers_of(points.keys, present),
                 handles=self._grid.to_feature(handles_px).to(device),
                 targets=self._grid.to_feature(self._targets_px),
-                is_same=self.record.points.keys == present,
+                is_same=tuple(points.keys) == present and is_plain == was_plain,
+                regions=self._regions,
             )
         )
+
+    def _flat(self) -> tuple[bool, ...]:
+        return tuple(one.is_flat for one in self._pairs.known)
 
     def _last_latent(self, status: DragStatus) -> Tensor:
         """Return the latent that the drag ends with if it ends now, ``num_ws x w_dim``."""
         return self.record.latent(self.record.last_index(status, self._tolerance_px))
 
     @torch.no_grad()
-    def _report(self, look: Look) -> FloatArray:
+    def _report(self, look: Look) -> RowReport | None:
         """Return all numbers of a look, copied from the device in a single transfer.
 
         Returns:
-            ``3 + 3 P`` float32: the loss, settled, exhausted (0 or 1 each), x and y of each handle,
-            and the distance of each from its target; image pixels.
+            The numbers, or None if not all of them are finite.
         """
-        handles_px = self._grid.to_image(look.handles)
-        distances = (handles_px - self._targets_px).norm(dim=1)
         states = (state.to(look.loss) for state in (look.settled, look.exhausted))
         numbers = torch.stack([look.loss, *states])
-        report: FloatArray = torch.cat([numbers, handles_px.flatten(), distances]).cpu().numpy()
-        return report
+        points_px = self._grid.to_image(look.handles)
+        regions = self._regions
+        if regions is None:
+            distances = (points_px - self._targets_px).norm(dim=1)
+            parts = [numbers, points_px.flatten(), distances]
+        else:
+            poses = regions.poses(look.handles)
+            per_px = self._grid.feature_size[0] / self._grid.image_size[0]
+            distances = regions.distances(poses) / per_px
+            places_px = self._grid.to_image(poses[:, :2])
+            parts = [numbers, places_px.flatten(), distances, poses[:, 2:].flatten(), points_px]
+        values = torch.cat([part.flatten() for part in parts]).cpu().numpy()
+        if not np.isfinite(values).all():
+            return None
+        ends = np.cumsum([part.numel() for part in parts])[:-1]
+        split = np.split(values, ends)
+        places = split[1].reshape(-1, 2)
+        return RowReport(
+            loss=float(split[0][0]),
+            settled=bool(split[0][1]),
+            exhausted=bool(split[0][2]),
+            places_px=places,
+            distances_px=split[2],
+            turns=None if regions is None else angle_and_scale(split[3].reshape(-1, 2)),
+            points_px=places if regions is None else split[4].reshape(-1, 2),
+        )
 
     def _ending(
         self, step: int, should_stop: Callable[[], bool] | None, *, may_begin_anew: bool
@@ -285,9 +362,39 @@ class _Loop:
             return DragStatus.STALLED, text
         return None
 
-    def result(self, status: DragStatus, reason: str, seconds: float) -> DragResult:
-        """Return the result of ``drag``."""
-        return self.record.result(status, reason, seconds, self._tolerance_px)
+    def result(self, status: DragStatus, reason: str, started: float) -> DragResult:
+        """Return the result of ``drag``, which began at a time of ``time.monotonic``."""
+        row = self.record.last_index(status, self._tolerance_px)
+        lost = self._lost(row)
+        result = self.record.result(status, reason, 0.0, self._tolerance_px)
+        if any(lost):
+            if status in (DragStatus.REACHED, DragStatus.STALLED):
+                status, reason = DragStatus.LOST, lost_sentence(lost)
+            else:
+                reason = f"{reason}; {lost_sentence(lost)}"
+        return replace(
+            result,
+            status=status,
+            reason=reason,
+            flat=self.record.flat,
+            lost=lost,
+            seconds=time.monotonic() - started,
+        )
+
+    def _lost(self, row: int) -> tuple[bool, ...]:
+        """Return for each pair whether it was lost on the way to a row."""
+        points_px = self.record.points_px[row]
+        if not self._judged or len(points_px) != len(self._pairs.keys):
+            return (False,) * len(self._pairs.known)
+        return find_lost(
+            self._generator,
+            self._options,
+            self._grid,
+            self._pairs.known,
+            self._regions,
+            points_px,
+            self.record.latent(row),
+        )
 
     def _not_finite(self, step: int) -> str:
         if not self.record.losses:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import FloatArray
+from .regions import Regions, turn_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +24,22 @@ class LivePoints:
         handles_px: ``P x 2`` float, where the points with new keys are in the present image, image
             pixels; the rows of known keys are not used.
         targets_px: ``P x 2`` float, the target of each point, image pixels.
+        radii_px: ``P`` float, the radii of regions, image pixels, 0 for a plain point; None if all
+            points are plain. See ``regions``.
+        turns: ``P x 2`` float, the angle and scale that each region should have in the end, 0 and 1
+            for a plain point; None if all points are plain.
     """
 
     keys: Sequence[Hashable]
     handles_px: FloatArray
     targets_px: FloatArray
+    radii_px: FloatArray | None = None
+    turns: FloatArray | None = None
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether any of the points is a region."""
+        return self.radii_px is not None and bool((np.asarray(self.radii_px) > 0).any())
 
 
 # Called by a drag before each look, and when it is about to end. The argument is None before a
@@ -46,12 +58,14 @@ class PointChange:
         targets: ``P x 2`` float32 feature positions.
         is_same: Whether the points are the same as before, in the same order; only their targets
             differ.
+        regions: The regions that the points belong to; None if all are plain.
     """
 
     kept: Tensor
     handles: Tensor
     targets: Tensor
     is_same: bool
+    regions: Regions | None = None
 
     def carry(self, present: Tensor, new: Tensor) -> Tensor:
         """Return a tensor with a row for each point: the present row, or the new one.
@@ -74,10 +88,36 @@ class RowPoints:
     Attributes:
         keys: P keys, all different.
         targets_px: ``P x 2`` float32, image pixels.
+        turns: ``P x 2`` float32, the angle and scale that each region should have; None if none of
+            the points is a region.
+        radii_px: ``P`` float32, the radii of regions, image pixels, 0 for a plain point; None
+            likewise.
     """
 
     keys: tuple[Hashable, ...]
     targets_px: FloatArray
+    turns: FloatArray | None = None
+    radii_px: FloatArray | None = None
+
+    def distances_px(self, handles_px: FloatArray, turns: FloatArray | None) -> FloatArray:
+        """Return how far handles are from what is wanted of them, image pixels.
+
+        For a region it is the distance of its place, or that of its rim due to turn and scale,
+        whichever is larger.
+
+        Args:
+            handles_px: ``... x P x 2`` float32, image pixels.
+            turns: ``... x P x 2`` float32, their angles and scales; None if none is a region.
+
+        Returns:
+            ``... x P`` float32.
+        """
+        places: FloatArray = np.linalg.norm(handles_px - self.targets_px, axis=-1)
+        if turns is None or self.turns is None or self.radii_px is None:
+            return places
+        rest = turn_of(turns[..., 0], turns[..., 1]) - turn_of(self.turns[:, 0], self.turns[:, 1])
+        rims: FloatArray = self.radii_px * np.linalg.norm(rest, axis=-1)
+        return np.maximum(places, rims)
 
 
 def numbers_of(keys: Sequence[Hashable], present: Sequence[Hashable]) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..arrays import FloatArray
 from .points import RowPoints, joined_rows
+from .regions import turn_of
 
 
 class DragStatus(StrEnum):
@@ -24,15 +25,17 @@ class DragStatus(StrEnum):
         STALLED: More steps did not help, or the computed values overflowed.
         STEP_LIMIT: The drag reached its largest number of steps.
         STOPPED: The caller stopped the drag.
+        LOST: The content of a handle was lost, so the distances are not to be believed.
     """
 
     REACHED = "reached"
     STALLED = "stalled"
     STEP_LIMIT = "step_limit"
     STOPPED = "stopped"
+    LOST = "lost"
 
 
-# Files store the index of a status in this tuple: do not change the order.
+# Files store the index of a status in this tuple: do not change the order, append.
 STATUSES = tuple(DragStatus)
 
 
@@ -46,6 +49,11 @@ class DragStep:
         handles_px: ``P x 2`` float32, the positions of the handles, image pixels.
         distance_px: The largest distance of a handle from its target, image pixels.
         latent: ``num_ws x w_dim`` float32 on the generator's device, the latent of this step.
+        distances_px: ``P`` float32, how far each handle is from its target, image pixels; for a
+            region see ``points.RowPoints.distances_px``.
+        turns: ``P x 2`` float32, the angles (radians, counter-clockwise as a person sees the image)
+            and scales of regions; None if there is no region.
+        flat: For each handle, whether it was placed on something that cannot be followed.
     """
 
     step: int
@@ -53,6 +61,32 @@ class DragStep:
     handles_px: FloatArray
     distance_px: float
     latent: Tensor
+    distances_px: FloatArray
+    turns: FloatArray | None = None
+    flat: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowReport:
+    """The numbers of one look.
+
+    Attributes:
+        loss: The method's loss.
+        settled: Whether the method has settled, see ``methods.base.Look``.
+        exhausted: Whether the method is exhausted.
+        places_px: ``P x 2`` float32, the places of the handles, image pixels.
+        distances_px: ``P`` float32, how far each handle is from its target, image pixels.
+        turns: ``P x 2`` float32, angles and scales; None if there is no region.
+        points_px: ``K x 2`` float32, the places of all points that are solved, image pixels.
+    """
+
+    loss: float
+    settled: bool
+    exhausted: bool
+    places_px: FloatArray
+    distances_px: FloatArray
+    turns: FloatArray | None
+    points_px: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +112,11 @@ class DragResult:
             row.
         steps: How many steps were made, including those whose rows are left out.
         seconds: The duration of the drag.
+        turns: ``T x P x 2`` float32, the angles (radians, counter-clockwise as a person sees the
+            image, without jumps of a full turn) and scales of regions; None if there is no region.
+        flat: For each handle, whether it was placed on something that cannot be followed; False
+            if nobody asked.
+        lost: For each handle, whether its content was lost at the end; likewise.
     """
 
     status: DragStatus
@@ -92,6 +131,9 @@ class DragResult:
     best_index: int
     steps: int
     seconds: float
+    turns: FloatArray | None = None
+    flat: tuple[bool, ...] = ()
+    lost: tuple[bool, ...] = ()
 
 
 @dataclass
@@ -108,7 +150,11 @@ class Record:
         first: The first row with the present points and targets.
         edited: ``num_layers x w_dim`` float32 per row, on the generator's device.
         handles_px: ``P x 2`` float32 per row, image pixels; P may differ between rows.
+        turns: ``P x 2`` float32 per row, angles and scales; None in a row without a region.
+        points_px: ``K x 2`` float32 per row, the places of all points that are solved.
         points_of_rows: The points of each row.
+        flat: For each of the present handles, whether it cannot be followed.
+        distances_px: ``P`` float32, how far the handles are from their targets at the last row.
         farthest_px: The largest distance of a handle from its target, for each row.
         mean_px: The mean distance of the handles from their targets, for each row.
         losses: The method's loss, for each row.
@@ -125,7 +171,11 @@ class Record:
     first: int = 0
     edited: list[Tensor] = field(default_factory=list)
     handles_px: list[FloatArray] = field(default_factory=list)
+    turns: list[FloatArray | None] = field(default_factory=list)
+    points_px: list[FloatArray] = field(default_factory=list)
     points_of_rows: list[RowPoints] = field(default_factory=list)
+    flat: tuple[bool, ...] = ()
+    distances_px: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
     farthest_px: list[float] = field(default_factory=list)
     mean_px: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -134,29 +184,40 @@ class Record:
     progress_at: int = 0
     progress_px: float = math.inf
 
-    def add(self, latent: Tensor, report: FloatArray) -> None:
-        """Append one row.
-
-        Args:
-            latent: ``num_ws x w_dim`` float32.
-            report: ``3 + 3 P`` float32: the loss, settled, exhausted (0 or 1 each), x and y of each
-                handle, and the distance of each from its target; image pixels.
-        """
-        count = len(report) // 3 - 1
-        positions, distances = np.split(report[3:], [2 * count])
+    def add(self, latent: Tensor, report: RowReport) -> None:
+        """Append one row with its latent, ``num_ws x w_dim`` float32."""
         self.edited.append(latent[: self.num_layers].clone())
-        self.losses.append(float(report[0]))
-        self.settled, self.exhausted = bool(report[1]), bool(report[2])
-        self.handles_px.append(positions.reshape(count, 2))
+        self.losses.append(report.loss)
+        self.settled, self.exhausted = report.settled, report.exhausted
+        self.handles_px.append(report.places_px)
+        self.turns.append(report.turns)
+        self.points_px.append(report.points_px)
         self.points_of_rows.append(self.points)
-        self.farthest_px.append(float(distances.max()))
-        self.mean_px.append(float(distances.mean()))
+        self.distances_px = report.distances_px
+        self.farthest_px.append(float(report.distances_px.max()))
+        self.mean_px.append(float(report.distances_px.mean()))
 
-    def begin_with(self, points: RowPoints) -> None:
+    def begin_with(self, points: RowPoints, flat: tuple[bool, ...]) -> None:
         """Go on with other points or other targets: the rows so far no longer count as close."""
-        self.points = points
+        self.points, self.flat = points, flat
         self.first = self.progress_at = len(self.losses)
         self.progress_px = math.inf
+
+    def present(self) -> tuple[Tensor, dict[Hashable, tuple[FloatArray, FloatArray]]]:
+        """Return where the drag is.
+
+        Returns:
+            The latent of the last row, and for the key of each of its points the place, ``2``
+            float32, image pixels, and ``z`` of its region, ``2`` float32; see ``regions``.
+        """
+        if not self.losses:
+            return self.start, {}
+        turns = self.turns[-1]
+        if turns is None:
+            turns = np.tile(np.array([0.0, 1.0], np.float32), (len(self.handles_px[-1]), 1))
+        places = zip(self.handles_px[-1], turn_of(turns[:, 0], turns[:, 1]), strict=True)
+        keys = self.points_of_rows[-1].keys
+        return self.latent(len(self.losses) - 1), dict(zip(keys, places, strict=True))
 
     @property
     def latest_steps(self) -> int:
@@ -202,6 +263,9 @@ class Record:
             handles_px=self.handles_px[-1],
             distance_px=self.farthest_px[-1],
             latent=latent,
+            distances_px=self.distances_px,
+            turns=self.turns[-1],
+            flat=self.flat,
         )
 
     def latent(self, row: int) -> Tensor:
@@ -238,12 +302,12 @@ class Record:
         latents = self.start.cpu().numpy()[None].repeat(rows, axis=0)
         latents[:, : self.num_layers] = torch.stack(self.edited[:rows]).cpu().numpy()
         points = self.points_of_rows[last]
-        handles_px = joined_rows(
-            self.handles_px[:rows], [row.keys for row in self.points_of_rows[:rows]]
-        )
+        keys = [row.keys for row in self.points_of_rows[:rows]]
+        handles_px = joined_rows(self.handles_px[:rows], keys)
+        turns = self._turns(rows, keys)
         distances_px = np.array(self.farthest_px[:rows], dtype=np.float32)
         if self.first:
-            distances_px = np.linalg.norm(handles_px - points.targets_px, axis=2).max(axis=1)
+            distances_px = points.distances_px(handles_px, turns).max(axis=1)
         return DragResult(
             status=status,
             reason=reason,
@@ -257,4 +321,18 @@ class Record:
             best_index=self.best_index if status is DragStatus.STOPPED else last,
             steps=len(self.losses) - 1,
             seconds=seconds,
+            turns=turns,
         )
+
+    def _turns(self, rows: int, keys: list[tuple[Hashable, ...]]) -> FloatArray | None:
+        """Return the angles and scales of the last row's points, ``T x P x 2``, or None."""
+        if self.turns[rows - 1] is None:
+            return None
+        none = np.array([0.0, 1.0], np.float32)
+        parts = [
+            np.tile(none, (len(own), 1)) if part is None else part
+            for part, own in zip(self.turns[:rows], keys, strict=True)
+        ]
+        turns = joined_rows(parts, keys)
+        turns[..., 0] = np.unwrap(turns[..., 0], axis=0)
+        return turns

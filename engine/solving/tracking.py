@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..features.source import FeatureGrid, Windows
 from .points import PointChange
+from .regions import turned
 
 # Half-width and spacing, feature pixels, of the finer searches around the best position so far.
 _FINER = ((1.0, 0.25), (0.2, 0.05))
@@ -78,6 +79,8 @@ class PointTracker:
         """
         self.references = references.detach()
         self._patch = references.new_zeros(1, 2) if patch is None else patch
+        # ``P x Q x 2``, once the discs of regions were turned.
+        self._turned: Tensor | None = None
         self._grid = grid
         self._r2 = r2
         self._first = self.references
@@ -86,6 +89,29 @@ class PointTracker:
         self._inertia = inertia
         levels = [(r2, min(1.0, r2)), *(level for level in _FINER if level[0] <= r2)]
         self._levels = [square_offsets(*level).to(references.device) for level in levels]
+
+    @property
+    def patch(self) -> Tensor:
+        """The offsets of the references from the handles: ``Q x 2``, or ``P x Q x 2`` if turned."""
+        return self._patch if self._turned is None else self._turned
+
+    @property
+    def sought(self) -> Tensor:
+        """The features that are looked for: the references, and the first ones by their weight."""
+        return (self.references + self._memory * self._first) / (1 + self._memory)
+
+    def turn(self, turns: Tensor) -> None:
+        """Turn and scale the discs around the handles, as their regions are.
+
+        Args:
+            turns: ``P x 2`` float32, real and imaginary parts; see ``regions``.
+        """
+        self._turned = turned(self._patch, turns)
+
+    @torch.no_grad()
+    def renew(self, windows: Windows, handles: Tensor) -> None:
+        """Take the references from the features around handles, ``P x 2`` feature positions."""
+        self.references = windows.sample(handles[:, None] + self.patch)
 
     @torch.no_grad()
     def replace(self, change: PointChange, windows: Windows, handles: Tensor) -> None:
@@ -96,6 +122,8 @@ class PointTracker:
             windows: Windows that extend at least the patch around ``handles``.
             handles: ``P x 2`` feature positions of all points after the change.
         """
+        # New regions are not turned yet, and those that are kept are turned again by each look.
+        self._turned = None
         here = windows.sample(handles[:, None] + self._patch)
         self.references = change.carry(self.references, here)
         self._first = change.carry(self._first, here)
@@ -122,7 +150,7 @@ class PointTracker:
             best = costs.argmin(dim=1)
             found = candidates.gather(1, best[:, None, None].expand(-1, 1, 2))[:, 0]
         if self._renewal:
-            here = windows.sample(found[:, None] + self._patch)
+            here = windows.sample(found[:, None] + self.patch)
             self.references = self.references.lerp(here, self._renewal)
         return found
 
@@ -136,7 +164,8 @@ class PointTracker:
         Returns:
             ``P x K``, the sum of absolute differences.
         """
-        positions = candidates[:, :, None] + self._patch
+        patch = self._patch if self._turned is None else self._turned[:, None]
+        positions = candidates[:, :, None] + patch
         found = windows.sample(positions.flatten(1, 2)).reshape(*positions.shape[:3], -1)
         costs: Tensor = (found - self.references[:, None]).abs().sum(dim=(2, 3))
         if self._memory:

@@ -19,6 +19,7 @@ from stylegan2 import Generator
 from ...features.source import FeatureSource, Windows
 from ..options import DragOptions
 from ..points import PointChange
+from ..regions import Regions
 from ..supervision import disc_offsets
 from ..tracking import PointTracker
 
@@ -35,6 +36,7 @@ class DragProblem:
         handles: ``P x 2`` float32 feature positions at the start.
         targets: ``P x 2`` float32 feature positions.
         options: The options of the drag.
+        regions: The regions that the points belong to; None if all are plain handles.
         origin: ``num_ws x w_dim`` float32, the latent of the original image if this drag continues
             earlier ones; None for ``start``.
         enough_px: Handles this close to their targets, image pixels, need not move closer.
@@ -47,6 +49,7 @@ class DragProblem:
     handles: Tensor
     targets: Tensor
     options: DragOptions
+    regions: Regions | None = None
     origin: Tensor | None = None
     enough_px: float = 0.0
 

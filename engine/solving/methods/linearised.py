@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...features.source import USUAL_FEATURE_RESOLUTION, FeatureView
+from ...features.source import USUAL_FEATURE_RESOLUTION, FeatureView, Windows
 from ..latent_space import latent_space
 from ..options import DragOptions
 from ..points import PointChange
@@ -188,11 +188,11 @@ class Linearised:
             )
         elif change is not None and not change.is_same:
             self._tracker.replace(change, view.windows, self._expected)
-        self._handles = self._tracker.track(view.windows, self._expected)
+        self._handles = self._tracked(view.windows)
         error = self._error(self._handles)
         self._judge(error)
         if change is not None and change.is_same:
-            error = self._retarget(change.targets)
+            error = self._retarget(change)
         self._view = view
         return Look(
             latent=latent.detach(),
@@ -204,25 +204,55 @@ class Linearised:
 
     def _error(self, handles: Tensor) -> Tensor:
         """Return the mean square distance of handles from the targets, a scalar."""
+        regions = self._problem.regions
+        if regions is not None:
+            return regions.error(regions.poses(handles))
         error: Tensor = (self._problem.targets - handles).square().sum(dim=1).mean()
         return error
+
+    def _tracked(self, windows: Windows) -> Tensor:
+        """Find the handles around their expected positions; the points of regions as one."""
+        assert self._tracker is not None
+        tracker, regions = self._tracker, self._problem.regions
+        if regions is None:
+            return tracker.track(windows, self._expected)
+        turns = regions.poses(self._expected)[regions.owner, 2:]
+        tracker.turn(turns)
+        sought = tracker.sought
+        near = regions.poses(tracker.track(windows, self._expected))
+        poses = regions.aligned(windows, near, sought, self._patch)
+        # What is found farther off than the windows reach was not found.
+        moved = regions.with_wanted(near).distances(poses)
+        poses = torch.where((moved <= self._problem.options.r2)[:, None], poses, near)
+        handles = self._problem.source.grid.clamp(regions.points(poses))
+        tracker.turn(poses[regions.owner, 2:])
+        tracker.renew(windows, handles)
+        return handles
+
+    @property
+    def _patch(self) -> Tensor:
+        """The disc around each point by which it is found, ``Q x 2`` feature pixels."""
+        radius = self._problem.options.tracking_radius
+        return disc_offsets(radius).to(self._problem.start.device)
 
     def _take_over(self, change: PointChange) -> None:
         """Go on with other handles from the present latent, whether or not it is the best."""
         handles = change.carry(self._handles, change.handles)
         self._expected = change.carry(self._expected, change.handles)
-        self._problem = replace(self._problem, handles=handles, targets=change.targets)
+        self._problem = replace(
+            self._problem, handles=handles, targets=change.targets, regions=change.regions
+        )
         self._least_error = torch.full_like(self._least_error, math.inf)
         self._limit = self._limit.clamp(min=_RENEWED * self._reach)
         self._best = None
 
-    def _retarget(self, targets: Tensor) -> Tensor:
+    def _retarget(self, change: PointChange) -> Tensor:
         """Go on to other targets, after the last step was judged by those that it was made for.
 
         Returns:
             The new error of the handles that were just tracked, a scalar.
         """
-        self._problem = replace(self._problem, targets=targets)
+        self._problem = replace(self._problem, targets=change.targets, regions=change.regions)
         error = self._error(self._handles)
         self._least_error = error
         if self._best is not None:
@@ -234,11 +264,15 @@ class Linearised:
 
     def _is_settled(self) -> Tensor:
         """Return whether no further step is needed: well within the tolerance, or not improving."""
-        problem = self._problem
-        to_image = problem.source.grid.to_image
-        rest_px = to_image(problem.targets) - to_image(self._handles)
+        problem, regions = self._problem, self._problem.regions
+        grid = problem.source.grid
         near_px = max(_WELL_WITHIN * problem.options.tolerance_px, problem.enough_px)
-        is_near: Tensor = rest_px.norm(dim=1).max() <= near_px
+        if regions is None:
+            rest_px = (grid.to_image(problem.targets) - grid.to_image(self._handles)).norm(dim=1)
+        else:
+            rest = regions.distances(regions.poses(self._handles))
+            rest_px = rest * (grid.image_size[0] / grid.feature_size[0])
+        is_near: Tensor = rest_px.max() <= near_px
         return is_near | ~self._improved
 
     def _judge(self, error: Tensor) -> None:
@@ -269,9 +303,9 @@ class Linearised:
             )
             self._best = base = base.unless(self._improved, self._best)
             self._tracker.references = base.references
-            wanted = steps_to_targets(base.handles, self._problem.targets, self._limit).flatten()
+            rows, wanted = self._equations(base)
             normal = NormalEquations(
-                base.jacobian,
+                rows,
                 self._space.from_origin(base.coordinates).flatten(),
                 damping=_DAMPING,
                 taken_back=_RETURN,
@@ -281,9 +315,28 @@ class Linearised:
                 change = change + self._held_back(normal, change, difference)
             change = self._shortened(change)
             moved = (base.jacobian @ change).reshape(-1, 2)
-            self._expected = self._problem.source.grid.clamp(base.handles + moved)
+            expected = self._problem.source.grid.clamp(base.handles + moved)
+            if self._problem.regions is not None:
+                expected = self._carried(expected)
+            self._expected = expected
             coordinates.copy_(base.coordinates + change.reshape(coordinates.shape))
         self._view = None
+
+    def _carried(self, points: Tensor) -> Tensor:
+        """Return the points of regions, ``P x 2``, where their regions carry them."""
+        regions = self._problem.regions
+        assert regions is not None
+        return self._problem.source.grid.clamp(regions.points(regions.poses(points)))
+
+    def _equations(self, base: _Base) -> tuple[Tensor, Tensor]:
+        """Return J, ``M x N``, and the wanted displacements, ``M``, of a step from a base."""
+        regions = self._problem.regions
+        if regions is None:
+            wanted = steps_to_targets(base.handles, self._problem.targets, self._limit)
+            return base.jacobian, wanted.flatten()
+        poses = regions.poses(base.handles)
+        change = regions.on_the_way(poses, self._limit) - poses
+        return regions.rows(base.jacobian), regions.lengths(change)
 
     def _jacobian(self, view: FeatureView) -> Tensor:
         """Return the derivatives of the handles' positions with respect to the coordinates.

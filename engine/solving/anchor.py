@@ -24,9 +24,9 @@ from ..errors import RequestError
 from ..features.choice import open_source
 from ..features.source import Windows, feature_block
 from ..inputs import check_latent
-from ..solving.options import DragOptions
-from ..solving.supervision import disc_offsets
-from ..solving.tracking import PointTracker
+from .options import DragOptions
+from .supervision import disc_offsets
+from .tracking import PointTracker
 
 # How many parts the line from the edit's latent to the frame's latent is divided into.
 _PARTS = 3

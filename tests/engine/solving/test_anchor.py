@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from engine.arrays import FloatArray
-from engine.baking.anchor import Anchor
 from engine.errors import RequestError
+from engine.solving.anchor import Anchor
 from engine.solving.options import DragOptions
 
 from ..synthetic import HANDLES, START, ShiftGenerator, as_generator
