@@ -20,6 +20,7 @@ _STATUS = {
     "stalled": "Stopped because the handles came no closer",
     "step_limit": "Reached the step limit",
     "stopped": "Stopped",
+    "lost": "Lost a handle",
 }
 
 

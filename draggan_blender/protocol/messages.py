@@ -354,7 +354,7 @@ class DragFinished(Event):
 
     Attributes:
         drag_id: The one of the request.
-        status: ``reached``, ``stalled``, ``step_limit`` or ``stopped``.
+        status: ``reached``, ``stalled``, ``step_limit``, ``stopped`` or ``lost``.
         reason: The status as a sentence.
         steps: How many optimiser steps were made.
         distance_px: The distance of the farthest handle from its target, in image pixels.

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Parses the command line, ``python -m engine serve|drag|bake|render|sample|info|convert``.
 
-Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 done for only a part of the frames, 130
-interrupted. With 1 and 4, a sentence on standard error says why. Torch is imported when a command
+Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 done for only a part of the frames, 5 done, but
+the content of a handle was lost, 130 interrupted. With 1, 4 and 5, a sentence on standard error
+says why. Torch is imported when a command
 that needs it runs.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +19,8 @@ from pathlib import Path
 
 from draggan_blender.protocol.settings import DEFAULTS, OPTIONS, Option
 
-Pair = tuple[tuple[float, float], tuple[float, float]]
+# Handle, target, and of a region its radius, angle in degrees and scale.
+Pair = tuple[tuple[float, float], tuple[float, float], tuple[float, float, float]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m engine",
         description="Drag points of a StyleGAN2 image to where they should be.",
-        epilog="Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 partly done, 130 interrupted.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 partly done, 5 a handle was "
+        "lost, 130 interrupted.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
@@ -83,9 +87,11 @@ def _add_drag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         action="append",
         required=True,
         type=_pair,
-        metavar="X,Y:X,Y",
+        metavar="X,Y:X,Y[:RADIUS[,ANGLE[,SCALE]]]",
         dest="pairs",
-        help="handle and target in image pixels from the top left corner; can be repeated",
+        help="handle and target in image pixels from the top left corner; with a radius in pixels, "
+        "the disc around the handle is moved as one, turned counter-clockwise by an angle in "
+        "degrees (0) and scaled by a factor (1); can be repeated",
     )
     drag.add_argument("--mask", type=Path, help="mask image of the same size, white = may change")
     drag.add_argument("--out", type=Path, required=True, help="folder to write to")
@@ -217,15 +223,22 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def _pair(text: str) -> Pair:
-    """Parse ``x,y:x,y`` as a handle and its target."""
+    """Parse ``x,y:x,y`` as a handle and its target, and what may follow as a region."""
     try:
-        points = [tuple(float(value) for value in part.split(",")) for part in text.split(":")]
-        (handle_x, handle_y), (target_x, target_y) = points
+        handle, target, *rest = [
+            [float(value) for value in part.split(",")] for part in text.split(":")
+        ]
+        (handle_x, handle_y), (target_x, target_y) = handle, target
+        (region,) = rest or [[0.0]]
+        radius, angle, scale = region + [0.0, 0.0, 1.0][len(region) :]
+        if not (0 <= radius < math.inf and math.isfinite(angle) and 0 < scale < math.inf):
+            raise ValueError
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a pair; expected a handle and a target such as 30,40:44,40"
+            f"{text!r} is not a pair; expected a handle and a target such as 30,40:44,40, and for "
+            "a region its radius, angle and scale such as 30,40:44,40:12,15,1.1"
         ) from None
-    return (handle_x, handle_y), (target_x, target_y)
+    return (handle_x, handle_y), (target_x, target_y), (radius, angle, scale)
 
 
 def _frames(text: str) -> tuple[int, int]:

@@ -33,7 +33,7 @@ from .output import Output
 from .sheet import before_after_sheet
 
 # Exit codes.
-FAILED, PARTLY_DONE = 1, 4
+FAILED, PARTLY_DONE, HANDLE_LOST = 1, 4, 5
 
 
 def run(name: str, parsed: argparse.Namespace) -> int:
@@ -44,11 +44,12 @@ def run(name: str, parsed: argparse.Namespace) -> int:
         parsed: Its arguments.
 
     Returns:
-        0, or ``FAILED``, or ``PARTLY_DONE`` if some frames were finished before the error.
+        0, or ``FAILED``, or ``PARTLY_DONE`` if some frames were finished before the error, or
+        ``HANDLE_LOST`` if a drag was finished, but has lost a handle.
     """
     output = Output(as_json=getattr(parsed, "json", False))
     try:
-        _COMMANDS[name](parsed, output)
+        return _COMMANDS[name](parsed, output) or 0
     except Exception as error:  # the root of the process
         cause, sentence = failure(error)
         if cause == "internal":
@@ -56,7 +57,6 @@ def run(name: str, parsed: argparse.Namespace) -> int:
         code = PARTLY_DONE if output.done_count else FAILED
         output.failed(sentence, code)
         return code
-    return 0
 
 
 def _load(parsed: argparse.Namespace, output: Output) -> LoadedModel:
@@ -74,7 +74,7 @@ def _render(parsed: argparse.Namespace, output: Output) -> None:
     render(parsed, _load(parsed, output), output)
 
 
-def _drag(parsed: argparse.Namespace, output: Output) -> None:
+def _drag(parsed: argparse.Namespace, output: Output) -> int:
     options = DragOptions(**{name: getattr(parsed, name) for name in OPTIONS})
     model = _load(parsed, output)
     await_operators(device_of(model.generator))
@@ -83,9 +83,25 @@ def _drag(parsed: argparse.Namespace, output: Output) -> None:
     handles, targets = (
         np.array([pair[side] for pair in parsed.pairs], dtype=np.float32) for side in (0, 1)
     )
+    regions = np.array([pair[2] for pair in parsed.pairs], dtype=np.float32)
+    turns = np.stack([np.radians(regions[:, 1]), regions[:, 2]], axis=1)
     result = drag(
-        model.generator, latent, handles, targets, options, mask=mask, on_step=_print_step
+        model.generator,
+        latent,
+        handles,
+        targets,
+        options,
+        mask=mask,
+        radii_px=regions[:, 0],
+        turns=turns,
+        judged=True,
+        on_step=_print_step,
     )
+    for number, is_flat in enumerate(result.flat, start=1):
+        if is_flat:
+            output.note(
+                f"handle {number} lies on an area without structure, which cannot be followed"
+            )
     result = even_rows(result, model.generator.img_shape[2])
     track = Track.from_drag(result, options, model_name=model.path.name, model_sha256=model.sha256)
     frames = [render_image(model.generator, track.latent(row)) for row in range(len(track))]
@@ -104,6 +120,10 @@ def _drag(parsed: argparse.Namespace, output: Output) -> None:
     verdict = "" if result.status is DragStatus.REACHED else "not reached: "
     output.note(f"{verdict}{result.reason} ({result.seconds:.1f} s, {per_step:.3f} s per step)")
     output.note(f"{len(track)} frames, track.npz and contact_sheet.png are in {parsed.out}")
+    if result.status is not DragStatus.LOST:
+        return 0
+    output.failed(result.reason, HANDLE_LOST)
+    return HANDLE_LOST
 
 
 def _print_step(step: DragStep) -> None:
@@ -158,7 +178,7 @@ def _convert(parsed: argparse.Namespace, output: Output) -> None:
     output.note(f"the generator of {parsed.source.name} is in {parsed.destination}")
 
 
-_COMMANDS: dict[str, Callable[[argparse.Namespace, Output], None]] = {
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Output], int | None]] = {
     "bake": _bake,
     "render": _render,
     "drag": _drag,

@@ -52,6 +52,7 @@ def even_rows(result: DragResult, image_width: int) -> DragResult:
         handles_px=between(result.handles_px),
         distances_px=between(result.distances_px),
         losses=between(result.losses),
+        turns=None if result.turns is None else between(result.turns),
         best_index=int(firsts[result.best_index]),
     )
 
@@ -70,5 +71,6 @@ def _without_detours(result: DragResult) -> DragResult:
         handles_px=result.handles_px[rows],
         distances_px=distances[rows],
         losses=result.losses[rows],
+        turns=None if result.turns is None else result.turns[rows],
         best_index=int(np.searchsorted(rows, best)),
     )

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 from torch import Tensor
 
 from draggan_blender.protocol.file_names import TRACK_FILE
@@ -75,6 +73,9 @@ class DragJob:
             self._options,
             mask=_mask(request.mask, model),
             keys=points.keys,
+            radii_px=points.radii_px,
+            turns=points.turns,
+            judged=True,
             changes=self._changes,
             on_step=self._on_step,
             should_stop=self._job.stopped.is_set,
@@ -108,7 +109,6 @@ class DragJob:
         check_cancelled(self._job)
         request, pairs = self._request, self._live.pairs
         self._step, self._latent, self._rests_since_s = step.step, step.latent, None
-        targets_px = np.array([pair.target_px for pair in pairs], dtype=np.float32)
         self._emit(
             Step(
                 request_id=request.request_id,
@@ -116,7 +116,14 @@ class DragJob:
                 step=step.step,
                 loss=step.loss,
                 distance_px=step.distance_px,
-                handles=_states([pair.key for pair in pairs], step.handles_px, targets_px),
+                handles=_states(
+                    [pair.key for pair in pairs],
+                    step.handles_px,
+                    step.distances_px,
+                    step.turns,
+                    flat=step.flat,
+                    lost=(),
+                ),
             )
         )
         self._progress(step)
@@ -155,6 +162,8 @@ class DragJob:
 
     def _finish(self, result: DragResult, track: bytes) -> None:
         request = self._request
+        turns = result.turns
+        distances_px = result.distances_of_pairs_px()
         self._emit(
             DragFinished(
                 request_id=request.request_id,
@@ -167,8 +176,16 @@ class DragJob:
                 latent=result.latents[-1].astype("<f4").tobytes(),
                 track=track,
                 frame_count=len(result.handles_px),
-                handles=_states(result.keys, result.handles_px[-1], result.targets_px),
+                handles=_states(
+                    result.keys,
+                    result.handles_px[-1],
+                    distances_px,
+                    None if turns is None else turns[-1],
+                    flat=result.flat,
+                    lost=result.lost,
+                ),
                 handles_px=result.handles_px.astype("<f4").tobytes(),
+                turns=b"" if turns is None else turns.astype("<f4").tobytes(),
             )
         )
 
@@ -183,14 +200,33 @@ def _mask(data: bytes, model: LoadedModel) -> ByteArray | None:
 
 
 def _states(
-    keys: Sequence[Hashable], handles_px: FloatArray, targets_px: FloatArray
+    keys: Sequence[Hashable],
+    handles_px: FloatArray,
+    distances_px: FloatArray,
+    turns: FloatArray | None,
+    *,
+    flat: Sequence[bool],
+    lost: Sequence[bool],
 ) -> tuple[HandleState, ...]:
-    """Return the states of handles, ``P x 2`` px, with their targets, likewise."""
+    """Return the states of P handles.
+
+    Args:
+        keys: Their keys.
+        handles_px: ``P x 2`` px, their places.
+        distances_px: ``P`` px, their distances from what is wanted of them.
+        turns: ``P x 2``, the angles and scales of regions; None if there is no region.
+        flat: For each handle, whether it cannot be followed; empty if not known.
+        lost: For each handle, whether it was lost; likewise.
+    """
     return tuple(
         HandleState(
             key=cast("int", key),
             place_px=(float(x), float(y)),
-            distance_px=math.dist((x, y), target_px),
+            distance_px=float(distances_px[index]),
+            angle=0.0 if turns is None else float(turns[index, 0]),
+            scale=1.0 if turns is None else float(turns[index, 1]),
+            is_flat=bool(flat) and flat[index],
+            is_lost=bool(lost) and lost[index],
         )
-        for key, (x, y), target_px in zip(keys, handles_px, targets_px, strict=True)
+        for index, (key, (x, y)) in enumerate(zip(keys, handles_px, strict=True))
     )

@@ -13,6 +13,7 @@ import torch
 
 from draggan_blender.protocol.explore import SampleSheet
 from draggan_blender.protocol.file_names import TRACK_FILE
+from draggan_blender.protocol.live import CheckPoints
 from draggan_blender.protocol.messages import (
     Drag,
     LoadModel,
@@ -38,6 +39,7 @@ from .bake_job import BakeJob
 from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
 from .job_queue import QueuedJob
+from .point_check_job import check_request
 from .sheet_job import render_sheet
 
 __all__ = ["Emit", "JobCancelledError", "JobRunner"]
@@ -76,6 +78,8 @@ class JobRunner:
             self._render_track(request, model, job)
         elif isinstance(request, RenderLatents):
             self._render_latents(request, model, job)
+        elif isinstance(request, CheckPoints):
+            check_request(request, model, self._emit)
         elif isinstance(request, Drag):
             DragJob(request, model, job, self._emit).run()
         elif isinstance(request, Bake):

@@ -46,8 +46,11 @@ class LivePairs:
 
     def points(self) -> LivePoints:
         """Return the present pairs as points of a drag."""
+        turns = [(pair.angle, pair.scale) for pair in self.pairs]
         return LivePoints(
             keys=tuple(pair.key for pair in self.pairs),
+            radii_px=np.array([pair.radius_px for pair in self.pairs], dtype=np.float32),
+            turns=np.array(turns, dtype=np.float32),
             handles_px=np.array([pair.handle_px for pair in self.pairs], dtype=np.float32),
             targets_px=np.array([pair.target_px for pair in self.pairs], dtype=np.float32),
         )

@@ -3,8 +3,11 @@
 
 A tracker follows a handle from step to step, and can slide onto something else, which then arrives
 at the target in its place. So when a drag has ended, each handle is searched once more, from the
-image in which it began, along the straight line of latents from there (see ``anchor``). Where both
-ways of searching disagree, the content was lost on at least one of them, and usually on both.
+image in which it began, along the straight line of latents from there (see ``anchor``). If that
+search ends elsewhere, one of the two is wrong. To find out which, the content at the place where
+the drag has tracked the handle is searched in the same way back to the image of the start. Only a
+handle that does not come back either was lost. (The consistency of both directions is the test of
+Kalal, Mikolajczyk and Matas, "Forward-Backward Error", 2010.)
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,7 +28,9 @@ from .options import DragOptions
 from .pair_points import Known
 from .regions import Regions
 
-# If both searches end farther apart than this, feature pixels, the handle was lost.
+BoolArray = npt.NDArray[np.bool_]
+
+# If the searches of both directions end farther off than this, feature pixels, the handle was lost.
 LOST_BEYOND = 1.25
 
 
@@ -49,25 +55,33 @@ def find_lost(
         latent: ``num_ws x w_dim`` float32, the latent that the drag ended with.
     """
     counts = [len(one.starts_px) for one in known]
-    tracked = np.split(points_px, np.cumsum(counts)[:-1])
-    found = [np.empty_like(part) for part in tracked]
+    starts_px = np.concatenate([one.starts_px for one in known])
     end = latent.cpu().numpy()
+    again_px, back_px = points_px.copy(), starts_px.copy()
+    searches = []
     for start in {id(one.latent): one.latent for one in known}.values():
-        pairs = [number for number, one in enumerate(known) if one.latent is start]
-        starts_px = np.concatenate([known[number].starts_px for number in pairs])
-        believed_px = np.concatenate([tracked[number] for number in pairs])
-        anchor = Anchor(generator, start.cpu().numpy(), starts_px, options)
-        again = anchor.find(end, believed_px)
-        sizes = np.cumsum([counts[number] for number in pairs])[:-1]
-        for number, part in zip(pairs, np.split(again, sizes), strict=True):
-            found[number] = part
-    places = [
-        grid.to_feature(torch.from_numpy(np.concatenate(parts))) for parts in (tracked, found)
-    ]
+        members = np.repeat([one.latent is start for one in known], counts)
+        searches.append((start.cpu().numpy(), members))
+        anchor = Anchor(generator, searches[-1][0], starts_px[members], options)
+        again_px[members] = anchor.find(end, points_px[members])
+    doubtful = _apart(grid, regions, points_px, again_px)
+    if not doubtful.any():
+        return (False,) * len(known)
+    for begin, members in searches:
+        anchor = Anchor(generator, end, points_px[members], options)
+        back_px[members] = anchor.find(begin, starts_px[members])
+    return tuple((doubtful & _apart(grid, regions, starts_px, back_px)).tolist())
+
+
+def _apart(
+    grid: FeatureGrid, regions: Regions | None, first_px: FloatArray, second_px: FloatArray
+) -> BoolArray:
+    """Return for each pair whether two opinions on its points, ``K x 2`` px, differ too much."""
+    first, second = (grid.to_feature(torch.from_numpy(part)) for part in (first_px, second_px))
     if regions is None:
-        apart = (places[0] - places[1]).norm(dim=1)
+        apart = (first - second).norm(dim=1)
     else:
         on_cpu = regions.to(torch.device("cpu"))
-        poses = [on_cpu.poses(part) for part in places]
-        apart = on_cpu.with_wanted(poses[0]).distances(poses[1])
-    return tuple((apart > LOST_BEYOND).tolist())
+        apart = on_cpu.with_wanted(on_cpu.poses(first)).distances(on_cpu.poses(second))
+    differs: BoolArray = (apart > LOST_BEYOND).numpy()
+    return differs

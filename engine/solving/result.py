@@ -117,6 +117,7 @@ class DragResult:
         flat: For each handle, whether it was placed on something that cannot be followed; False
             if nobody asked.
         lost: For each handle, whether its content was lost at the end; likewise.
+        wanted: What the last rows were made for.
     """
 
     status: DragStatus
@@ -134,6 +135,13 @@ class DragResult:
     turns: FloatArray | None = None
     flat: tuple[bool, ...] = ()
     lost: tuple[bool, ...] = ()
+    wanted: RowPoints | None = None
+
+    def distances_of_pairs_px(self) -> FloatArray:
+        """Return how far each handle is from its target at the end, ``P`` float32, image pixels."""
+        wanted = self.wanted or RowPoints(keys=self.keys, targets_px=self.targets_px)
+        turns = None if self.turns is None else self.turns[-1]
+        return wanted.distances_px(self.handles_px[-1], turns)
 
 
 @dataclass
@@ -322,6 +330,7 @@ class Record:
             steps=len(self.losses) - 1,
             seconds=seconds,
             turns=turns,
+            wanted=points,
         )
 
     def _turns(self, rows: int, keys: list[tuple[Hashable, ...]]) -> FloatArray | None:

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Points that cannot be followed, and handles that were lost, on the built-in model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from engine.arrays import FloatArray
+from engine.features.source import grid_of
+from engine.models import ModelCache, sample_latent
+from engine.solving.drag import drag
+from engine.solving.options import DragOptions
+from engine.solving.result import DragResult, DragStatus
+from engine.solving.structure import is_flat, structure_at
+from engine.solving.supervision import disc_offsets
+from stylegan2 import Generator
+
+
+@pytest.fixture(scope="module")
+def suzanne() -> Generator:
+    return ModelCache(torch.device("cpu")).get("suzanne")[0].generator
+
+
+@pytest.fixture(scope="module")
+def start(suzanne: Generator) -> FloatArray:
+    return sample_latent(suzanne, 0, 0.7)
+
+
+def _flat(
+    generator: Generator, latent: FloatArray, points: list[tuple[float, float]]
+) -> list[bool]:
+    grid = grid_of(generator, 128)
+    places = grid.to_feature(torch.tensor(points, dtype=torch.float32))
+    found = structure_at(generator, 128, torch.from_numpy(latent), places, disc_offsets(3.0))
+    return list(is_flat(found).tolist())
+
+
+def test_plain_background_is_flat_even_at_the_border(suzanne: Generator, start: FloatArray) -> None:
+    background = [(6.0, 6.0), (1.0, 64.0), (122.0, 5.0), (64.0, 127.0), (3.0, 124.0)]
+    assert all(_flat(suzanne, start, background))
+    # The head is in the middle.
+    assert not any(_flat(suzanne, start, [(64.0, 45.0 + 8 * row) for row in (1, 2, 3)]))
+
+
+def test_flatness_does_not_depend_on_the_scale_of_the_features(
+    suzanne: Generator, start: FloatArray
+) -> None:
+    grid = grid_of(suzanne, 64)
+    points = grid.to_feature(torch.tensor([[6.0, 6.0], [64.0, 60.0]]))
+    found = structure_at(suzanne, 64, torch.from_numpy(start), points, disc_offsets(3.0))
+    assert is_flat(found).tolist() == [True, False]
+
+
+def _drag(
+    generator: Generator, latent: FloatArray, handle: tuple[float, float], by: tuple[float, float]
+) -> DragResult:
+    handles = np.array([handle], dtype=np.float32)
+    return drag(
+        generator,
+        latent,
+        handles,
+        handles + np.array([by], dtype=np.float32),
+        DragOptions(),
+        judged=True,
+    )
+
+
+def test_an_ordinary_drag_is_neither_flat_nor_lost(suzanne: Generator, start: FloatArray) -> None:
+    result = _drag(suzanne, start, (64.0, 60.0), (4.0, 2.0))
+    assert result.status is DragStatus.REACHED
+    assert result.flat == (False,)
+    assert result.lost == (False,)
+
+
+def test_a_handle_on_plain_background_is_flat(suzanne: Generator, start: FloatArray) -> None:
+    assert _drag(suzanne, start, (8.0, 10.0), (12.0, 12.0)).flat == (True,)
+
+
+def test_a_region_turns_the_head_and_says_by_how_much(
+    suzanne: Generator, start: FloatArray
+) -> None:
+    handles = np.array([[64.0, 60.0]], dtype=np.float32)
+    turns = np.array([[math.radians(8), 1.0]], dtype=np.float32)
+    radii = np.array([26.0], dtype=np.float32)
+    result = drag(
+        suzanne, start, handles, handles, DragOptions(), radii_px=radii, turns=turns, judged=True
+    )
+    assert result.status is DragStatus.REACHED
+    assert result.turns is not None and result.turns.shape == (len(result.latents), 1, 2)
+    angle, scale = result.turns[-1, 0]
+    assert math.degrees(angle) == pytest.approx(8, abs=math.degrees(1 / 26))
+    assert scale == pytest.approx(1, abs=1 / 26)
+    assert result.handles_px.shape == (len(result.latents), 1, 2)
+    assert result.distances_of_pairs_px()[0] == pytest.approx(result.distances_px[-1], abs=1e-3)
