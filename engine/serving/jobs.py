@@ -7,7 +7,9 @@ into the one ending of the request.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -51,6 +53,18 @@ class JobRunner:
     def __init__(self, device: torch.device, emit: Emit) -> None:
         self._models = ModelCache(device)
         self._emit = emit
+        # The class of a request -> what does it, given the request, its model and its job.
+        self._doers: dict[type, Callable[[Any, LoadedModel, QueuedJob], None]] = {
+            LoadModel: lambda request, model, job: None,
+            Sample: lambda request, model, job: self._sample(request, model),
+            SampleSheet: lambda request, model, job: render_sheet(request, model, job, emit),
+            RenderLatent: lambda request, model, job: self._render_latent(request, model),
+            RenderTrack: self._render_track,
+            RenderLatents: self._render_latents,
+            CheckPoints: lambda request, model, job: check_request(request, model, emit),
+            Drag: lambda request, model, job: DragJob(request, model, job, emit).run(),
+            Bake: lambda request, model, job: BakeJob(request, model, job, emit).run(),
+        }
 
     def run(self, job: QueuedJob) -> None:
         """Run a request to its end.
@@ -63,29 +77,12 @@ class JobRunner:
             OSError: A file cannot be read or written.
         """
         request = job.request
-        if not isinstance(request, ModelRequest):
+        if not isinstance(request, ModelRequest) or type(request) not in self._doers:
             raise RequestError(f"this engine cannot do a {request.kind} request; update it")
         check_cancelled(job)
         model = self._model(request)
         check_cancelled(job)
-        if isinstance(request, Sample):
-            self._sample(request, model)
-        elif isinstance(request, SampleSheet):
-            render_sheet(request, model, job, self._emit)
-        elif isinstance(request, RenderLatent):
-            self._render_latent(request, model)
-        elif isinstance(request, RenderTrack):
-            self._render_track(request, model, job)
-        elif isinstance(request, RenderLatents):
-            self._render_latents(request, model, job)
-        elif isinstance(request, CheckPoints):
-            check_request(request, model, self._emit)
-        elif isinstance(request, Drag):
-            DragJob(request, model, job, self._emit).run()
-        elif isinstance(request, Bake):
-            BakeJob(request, model, job, self._emit).run()
-        elif not isinstance(request, LoadModel):
-            raise RequestError(f"this engine cannot do a {request.kind} request; update it")
+        self._doers[type(request)](request, model, job)
 
     def get_ready(self) -> None:
         """Compute what the first drag would wait for; called between two requests."""
