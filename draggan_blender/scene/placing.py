@@ -129,16 +129,6 @@ def px_per_unit(plane: Plane) -> float:
     return view.px_per_unit(planes.uv_map(plane), *plane.draggan.size)
 
 
-def radius_unit_px(plane: Plane, pair: DRAGGAN_PG_pair) -> float:
-    """Return how many image pixels a unit of a pair's radius has; the handle's size counts.
-
-    Raises:
-        EditError: The plane has no UVs, or the UVs are not flat.
-    """
-    scale = pair.start_turn[1] if _in_drag(plane, pair) else pair.handle.scale.x
-    return px_per_unit(plane) * max(abs(float(scale)), _LEAST_SCALE)
-
-
 def turning_sign(plane: Plane) -> int:
     """Return 1 if a turn in the plane's space looks the same in the image, -1 if it is mirrored.
 

@@ -168,8 +168,6 @@ class RegionTest(PointsCase):
         # The handle is at its target: nothing is left to do. The region has grown with it.
         (entry,) = self.placed()
         self.assertAlmostEqual(entry.radius_px, 16.0, places=4)
-        unit = ours("scene.placing").radius_unit_px(self.plane, pair)
-        self.assertAlmostEqual(unit * pair.radius, 16.0, places=4)
         self.assertAlmostEqual(entry.angle, 0.0, places=4)
         self.assertAlmostEqual(entry.scale, 1.0, places=4)
         self.paths.clear_paths(self.plane)

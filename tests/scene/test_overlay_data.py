@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from draggan_blender.scene import overlay_data
+from draggan_blender.scene import overlay_data, overlay_shapes
 from draggan_blender.scene.overlay_data import Drawing, Mark
 
 BLUE = (0.0, 0.447, 0.698)
@@ -63,7 +63,9 @@ def test_a_pin_that_did_not_hold_has_a_ring_of_dashes() -> None:
     fine, _ = overlay_data.draw([pin], 1.0).triangles()
     left, colors = overlay_data.draw([replace(pin, state="SHORT")], 1.0).triangles()
     assert np.ptp(left[:, 0]) > 1.5 * np.ptp(fine[:, 0])
-    assert (colors[:, :3] == np.array(overlay_data.SHORT_COLOR, dtype=np.float32)).all(axis=1).any()
+    assert (
+        (colors[:, :3] == np.array(overlay_shapes.SHORT_COLOR, dtype=np.float32)).all(axis=1).any()
+    )
 
 
 def test_the_way_that_is_left_is_dashed() -> None:
@@ -75,7 +77,7 @@ def test_the_way_that_is_left_is_dashed() -> None:
         assert (lengths > 0.0).all()
         assert (ends[:, 0] > 100.0).all()
         assert (ends[:, 0] < 300.0).all()
-        expected = overlay_data.SHORT_COLOR if state == "SHORT" else BLUE
+        expected = overlay_shapes.SHORT_COLOR if state == "SHORT" else BLUE
         np.testing.assert_allclose(colors[0, :3], expected, atol=1e-6)
     assert counts == {"FINE": 1, "FLAT": 1, "LOST": 1, "SHORT": counts["SHORT"]}
     assert counts["SHORT"] > 5
@@ -120,7 +122,7 @@ def test_a_selected_handle_shows_what_it_marks_and_its_number_is_beside_it() -> 
     drawing = overlay_data.draw([mark], 1.0)
     (label,) = drawing.labels
     assert label.is_bare
-    assert math.dist(label.place, (100.0, 100.0)) > overlay_data.HANDLE
+    assert math.dist(label.place, (100.0, 100.0)) > overlay_shapes.HANDLE
     assert not np.isfinite(painted(drawing)[100, 104:106]).any()
     (lost,) = overlay_data.draw([replace(PAIR, state="LOST")], 1.0).labels
     assert (lost.text, lost.is_bare) == ("3?", True)
