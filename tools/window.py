@@ -24,9 +24,11 @@ import argparse
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +36,8 @@ from typing import Any
 
 EXTENSION = "bl_ext.user_default.draggan_blender"
 _TIMEOUT_S = 1800.0
+# Between two pictures of a recording.
+_RECORD_S = 0.08
 # Starts a line with a command for the outer process; the rest of the line is JSON.
 _ASK = "window, please: "
 
@@ -62,13 +66,15 @@ def main() -> int:
     options, script = _parsed(sys.argv[1:])
     width, height = script["SIZE"]
     display = f":{90 + os.getpid() % 100}"
-    server = subprocess.Popen(
-        ["Xvfb", display, "-screen", "0", f"{width}x{height}x24", "+extension", "GLX"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        with tempfile.TemporaryDirectory(prefix="draggan-window-") as user:
+    with tempfile.TemporaryDirectory(prefix="draggan-window-") as user:
+        # The contents of the screen, as a file of the X Window Dump format.
+        screen = Path(user, "Xvfb_screen0")
+        server = subprocess.Popen(
+            ["Xvfb", display, "-screen", "0", f"{width}x{height}x24", "-fbdir", user],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
             environment = {
                 **os.environ,
                 "DISPLAY": display,
@@ -84,21 +90,50 @@ def main() -> int:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            _serve(blender, environment)
+            _serve(blender, environment, screen)
             return blender.wait()
-    finally:
-        server.terminate()
-        server.wait()
+        finally:
+            server.terminate()
+            server.wait()
 
 
-def _serve(blender: subprocess.Popen[str], environment: dict[str, str]) -> None:
+class _Recorder(threading.Thread):
+    """Copies the contents of the screen several times a second, until it is told to stop."""
+
+    def __init__(self, screen: Path, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self._screen = screen
+        self._folder = folder
+        self._stopped = threading.Event()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def run(self) -> None:
+        number = 0
+        while not self._stopped.wait(_RECORD_S):
+            shutil.copyfile(self._screen, self._folder / f"{number:04d}.xwd")
+            number += 1
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join()
+
+
+def _serve(blender: subprocess.Popen[str], environment: dict[str, str], screen: Path) -> None:
     """Print Blender's output, and run the commands that it asks for."""
     assert blender.stdout is not None
+    recorder: _Recorder | None = None
     for line in blender.stdout:
         if not line.startswith(_ASK):
             print(line, end="", flush=True)
             continue
         asked = json.loads(line.removeprefix(_ASK))
+        if "record" in asked:
+            if recorder is not None:
+                recorder.stop()
+            recorder = _Recorder(screen, Path(asked["record"])) if asked["record"] else None
+            if recorder is not None:
+                recorder.start()
+            continue
         subprocess.run(asked["command"], env=environment, check=True)
         if asked["done"]:
             Path(asked["done"]).touch()
@@ -174,6 +209,13 @@ class Window:
         # A user interface has few colours: with a palette, the file is a third as large.
         fewer = ["-dither", "None", "-colors", "255", f"PNG8:{path.absolute()}"]
         yield from self.ask(["convert", str(path.absolute()), *fewer])
+
+    def record(self, folder: Path | None) -> None:
+        """Begin to write the contents of the screen into a folder; None to stop.
+
+        The files are numbered X Window Dumps, about ``1 / _RECORD_S`` of them a second.
+        """
+        print(f"{_ASK}{json.dumps({'record': str(folder) if folder else ''})}", flush=True)
 
     def click(self, x: int, y: int) -> Iterator[float]:
         """Click the left mouse button at a position in the window, px from its top-left corner."""
