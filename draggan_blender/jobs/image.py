@@ -10,6 +10,7 @@ import bpy
 
 from ..connection import pump
 from ..errors import EditError
+from ..properties.image import DEFAULT_SEED
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text
 from ..protocol.messages import (
@@ -27,9 +28,10 @@ from . import folders, recovery, requests
 def new_image(
     context: bpy.types.Context,
     model: str = models.BUILT_IN_MODEL,
-    seed: int = 1,
+    seed: int = DEFAULT_SEED,
     truncation_psi: float = 0.7,
     location: Any = (0.0, 0.0, 0.0),
+    rotation: Any = (0.0, 0.0, 0.0),
 ) -> Plane:
     """Make a plane and ask the engine for the image of a seed.
 
@@ -39,6 +41,7 @@ def new_image(
         seed: 0 to 2147483647.
         truncation_psi: How far the image may be from the model's average; 1 does not truncate.
         location: Of the plane, in world units.
+        rotation: Of the plane, XYZ Euler angles in radians.
 
     Returns:
         The plane. It has no image until the request ``plane.draggan.request_id`` has ended, and
@@ -47,7 +50,7 @@ def new_image(
     Raises:
         EditError: The model or its folder is not usable, or the engine cannot be started.
     """
-    plane = planes.create(context, location)
+    plane = planes.create(context, location, rotation)
     image_id, source = plane.draggan.uuid, plane.draggan.source
     source.kind = "BUILT_IN" if model == models.BUILT_IN_MODEL else "FILE"
     source.path = "" if model == models.BUILT_IN_MODEL else model

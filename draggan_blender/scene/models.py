@@ -10,6 +10,7 @@ import bpy
 from ..errors import EditError
 from ..package import ROOT
 from ..properties.image import DRAGGAN_PG_source
+from . import planes
 
 BUILT_IN_MODEL = "suzanne"
 
@@ -25,3 +26,21 @@ def model_path(source: DRAGGAN_PG_source) -> str:
     if not source.path:
         raise EditError("No model was chosen; choose a .pkl or .safetensors file, or Suzanne")
     return str(Path(bpy.path.abspath(source.path)).absolute())
+
+
+def free_seed(model: str, seed: int) -> int:
+    """Return the first seed from ``seed`` on whose image of a model is not in the file yet.
+
+    Args:
+        model: ``BUILT_IN_MODEL``, or the path of a checkpoint as it is stored.
+        seed: 0 or more.
+    """
+    sources = [plane.draggan.source for plane in planes.everywhere()]
+    taken = {
+        source.seed
+        for source in sources
+        if (BUILT_IN_MODEL if source.kind == "BUILT_IN" else source.path) == model
+    }
+    while seed in taken:
+        seed += 1
+    return seed

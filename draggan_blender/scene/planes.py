@@ -94,12 +94,17 @@ def scene_of(plane: Plane) -> bpy.types.Scene:
     raise EditError(f"{plane.name} is in no scene; link it to one")
 
 
-def create(context: bpy.types.Context, location: Sequence[float] = (0.0, 0.0, 0.0)) -> Plane:
+def create(
+    context: bpy.types.Context,
+    location: Sequence[float] = (0.0, 0.0, 0.0),
+    rotation: Sequence[float] = (0.0, 0.0, 0.0),
+) -> Plane:
     """Add a square plane without an image to the scene, in a new collection.
 
     Args:
         context: Its scene gets the collection.
         location: ``(x, y, z)`` in world space.
+        rotation: XYZ Euler angles in radians; without one, the plane lies flat and faces up.
     """
     mesh = bpy.data.meshes.new(NAME)
     corners = [(-1.0, -1.0, 0.0), (1.0, -1.0, 0.0), (1.0, 1.0, 0.0), (-1.0, 1.0, 0.0)]
@@ -108,7 +113,7 @@ def create(context: bpy.types.Context, location: Sequence[float] = (0.0, 0.0, 0.
     uv.data.foreach_set("uv", [0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
     mesh.materials.append(_material())
     plane = cast(Plane, bpy.data.objects.new(NAME, mesh))
-    plane.location = location
+    plane.location, plane.rotation_euler = location, rotation
     plane.draggan.uuid = str(uuid.uuid4())
     collection = bpy.data.collections.new(plane.name)
     context.scene.collection.children.link(collection)

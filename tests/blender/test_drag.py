@@ -17,7 +17,8 @@ class DragTest(SceneCase):
     def test_operators_do_the_whole_job(self) -> None:
         scene = bpy.context.scene
         scene.frame_set(10)
-        self.assertEqual(bpy.ops.draggan.new_image(seed=3, model=support.model), {"FINISHED"})
+        made = bpy.ops.draggan.new_image(seed=3, model=support.model, location=(0.0, 0.0, 0.0))
+        self.assertEqual(made, {"FINISHED"})
         plane = self.find_plane()
         settings = plane.draggan
         node = ours("scene.planes").texture_node(plane)

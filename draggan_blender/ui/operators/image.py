@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import FloatProperty, IntProperty, StringProperty
+from bpy.props import FloatProperty, FloatVectorProperty, IntProperty, StringProperty
 
 from ...jobs import image as image_job
-from ...properties.owners import Plane
-from ...scene import models, planes
+from ...properties.image import DEFAULT_SEED
+from ...scene import free_place, models, planes
+from .. import showing
 from .common import Result, poll_free, poll_idle, require, run
 
 
 class DRAGGAN_OT_new_image(bpy.types.Operator):
-    """Add a plane with an image of the model at the 3D cursor"""
+    """Add a plane with an image of the model, in sight and beside what is there"""
 
     bl_idname = "draggan.new_image"
     bl_label = "New GAN Image"
@@ -27,8 +28,9 @@ class DRAGGAN_OT_new_image(bpy.types.Operator):
     )
     seed: IntProperty(
         name="Seed",
-        description="Each seed gives a different image; the default is the seed in the panel",
-        default=1,
+        description="Each seed gives a different image; the default is the seed in the panel, or "
+        "the next one that no image has",
+        default=DEFAULT_SEED,
         min=0,
         options={"SKIP_SAVE"},
     )
@@ -41,22 +43,42 @@ class DRAGGAN_OT_new_image(bpy.types.Operator):
         max=2.0,
         options={"SKIP_SAVE"},
     )
+    location: FloatVectorProperty(
+        name="Location",
+        description="Where the plane is put; the default is a free place in sight",
+        subtype="TRANSLATION",
+        options={"SKIP_SAVE"},
+    )
+    rotation: FloatVectorProperty(
+        name="Rotation",
+        description="How the plane is turned, if a location is given",
+        subtype="EULER",
+        options={"SKIP_SAVE"},
+    )
 
     def execute(self, context: bpy.types.Context) -> Result:
         active = planes.active(context)
         shown = (active or context.scene).draggan.source
         model = self.model
+        area = free_place.view_area(context)
 
         def new() -> int:
             given = self.properties.is_property_set
+            chosen = model or (models.BUILT_IN_MODEL if shown.kind == "BUILT_IN" else shown.path)
+            place = free_place.Place(tuple(self.location), tuple(self.rotation))
+            if not given("location"):
+                view = area.spaces.active.region_3d if area is not None else None
+                place = free_place.find(context, view)
             plane = image_job.new_image(
                 context,
-                model or (models.BUILT_IN_MODEL if shown.kind == "BUILT_IN" else shown.path),
-                self.seed if given("seed") else shown.seed,
+                chosen,
+                self.seed if given("seed") else models.free_seed(chosen, shown.seed),
                 self.truncation_psi if given("truncation_psi") else shown.truncation_psi,
-                context.scene.cursor.location,
+                place.location,
+                place.rotation,
             )
-            _select(context, plane)
+            showing.select(context, plane)
+            showing.show(context, area, plane)
             request_id: int = plane.draggan.request_id
             return request_id
 
@@ -110,14 +132,6 @@ class DRAGGAN_OT_use_standard_view(bpy.types.Operator):
         # The look belongs to a view transform, so it changes, too.
         view.view_transform, view.look = "Standard", "None"
         return {"FINISHED"}
-
-
-def _select(context: bpy.types.Context, plane: Plane) -> None:
-    for selected in context.selected_objects:
-        selected.select_set(False)
-    if plane.name in context.view_layer.objects:
-        plane.select_set(True)
-        context.view_layer.objects.active = plane
 
 
 CLASSES = (
