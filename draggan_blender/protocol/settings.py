@@ -162,8 +162,8 @@ class DragSettings:
     feature_resolution: int = _option(
         0,
         label="Feature Size",
-        description="Size of the block whose features are compared, in pixels; 0 chooses 128, or "
-        "the last block of a smaller model",
+        description="Size of the block whose features are compared, in pixels; automatically 128, "
+        "or the last block of a smaller model; 0 on the command line",
         group="features",
         is_block=True,
         panel=Range(least=0, most=1024),
@@ -171,8 +171,8 @@ class DragSettings:
     mask_resolution: int = _option(
         0,
         label="Mask Features",
-        description="Size of the block whose features the mask holds, in pixels; 0 chooses the "
-        "first block that comes after all layers that may change",
+        description="Size of the block whose features the mask holds, in pixels; automatically the "
+        "first block that comes after all layers that may change; 0 on the command line",
         group="mask",
         place=1,
         is_block=True,

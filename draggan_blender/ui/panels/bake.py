@@ -7,7 +7,7 @@ import bpy
 
 from ...connection import pump
 from ...scene import images, planes
-from .common import ImagePanel, draw_progress, draw_status
+from .common import ImagePanel, draw_actions, draw_progress, draw_status
 
 
 class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):
@@ -19,20 +19,17 @@ class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         plane = planes.require_active(context)
         layout, settings = self.layout, plane.draggan
-        if settings.baking:
-            draw_progress(layout, settings, pump.state())
-            row = layout.row(align=True)
-            row.operator("draggan.stop", icon="SNAP_FACE")
-            row.operator("draggan.cancel", icon="X")
-        else:
-            column = layout.column()
-            column.scale_y = 1.4
-            column.operator("draggan.bake", icon="REC")
-        if images.shows_bake(plane):
-            draw_status(layout, settings, pump.state())
+        is_baking = bool(settings.request_id and settings.baking)
+        draw_actions(layout, "draggan.bake", "REC", is_running=is_baking)
         row = layout.row(align=True)
         row.operator("draggan.refine_bake", icon="ZOOM_IN")
         row.operator("draggan.clear_bake", icon="TRASH")
+        if is_baking:
+            draw_progress(layout, settings, pump.state())
+        elif images.shows_bake(plane):
+            draw_status(layout, settings, pump.state())
+        else:
+            layout.label()
 
 
 class DRAGGAN_PT_bake_settings(ImagePanel, bpy.types.Panel):

@@ -31,12 +31,47 @@ class ImagePanel(SidebarPanel):
         return planes.active(context) is not None
 
 
+class MadeImagePanel(ImagePanel):
+    """A panel that is shown only while a GAN image is active whose plane shows an image already."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        plane = planes.active(context)
+        return plane is not None and bool(plane.draggan.latent)
+
+
+def draw_actions(
+    layout: bpy.types.UILayout, start: str, icon: Any, *, is_running: bool
+) -> bpy.types.UILayout:
+    """Draw one high row: the button that starts the work, or those that end it, in its place.
+
+    Args:
+        layout: Where to draw.
+        start: The operator that starts the work.
+        icon: Its icon.
+        is_running: Whether the work has started.
+
+    Returns:
+        The row, for more buttons.
+    """
+    row = layout.row(align=True)
+    row.scale_y = 1.4
+    if is_running:
+        row.operator("draggan.stop", icon="SNAP_FACE")
+        row.operator("draggan.cancel", text="", icon="X")
+    else:
+        row.operator(start, icon=icon)
+    return row
+
+
 def draw_status(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:
-    """Draw how the last request of a GAN image ended."""
+    """Draw how the last request of a GAN image ended, or an empty line in its place."""
     if settings.failed and settings.status == state.error:
         draw_text(layout, "Failed; see the Engine panel", "ERROR")
     elif settings.status and not settings.request_id:
         draw_text(layout, settings.status, "ERROR" if settings.failed else "INFO")
+    else:
+        layout.label()
 
 
 def draw_progress(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:

@@ -9,15 +9,12 @@ from ...connection import pump
 from ...jobs import live
 from ...scene import images, planes
 from ..tool import DRAGGAN_WT_pull
-from .common import ImagePanel, draw_progress, draw_status
+from .common import ImagePanel, draw_actions, draw_progress, draw_status
 from .options import draw_options
-
-# The groups of drag options, in the order in which they are shown; the mask's has its own panel.
-_GROUPS = ("method", "ending", "features", "tuning")
 
 
 class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
-    """Starting a drag, its progress and its result."""
+    """How to drag, starting a drag, its progress and its result."""
 
     bl_idname = "DRAGGAN_PT_drag"
     bl_label = "Drag"
@@ -26,24 +23,28 @@ class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
         layout, state = self.layout, pump.state()
         plane = planes.require_active(context)
         settings = plane.draggan
-        if settings.request_id and not settings.baking:
-            draw_progress(layout, settings, state)
-            row = layout.row(align=True)
-            row.operator("draggan.stop", icon="SNAP_FACE")
-            if settings.dragging:
-                paused = live.is_paused(plane)
-                text, icon = ("Resume", "PLAY") if paused else ("Pause", "PAUSE")
-                row.operator("draggan.pause", text=text, icon=icon)  # type: ignore[arg-type]
-        else:
-            column = layout.column()
-            column.scale_y = 1.4
-            column.operator("draggan.drag", icon="PLAY")
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(settings.drag, "preset")
+        is_dragging = bool(settings.request_id and not settings.baking)
+        row = draw_actions(layout, "draggan.drag", "PLAY", is_running=is_dragging)
+        if settings.dragging:
+            paused = live.is_paused(plane)
+            text, icon = ("Resume", "PLAY") if paused else ("Pause", "PAUSE")
+            row.operator("draggan.pause", text=text, icon=icon)  # type: ignore[arg-type]
         _draw_tool(layout, context)
-        if not images.shows_bake(plane):
-            draw_status(layout, settings, state)
         row = layout.row(align=True)
         row.operator("draggan.reset", icon="LOOP_BACK")
         row.operator("draggan.render_again", icon="RENDER_ANIMATION")
+        # Always one line, and the last one, because a long sentence takes more: buttons must not
+        # move under the mouse.
+        if is_dragging:
+            draw_progress(layout, settings, state)
+        elif images.shows_bake(plane):
+            layout.label()
+        else:
+            draw_status(layout, settings, state)
 
 
 def _draw_tool(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -57,7 +58,7 @@ def _draw_tool(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 
 class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
-    """The options of drags and bakes, and the folder that images are written into."""
+    """How drags and bakes are solved, when they end, and the folder of the images."""
 
     bl_idname = "DRAGGAN_PT_settings"
     bl_label = "Settings"
@@ -69,9 +70,26 @@ class DRAGGAN_PT_settings(ImagePanel, bpy.types.Panel):
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        for group in _GROUPS:
+        for group in ("method", "ending"):
             draw_options(layout, settings.drag, group)
         layout.prop(settings, "folder")
 
 
-CLASSES = (DRAGGAN_PT_drag, DRAGGAN_PT_settings)
+class DRAGGAN_PT_expert(ImagePanel, bpy.types.Panel):
+    """The settings inside of the method, which a preset sets well."""
+
+    bl_idname = "DRAGGAN_PT_expert"
+    bl_label = "Expert"
+    bl_parent_id = "DRAGGAN_PT_settings"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings = planes.require_active(context).draggan
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        for group in ("features", "tuning"):
+            draw_options(layout, settings.drag, group)
+
+
+CLASSES = (DRAGGAN_PT_drag, DRAGGAN_PT_settings, DRAGGAN_PT_expert)

@@ -21,27 +21,44 @@ class DRAGGAN_PT_engine(SidebarPanel, bpy.types.Panel):
 
     def draw(self, _context: bpy.types.Context) -> None:
         layout, state = self.layout, pump.state()
+        icon: Icon = "CHECKMARK" if state.engine is EnginePhase.READY else "INFO"
+        # One line, whatever it says: what is below must not move under the mouse.
+        row = layout.row(align=True)
+        row.label(text=_engine_sentence(state), icon=icon)
+        if state.engine in (EnginePhase.OFF, EnginePhase.FAILED):
+            row.operator("draggan.engine_start", text="Start", icon="PLAY")
+        elif state.engine is not EnginePhase.STOPPING:
+            row.operator("draggan.engine_stop", text="", icon="CANCEL")
         if state.error:
             _draw_error(layout, state.error)
-        if state.engine is not EnginePhase.FAILED:
-            icon: Icon = "CHECKMARK" if state.engine is EnginePhase.READY else "INFO"
-            draw_text(layout, _engine_sentence(state), icon)
-        if state.engine in (EnginePhase.OFF, EnginePhase.FAILED):
-            stored = preferences.get()
-            if stored is not None:
-                row = layout.row()
-                row.use_property_split = True
-                row.use_property_decorate = False
-                row.prop(stored, "device")
-            layout.operator("draggan.engine_start", icon="PLAY")
-        elif state.engine is not EnginePhase.STOPPING:
-            layout.operator("draggan.engine_stop", icon="CANCEL")
+
+
+class DRAGGAN_PT_engine_device(SidebarPanel, bpy.types.Panel):
+    """What the engine computes on."""
+
+    bl_idname = "DRAGGAN_PT_engine_device"
+    bl_label = "Device"
+    bl_parent_id = "DRAGGAN_PT_engine"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return preferences.get() is not None
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.enabled = pump.state().engine in (EnginePhase.OFF, EnginePhase.FAILED)
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(preferences.get(), "device")
 
 
 def _engine_sentence(state: session.State) -> str:
     """Return what the engine is doing; while it is ready, its jobs are shown in other panels."""
     if state.ready is not None and state.engine is EnginePhase.READY:
         return f"Ready on {state.ready.device_name}"
+    if state.engine is EnginePhase.FAILED:
+        return "Failed"  # the error is below
     return session.describe(state)
 
 
@@ -56,4 +73,4 @@ def _draw_error(layout: bpy.types.UILayout, error: str) -> None:
     ).module = ROOT_PACKAGE
 
 
-CLASSES = (DRAGGAN_PT_engine,)
+CLASSES = (DRAGGAN_PT_engine, DRAGGAN_PT_engine_device)

@@ -6,10 +6,14 @@ from __future__ import annotations
 import bpy
 
 from ...export import farm
+from ...scene import planes
 
 
 class DRAGGAN_PT_farm(bpy.types.Panel):
-    """The shared folder, *Prepare for Farm*, and the images that are prepared with their frames."""
+    """The shared folder, *Prepare for Farm*, and the images that are prepared with their frames.
+
+    It is shown once the file has a GAN image.
+    """
 
     bl_idname = "DRAGGAN_PT_farm"
     bl_label = "Farm"
@@ -18,6 +22,10 @@ class DRAGGAN_PT_farm(bpy.types.Panel):
     bl_category = "DragGAN"
     bl_order = 90
     bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return bool(planes.everywhere())
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout

@@ -11,10 +11,10 @@ from typing import Any
 import bpy
 
 from ...scene import planes, timing
-from .common import ImagePanel
+from .common import MadeImagePanel
 
 
-class DRAGGAN_PT_timing(ImagePanel, bpy.types.Panel):
+class DRAGGAN_PT_timing(MadeImagePanel, bpy.types.Panel):
     """Retiming: when each image of the sequence is shown."""
 
     bl_idname = "DRAGGAN_PT_timing"
@@ -50,7 +50,7 @@ class DRAGGAN_UL_latent_keys(bpy.types.UIList):
         layout.prop(item, "frame", text="Frame", emboss=False, icon="KEYFRAME_HLT")
 
 
-class DRAGGAN_PT_latent_keys(ImagePanel, bpy.types.Panel):
+class DRAGGAN_PT_latent_keys(MadeImagePanel, bpy.types.Panel):
     """The image keys, and rendering the sequence from the first to the last."""
 
     bl_idname = "DRAGGAN_PT_latent_keys"
@@ -98,7 +98,7 @@ class DRAGGAN_UL_blend_sources(bpy.types.UIList):
         row.prop(item, "weight", text="")
 
 
-class DRAGGAN_PT_blend(ImagePanel, bpy.types.Panel):
+class DRAGGAN_PT_blend(MadeImagePanel, bpy.types.Panel):
     """The images of the blend with their weights, and rendering it."""
 
     bl_idname = "DRAGGAN_PT_blend"
@@ -123,7 +123,7 @@ class DRAGGAN_PT_blend(ImagePanel, bpy.types.Panel):
         layout.operator("draggan.blend", icon="RENDER_ANIMATION")
 
 
-class DRAGGAN_PT_export(ImagePanel, bpy.types.Panel):
+class DRAGGAN_PT_export(MadeImagePanel, bpy.types.Panel):
     """Writing images, a video, the track or a portable copy of the file."""
 
     bl_idname = "DRAGGAN_PT_export"
