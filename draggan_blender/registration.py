@@ -14,7 +14,18 @@ from .export import farm_properties
 from .jobs import delivery, explore, live, point_check, pull, recovery, watching
 from .properties import image as image_properties
 from .timeline import scrubbing
-from .ui import keymaps, mask_tint, mask_watch, menus, operators, overlay, panels, point_watch, tool
+from .ui import (
+    keymaps,
+    mask_tint,
+    mask_watch,
+    menus,
+    operators,
+    overlay,
+    panels,
+    point_watch,
+    tool,
+    view_transform,
+)
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
@@ -47,6 +58,7 @@ _MODULES = (
     tool,
     mask_tint,
     mask_watch,
+    view_transform,
     cli,
 )
 

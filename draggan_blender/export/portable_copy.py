@@ -50,8 +50,8 @@ def bake_down(path: Path) -> Path:
         place = folder / plane.draggan.uuid[:8]
         for source in sources[plane.name]:
             export_files.copy_file(source, place / source.name)
-        image = plane.draggan.sequence.image
-        moved.append((image, place / Path(bpy.path.abspath(image.filepath)).name))
+        for image in (plane.draggan.sequence.image, *images.copies(plane)):
+            moved.append((image, place / Path(bpy.path.abspath(image.filepath)).name))
     _save_copy(path, moved)
     return folder
 

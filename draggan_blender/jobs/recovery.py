@@ -123,10 +123,24 @@ def release_duplicates(plane: Plane | None, request_id: int) -> None:
 
 
 def _before_undo(*_arguments: Any) -> None:
+    if _cancel_all():
+        # The undo takes this step, and not the one before the drag.
+        bpy.ops.ed.undo_push(message="Cancel")
+
+
+def _before_redo(*_arguments: Any) -> None:
+    _cancel_all()
+
+
+def _cancel_all() -> bool:
+    """Cancel all drags, bakes and previews; return whether there was a drag or a bake."""
+    found = False
     for plane in planes.everywhere():
         if plane.draggan.dragging or plane.draggan.baking:
             cancel(plane)
+            found = True
         end_preview(plane)
+    return found
 
 
 def _after_undo(*_arguments: Any) -> None:
@@ -145,6 +159,7 @@ def _after_undo(*_arguments: Any) -> None:
     for plane in planes.everywhere():
         if plane.draggan.request_id not in open_ids:
             plane.draggan.request_id = 0
+        images.refresh(plane)
 
 
 def _before_load(*_arguments: Any) -> None:
@@ -188,7 +203,7 @@ def _after_save(*_arguments: Any) -> None:
 
 _HANDLERS = (
     ("undo_pre", _before_undo),
-    ("redo_pre", _before_undo),
+    ("redo_pre", _before_redo),
     ("undo_post", _after_undo),
     ("redo_post", _after_undo),
     ("load_pre", _before_load),

@@ -227,6 +227,12 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
     )
 
 
+class DRAGGAN_PG_use(bpy.types.PropertyGroup):
+    """A material of another object that shows a GAN image."""
+
+    material: PointerProperty(type=bpy.types.Material)
+
+
 class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     """A GAN image; on ``Object.draggan`` of its plane."""
 
@@ -272,6 +278,10 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     show_mask: BoolProperty(
         name="Show Mask",
         description="Tint what the mask protects, in the 3D view, also while it is not painted",
+    )
+    uses: CollectionProperty(type=DRAGGAN_PG_use)
+    keep_colours: BoolProperty(
+        description="Whether the image is read so that the view transform does not change it"
     )
     drag: PointerProperty(type=DRAGGAN_PG_drag)
     bake: PointerProperty(type=DRAGGAN_PG_bake)
@@ -319,6 +329,7 @@ class DRAGGAN_PG_scene(bpy.types.PropertyGroup):
 CLASSES = (
     DRAGGAN_PG_source,
     DRAGGAN_PG_pair,
+    DRAGGAN_PG_use,
     DRAGGAN_PG_drag,
     DRAGGAN_PG_sequence,
     DRAGGAN_PG_bake,

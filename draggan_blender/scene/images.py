@@ -7,7 +7,7 @@ neither saves nor undoes pixels that Python writes. It is on the texture node on
 bake runs, or while a preview of a frame is shown.
 
 All images are 8-bit sRGB, so that the Standard view transform shows the generator's colours
-unchanged.
+unchanged; ``colours`` says how they are kept under another one.
 """
 
 from __future__ import annotations
@@ -23,20 +23,65 @@ import numpy as np
 from ..errors import EditError
 from ..properties.bake import DRAGGAN_PG_sequence
 from ..properties.owners import Plane
-from . import planes, timing
+from . import colours, material_use, planes, timing
 from .frame_files import frame_path
+
+# The custom property of an image that is another one in another space.
+_COPY = "draggan_copy"
 
 
 def show_rest(plane: Plane) -> None:
-    """Put the plane's sequence on the texture node, or its still if there is no sequence."""
-    settings, node = plane.draggan, planes.texture_node(plane)
+    """Put the plane's sequence on its texture nodes, or its still if there is no sequence.
+
+    These are the node of the plane itself and those in other materials (``material_use``).
+    """
+    settings = plane.draggan
     sequence = settings.sequence
-    if sequence.image is None:
-        timing.forget_place(node)
-        node.image = settings.still
+    image = settings.still if sequence.image is None else sequence.image
+    colours.set_space(image, colours.space_of(plane))
+    for node, space in _nodes(plane):
+        before = node.image
+        node.image = _in_space(image, space)
+        if sequence.image is None:
+            timing.forget_place(node)
+        else:
+            timing.place(plane, node)
+        _remove_unused_copy(before)
+
+
+def match_colours(plane: Plane) -> None:
+    """Read the images in the space that the plane wants now, after what it depends on has changed.
+
+    A live image is in the right space from the next one on.
+    """
+    settings, space = plane.draggan, colours.space_of(plane)
+    colours.set_space(settings.bake.under.image, space)
+    if settings.dragging or settings.baking or settings.previewing:
+        remove_live(settings.uuid)
+    show_rest(plane)
+
+
+def refresh(plane: Plane) -> None:
+    """Have the plane show the image of the current frame, after an undo; see ``timing.refresh``."""
+    if plane.draggan.sequence.image is None:
         return
-    node.image = sequence.image
-    timing.place(plane)
+    try:
+        for node in texture_nodes(plane):
+            timing.refresh(node)
+    except EditError:
+        return  # the node was removed: there is nothing to refresh
+
+
+def texture_nodes(plane: Plane) -> list[bpy.types.ShaderNodeTexImage]:
+    """Return all nodes that show the plane's image: its own, and those in other materials."""
+    return [node for node, _ in _nodes(plane)]
+
+
+def copies(plane: Plane) -> list[bpy.types.Image]:
+    """Return the copies of the plane's sequence that other materials show in another space."""
+    image = plane.draggan.sequence.image
+    shown = {node.image for node, _ in _nodes(plane) if node.image is not None}
+    return [found for found in shown if found != image and found.get(_COPY)]
 
 
 def show_still(plane: Plane, path: Path) -> None:
@@ -164,23 +209,63 @@ def show_preview(plane: Plane, width: int, height: int, pixels: bytes) -> None:
         pixels: ``height x width x 4`` float32, RGBA in [0, 1], bottom row first.
     """
     image_id = plane.draggan.uuid
-    live = bpy.data.images.get(_live_name(image_id))
-    if live is None or tuple(live.size) != (width, height):
-        remove_live(image_id)
-        live = bpy.data.images.new(_live_name(image_id), width, height, alpha=True)
-    live_pixels: Any = live.pixels
-    live_pixels.foreach_set(np.frombuffer(pixels, dtype=np.float32))
-    live.update()
-    node = planes.texture_node(plane)
-    if node.image != live:
-        node.image = live
+    values = np.frombuffer(pixels, dtype=np.float32)
+    written: set[str] = set()
+    for node, space in _nodes(plane):
+        live = _live(image_id, space, width, height)
+        if space not in written:
+            live_pixels: Any = live.pixels
+            live_pixels.foreach_set(values)
+            live.update()
+            written.add(space)
+        if node.image != live:
+            _remove_unused_copy(node.image, users=1)
+            node.image = live
 
 
 def remove_live(image_id: str) -> None:
-    """Remove the live image of the plane with this uuid, from the nodes that show it as well."""
-    live = bpy.data.images.get(_live_name(image_id))
-    if live is not None:
+    """Remove the live images of the plane with this uuid, from the nodes that show them as well."""
+    for image in list(bpy.data.images):
+        if image.name.startswith(_live_name(image_id)):
+            bpy.data.images.remove(image)
+
+
+def _nodes(plane: Plane) -> list[tuple[bpy.types.ShaderNodeTexImage, str]]:
+    """Return the nodes that show the image, and the space that each needs it in."""
+    own = (planes.texture_node(plane), colours.space_of(plane))
+    return [own, *((node, material_use.space_of(node)) for node in material_use.nodes(plane))]
+
+
+def _live(image_id: str, space: str, width: int, height: int) -> bpy.types.Image:
+    """Return the live image of a plane for a space; it is made if it is missing."""
+    name = f"{_live_name(image_id)} {space}"
+    live = bpy.data.images.get(name)
+    if live is not None and tuple(live.size) != (width, height):
         bpy.data.images.remove(live)
+        live = None
+    if live is None:
+        live = bpy.data.images.new(name, width, height, alpha=True)
+        colours.set_space(live, space)
+    return live
+
+
+def _in_space(image: bpy.types.Image | None, space: str) -> bpy.types.Image | None:
+    """Return an image in a space: itself, or a copy, because the space is one of the image's."""
+    settings: Any = None if image is None else image.colorspace_settings
+    if image is None or settings.name == space:
+        return image
+    name = f"{image.name} {space}"
+    copy = bpy.data.images.get(name)
+    if copy is None or not copy.get(_COPY) or copy.filepath != image.filepath:
+        copy = image.copy()
+        copy.name, copy[_COPY] = name, True
+        colours.set_space(copy, space)
+    return copy
+
+
+def _remove_unused_copy(image: bpy.types.Image | None, users: int = 0) -> None:
+    if image is not None and image.get(_COPY) and image.users <= users:
+        bpy.data.images.remove(image)
 
 
 def remove_unused(*candidates: bpy.types.Image | None) -> None:

@@ -51,10 +51,9 @@ def shown_row(plane: Plane) -> int:
     return max(min(row, last), 0)
 
 
-def place(plane: Plane) -> None:
-    """Set the texture node's image user so that the plane's sequence is shown at its time."""
-    sequence, node = plane.draggan.sequence, planes.texture_node(plane)
-    user = node.image_user
+def place(plane: Plane, node: bpy.types.ShaderNodeTexImage) -> None:
+    """Set a texture node's image user so that the plane's sequence is shown at its time."""
+    sequence, user = plane.draggan.sequence, node.image_user
     forget_place(node)
     user.use_cyclic = False
     user.use_auto_refresh = True
@@ -68,6 +67,16 @@ def place(plane: Plane) -> None:
         return
     user.frame_start, user.frame_duration = _LONG_AGO, 1
     _drive(user.driver_add("frame_offset"), plane, f"{offset} + {_row_expression(plane)}")
+
+
+def refresh(node: bpy.types.ShaderNodeTexImage) -> None:
+    """Have Blender compute which image of its sequence a node shows now.
+
+    Blender does so when the frame changes, but not after an undo, when it shows the first image.
+    """
+    tree = node.id_data
+    assert tree is not None  # a node is always in a tree
+    tree.update_tag()
 
 
 def forget_place(node: bpy.types.ShaderNodeTexImage) -> None:

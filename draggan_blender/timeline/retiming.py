@@ -16,7 +16,7 @@ from .. import compat
 from ..errors import EditError
 from ..jobs import recovery, requests
 from ..properties.owners import Plane
-from ..scene import images, planes, timing
+from ..scene import images, timing
 
 _HandlePath = tuple[bpy.types.Object, NDArray[np.float64]]
 
@@ -64,7 +64,8 @@ def unretime(plane: Plane) -> None:
         raise EditError(f"{plane.name} is not retimed; press Retime first")
     paths = _paths(plane)
     # Remove the driver first: a driver whose property is missing stays invalid.
-    timing.forget_place(planes.texture_node(plane))
+    for node in images.texture_nodes(plane):
+        timing.forget_place(node)
     for handle, _ in paths:
         timing.clear_path(handle)
     compat.remove_fcurves(plane, timing.PROGRESS_PATH)

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..scene import planes
+from ..scene import material_use, planes
 from .tool import DRAGGAN_WT_pull
 
 
@@ -43,6 +43,9 @@ class DRAGGAN_MT_image(bpy.types.Menu):
         layout.separator()
         layout.operator("draggan.retime")
         layout.operator("draggan.key_latent")
+        layout.operator_menu_enum("draggan.use_in_material", "socket", icon="NODE_MATERIAL")
+        layout.operator("draggan.keep_colours")
+        layout.separator()
         layout.operator("draggan.export_frames")
         layout.operator("draggan.export_video")
         layout.operator("draggan.bake_down")
@@ -55,6 +58,10 @@ def _draw_add(menu: Any, _context: bpy.types.Context) -> None:
 def _draw_object(menu: Any, context: bpy.types.Context) -> None:
     if planes.active(context) is not None:
         menu.layout.menu(DRAGGAN_MT_image.bl_idname, icon="IMAGE_DATA")
+    elif material_use.plane_for(context) is not None:
+        menu.layout.operator_menu_enum(
+            "draggan.use_in_material", "socket", text="Use GAN Image", icon="NODE_MATERIAL"
+        )
 
 
 def _draw_overlay(panel: Any, context: bpy.types.Context) -> None:

@@ -24,6 +24,9 @@ class RecordingLayout:
         self.operators.append(name)
         return types.SimpleNamespace()
 
+    def operator_menu_enum(self, name: str, _property: str, **_options: Any) -> None:
+        self.operators.append(name)
+
     def menu(self, name: str, **_options: Any) -> None:
         self.menus.append(name)
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,10 +18,12 @@ by_name = pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.n
 @by_name
 def test_the_engine_and_the_panel_accept_each_preset(preset: Preset) -> None:
     assert set(preset.changes) <= set(OPTIONS)
-    DragOptions(**preset.values)
+    values: dict[str, Any] = preset.values
+    DragOptions(**values)
     for name, value in preset.values.items():
         shown = OPTIONS[name].panel
         if shown is not None:
+            assert not isinstance(value, str)
             assert shown.least <= value <= shown.most
 
 

@@ -15,6 +15,7 @@ from . import (
     latents,
     mask,
     mask_draw,
+    material,
     points,
     pull,
     region,
@@ -36,5 +37,6 @@ CLASSES = (
     *retiming.CLASSES,
     *latents.CLASSES,
     *export.CLASSES,
+    *material.CLASSES,
     *farm.CLASSES,
 )

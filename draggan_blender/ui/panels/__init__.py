@@ -6,7 +6,19 @@ They only lay out properties and operators; the state that they show comes from 
 
 from __future__ import annotations
 
-from . import bake, drag, engine, explore, farm, history, image, mask, points, timeline
+from . import (
+    bake,
+    drag,
+    engine,
+    explore,
+    farm,
+    history,
+    image,
+    mask,
+    material,
+    points,
+    timeline,
+)
 
 CLASSES = (
     *engine.CLASSES,
@@ -17,6 +29,7 @@ CLASSES = (
     *drag.CLASSES,
     *history.CLASSES,
     *bake.CLASSES,
+    *material.CLASSES,
     *timeline.CLASSES,
     *farm.CLASSES,
 )

@@ -8,7 +8,6 @@ import bpy
 from ...scene import planes
 from .common import SidebarPanel
 from .explore import draw_seed
-from .text import draw_text
 
 
 class DRAGGAN_PT_image(SidebarPanel, bpy.types.Panel):
@@ -33,11 +32,9 @@ class DRAGGAN_PT_image(SidebarPanel, bpy.types.Panel):
         row.operator("draggan.new_image", icon="ADD")
         if plane is not None:
             row.operator("draggan.resample", icon="FILE_REFRESH")
-        transform = context.scene.view_settings.view_transform
-        if plane is not None and transform != "Standard":
-            box = layout.box().column(align=True)
-            draw_text(box, f"View transform {transform} changes the image's colours", "INFO")
-            box.operator("draggan.use_standard_view")
+        if plane is not None:
+            kept = plane.draggan.keep_colours
+            layout.operator("draggan.keep_colours", icon="COLOR", depress=kept)
 
 
 CLASSES = (DRAGGAN_PT_image,)
