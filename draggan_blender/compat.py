@@ -144,13 +144,18 @@ def remove_fcurves(datablock: Any, data_path: str) -> None:
         bpy.data.actions.remove(action)
 
 
-def use_video(render: bpy.types.RenderSettings) -> None:
-    """Set a scene's output to an MP4 file with H.264, which every player and editor can read."""
+def use_video(render: bpy.types.RenderSettings, quality: str) -> None:
+    """Set a scene's output to an MP4 file with H.264, which every player and editor can read.
+
+    Args:
+        render: The settings to change.
+        quality: A value of ``constant_rate_factor``.
+    """
     if hasattr(render.image_settings, "media_type"):  # from 5.0 on it limits the formats
         render.image_settings.media_type = "VIDEO"
     render.image_settings.file_format = "FFMPEG"
     render.ffmpeg.format, render.ffmpeg.codec = "MPEG4", "H264"
-    render.ffmpeg.constant_rate_factor = "HIGH"
+    render.ffmpeg.constant_rate_factor = quality  # type: ignore[assignment]
     render.ffmpeg.audio_codec = "NONE"
 
 

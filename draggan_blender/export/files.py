@@ -78,7 +78,14 @@ def frames(plane: Plane, folder: Path, file_format: str) -> Iterator[Path]:
     return _write_all(named, write)
 
 
-def video(plane: Plane, path: Path) -> None:
+def video(
+    plane: Plane,
+    path: Path,
+    *,
+    scale: int = 1,
+    quality: str = "HIGH",
+    span: range | None = None,
+) -> int:
     """Write what the plane shows as an H.264 video, with Blender's own encoder.
 
     The video has the scene's frame rate and the colours of the images.
@@ -86,10 +93,16 @@ def video(plane: Plane, path: Path) -> None:
     Args:
         plane: A GAN image with a sequence.
         path: The file, an ``.mp4``.
+        scale: How many times as wide and high as the images the video is.
+        quality: One of Blender's values of ``constant_rate_factor``.
+        span: The scene frames to write; those without an image are left out. None for all.
+
+    Returns:
+        How many frames the video has.
 
     Raises:
-        EditError: The plane has no sequence, a file of it is missing, this Blender cannot encode
-            videos or is rendering, or the file cannot be written.
+        EditError: The plane has no sequence or no image in the span, a file of it is missing, this
+            Blender cannot encode videos or is rendering, or the file cannot be written.
     """
     if not bpy.app.build_options.codec_ffmpeg:
         raise EditError(
@@ -97,22 +110,30 @@ def video(plane: Plane, path: Path) -> None:
         )
     if bpy.app.is_job_running("RENDER"):
         raise EditError("Blender is rendering; export the video when it is done")
-    files = [file for _, file in shown_files(plane)]
+    files = [file for frame, file in shown_files(plane) if span is None or frame in span]
+    if not files:
+        raise EditError("There is no image in this range of frames; choose another")
     speed = planes.scene_of(plane).render
     with _writing(path) as unfinished, _output_scene() as scene:
-        compat.use_video(scene.render)
-        scene.render.resolution_x, scene.render.resolution_y = plane.draggan.size
+        compat.use_video(scene.render, quality)
+        width, height = plane.draggan.size
+        scene.render.resolution_x, scene.render.resolution_y = width * scale, height * scale
         scene.render.fps, scene.render.fps_base = speed.fps, speed.fps_base
         scene.render.filepath, scene.render.use_file_extension = str(unfinished), False
         scene.frame_start, scene.frame_end = 1, len(files)
         strip = compat.strips(scene).new_image(
-            planes.NAME, str(files[0]), channel=1, frame_start=1, fit_method="ORIGINAL"
+            planes.NAME,
+            str(files[0]),
+            channel=1,
+            frame_start=1,
+            fit_method="ORIGINAL" if scale == 1 else "FIT",
         )
         for file in files[1:]:
             strip.elements.append(file.name)
         bpy.ops.render.render(animation=True, scene=scene.name)
         if not unfinished.is_file() or not unfinished.stat().st_size:
             raise EditError(f"Blender did not write the video {path.name}; see its console")
+    return len(files)
 
 
 def track(plane: Plane, path: Path) -> None:

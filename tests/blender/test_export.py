@@ -153,6 +153,18 @@ class FileTest(ExportCase):
             # H.264 halves the resolution of the colours and rounds.
             self.assertLess(min(differences), 4.0)
 
+    def test_a_video_has_the_size_and_the_frames_that_were_asked_for(self) -> None:
+        plane, path = self.dragged(), self.folder / "out" / "clip.mp4"
+        wanted = {"scale": 3, "use_range": True, "frame_start": FIRST + 1, "frame_end": FIRST + 2}
+        bpy.ops.draggan.export_video(filepath=str(path), quality="LOW", **wanted)
+        clip = bpy.data.movieclips.load(str(path))
+        self.assertEqual(clip.frame_duration, 2)
+        self.assertEqual(tuple(clip.size), tuple(3 * side for side in plane.draggan.size))
+        with self.assertRaisesRegex(RuntimeError, "no image in this range"):
+            bpy.ops.draggan.export_video(
+                filepath=str(path), use_range=True, frame_start=900, frame_end=901
+            )
+
     def test_the_track_is_written_unchanged(self) -> None:
         plane, path = self.dragged(), self.folder / "out" / "track.npz"
         self.assertEqual(bpy.ops.draggan.export_track(filepath=str(path)), {"FINISHED"})

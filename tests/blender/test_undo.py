@@ -99,6 +99,19 @@ class UndoTest(SceneCase):
         self.drag(plane, 3)
         self.assertEqual(self.seen()["source"], "SEQUENCE")
 
+    def test_after_an_undo_the_plane_shows_the_image_of_the_current_frame(self) -> None:
+        plane = self.prepared()
+        self.drag(plane)
+        last = self.find_plane().draggan.sequence
+        number = last.first_frame + last.frame_count - 1
+        bpy.ops.object.empty_add()
+        bpy.ops.ed.undo_push(message="Add")
+        bpy.ops.ed.undo()
+        tree = self.find_plane().active_material.node_tree
+        evaluated = tree.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        shown = [node for node in evaluated.nodes if node.type == "TEX_IMAGE"]
+        self.assertEqual([node.image_user.frame_current for node in shown], [number])
+
     def test_an_undo_after_a_move_during_a_drag_takes_the_drag_first(self) -> None:
         """Blender's undo does not restore what is equal in two steps: here, the moved handle."""
         plane = self.prepared("--steps", "2000", "--step-s", "0.01")

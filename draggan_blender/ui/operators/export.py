@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
 from ...errors import EditError
@@ -44,7 +44,7 @@ class DRAGGAN_OT_export_frames(_SequenceExport, bpy.types.Operator):
         subtype="DIR_PATH",
         options={"SKIP_SAVE"},
     )
-    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
     file_format: EnumProperty(
         name="Format",
         description="The file format of the images",
@@ -140,10 +140,61 @@ class DRAGGAN_OT_export_video(_FileExport, bpy.types.Operator):
 
     filename_ext = ".mp4"
     filter_glob: StringProperty(default="*.mp4", options={"HIDDEN"})
+    scale: IntProperty(
+        name="Scale",
+        description="How many times as wide and high as the images the video is",
+        default=1,
+        min=1,
+        max=16,
+    )
+    quality: EnumProperty(
+        name="Quality",
+        description="How well the images are kept",
+        items=(
+            ("LOSSLESS", "Lossless", "The images as they are; not every player can show them"),
+            ("PERC_LOSSLESS", "Very High", "Losses that can hardly be seen"),
+            ("HIGH", "High", "Small losses"),
+            ("MEDIUM", "Medium", "A small file"),
+            ("LOW", "Low", "A very small file, for a quick look"),
+        ),
+        default="HIGH",
+    )
+    use_range: BoolProperty(
+        name="Range", description="Write only a part of the sequence", default=False
+    )
+    frame_start: IntProperty(name="Start", description="The first frame to write", default=1)
+    frame_end: IntProperty(name="End", description="The last frame to write", default=250)
+
+    def invoke(self, context: bpy.types.Context, event: Any) -> Result:
+        sequence = planes.require_active(context).draggan.sequence
+        if not self.use_range:
+            self.frame_start = sequence.first_frame
+            self.frame_end = sequence.first_frame + sequence.frame_count - 1
+        return _FileExport.invoke(self, context, event)
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(self, "scale")
+        layout.prop(self, "quality")
+        layout.prop(self, "use_range")
+        column = layout.column(align=True)
+        column.active = self.use_range
+        column.prop(self, "frame_start")
+        column.prop(self, "frame_end")
 
     def execute(self, context: bpy.types.Context) -> Result:
-        plane = planes.require_active(context)
-        return run(self, lambda: export_files.video(plane, _path(self.properties.filepath)))
+        plane, path = planes.require_active(context), _path(self.properties.filepath)
+        span = range(self.frame_start, self.frame_end + 1) if self.use_range else None
+
+        def write() -> None:
+            count = export_files.video(
+                plane, path, scale=self.scale, quality=self.quality, span=span
+            )
+            self.report({"INFO"}, f"Saved {path}, {count} frames")
+
+        return run(self, write)
 
 
 class DRAGGAN_OT_export_track(_FileExport, bpy.types.Operator):
