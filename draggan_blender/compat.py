@@ -155,7 +155,7 @@ def use_video(render: bpy.types.RenderSettings, quality: str) -> None:
         render.image_settings.media_type = "VIDEO"
     render.image_settings.file_format = "FFMPEG"
     render.ffmpeg.format, render.ffmpeg.codec = "MPEG4", "H264"
-    render.ffmpeg.constant_rate_factor = quality  # type: ignore[assignment]
+    render.ffmpeg.constant_rate_factor = quality
     render.ffmpeg.audio_codec = "NONE"
 
 

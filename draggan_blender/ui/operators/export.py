@@ -165,7 +165,7 @@ class DRAGGAN_OT_export_video(_FileExport, bpy.types.Operator):
     frame_start: IntProperty(name="Start", description="The first frame to write", default=1)
     frame_end: IntProperty(name="End", description="The last frame to write", default=250)
 
-    def invoke(self, context: bpy.types.Context, event: Any) -> Result:
+    def invoke(self, context: bpy.types.Context, event: Any) -> Result:  # type: ignore[override]
         sequence = planes.require_active(context).draggan.sequence
         if not self.use_range:
             self.frame_start = sequence.first_frame
