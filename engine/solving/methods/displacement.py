@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 
 from ...features.source import Windows
+from ..structure import slopes_at
 
-# A slope is the difference of two samples, each at this distance, feature pixels.
-SLOPE_REACH = 0.5
 # Added to the diagonal of a disc's structure tensor, as a share of its trace. If a disc contains
 # only an edge, the motion along the edge cannot be measured and then counts as zero.
 _FLATNESS = 1e-3
@@ -29,7 +28,7 @@ def motion_directions(windows: Windows, handles: Tensor, offsets: Tensor) -> Ten
     """Return the factors of the windows' values whose products sum to the motion at the handles.
 
     Args:
-        windows: Windows that extend at least ``offsets`` plus ``SLOPE_REACH`` around the handles.
+        windows: Windows that extend at least ``offsets`` plus ``structure.SLOPE_REACH`` around the handles.
         handles: ``P x 2`` feature positions.
         offsets: ``Q x 2`` feature pixels, the disc whose content is considered.
 
@@ -54,20 +53,13 @@ def displacement_solver(windows: Windows, positions: Tensor) -> Tensor:
     """Return ``(sum grad F^T grad F)^-1 grad F^T`` of each handle's disc.
 
     Args:
-        windows: Windows that extend at least ``SLOPE_REACH`` around the positions.
+        windows: Windows that extend at least ``structure.SLOPE_REACH`` around the positions.
         positions: ``P x Q x 2`` feature positions, those of each disc.
 
     Returns:
         ``P x 2 x (Q C)`` float32: the factors of a change of the disc's features.
     """
-    right, down = SLOPE_REACH * torch.eye(2, device=positions.device)
-    slopes = torch.stack(
-        [
-            windows.sample(positions + right) - windows.sample(positions - right),
-            windows.sample(positions + down) - windows.sample(positions - down),
-        ],
-        dim=1,
-    ).flatten(2)
+    slopes = slopes_at(windows, positions)
     structure = slopes @ slopes.transpose(1, 2)
     floor = _FLATNESS * structure.diagonal(dim1=1, dim2=2).sum(dim=1) + torch.finfo().tiny
     structure = structure + floor[:, None, None] * torch.eye(2, device=positions.device)

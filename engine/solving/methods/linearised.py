@@ -35,10 +35,11 @@ from ..latent_space import latent_space
 from ..options import DragOptions
 from ..points import PointChange
 from ..principal import principal_components
+from ..structure import SLOPE_REACH
 from ..supervision import disc_offsets, steps_to_targets
 from ..tracking import PointTracker
 from .base import DragProblem, Look, track_from
-from .displacement import SLOPE_REACH, motion_directions
+from .displacement import motion_directions
 from .least_squares import NormalEquations, conjugate_gradients
 
 # The damping, as a share of the mean of the diagonal of ``J J^T``.
