@@ -31,12 +31,14 @@ from draggan_blender.protocol.timeline import Bake, RenderLatents, TrackMade
 
 from ..arrays import FloatArray
 from ..errors import RequestError
+from ..features.source import feature_block
 from ..inputs import check_latent
 from ..models import LoadedModel, ModelCache, sample_latent
 from ..output.frames import write_png
 from ..output.render import render_image
 from ..output.track import Track, rows_of_part
 from ..solving.principal import principal_components
+from ..solving.structure import feature_spread
 from .bake_job import BakeJob
 from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
@@ -89,6 +91,7 @@ class JobRunner:
         model = self._models.current
         if model is not None:
             principal_components(model.generator)
+            feature_spread(model.generator, feature_block(model.generator))
 
     def _model(self, request: ModelRequest) -> LoadedModel:
         if not self._models.holds(request.model_path):

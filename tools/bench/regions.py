@@ -5,8 +5,8 @@ The built-in model's W is linear in the factors of its renders, so for each imag
 the image of the same monkey with its head rolled by half the angle to one side, and by half to the
 other. The first is where a drag starts, and the second is the truth: the detector's landmarks in
 both tell the angle that was possible, and where a point should go. A region between the eyes
-(``head``) or on an eye (``eye``) is asked for the angle. Three plain handles are asked for the same:
-the middle of the disc, and two points of its rim with turned targets.
+(``head``) or on an eye (``eye``) is asked for the angle. Three plain handles are asked for the
+same: the middle of the disc, and two points of its rim with turned targets.
 
 The angle that was reached is that of all landmarks, from start to result, by least squares: nothing
 of the drag's own tracking is believed. ::
@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from engine.arrays import FloatArray
@@ -71,9 +70,7 @@ class Turned:
     reached: bool
 
 
-def similarity(
-    first_px: npt.NDArray[np.floating], second_px: npt.NDArray[np.floating]
-) -> tuple[complex, complex]:
+def similarity(first_px: FloatArray, second_px: FloatArray) -> tuple[complex, complex]:
     """Return ``z`` and ``t`` of the similarity ``p -> z p + t`` between points, by least squares.
 
     Args:

@@ -28,7 +28,8 @@ def motion_directions(windows: Windows, handles: Tensor, offsets: Tensor) -> Ten
     """Return the factors of the windows' values whose products sum to the motion at the handles.
 
     Args:
-        windows: Windows that extend at least ``offsets`` plus ``structure.SLOPE_REACH`` around the handles.
+        windows: Windows that extend at least ``offsets`` plus ``structure.SLOPE_REACH`` around the
+            handles.
         handles: ``P x 2`` feature positions.
         offsets: ``Q x 2`` feature pixels, the disc whose content is considered.
 
