@@ -262,7 +262,7 @@ def command_build(_options: argparse.Namespace) -> None:
 
 
 def command_bench(options: argparse.Namespace) -> None:
-    """Measure speed (``step``, the default, ``start``, ``bake``) or quality (``drag``)."""
+    """Measure speed (``step``, the default; ``start``, ``live``, ``bake``) or quality."""
     run(set_up(), "-m", "tools.bench", *options.rest)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs ``python -m tools.bench [step|bake|drag|start|regions] ...``; the default is ``step``."""
+"""Runs ``python -m tools.bench [step|bake|drag|start|regions|live] ...``; default: ``step``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from engine.machine.openmp import wait_briefly
 
-COMMANDS = ("step", "bake", "drag", "start", "regions")
+COMMANDS = ("step", "bake", "drag", "start", "regions", "live")
 
 if __name__ == "__main__":
     # This must run before torch is imported, here and in child processes, which inherit the
