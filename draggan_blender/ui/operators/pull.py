@@ -19,6 +19,7 @@ from ...jobs.pull import Part, Pull
 from ...properties.owners import Plane
 from ...scene import planes, pointing, points, view
 from ..gesture import Gesture, Reply, Shape
+from ..point_watch import select_only
 from .common import Result
 
 # How near to a point the mouse has to be to hold it, px at an interface scale of 1, and the part of
@@ -131,11 +132,7 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
             return
         self._chosen = point.name
         context.view_layer.update()  # a new object is visible after it only
-        if point.name in context.view_layer.objects and point.visible_get():
-            for selected in context.selected_objects:
-                selected.select_set(False)
-            point.select_set(True)
-            context.view_layer.objects.active = point
+        select_only(context, point)
 
     def _give_up(self, context: bpy.types.Context) -> None:
         """End the gesture after an error, which must not hide behind another one."""
@@ -211,7 +208,8 @@ def _begin(
         shape = Shape(pair.radius, pair.target.rotation_euler.z, pair.target.scale.x)
     begun = Pull(plane, start_uv, index, part)
     if planes.active(context) != plane:
-        _activate(context, plane)
+        # So that the panels show it.
+        select_only(context, plane)
     inputs = context.preferences.inputs
     threshold = inputs.drag_threshold_tablet if is_tablet else inputs.drag_threshold_mouse
     gesture = Gesture(
@@ -224,14 +222,6 @@ def _begin(
         can_be_region=begun.solves,
     )
     return begun, gesture
-
-
-def _activate(context: bpy.types.Context, plane: Plane) -> None:
-    """Make an image the active object, so that the panels show it."""
-    for selected in context.selected_objects:
-        selected.select_set(False)
-    plane.select_set(True)
-    context.view_layer.objects.active = plane
 
 
 def _point_under(
