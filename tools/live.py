@@ -96,6 +96,7 @@ def steps(window: Any) -> Iterator[float]:
     """
     import bpy
 
+    operators: Any = bpy.ops
     options, area = window.options, window.area("VIEW_3D")
     for item in list(bpy.data.objects):
         bpy.data.objects.remove(item)
@@ -105,7 +106,7 @@ def steps(window: Any) -> Iterator[float]:
     space.region_3d.view_perspective, space.region_3d.view_distance = "ORTHO", 4.0
     space.region_3d.view_rotation = (1.0, 0.0, 0.0, 0.0)
     with window.within(area):
-        bpy.ops.draggan.new_image(model=options.model, seed=options.seed)
+        operators.draggan.new_image(model=options.model, seed=options.seed)
         plane = bpy.context.object
         bpy.ops.wm.tool_set_by_id(name="draggan.pull_tool")
     while plane.draggan.request_id:
@@ -150,8 +151,9 @@ def _to(window: Any, area: Any, angle: float) -> list[str]:
     v = _CENTRE[1] + _RADIUS * (1.0 - math.cos(angle))
     region = window.region(area)
     place = (2.0 * u - 1.0, 2.0 * v - 1.0, 0.0)
-    x, y = location_3d_to_region_2d(region, area.spaces.active.region_3d, place)
-    return ["mousemove", str(int(region.x + x)), str(int(window.window.height - region.y - y))]
+    seen: Any = location_3d_to_region_2d(region, area.spaces.active.region_3d, place)
+    down = window.window.height - region.y - seen.y
+    return ["mousemove", str(int(region.x + seen.x)), str(int(down))]
 
 
 def _circle(window: Any, area: Any, seconds: float) -> list[str]:
