@@ -78,7 +78,7 @@ class BakeJob:
         check_cancelled(self._job)
         if step.step:
             self._progress(row, row, step.step)
-        if self._request.previews and self._previews.is_due:
+        if self._request.previews and self._previews.is_due():
             self._previews.show(step.latent, self._number(row))
 
     def _on_row(self, row: int, solved: SolvedRow, is_new: bool) -> None:
@@ -95,7 +95,7 @@ class BakeJob:
         self._progress(row, row + 1, solved.steps)
         # The last frame is always shown: it stays on the screen when the bake is finished.
         is_last = row == self._frame_count - 1
-        if self._request.previews and (is_last or self._previews.is_due):
+        if self._request.previews and (is_last or self._previews.is_due()):
             latent = check_latent(self._model.generator, solved.latent)
             self._previews.show(latent, self._number(row), stays=is_last)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict
@@ -17,13 +18,13 @@ from draggan_blender.protocol.pairs import HandleState
 
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
-from ..inputs import check_latent
+from ..inputs import check_latent, device_of
+from ..machine.device import one_core_left
 from ..models import LoadedModel
 from ..output.even_rows import even_rows
 from ..output.track import Track
 from ..solving.drag import drag
 from ..solving.options import DragOptions
-from ..solving.points import LivePoints
 from ..solving.result import DragResult, DragStep
 from .job_parts import Emit, SequenceJob, check_cancelled
 from .job_queue import QueuedJob
@@ -47,6 +48,7 @@ class DragJob:
         self._options = DragOptions(**asdict(request.settings))
         self._previews = Previews(job, request.drag_id, model, emit)
         self._live = LivePairs(request, job, self._show_at_rest)
+        self._pairs = self._live.pairs
         # The last step and its latent, and since when the drag has waited after it.
         self._step = 0
         self._latent: Tensor | None = None
@@ -65,21 +67,23 @@ class DragJob:
         """
         request, model = self._request, self._model
         points = self._live.points()
-        result = drag(
-            model.generator,
-            model.latent(request.latent),
-            points.handles_px,
-            points.targets_px,
-            self._options,
-            mask=_mask(request.mask, model),
-            keys=points.keys,
-            radii_px=points.radii_px,
-            turns=points.turns,
-            judged=True,
-            changes=self._changes,
-            on_step=self._on_step,
-            should_stop=self._job.stopped.is_set,
-        )
+        device = device_of(model.generator)
+        with one_core_left(device) if request.live else contextlib.nullcontext():
+            result = drag(
+                model.generator,
+                model.latent(request.latent),
+                points.handles_px,
+                points.targets_px,
+                self._options,
+                mask=_mask(request.mask, model),
+                keys=points.keys,
+                radii_px=points.radii_px,
+                turns=points.turns,
+                judged=True,
+                changes=self._live,
+                on_step=self._on_step,
+                should_stop=self._job.stopped.is_set,
+            )
         check_cancelled(self._job)
         if request.previews:
             last = check_latent(model.generator, result.latents[-1])
@@ -98,16 +102,12 @@ class DragJob:
         track.save(Path(request.frames.folder) / TRACK_FILE)
         self._finish(result, data)
 
-    def _changes(self, resting: Tensor | None) -> LivePoints | None:
-        """Return other points for the running drag; see ``LivePairs.changes``."""
-        points = self._live.changes(resting)
-        if points is not None:
-            self._first_distance_px = self._fraction = 0.0
-        return points
-
     def _on_step(self, step: DragStep) -> None:
         check_cancelled(self._job)
         request, pairs = self._request, self._live.pairs
+        if pairs is not self._pairs:
+            # The way to other targets has another length.
+            self._pairs, self._first_distance_px, self._fraction = pairs, 0.0, 0.0
         self._step, self._latent, self._rests_since_s = step.step, step.latent, None
         self._emit(
             Step(
@@ -127,7 +127,9 @@ class DragJob:
             )
         )
         self._progress(step)
-        if request.previews and (step.step == 0 or self._previews.is_due):
+        if request.previews and (
+            step.step == 0 or self._previews.is_due(is_open=self._live.is_open)
+        ):
             self._previews.show(step.latent, step.step)
 
     def _show_at_rest(self, latent: Tensor | None) -> float | None:
@@ -152,7 +154,7 @@ class DragJob:
         used = step.step / self._options.max_steps if self._options.max_steps else 0.0
         done = 1 - step.distance_px / self._first_distance_px
         self._fraction = max(self._fraction, _DRAG_SHARE * min(1.0, max(used, done)))
-        if self._live.is_live:
+        if self._live.is_open:
             # Nobody knows where an open drag ends.
             self._fraction = 0.0
         text = f"Step {step.step}, {step.distance_px:.1f} px to go"

@@ -28,6 +28,7 @@ from draggan_blender.protocol.messages import (
     Sampled,
 )
 from draggan_blender.protocol.timeline import Bake, RenderLatents, TrackMade
+from stylegan2 import Generator
 
 from ..arrays import FloatArray
 from ..errors import RequestError
@@ -39,6 +40,7 @@ from ..output.render import render_image
 from ..output.track import Track, rows_of_part
 from ..solving.principal import principal_components
 from ..solving.structure import feature_spread
+from ..solving.warm_up import warm_up
 from .bake_job import BakeJob
 from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
@@ -54,6 +56,8 @@ class JobRunner:
 
     def __init__(self, device: torch.device, emit: Emit) -> None:
         self._models = ModelCache(device)
+        # The generator that has made a first step.
+        self._warm: Generator | None = None
         self._emit = emit
         # The class of a request -> what does it, given the request, its model and its job.
         self._doers: dict[type, Callable[[Any, LoadedModel, QueuedJob], None]] = {
@@ -92,6 +96,9 @@ class JobRunner:
         if model is not None:
             principal_components(model.generator)
             feature_spread(model.generator, feature_block(model.generator))
+            if self._warm is not model.generator:
+                self._warm = model.generator
+                warm_up(model.generator, sample_latent(model.generator, 0, 0.5))
 
     def _model(self, request: ModelRequest) -> LoadedModel:
         if not self._models.holds(request.model_path):

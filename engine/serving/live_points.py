@@ -21,7 +21,7 @@ class LivePairs:
 
     Attributes:
         pairs: The pairs that the next step is made with.
-        is_live: Whether the drag stays open when it rests.
+        is_open: Whether the drag stays open when it rests.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class LivePairs:
                 it is to be called again, None for not before something has arrived.
         """
         self.pairs: Sequence[Pair] = request.pairs
-        self.is_live = request.live
+        self.is_open = request.live
         self._job = job
         self._show_at_rest = show_at_rest
 
@@ -55,7 +55,7 @@ class LivePairs:
             targets_px=np.array([pair.target_px for pair in self.pairs], dtype=np.float32),
         )
 
-    def changes(self, resting: Tensor | None) -> LivePoints | None:
+    def take(self, resting: Tensor | None) -> LivePoints | None:
         """Return other points, if there are any; see ``solving.points.LiveChanges``.
 
         While the drag is paused, and while an open drag rests, this waits.
@@ -71,8 +71,8 @@ class LivePairs:
             if not job.is_paused:
                 change = job.take_pairs()
                 if change is not None:
-                    self.pairs, self.is_live = change.pairs, change.live
+                    self.pairs, self.is_open = change.pairs, change.live
                     return self.points()
-                if resting is None or not self.is_live:
+                if resting is None or not self.is_open:
                     return None
             job.wait(self._show_at_rest(resting))

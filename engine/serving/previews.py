@@ -57,10 +57,13 @@ class Previews:
         # The latent of the last preview, and the size of the block that showed it.
         self._last: tuple[Tensor, int] | None = None
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the last preview was shown and its pause is over."""
-        return self._job.shown.is_set() and time.perf_counter() >= self._due
+    def is_due(self, *, is_open: bool = False) -> bool:
+        """Return whether the last preview was shown and its pause is over.
+
+        Args:
+            is_open: Whether a person pulls at the image and waits for each step: without a pause.
+        """
+        return self._job.shown.is_set() and (is_open or time.perf_counter() >= self._due)
 
     def has_shown(self, latent: Tensor, *, in_full: bool = False) -> bool:
         """Return whether the last preview showed this latent, and in the full size if asked."""

@@ -236,12 +236,8 @@ class _Loop:
         changes: LiveChanges | None,
     ) -> tuple[DragStatus, str]:
         """Make steps until the drag ends; return the status and the reason."""
-        step, points = 0, None
+        step = 0
         while True:
-            if points is None and changes is not None:
-                points = changes(None)
-            if points is not None:
-                self._replace(points)
             with torch.enable_grad():
                 look = self._method.look()
             report = self._report(look)
@@ -250,22 +246,25 @@ class _Loop:
             self.record.add(look.latent, report)
             if on_step is not None:
                 on_step(self.record.step(look.latent))
-            ending = self._ending(step, should_stop, may_begin_anew=changes is None)
-            if ending is not None:
-                points = changes(self._last_latent(ending[0])) if changes is not None else None
-                if points is None:
-                    return ending
-                step += 1
+            # An open drag, and one whose points were changed, must not jump back to its start.
+            may_begin_anew = not self.record.first and (changes is None or not changes.is_open)
+            ending = self._ending(step, should_stop, may_begin_anew=may_begin_anew)
+            step += 1
+            if ending is None and self.record.exhausted:
+                # The method has returned to the start.
                 continue
             points = None
-            # If the method is exhausted and the drag goes on, it has returned to the start.
-            if not self.record.exhausted:
+            if changes is not None:
+                points = changes.take(None if ending is None else self._last_latent(ending[0]))
+            if points is None and ending is not None:
+                return ending
+            is_same = points is None or self._replace(points)
+            if ending is None or is_same:
                 with torch.enable_grad():
                     self._method.update()
-            step += 1
 
-    def _replace(self, pairs: LivePoints) -> None:
-        """Go on with other pairs, from the next look on."""
+    def _replace(self, pairs: LivePoints) -> bool:
+        """Go on with other pairs; return whether only their targets differ."""
         device = self._targets_px.device
         present, was_plain = self._pairs.keys, self._regions is None
         before = self.record.points.keys
@@ -281,15 +280,17 @@ class _Loop:
         self._tolerance_px = tolerance_of(self._options, len(pairs.keys))
         self.record.begin_with(_row_points(pairs), self._flat())
         is_plain = self._regions is None
+        is_same = tuple(points.keys) == present and is_plain == was_plain
         self._method.replace(
             PointChange(
                 kept=numbers_of(points.keys, present),
                 handles=self._grid.to_feature(handles_px).to(device),
                 targets=self._grid.to_feature(self._targets_px),
-                is_same=tuple(points.keys) == present and is_plain == was_plain,
+                is_same=is_same,
                 regions=self._regions,
             )
         )
+        return is_same
 
     def _flat(self) -> tuple[bool, ...]:
         return tuple(one.is_flat for one in self._pairs.known)

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -42,10 +43,23 @@ class LivePoints:
         return self.radii_px is not None and bool((np.asarray(self.radii_px) > 0).any())
 
 
-# Called by a drag before each look, and when it is about to end. The argument is None before a
-# look, and otherwise the latent that the drag would end with, ``num_ws x w_dim``; the function may
-# then wait for other points. It returns them, or None to go on as before, or to end.
-LiveChanges = Callable[[Tensor | None], LivePoints | None]
+class LiveChanges(Protocol):
+    """Replaces the points of a running drag."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the drag waits when it cannot come closer to its targets."""
+        ...
+
+    def take(self, resting: Tensor | None) -> LivePoints | None:
+        """Return other points, or None to go on as before.
+
+        Args:
+            resting: None before a look. Otherwise the drag is about to end with this latent,
+                ``num_ws x w_dim``; the method may then wait for other points, and returns None to
+                let it end.
+        """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

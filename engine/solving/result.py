@@ -230,7 +230,8 @@ class Record:
     @property
     def latest_steps(self) -> int:
         """How many steps were made with the present points and targets."""
-        return len(self.losses) - 1 - self.first
+        # The row of the start was made by no step.
+        return len(self.losses) - max(self.first, 1)
 
     def steps_without(self, progress_px: float) -> int:
         """Return how many steps ago the mean distance last fell by more than ``progress_px``.

@@ -10,14 +10,14 @@ import pytest
 from tools.bench.latencies import Latencies
 
 
-def test_a_target_is_shown_by_the_preview_of_the_step_after_the_one_that_used_it() -> None:
+def test_a_target_is_shown_by_the_preview_of_the_step_that_was_made_for_it() -> None:
     found = Latencies()
     found.sent(1.0, (10.0, 0.0))
-    found.stepped(5, (4.0, 0.0), 6.0)
-    # The latent of this step was made before the target was known.
-    found.previewed(1.1, 5)
+    # The latent of the step before was made before the target was known.
+    found.previewed(1.1, 4)
     assert found.seconds == []
-    found.previewed(1.3, 6)
+    found.stepped(5, (4.0, 0.0), 6.0)
+    found.previewed(1.3, 5)
     assert found.seconds == pytest.approx([0.3])
     assert found.updates == 1
 
@@ -31,10 +31,10 @@ def test_a_preview_shows_all_targets_up_to_the_newest_that_it_was_made_for() -> 
     found.previewed(5.0, 2)
     assert found.seconds == pytest.approx([5.0, 4.0, 3.0])
     # The same target again is no update.
-    found.previewed(6.0, 3)
+    found.previewed(6.0, 2)
     assert found.updates == 1
     found.stepped(3, (6.0, 3.0), math.hypot(7.0, 3.0))
-    found.previewed(7.0, 4)
+    found.previewed(7.0, 3)
     assert found.seconds == pytest.approx([5.0, 4.0, 3.0, 4.0])
 
 
@@ -52,7 +52,7 @@ def test_the_lines_have_median_and_95_percent() -> None:
     for number in range(20):
         found.sent(0.0, (100.0 + number, 0.0))
         found.stepped(number, (0.0, 0.0), 100.0 + number)
-        found.previewed(0.01 * (number + 1), number + 1)
+        found.previewed(0.01 * (number + 1), number)
     text = "\n".join(found.lines(2.0))
     assert "20 of 20 targets" in text
     assert "105.0 ms from a target" in text

@@ -18,7 +18,7 @@ class Latencies:
     """Works out which previews show which targets.
 
     A ``Step`` says where the handle is and how far it is from its target. That tells the target
-    that the engine used; the following step's latent is the first one that was changed for it.
+    that the engine used: the latent of this step was changed for it.
 
     Attributes:
         seconds: From each target to the preview that shows it or a later one.
@@ -41,7 +41,7 @@ class Latencies:
         for number in reversed(range(len(self._sent))):
             away_px = math.dist(place_px, self._sent[number][1])
             if abs(away_px - distance_px) < _SAME_PX:
-                self._used.append((step + 1, number))
+                self._used.append((step, number))
                 return
 
     def previewed(self, at_s: float, step: int) -> None:

@@ -96,8 +96,9 @@ class DragMethod(Protocol):
         ...
 
     def replace(self, change: PointChange) -> None:
-        """Go on with other handles and targets, from the next look on.
+        """Go on with other handles and targets; called after a look.
 
+        If only the targets differ, the next update already goes to these.
         The latent and, for the points that are kept, what was learnt about them stay.
         """
         ...

@@ -158,7 +158,10 @@ class Linearised:
         """Go on with other handles and targets; see ``base.DragMethod.replace``."""
         # Two changes without a look between them: the second would refer to what no look has seen.
         assert self._change is None, "a look comes between two changes"
-        self._change = change
+        if change.is_same:
+            self._retarget(change)
+        else:
+            self._change = change
 
     def begin_anew(self) -> bool:
         """Make a second attempt with a larger tracking radius; see ``DragMethod.begin_anew``."""
@@ -178,7 +181,7 @@ class Linearised:
     def look(self) -> Look:
         """Track the handles around their expected positions; see ``base.DragMethod.look``."""
         change, self._change = self._change, None
-        if change is not None and not change.is_same:
+        if change is not None:
             self._take_over(change)
         problem = self._problem
         latent = self._space.latent()
@@ -187,13 +190,11 @@ class Linearised:
             self._tracker = track_from(
                 problem, view.windows, renewal=1.0, memory=_MEMORY, inertia=_INERTIA
             )
-        elif change is not None and not change.is_same:
+        elif change is not None:
             self._tracker.replace(change, view.windows, self._expected)
         self._handles = self._tracked(view.windows)
         error = self._error(self._handles)
         self._judge(error)
-        if change is not None and change.is_same:
-            error = self._retarget(change)
         self._view = view
         return Look(
             latent=latent.detach(),
@@ -247,12 +248,8 @@ class Linearised:
         self._limit = self._limit.clamp(min=_RENEWED * self._reach)
         self._best = None
 
-    def _retarget(self, change: PointChange) -> Tensor:
-        """Go on to other targets, after the last step was judged by those that it was made for.
-
-        Returns:
-            The new error of the handles that were just tracked, a scalar.
-        """
+    def _retarget(self, change: PointChange) -> None:
+        """Go on to other targets, after the last step was judged by those that it was made for."""
         self._problem = replace(self._problem, targets=change.targets, regions=change.regions)
         error = self._error(self._handles)
         self._least_error = error
@@ -261,7 +258,6 @@ class Linearised:
             best = self._error(self._best.handles)
             self._least_error = torch.where(self._improved, error, best)
         self._limit = self._limit.clamp(min=_RENEWED * self._reach)
-        return error
 
     def _is_settled(self) -> Tensor:
         """Return whether no further step is needed: well within the tolerance, or not improving."""

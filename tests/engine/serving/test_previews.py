@@ -47,15 +47,15 @@ def _previews(
 def test_the_next_one_is_due_when_the_last_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(0.001)
     shown, jobs, emitted = _previews(monkeypatch, machine, 64)
-    assert shown.is_due
+    assert shown.is_due()
     shown.show(LATENT, 3)
     (message,) = emitted
     assert (message.request_id, message.drag_id, message.step) == (1, 5, 3)
     machine.now += 10
     jobs.shown(2)  # of another request, which is finished
-    assert not shown.is_due
+    assert not shown.is_due()
     jobs.shown(1)
-    assert shown.is_due
+    assert shown.is_due()
 
 
 def test_there_are_thirty_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,9 +64,9 @@ def test_there_are_thirty_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> N
     shown.show(LATENT, 0)
     jobs.shown(1)
     machine.now += 0.03
-    assert not shown.is_due
+    assert not shown.is_due()
     machine.now += 0.004
-    assert shown.is_due
+    assert shown.is_due()
 
 
 def test_on_a_slow_machine_the_steps_have_two_thirds_of_the_time(
@@ -77,9 +77,9 @@ def test_on_a_slow_machine_the_steps_have_two_thirds_of_the_time(
     shown.show(LATENT, 0)  # half a second
     jobs.shown(1)
     machine.now += 0.99
-    assert not shown.is_due
+    assert not shown.is_due()
     machine.now += 0.02
-    assert shown.is_due
+    assert shown.is_due()
 
 
 @pytest.mark.parametrize(

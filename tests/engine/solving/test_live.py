@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,18 @@ from engine.solving.result import DragResult, DragStatus, DragStep
 
 from ..synthetic import HANDLES, MOVE, START, ShiftGenerator, as_generator, quick_options
 
-Changes = Callable[[Tensor | None], LivePoints | None]
+Take = Callable[[Tensor | None], LivePoints | None]
 
 
-def live_drag(method: str, changes: Changes, **more: Any) -> DragResult:
+@dataclass
+class Changes:
+    """Replaces the points of a drag as a function says."""
+
+    take: Take
+    is_open: bool = True
+
+
+def live_drag(method: str, take: Take, **more: Any) -> DragResult:
     """Drag the first handle of the waves by ``MOVE``, with changes."""
     options = quick_options(method=method, latent_space="w+", **more.pop("options", {}))
     return drag(
@@ -33,7 +42,7 @@ def live_drag(method: str, changes: Changes, **more: Any) -> DragResult:
         HANDLES[:1] + MOVE,
         options,
         keys=("a",),
-        changes=changes,
+        changes=Changes(take),
         **more,
     )
 
@@ -53,7 +62,7 @@ def accuracy_px(method: str) -> float:
     return 5.0 if method == "freedrag" else 1.5
 
 
-def at_rest(*points: LivePoints) -> Changes:
+def at_rest(*points: LivePoints) -> Take:
     """Return changes that replace the points whenever the drag comes to rest, one after another."""
     waiting = iter(points)
     return lambda resting: None if resting is None else next(waiting, None)
@@ -139,6 +148,19 @@ def test_a_drag_at_rest_shows_the_latent_that_it_would_end_with() -> None:
     assert np.array_equal(shown[-1].numpy(), result.latents[-1])
 
 
+def test_a_drag_whose_points_nobody_changes_makes_a_second_attempt_unless_it_is_open() -> None:
+    """The two points cannot both reach their targets, so each attempt is exhausted."""
+    options = quick_options(method="linearised", latent_space="w+", patience=0)
+
+    def steps(is_open: bool | None) -> int:
+        changes = None if is_open is None else Changes(lambda resting: None, is_open)
+        targets = HANDLES + np.array([MOVE, -MOVE])
+        generator = as_generator(ShiftGenerator())
+        return drag(generator, START, HANDLES, targets, options, changes=changes).steps
+
+    assert steps(None) == steps(False) > steps(True)
+
+
 def test_the_limit_of_steps_counts_from_the_last_change() -> None:
     result = live_drag(
         "draggan",
@@ -146,7 +168,7 @@ def test_the_limit_of_steps_counts_from_the_last_change() -> None:
         options={"max_steps": 4},
     )
     assert result.status is DragStatus.STEP_LIMIT
-    assert result.steps == 3 * 4 + 2
+    assert result.steps == 3 * 4
 
 
 def test_a_new_point_outside_the_image_is_refused() -> None:
