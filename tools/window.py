@@ -110,7 +110,8 @@ class _Recorder(threading.Thread):
     def run(self) -> None:
         number = 0
         while not self._stopped.wait(_RECORD_S):
-            shutil.copyfile(self._screen, self._folder / f"{number:04d}.xwd")
+            part = shutil.copyfile(self._screen, self._folder / "part")
+            part.rename(self._folder / f"{number:04d}.xwd")
             number += 1
 
     def stop(self) -> None:

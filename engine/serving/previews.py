@@ -29,6 +29,8 @@ _INTERVAL_S = 1 / 30
 _PAUSES = 2
 # The smallest and the largest preview while a job runs, px. Larger ones take too long in Blender.
 _SMALLEST, _LARGEST = 64, 512
+# Models whose previews always have the full size, px.
+_SMALL_MODEL = 128
 # After a preview that took longer than the first, the next is half as wide; after one that took
 # less than the second, twice as wide, which takes about four times as long.
 _SLOW_S, _QUICK_S = 0.06, 0.012
@@ -106,4 +108,6 @@ class Previews:
     def _fitting(self, wanted: int) -> int:
         """Limit a block's resolution to those of previews of a running job."""
         last = self._generator.resolutions[-1]
-        return min(max(wanted, min(_SMALLEST, last)), min(_LARGEST, last))
+        # A smaller image of a small model saves little time.
+        smallest = last if last <= _SMALL_MODEL else _SMALLEST
+        return min(max(wanted, smallest), min(_LARGEST, last))

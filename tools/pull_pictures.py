@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does what ``docs/pull.md`` describes, with mouse and keys, and takes its pictures.
+
+Each station is checked: an error ends the script. So making the pictures also tests the tool in a
+real window::
+
+    python tools/window.py tools/pull_pictures.py --blender blender --zip ZIP \
+        --engine-python .venv/bin/python --out docs
+
+Needs ImageMagick. With ``--check``, all is done and checked, but ``pull.gif`` is not made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+SIZE = (1280, 800)
+
+# Places in the plane's units: x to the right, y up, the image reaches from -1 to 1.
+_NOSE, _EAR, _BROW = (0.03, -0.16), (-0.62, 0.0), (0.03, 0.25)
+# The radius of the region, and how far it is turned: the tool turns by half a degree per px.
+_RADIUS_NOTCHES, _TURN_PX = 3, 60
+_TURN = math.radians(30.0)
+# Between two movements of the mouse; without a GPU, Blender draws a few times a second.
+_PACE_S = 0.12
+_TIMEOUT_S = 120.0
+_GIF_COLORS, _GIF_WIDTH, _GIF_DELAY = 64, 640, 9
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this script to those of ``tools/window.py``."""
+    parser.add_argument("--check", action="store_true", help="make no moving picture")
+
+
+class _Person:
+    """Somebody at the mouse, who works on the only image of the file."""
+
+    def __init__(self, window: Any) -> None:
+        self.window = window
+        self.out: Path = window.options.out
+
+    @property
+    def area(self) -> Any:
+        return self.window.area("VIEW_3D")
+
+    @property
+    def plane(self) -> Any:
+        (plane,) = self.window.module("scene.planes").everywhere()
+        return plane
+
+    def at(self, place: tuple[float, float]) -> tuple[int, int]:
+        """Return where a place of the image is in the window, px from its top-left corner."""
+        from bpy_extras.view3d_utils import location_3d_to_region_2d
+        from mathutils import Vector
+
+        region = self.window.region(self.area)
+        view = self.area.spaces.active.region_3d
+        world: Any = self.plane.matrix_world @ Vector((*place, 0.0))
+        seen: Any = location_3d_to_region_2d(region, view, world)
+        height = self.window.window.height
+        return int(region.x + seen.x), int(height - region.y - seen.y)
+
+    def mouse(self, *words: str | int | float) -> Iterator[float]:
+        yield from self.window.ask(["xdotool", *map(str, words)])
+
+    def press_on(self, place: tuple[float, float]) -> Iterator[float]:
+        """Press the left button on a place of the image."""
+        x, y = self.at(place)
+        rest = ("sleep", 0.6)
+        yield from self.mouse("mousemove", x, y, *rest, "mousedown", 1, *rest)
+
+    def move(self, way: list[tuple[int, int]]) -> Iterator[float]:
+        """Move the mouse to positions in the window, one after another."""
+        words: list[str | int | float] = []
+        for x, y in way:
+            words += ["mousemove", x, y, "sleep", _PACE_S]
+        yield from self.mouse(*words)
+
+    def release(self) -> Iterator[float]:
+        yield from self.mouse("mouseup", 1, "sleep", 0.5)
+        yield from self.until_idle()
+
+    def until_idle(self) -> Iterator[float]:
+        """Wait until no request is running for the image."""
+        yield from self.until(lambda: not self.plane.draggan.request_id, "the drag to end")
+
+    def until(self, condition: Any, what: str) -> Iterator[float]:
+        """Wait until a condition holds.
+
+        Raises:
+            RuntimeError: It does not hold in time.
+        """
+        waited_s = 0.0
+        while not condition():
+            if waited_s > _TIMEOUT_S:
+                raise RuntimeError(f"waited in vain for {what}")
+            waited_s += 0.1
+            yield 0.1
+
+    def key(self, *keys: str) -> Iterator[float]:
+        """Press keys over the middle of the image."""
+        x, y = self.at((0.0, 0.9))
+        yield from self.mouse("mousemove", x, y, "sleep", 0.5, "key", *keys, "sleep", 1.0)
+
+    def take(self, name: str) -> Iterator[float]:
+        """Take a picture of the window."""
+        yield from self.window.take(self.out / "pull" / f"{name}.png")
+
+
+def _check(condition: bool, text: str) -> None:
+    if not condition:
+        raise RuntimeError(text)
+
+
+def steps(window: Any) -> Iterator[float]:
+    """Do and check everything; ``tools/window.py`` runs this.
+
+    Args:
+        window: The ``Window``.
+
+    Yields:
+        Seconds for Blender's main loop.
+    """
+    person = _Person(window)
+    yield from _new_image(person)
+    yield from _pull(person)
+    yield from _pin(person)
+    yield from _region(person)
+    yield from _undo_and_redo(person)
+    yield from _mask(person)
+    yield from _pause(person)
+    yield from _save_open_render(person)
+
+
+def _new_image(person: _Person) -> Iterator[float]:
+    """Add an image from the *Add* menu, and choose the tool by its key."""
+    import bpy
+
+    for item in list(bpy.data.objects):
+        bpy.data.objects.remove(item)
+    yield from person.window.show_tab(person.area)
+    region = person.window.region(person.area)
+    height = person.window.window.height
+    x, y = region.x + region.width // 3, height - region.y - region.height // 2
+    yield from person.mouse("mousemove", x, y, "sleep", 1, "key", "shift+a", "sleep", 1.5)
+    yield from person.mouse("type", "--delay", 250, "gan image")
+    yield from person.mouse("sleep", 1, "key", "Return", "sleep", 2)
+    planes = person.window.module("scene.planes")
+    yield from person.until(lambda: planes.everywhere(), "the new image")
+    yield from person.until_idle()
+    yield 2.0
+    yield from person.key("p")
+    tools = person.window.window.workspace.tools
+    tool = tools.from_space_view3d_mode("OBJECT", create=False)
+    _check(tool.idname == "draggan.pull_tool", f"P has chosen the tool {tool.idname}")
+    yield from person.take("new")
+    person.area.spaces.active.show_region_ui = False
+    yield 1.0
+
+
+def _pull(person: _Person) -> Iterator[float]:
+    """Pull at the nose, in a picture that moves."""
+    (x, y), scale = person.at(_NOSE), person.at((1.0, 0.0))[0] - person.at((0.0, 0.0))[0]
+    there = [
+        (x + int(0.3 * scale * math.sin(part)), y - int(0.12 * scale * (1 - math.cos(part))))
+        for part in (math.tau * number / 48 for number in range(1, 49))
+    ]
+    there += [(x + int(0.2 * scale * n / 12), y + int(0.06 * scale * n / 12)) for n in range(13)]
+    with tempfile.TemporaryDirectory() as name:
+        if not person.window.options.check:
+            person.window.record(Path(name))
+        yield from person.press_on(_NOSE)
+        yield from person.move(there)
+        before = person.plane.draggan.request_id
+        _check(before != 0, "no drag is running during the pull")
+        yield from person.release()
+        yield 1.0
+        if not person.window.options.check:
+            person.window.record(None)
+            yield 0.5
+            yield from _moving_picture(person, Path(name))
+    pair = person.plane.draggan.pairs[0]
+    apart = (pair.handle.location - pair.target.location).length
+    _check(apart < 0.04, f"the handle is {apart:.3f} from its target")
+    _check(person.plane.draggan.sequence.frame_count > 1, "there is no sequence")
+    yield from person.window.show_tab(person.area)
+    yield from person.take("pulled")
+
+
+def _moving_picture(person: _Person, folder: Path) -> Iterator[float]:
+    """Make ``pull.gif`` of the screens in a folder."""
+    region = person.window.region(person.area)
+    left, top, width, height = person.window.box(region)
+    crop = f"{min(width, 900)}x{height}+{left}+{top}"
+    command = ["convert", "-delay", str(_GIF_DELAY), "-loop", "0", str(folder / "*.xwd")]
+    command += ["-crop", crop, "+repage", "-resize", f"{_GIF_WIDTH}x"]
+    command += ["+dither", "-colors", str(_GIF_COLORS), "-fuzz", "3%", "-layers", "OptimizeFrame"]
+    command += ["-layers", "OptimizeTransparency", str(person.out / "pull.gif")]
+    yield from person.window.ask(command)
+
+
+def _pin(person: _Person) -> Iterator[float]:
+    """Set a pin on an ear."""
+    x, y = person.at(_EAR)
+    yield from person.mouse("mousemove", x, y, "sleep", 0.6, "mousedown", 1, "sleep", 0.3)
+    yield from person.mouse("mouseup", 1, "sleep", 1)
+    _check(person.plane.draggan.pairs[-1].is_pin, "the click has set no pin")
+
+
+def _region(person: _Person) -> Iterator[float]:
+    """Pull at the brow with a radius, and turn it by 30 degrees."""
+    x, y = person.at(_BROW)
+    yield from person.press_on(_BROW)
+    yield from person.move([(x + 4 * n, y) for n in range(1, 3)])
+    for _ in range(_RADIUS_NOTCHES):
+        yield from person.mouse("click", 4, "sleep", 0.3)
+    yield from person.mouse("key", "r", "sleep", 0.5)
+    step = _TURN_PX // 12
+    yield from person.move([(x + 8 + step * n, y) for n in range(1, 13)])
+    pair = person.plane.draggan.pairs[-1]
+    turned = abs(pair.target.rotation_euler.z)
+    _check(abs(turned - _TURN) < math.radians(6.0), f"turned by {math.degrees(turned):.1f} degrees")
+    _check(pair.radius > 0.05, "the pair has no radius")
+    yield from person.take("region")
+    yield from person.release()
+    yield from person.take("points")
+
+
+def _undo_and_redo(person: _Person) -> Iterator[float]:
+    """Undo the three gestures one by one, and redo them."""
+    counts = [len(person.plane.draggan.pairs)]
+    for _ in range(3):
+        yield from person.key("ctrl+z")
+        counts.append(len(person.plane.draggan.pairs))
+    for _ in range(3):
+        yield from person.key("ctrl+shift+z")
+        counts.append(len(person.plane.draggan.pairs))
+    _check(counts == [3, 2, 1, 0, 1, 2, 3], f"undo and redo: {counts} pairs")
+
+
+def _mask(person: _Person) -> Iterator[float]:
+    """Paint over the ears what must stay."""
+    operators: Any = __import__("bpy").ops
+    with person.window.within(person.area):
+        operators.draggan.mask_paint()
+    yield 2.0
+    for side in (-1, 1):
+        x, y = person.at((0.62 * side, 0.3))
+        yield from person.press_on((0.62 * side, 0.3))
+        yield from person.move([(x, y + 12 * n) for n in range(1, 9)])
+        yield from person.mouse("mouseup", 1, "sleep", 0.5)
+    yield from person.take("mask")
+    with person.window.within(person.area):
+        operators.draggan.mask_paint()
+    yield 1.0
+    mask: Any = person.plane.draggan.mask
+    _check(0.5 < sum(mask.pixels[::4]) / (len(mask.pixels) / 4) < 0.999, "nothing was painted")
+    _check(person.plane.mode == "OBJECT", "painting has not ended")
+
+
+def _pause(person: _Person) -> Iterator[float]:
+    """Pause a drag, and let it go on."""
+    import bpy
+
+    operators: Any = bpy.ops
+    pair = person.plane.draggan.pairs[0]
+    pair.target.location.x -= 0.3
+    person.plane.draggan.drag.tolerance_px = 0.1
+    with person.window.within(person.area):
+        operators.draggan.drag()
+        operators.draggan.pause()
+    yield 2.0
+    _check(person.plane.draggan.request_id != 0, "the paused drag has ended")
+    yield from person.take("paused")
+    with person.window.within(person.area):
+        operators.draggan.pause()
+    yield from person.until_idle()
+
+
+def _save_open_render(person: _Person) -> Iterator[float]:
+    """Save, open and render the file; the picture must show the image."""
+    import bpy
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "pulled.blend")
+        place = person.plane.draggan.pairs[0].handle.location[:]
+        bpy.ops.wm.save_as_mainfile(filepath=str(path))
+        bpy.ops.wm.open_mainfile(filepath=str(path))
+        yield 3.0
+        plane, scene = person.plane, bpy.context.scene
+        _check(plane.draggan.pairs[0].handle.location[:] == place, "the handle has moved")
+        data = bpy.data.cameras.new("Camera")
+        data.type, data.ortho_scale = "ORTHO", 2.0
+        camera = bpy.data.objects.new("Camera", data)
+        scene.collection.objects.link(camera)
+        camera.matrix_world = plane.matrix_world @ camera.matrix_world
+        camera.location += plane.matrix_world.to_3x3().col[2] * 3.0
+        scene.camera = camera
+        scene.render.resolution_x = scene.render.resolution_y = 256
+        scene.render.filepath = str(Path(name, "render.png"))
+        bpy.ops.render.render(write_still=True)
+        image = bpy.data.images.load(scene.render.filepath)
+        stored: Any = image.pixels
+        pixels = np.array(stored[:]).reshape(-1, 4)[:, :3]
+        _check(pixels.std() > 0.05, "the render shows nothing")
+        print(f"pull_pictures: done, {plane.draggan.status}", flush=True)
