@@ -96,28 +96,38 @@ class FakeDrag:
             states = self._states()
             self.engine.report(self.request, step, steps, self.latents[-1], states)
 
-    def _states(self) -> tuple[p.HandleState, ...]:
+    def _is_lost(self, pair: p.Pair) -> bool:
+        number = int(self.engine.faults.value("lose_handle"))
+        return number > 0 and pair is self.pairs[number - 1]
+
+    def _states(self, *, is_over: bool = False) -> tuple[p.HandleState, ...]:
         now = self.rows[-1]
         return tuple(
             p.HandleState(
                 key=pair.key,
                 place_px=now[pair.key],
                 distance_px=math.dist(now[pair.key], pair.target_px),
+                is_lost=is_over and self._is_lost(pair),
             )
             for pair in self.pairs
             if pair.key in now
         )
 
     def _finish(self, seconds: float) -> None:
-        request, states = self.request, self._states()
+        request, states = self.request, self._states(is_over=True)
         stopped = request.request_id in self.engine.stopped
+        status, reason = "reached", "every handle is at its target"
+        if any(state.is_lost for state in states):
+            status, reason = "lost", "a handle was lost"
+        elif stopped:
+            status, reason = "stopped", "stopped by the person"
         path = joined(self.rows, [state.key for state in states])
         self.engine.send(
             m.DragFinished(
                 request_id=request.request_id,
                 drag_id=request.drag_id,
-                status="stopped" if stopped else "reached",
-                reason="stopped by the person" if stopped else "every handle is at its target",
+                status=status,
+                reason=reason,
                 steps=len(path) - 1,
                 distance_px=max(state.distance_px for state in states),
                 seconds=seconds,

@@ -19,6 +19,7 @@
 ``hang_at_step=N``   stops doing or reading anything there
 ``half_frame=N``     ends there in the middle of a message
 ``flood=N``          sends N previews of 1024 x 1024 (16 MB each) at every step
+``lose_handle=N``    reports that a drag has lost the handle of its Nth pair
 ``fail``             every request but load_model fails, with an error in its log
 ``refuse_end``       ignores Shutdown, closed input, a closed socket and SIGTERM
 ===================  ===============================================================

@@ -6,8 +6,9 @@ Each command has a module that adds its arguments and calls the same plain funct
 that farms read are printed to standard output during the work (``running``), and each error as a
 sentence to standard error.
 
-Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 no engine, 4 partly done, 130 cancelled. After
-1, 4 and 130 the same command with ``--resume`` continues the work.
+Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 no engine, 4 partly done, 5 a drag is done but
+has lost a handle, 130 cancelled. After 1, 4 and 130 the same command with ``--resume`` continues
+the work.
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="blender -b FILE.blend -c draggan",
         description="Bake, drag and render GAN images without a window.",
         epilog="Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 no engine, 4 partly done, "
-        "130 cancelled. With --resume the same command continues work that was not finished.",
+        "5 dragged, but a handle was lost, 130 cancelled. With --resume the same command continues "
+        "work that was not finished.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in _COMMANDS:

@@ -14,7 +14,17 @@ from ..jobs import drag as drag_job
 from ..jobs import requests
 from ..properties.owners import Plane
 from ..scene import images, planes
-from .running import Running, UsageError, add_common, add_model, add_save, named, save
+from .running import (
+    DONE,
+    HANDLE_LOST,
+    Running,
+    UsageError,
+    add_common,
+    add_model,
+    add_save,
+    named,
+    save,
+)
 
 
 def add(commands: Any) -> None:
@@ -24,6 +34,8 @@ def add(commands: Any) -> None:
         help="drag the pairs of a GAN image",
         description="Move the handles of a GAN image to the places of their targets at one frame, "
         "and write the steps as a sequence of images.",
+        epilog="The exit code is 5 if the drag has ended and its images are written, but a handle "
+        "was lost: what it marked was not found again. Standard error names its pair.",
     )
     parser.add_argument(
         "--object", metavar="NAME", default="", help="the GAN image, if the file has several"
@@ -48,7 +60,7 @@ def _run(options: argparse.Namespace, running: Running) -> None:
         names = ", ".join(plane.name for plane in found)
         raise UsageError(f"the file has several GAN images, choose one with --object: {names}")
     running.each(found, lambda plane: _drag(plane, options, running))
-    if options.save and not running.exit_code():
+    if options.save and running.exit_code() in (DONE, HANDLE_LOST):
         save(options.save)
 
 
@@ -69,9 +81,24 @@ def _drag(plane: Plane, options: argparse.Namespace, running: Running) -> dict[s
         # The file that is saved keeps its own paths, which differ from those on this machine.
         source.kind, source.path, settings.folder = kind, path, folder
     running.say(f"{plane.name}: {settings.status}")
+    lost = [pair.name for pair in settings.pairs if pair.slot >= 0 and pair.state == "LOST"]
+    if lost:
+        running.lose(_lost_sentence(plane, lost))
     return {
         "status": settings.status,
+        "lost": lost,
         "folder": str(images.sequence_folder(plane)),
         "first_frame": settings.sequence.first_frame,
         "frame_count": settings.sequence.frame_count,
     }
+
+
+def _lost_sentence(plane: Plane, lost: list[str]) -> str:
+    if len(lost) == 1:
+        what, where = f"{lost[0]} was", "its target"
+    else:
+        what, where = f"{', '.join(lost[:-1])} and {lost[-1]} were", "their targets"
+    return (
+        f"{plane.name}: {what} lost: what was under the handle at the start was not found again; "
+        f"drag in smaller moves, with {where} closer"
+    )

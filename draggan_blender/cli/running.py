@@ -31,7 +31,7 @@ from ..protocol.messages import Ending, Failed, FrameTarget, FrameWritten, Messa
 from ..protocol.timeline import FrameSolved
 from ..scene import frame_files, planes
 
-DONE, FAILED, WRONG_ARGUMENTS, NO_ENGINE, PARTLY, CANCELLED = 0, 1, 2, 3, 4, 130
+DONE, FAILED, WRONG_ARGUMENTS, NO_ENGINE, PARTLY, HANDLE_LOST, CANCELLED = 0, 1, 2, 3, 4, 5, 130
 
 
 class UsageError(Exception):
@@ -53,6 +53,7 @@ class Running:
         self._frames = 0
         self._heard = False
         self._no_engine = False
+        self._has_lost = False
         # The image ids of the requests that ``do`` has submitted.
         self._images: set[str] = set()
         self._written: set[int] = set()
@@ -209,6 +210,11 @@ class Running:
         self._done.append({**entry, "error": sentence})
         self.complain(sentence)
 
+    def lose(self, sentence: str) -> None:
+        """Record that a drag ended, but lost handles; ``sentence`` names them."""
+        self._has_lost = True
+        self.complain(sentence)
+
     def refuse_engine(self, sentence: str) -> None:
         """Record that there is no engine, which sets the exit code; ``sentence`` says why."""
         self._no_engine = True
@@ -228,7 +234,7 @@ class Running:
         if self._lacks_engine():
             return NO_ENGINE
         if not self._failed:
-            return DONE
+            return HANDLE_LOST if self._has_lost else DONE
         return PARTLY if self._frames or self._failed < len(self._done) else FAILED
 
 

@@ -219,6 +219,25 @@ class ExitCodesTest(CliCase):
         self.assertIn("is outside the image", results[other.name]["error"])
         self.assertEqual(results[self.plane.name]["frame_count"], 6)
 
+    def test_a_drag_that_lost_a_handle_is_5_names_its_pair_and_is_saved(self) -> None:
+        second = self.add_pair(self.plane)
+        second.name = "Left Ear"
+        self.use_fake_engine("--fault", "lose_handle=2")
+        saved = self.folder / "saved.blend"
+        code = self.run_cli("drag", "--out", str(self.out), "--save", str(saved), "--json")
+        self.assertEqual(code, 5, self.errors)
+        self.assertIn("GAN Image: Left Ear was lost", self.errors)
+        self.assertNotIn(self.plane.draggan.pairs[0].name, self.errors)
+        report = json.loads(self.lines[-1])
+        self.assertEqual((report["exit_code"], report["results"][0]["lost"]), (5, ["Left Ear"]))
+        self.assertEqual(len(self.saved()), report["results"][0]["frame_count"] + 1)
+        self.assertTrue(saved.is_file())
+        # A pair that the next drag does not use keeps its state, but is not reported again.
+        second.enabled = False
+        self.use_fake_engine()
+        self.assertEqual(self.run_cli("drag", "--out", str(self.out)), 0, self.errors)
+        self.assertNotIn("lost", self.errors)
+
     @unittest.skipUnless(os.name == "posix", "needs POSIX signals")
     def test_a_signal_is_130_and_the_same_command_continues(self) -> None:
         self.use_fake_engine("--step-s", "0.2")
