@@ -13,7 +13,7 @@ from .connection import pump
 from .export import farm_properties
 from .jobs import delivery, explore, live, point_check, pull, recovery, watching
 from .properties import image as image_properties
-from .timeline import scrubbing
+from .timeline import following, scrubbing
 from .ui import (
     keymaps,
     mask_tint,
@@ -51,6 +51,7 @@ _MODULES = (
     watching,
     explore,
     scrubbing,
+    following,
     keymaps,
     menus,
     overlay,

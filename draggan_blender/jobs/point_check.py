@@ -49,18 +49,22 @@ def handle_moved(plane: Plane) -> None:
 def _on_timer() -> float | None:
     """Check the points if nobody is moving them; Blender calls it until it returns None."""
     state = pump.state()
-    moving = (
-        operator.bl_idname.startswith(_MOVERS)
-        for window in bpy.context.window_manager.windows
-        for operator in window.modal_operators
-    )
-    if state.active is not None or state.queue or any(moving):
+    if state.active is not None or state.queue or is_moving():
         return REST_S
     while _waiting:
         plane = planes.find(_waiting.pop())
         if plane is not None and not plane.draggan.request_id:
             check(plane)
     return None
+
+
+def is_moving() -> bool:
+    """Return whether an operator that moves points is running."""
+    return any(
+        operator.bl_idname.startswith(_MOVERS)
+        for window in bpy.context.window_manager.windows
+        for operator in window.modal_operators
+    )
 
 
 def check(plane: Plane) -> int | None:

@@ -75,6 +75,9 @@ class _Solve:
 # uuid -> the solved frames of the plane.
 _memories: dict[str, Memory] = {}
 
+# uuid -> the frame that was looked at last, and the targets that were wanted there.
+_asked: dict[str, tuple[int, bytes]] = {}
+
 # The uuids of the planes whose frame is solved when the playhead rests.
 _wanted: set[str] = set()
 
@@ -142,13 +145,14 @@ def _show_nearest(plane: Plane, scene: bpy.types.Scene, depsgraph: bpy.types.Dep
     Raises:
         EditError: There is no valid edit at this frame.
     """
+    _asked.pop(plane.draggan.uuid, None)
     if timing.is_retimed(plane) or _plays_other(plane, scene) or not sampling.is_animated(plane):
         recovery.end_preview(plane)
         return
     memory = _memory(plane, depsgraph)
     frame = scene.frame_current
-    wanted = sampling.at_present(plane, depsgraph, memory.base.handles_px, frame)
-    wanted_px = np.asarray(wanted.targets_px[0], dtype=np.float32)
+    wanted_px = targets_now(plane, depsgraph, frame)
+    _asked[plane.draggan.uuid] = frame, wanted_px.tobytes()
     rest_px = _targets_at_rest(plane, memory, frame)
     nearest = memory.nearest(wanted_px)
     distances = [apart_px(rest_px, wanted_px)]
@@ -160,6 +164,30 @@ def _show_nearest(plane: Plane, scene: bpy.types.Scene, depsgraph: bpy.types.Dep
         recovery.end_preview(plane)
     if min(distances) >= _EQUAL_PX:
         _wanted.add(plane.draggan.uuid)
+
+
+def asked(plane: Plane) -> tuple[int, bytes] | None:
+    """Return the frame at which the plane was looked at last, and the targets there, as float32.
+
+    None if that did not happen yet, or if the edit was not valid or not animated at that frame.
+    """
+    return _asked.get(plane.draggan.uuid)
+
+
+def targets_now(plane: Plane, depsgraph: bpy.types.Depsgraph, frame: int) -> Points:
+    """Return where the handles should go at the frame of a depsgraph, ``P x 2`` px.
+
+    Args:
+        plane: The GAN image.
+        depsgraph: Blender's dependency graph, evaluated.
+        frame: The number of the frame, for messages.
+
+    Raises:
+        EditError: There is no valid edit at this frame.
+    """
+    bases_px = _memory(plane, depsgraph).base.handles_px
+    sampled = sampling.at_present(plane, depsgraph, bases_px, frame)
+    return np.asarray(sampled.targets_px[0], dtype=np.float32)
 
 
 def _memory(plane: Plane, depsgraph: bpy.types.Depsgraph) -> Memory:
@@ -333,7 +361,7 @@ def _end_all() -> None:
             recovery.end_preview(plane)
 
 
-def _is_unwatched() -> bool:
+def is_unwatched() -> bool:
     """Return whether nobody is watching this frame change, as in a render or during playback."""
     if bpy.app.background or playhead.is_visiting() or bpy.app.is_job_running("RENDER"):
         return True
@@ -343,7 +371,7 @@ def _is_unwatched() -> bool:
 
 def _on_frame_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Handle ``frame_change_post``, with the scene evaluated at the new frame."""
-    if pump.state().engine is not EnginePhase.READY or _is_unwatched():
+    if pump.state().engine is not EnginePhase.READY or is_unwatched():
         _end_all()
         return
     playhead_moved(scene, depsgraph)
@@ -374,5 +402,6 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)
     _memories.clear()
+    _asked.clear()
     _wanted.clear()
     _touched.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import bpy
 import numpy as np
@@ -128,12 +129,104 @@ class ScrubbingTest(ScrubbingCase):
         plane = self.animated()
         scrubbing = ours("timeline.scrubbing")
         answers = []
-        scrubbing._is_unwatched, kept = lambda: answers.append(kept()), scrubbing._is_unwatched
+        scrubbing.is_unwatched, kept = lambda: answers.append(kept()), scrubbing.is_unwatched
         try:
             self.edit_of(plane)
         finally:
-            scrubbing._is_unwatched = kept
+            scrubbing.is_unwatched = kept
         self.assertTrue(answers and all(answers))
+
+
+class FollowingTest(ScrubbingCase):
+    """Previews follow changes at the frame that is shown, with the fake engine."""
+
+    def setUp(self) -> None:
+        """Have the handlers work as in a window."""
+        super().setUp()
+        patch = mock.patch.object(
+            ours("timeline.scrubbing"), "is_unwatched", lambda: self.unwatched
+        )
+        self.unwatched = False
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def tearDown(self) -> None:
+        """Stop the timers, which run in a window only."""
+        for name in ("scrubbing", "following"):
+            timer = ours(f"timeline.{name}")._on_timer
+            if bpy.app.timers.is_registered(timer):
+                bpy.app.timers.unregister(timer)
+        super().tearDown()
+
+    def rest(self) -> bool:
+        """Do what the timer does, until the engine has answered; return whether it was asked."""
+        following, pump = ours("timeline.following"), ours("connection.pump")
+        before = ours("timeline.scrubbing")._generation
+        bpy.context.view_layer.update()
+        following.edit_rests()
+        self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
+        return bool(ours("timeline.scrubbing")._generation > before)
+
+    def test_the_preview_follows_a_new_key_at_the_frame_that_is_shown(self) -> None:
+        plane = self.animated()
+        self.bake(plane)
+        self.move(plane, 7)
+        self.rest()
+        self.assertEqual(len(self.shown(plane)), 0)
+        target = plane.draggan.pairs[0].target
+        before = target.location.x
+        for x in (before + 0.25, before - 0.25):
+            target.location.x = x
+            target.keyframe_insert("location", index=0, frame=7)
+            self.assertTrue(self.rest())
+            self.assertTrue(plane.draggan.previewing)
+            # The disc follows the handle: 32 px per unit.
+            now, rest = self.centre_x(plane), 32 * (1 + before)
+            self.assertAlmostEqual(now - rest, 32 * (x - before), delta=1.0)
+        # The preview itself is no reason to solve again, and neither is another object.
+        self.assertFalse(self.rest())
+        bpy.ops.object.camera_add()
+        plane.draggan.bake.smoothing += 0.1
+        self.assertFalse(self.rest())
+        # Back at the baked place, the bake is shown.
+        target.location.x = before
+        target.keyframe_insert("location", index=0, frame=7)
+        self.assertTrue(self.rest())
+        self.assertEqual((len(self.shown(plane)), plane.draggan.previewing), (0, False))
+
+    def test_the_preview_follows_the_influence(self) -> None:
+        plane = self.animated()
+        self.move(plane, 12)
+        full = self.centre_x(plane)
+        plane.draggan.pairs[0].influence = 0.5
+        plane.update_tag()  # as a slider does
+        self.assertTrue(self.rest())
+        self.assertLess(self.centre_x(plane), full - 2.0)
+        self.assertFalse(self.rest())
+
+    def test_nothing_follows_while_it_plays_or_a_drag_is_running(self) -> None:
+        plane = self.animated("--step-s", "0.1")
+        self.move(plane, 7)
+        target = plane.draggan.pairs[0].target
+        self.unwatched = True
+        target.location.x += 0.1
+        self.assertFalse(self.rest())
+        self.unwatched = False
+        ours("jobs.drag").start_drag(bpy.context, plane)
+        target.location.x += 0.1
+        bpy.context.view_layer.update()
+        before = ours("timeline.scrubbing")._generation
+        ours("timeline.following").edit_rests()
+        self.assertEqual(ours("timeline.scrubbing")._generation, before)
+        ours("jobs.recovery").cancel(plane)
+
+    def test_an_edit_without_keys_has_no_preview(self) -> None:
+        self.use_fake_engine()
+        plane = self.new_plane()
+        pair = self.add_pair(plane)
+        pair.target.location.x += 0.1
+        self.assertFalse(self.rest())
+        self.assertFalse(plane.draggan.previewing)
 
 
 class RealScrubbingTest(ScrubbingCase):

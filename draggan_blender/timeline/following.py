@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Previews of the playhead's frame follow the edit: a moved target, a new key, another influence.
+
+Blender reports what an evaluation has changed. When targets and images have rested, the targets are
+compared with those that the preview was last asked for; only if they differ, the same happens as
+after a frame change. Showing a preview is a change as well, but not one of targets, so it does not
+cause another one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Set
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..connection import pump
+from ..connection.session import EnginePhase
+from ..errors import EditError
+from ..jobs import point_check
+from ..properties.owners import Plane
+from ..scene import planes, sampling
+from . import scrubbing
+
+# The session uids of the empties that were moved and of the images that were changed.
+_changed: set[int] = set()
+
+# When the last of them was changed, on the monotonic clock.
+_changed_s = 0.0
+
+
+def edit_rests() -> None:
+    """Show and request the playhead's frame again for the images whose targets have changed."""
+    changed = frozenset(_changed)
+    _changed.clear()
+    for plane in planes.everywhere():
+        if not plane.draggan.request_id and _has_changed(plane, changed):
+            scene = planes.scene_of(plane)
+            # All images of the scene are looked at, as after a frame change.
+            scrubbing.playhead_moved(scene, sampling.depsgraph_of(scene))
+            scrubbing.playhead_rests()
+            return
+
+
+def _has_changed(plane: Plane, changed: Set[int]) -> bool:
+    """Return whether the targets differ from those that this frame's preview was asked for.
+
+    If no preview was asked for at this frame, they differ if a person has moved a target.
+    """
+    settings = plane.draggan
+    asked = scrubbing.asked(plane)
+    if not settings.bake.follow or not settings.latent:
+        return False
+    targets = [pair.target for pair in settings.pairs if pair.target is not None]
+    is_moved = any(target.session_uid in changed for target in targets)
+    if not is_moved and plane.session_uid not in changed:
+        return False
+    try:
+        scene = planes.scene_of(plane)
+    except EditError:
+        return False  # it was deleted from its scene
+    if asked is None or asked[0] != scene.frame_current:
+        return is_moved and sampling.is_animated(plane)
+    try:
+        now = scrubbing.targets_now(plane, sampling.depsgraph_of(scene), scene.frame_current)
+    except EditError:
+        return True  # the preview ends, as after a frame change
+    return now.tobytes() != asked[1]
+
+
+def _on_update(_scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    """Handle ``depsgraph_update_post``, which Blender calls often: note objects, and no more."""
+    global _changed_s
+    if pump.state().engine is not EnginePhase.READY or scrubbing.is_unwatched():
+        _changed.clear()
+        return
+    for update in depsgraph.updates:
+        changed: Any = update.id
+        if not isinstance(changed, bpy.types.Object):
+            continue
+        is_moved = changed.type == "EMPTY" and update.is_updated_transform
+        if is_moved or planes.is_plane(changed.original):
+            _changed.add(changed.original.session_uid)
+            _changed_s = time.monotonic()
+    if _changed and not bpy.app.timers.is_registered(_on_timer):
+        bpy.app.timers.register(_on_timer, first_interval=scrubbing.REST_S)
+
+
+def _on_timer() -> float | None:
+    """Wait until nothing has changed for a moment; Blender calls it until it returns None."""
+    if pump.state().engine is not EnginePhase.READY or scrubbing.is_unwatched():
+        _changed.clear()
+        return None
+    left_s = _changed_s + scrubbing.REST_S - time.monotonic()
+    if left_s > 0.0 or point_check.is_moving():
+        return max(left_s, scrubbing.REST_S / 2)
+    edit_rests()
+    return None
+
+
+_HANDLER = persistent(_on_update)
+
+
+def register() -> None:
+    """Add the handler of evaluations; as a persistent one it stays when a file is opened."""
+    bpy.app.handlers.depsgraph_update_post.append(_HANDLER)
+
+
+def unregister() -> None:
+    """Remove the handler and the timer."""
+    bpy.app.handlers.depsgraph_update_post.remove(_HANDLER)
+    if bpy.app.timers.is_registered(_on_timer):
+        bpy.app.timers.unregister(_on_timer)
+    _changed.clear()
