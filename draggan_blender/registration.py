@@ -11,7 +11,16 @@ import bpy
 from . import cli, preferences
 from .connection import pump
 from .export import farm_properties
-from .jobs import delivery, explore, live, point_check, pull, recovery, watching
+from .jobs import (
+    delivery,
+    explore,
+    live,
+    missing_images,
+    point_check,
+    pull,
+    recovery,
+    watching,
+)
 from .properties import image as image_properties
 from .timeline import following, scrubbing
 from .ui import (
@@ -49,6 +58,7 @@ _MODULES = (
     live,
     point_check,
     watching,
+    missing_images,
     explore,
     scrubbing,
     following,

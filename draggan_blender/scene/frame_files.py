@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..protocol.file_names import frame_file
@@ -20,12 +21,15 @@ def frame_path(folder: Path, stem: str, number: int) -> Path:
 
 
 def missing(folder: Path, stem: str, span: range) -> int:
-    """Return how many frames have no file in the folder.
+    """Return how many frames have no file in the folder; all, if the folder cannot be read.
 
     Args:
         folder: The folder of the sequence.
         stem: What the names of the sequence start with.
         span: The scene frames.
     """
-    existing = {path.name for path in folder.glob(f"{stem}_*.png")}
+    try:
+        existing = set(os.listdir(folder))
+    except OSError:
+        existing = set()
     return sum(frame_file(stem, number) not in existing for number in span)

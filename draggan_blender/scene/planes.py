@@ -41,7 +41,11 @@ def is_plane(candidate: bpy.types.Object | None) -> TypeGuard[Plane]:
 
 def active(context: bpy.types.Context) -> Plane | None:
     """Return the GAN image to work on: the active object, or the plane of the active point."""
-    chosen: bpy.types.Object | None = getattr(context, "object", None)
+    return image_of(getattr(context, "object", None))
+
+
+def image_of(chosen: bpy.types.Object | None) -> Plane | None:
+    """Return the GAN image that an object is, or is a point of; None if it is neither."""
     if is_plane(chosen):
         return chosen
     if chosen is not None and is_plane(chosen.parent):

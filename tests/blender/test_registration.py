@@ -41,6 +41,7 @@ def _traces() -> dict[str, object]:
                 ("connection.pump", "_on_timer"),
                 ("ui.mask_watch", "_on_timer"),
                 ("jobs.watching", "_on_timer"),
+                ("jobs.missing_images", "_on_timer"),
                 ("timeline.following", "_on_timer"),
                 ("jobs.explore", "look"),
                 ("jobs.explore", "_undo_again"),

@@ -6,8 +6,9 @@ from __future__ import annotations
 import bpy
 
 from ...connection import pump
+from ...jobs import missing_images
 from ...scene import images, planes
-from .common import ImagePanel, draw_actions, draw_progress, draw_status
+from .common import ImagePanel, draw_actions, draw_progress, draw_restore, draw_status
 
 
 class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):
@@ -27,7 +28,9 @@ class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):
         if is_baking:
             draw_progress(layout, settings, pump.state())
         elif images.shows_bake(plane):
-            draw_status(layout, settings, pump.state())
+            draw_status(layout, plane, pump.state())
+            if missing_images.count(plane):
+                draw_restore(layout, plane)
         else:
             layout.label()
 

@@ -8,7 +8,8 @@ from typing import Any
 import bpy
 
 from ...connection import session
-from ...jobs import live
+from ...jobs import live, missing_images
+from ...properties.owners import Plane
 from ...scene import planes
 from .text import draw_text
 
@@ -64,14 +65,31 @@ def draw_actions(
     return row
 
 
-def draw_status(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:
-    """Draw how the last request of a GAN image ended, or an empty line in its place."""
+def draw_status(layout: bpy.types.UILayout, plane: Plane, state: session.State) -> None:
+    """Draw how the last request of a GAN image ended, or an empty line in its place.
+
+    If images are missing, that is drawn instead, or below the reason why the request failed.
+    """
+    settings = plane.draggan
+    missing = "" if settings.request_id else missing_images.sentence(plane)
+    if missing and not settings.failed:
+        draw_text(layout, missing, "ERROR")
+        return
     if settings.failed and settings.status == state.error:
         draw_text(layout, "Failed; see the Engine panel", "ERROR")
     elif settings.status and not settings.request_id:
         draw_text(layout, settings.status, "ERROR" if settings.failed else "INFO")
     else:
         layout.label()
+    if missing:
+        draw_text(layout, missing, "ERROR")
+
+
+def draw_restore(layout: bpy.types.UILayout, plane: Plane) -> None:
+    """Draw *Restore Images*, in red while images are missing."""
+    row = layout.row(align=True)
+    row.alert = bool(missing_images.count(plane))
+    row.operator("draggan.render_again", icon="RENDER_ANIMATION")
 
 
 def draw_progress(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:

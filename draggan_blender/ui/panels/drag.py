@@ -6,10 +6,10 @@ from __future__ import annotations
 import bpy
 
 from ...connection import pump
-from ...jobs import live
+from ...jobs import live, missing_images
 from ...scene import images, planes
 from ..tool import DRAGGAN_WT_pull
-from .common import ImagePanel, draw_actions, draw_progress, draw_status
+from .common import ImagePanel, draw_actions, draw_progress, draw_restore, draw_status
 from .options import draw_options
 
 
@@ -36,15 +36,15 @@ class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
         _draw_tool(layout, context)
         row = layout.row(align=True)
         row.operator("draggan.reset", icon="LOOP_BACK")
-        row.operator("draggan.render_again", icon="RENDER_ANIMATION")
+        draw_restore(row, plane)
         # Always one line, and the last one, because a long sentence takes more: buttons must not
         # move under the mouse.
         if is_dragging:
             draw_progress(layout, settings, state)
-        elif images.shows_bake(plane):
+        elif images.shows_bake(plane) and not missing_images.count(plane):
             layout.label()
         else:
-            draw_status(layout, settings, state)
+            draw_status(layout, plane, state)
 
 
 def _draw_tool(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
