@@ -111,6 +111,13 @@ class _Person:
         """Take a picture of the window."""
         yield from self.window.take(self.out / "pull" / f"{name}.png")
 
+    def take_while_pulling(self, name: str) -> Iterator[float]:
+        """Take a picture of the window without moving the mouse."""
+        path = self.out / "pull" / f"{name}.png"
+        yield from self.window.ask(["import", "-window", "root", str(path.absolute())])
+        fewer = ["-dither", "None", "-colors", "255", f"PNG8:{path.absolute()}"]
+        yield from self.window.ask(["convert", str(path.absolute()), *fewer])
+
 
 def _check(condition: bool, text: str) -> None:
     if not condition:
@@ -197,8 +204,11 @@ def _moving_picture(person: _Person, folder: Path) -> Iterator[float]:
     region = person.window.region(person.area)
     left, top, width, height = person.window.box(region)
     crop = f"{min(width, 900)}x{height}+{left}+{top}"
-    command = ["convert", "-delay", str(_GIF_DELAY), "-loop", "0", str(folder / "*.xwd")]
-    command += ["-crop", crop, "+repage", "-resize", f"{_GIF_WIDTH}x"]
+    # One by one: all screens at once are too much for ImageMagick's limits.
+    smaller = ["-crop", crop, "+repage", "-resize", f"{_GIF_WIDTH}x"]
+    screens = str(folder / "*.xwd")
+    yield from person.window.ask(["mogrify", "-format", "png", *smaller, screens])
+    command = ["convert", "-delay", str(_GIF_DELAY), "-loop", "0", str(folder / "*.png")]
     command += ["+dither", "-colors", str(_GIF_COLORS), "-fuzz", "3%", "-layers", "OptimizeFrame"]
     command += ["-layers", "OptimizeTransparency", str(person.out / "pull.gif")]
     yield from person.window.ask(command)
@@ -226,7 +236,7 @@ def _region(person: _Person) -> Iterator[float]:
     turned = abs(pair.target.rotation_euler.z)
     _check(abs(turned - _TURN) < math.radians(6.0), f"turned by {math.degrees(turned):.1f} degrees")
     _check(pair.radius > 0.05, "the pair has no radius")
-    yield from person.take("region")
+    yield from person.take_while_pulling("region")
     yield from person.release()
     yield from person.take("points")
 
