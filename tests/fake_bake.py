@@ -80,6 +80,7 @@ def _solved_before(edit: t.Edit, folder: str) -> int:
         return 0
     earlier = edit_of((path / EDIT_FILE).read_bytes())
     same = (earlier.latent, earlier.handles_px) == (edit.latent, edit.handles_px)
+    same = same and (earlier.radii_px, earlier.turns) == (edit.radii_px, edit.turns)
     if not same or earlier.refined_track != edit.refined_track:
         return 0
     journal, track = path / JOURNAL_FILE, path / TRACK_FILE
@@ -129,7 +130,7 @@ def _write_frames(
 
 
 def bake(engine: FakeEngine, request: t.Bake) -> None:
-    """Bake an edit frame by frame: each handle reaches its target in one step."""
+    """Bake an edit frame by frame: each handle and region reaches its target in one step."""
     started_s = time.monotonic()
     edit, number = edit_of(request.edit), request.request_id
     folder = Path(request.frames.folder)
@@ -171,6 +172,7 @@ def bake(engine: FakeEngine, request: t.Bake) -> None:
             track=track,
             frame_count=len(rows),
             handles_px=b"".join(struct.pack("<2f", *point) for row in rows for point in row),
+            turns=edit.turns[: 8 * len(rows) * len(edit.handles_px)],
         )
     )
 

@@ -171,6 +171,8 @@ def make_edit(plane: Plane, frames: range) -> Edit:
         truncation_psi=sampled.truncation_psi,
         poses=sampling.key_frames(plane, frames),
         smoothing=settings.bake.smoothing,
+        radii_px=sampled.radii_px,
+        turns=np.asarray(sampled.turns, dtype="<f4").tobytes(),
     )
 
 
@@ -225,13 +227,15 @@ def finish(plane: Plane, request: Bake, finished: BakeFinished | None) -> None:
         raise EditError("The engine ended the bake without a result; see its log")
     settings, target = plane.draggan, request.frames
     baked = edit_of(request)
-    paths_px = np.frombuffer(finished.handles_px, "<f4").reshape(finished.frame_count, -1, 2)
+    count = finished.frame_count
+    paths_px = np.frombuffer(finished.handles_px, "<f4").reshape(count, -1, 2)
+    turns = np.frombuffer(finished.turns, "<f4").reshape(count, -1, 2) if finished.turns else None
     if settings.sequence.image is not None and not images.shows_bake(plane):
         images.cover(plane)
         handle_paths.cover_paths(plane)
-    requests.show_frames(plane, target, finished.frame_count, "BAKE")
+    requests.show_frames(plane, target, count, "BAKE")
     images.remove_live(settings.uuid)
-    handle_paths.write_paths(plane, target.first_number, paths_px, baked.handles_px)
+    handle_paths.write_paths(plane, target.first_number, paths_px, baked.handles_px, turns)
     settings.track = to_text(finished.track)
     settings.bake.refinements = settings.bake.refinements + 1 if baked.refined_track else 0
     settings.status = _sentence(finished, baked)

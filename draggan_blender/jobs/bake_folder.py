@@ -187,16 +187,19 @@ def _rows_in_common(wanted: Edit, stored: bytes, folder: Path) -> int:
     found = _decoded(stored)
     if found is None or any(
         getattr(found, name) != getattr(wanted, name)
-        for name in ("model_sha256", "latent", "handles_px", "refined_track")
+        for name in ("model_sha256", "latent", "handles_px", "radii_px", "refined_track")
     ):
         return 0
     count = min(found.frame_count, wanted.frame_count)
     size = 8 * len(wanted.handles_px)
-    rows = [
-        np.frombuffer(one.targets_px[: count * size], np.uint8).reshape(count, size)
-        for one in (found, wanted)
-    ]
-    differing = np.flatnonzero((rows[0] != rows[1]).any(axis=1))
+    differs = np.zeros(count, dtype=bool)
+    for name in ("targets_px", "turns") if wanted.turns else ("targets_px",):
+        rows = [
+            np.frombuffer(getattr(one, name)[: count * size], np.uint8).reshape(count, size)
+            for one in (found, wanted)
+        ]
+        differs |= (rows[0] != rows[1]).any(axis=1)
+    differing = np.flatnonzero(differs)
     equal = int(differing[0]) if len(differing) else count
     if not (folder / TRACK_FILE).exists():
         equal = min(equal, sum(1 for _ in folder.glob("*.png")))

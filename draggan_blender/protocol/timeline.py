@@ -8,6 +8,7 @@ scene frames; row 0 is the frame ``first_number``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -62,6 +63,10 @@ class Edit(Message):
         smoothing: The standard deviation in frames; 0 for none.
         refined_track: The bytes of a ``track.npz`` of the same frames, to solve each frame further
             from its row there; empty to solve each frame from the one before it.
+        radii_px: The radius of each region in the image of ``latent``, 0 for a point; empty if no
+            pair is a region.
+        turns: ``T x P x 2`` float32, little-endian: by which angle and factor each region should be
+            turned and scaled since the image of ``latent``, 0 and 1 for a point; empty likewise.
     """
 
     kind: ClassVar[str] = "edit"
@@ -80,6 +85,8 @@ class Edit(Message):
     poses: tuple[int, ...] = ()
     smoothing: float = 0.0
     refined_track: bytes = b""
+    radii_px: tuple[float, ...] = ()
+    turns: bytes = b""
 
     def __post_init__(self) -> None:
         require(bool(self.handles_px), "an edit needs at least one handle")
@@ -98,6 +105,12 @@ class Edit(Message):
         psi, count = len(self.truncation_psi), self.frame_count
         require(psi in (0, count), f"truncation_psi has {psi} values for {count} frames")
         require(self.smoothing >= 0, f"smoothing must be 0 or more, not {self.smoothing}")
+        radii, pairs = len(self.radii_px), len(self.handles_px)
+        require(radii in (0, pairs), f"radii_px has {radii} values for {pairs} handles")
+        for radius in self.radii_px:
+            require(0 <= radius < math.inf, f"radii_px must be 0 or more, not {radius}")
+        turns, size = len(self.turns), found if radii else 0
+        require(turns == size, f"turns must have {size} bytes, not {turns}")
 
     @property
     def frame_count(self) -> int:
@@ -181,6 +194,7 @@ class BakeFinished(Event):
         track: The bytes of the ``track.npz``.
         frame_count: The number of frames.
         handles_px: As in ``messages.DragFinished``.
+        turns: As in ``messages.DragFinished``, since the image of the edit's latent.
     """
 
     kind: ClassVar[str] = "bake_finished"
@@ -192,9 +206,12 @@ class BakeFinished(Event):
     track: bytes
     frame_count: int
     handles_px: bytes
+    turns: bytes = b""
 
     def __post_init__(self) -> None:
         require_rows(self.handles_px, self.frame_count)
+        turns, size = len(self.turns), len(self.handles_px)
+        require(turns in (0, size), f"turns must have {size} bytes, not {turns}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

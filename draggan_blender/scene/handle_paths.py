@@ -134,8 +134,9 @@ def write_paths(
         first_frame: The scene frame of the first row.
         paths_px: ``T x P x 2`` px, one row per frame, the pairs in the order of their slots.
         bases_px: ``P x 2`` px, the handles in the image of the latent; None for the last row.
-        turns: ``T x P x 2``, the angle and the scale of the regions since the start, as the engine
-            measures them; None if no pair is a region.
+        turns: ``T x P x 2``, the angle and the scale of the regions, as the engine measures them;
+            since the image of the latent if there are bases, otherwise since the start. None if
+            no pair is a region.
     """
     rows = np.asarray(paths_px, dtype=np.float64)
     bases = placing.to_local(plane, rows[-1] if bases_px is None else bases_px)
@@ -151,24 +152,43 @@ def write_paths(
             pair.has_base = False
             continue
         path = placing.to_local(plane, rows[:, pair.slot])
-        turn = tuple(pair.start_turn)
+        base = bases[pair.slot]
+        turn = tuple(pair.start_turn) if bases_px is None else _base_turn(pair, base)
         if turns is not None and pair.radius:
-            path = np.hstack((path, _turns_of(plane, pair, np.asarray(turns)[:, pair.slot])))
-            turn = tuple(path[-1, 2:].tolist())
+            turned = _turns_of(plane, turn, np.asarray(turns)[:, pair.slot])
+            path = np.hstack((path, turned))
+            if bases_px is None:
+                turn = tuple(turned[-1].tolist())
         timing.write_path(plane, pair.handle, first_frame, path)
         pair.handle.location[:2] = path[row, :2]
         if path.shape[1] > 2:
             _turn(pair, path[row, 2:].tolist())
-        pair.base, pair.has_base, pair.base_turn = bases[pair.slot], True, turn
+        elif pair.radius:
+            _turn(pair, turn)
+        pair.base, pair.has_base, pair.base_turn = base, True, turn
         if not pair.dragged:
             pair.dragged, pair.home, pair.home_turn = True, pair.start, pair.start_turn
 
 
+def _base_turn(pair: DRAGGAN_PG_pair, base: Sequence[float]) -> tuple[float, ...]:
+    """Return how a handle is turned at its base, given where that was when the bake began."""
+    followed = pair.has_base and all(
+        abs(one - other) <= points.MOVED for one, other in zip(pair.base, base, strict=True)
+    )
+    return tuple(pair.base_turn if followed else pair.start_turn)
+
+
 def _turns_of(
-    plane: Plane, pair: DRAGGAN_PG_pair, turns: NDArray[np.float64]
+    plane: Plane, turn: Sequence[float], turns: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the rotations and scales of a handle, given how a region was turned: ``T x 2``."""
-    angle, scale = pair.start_turn
+    """Return the rotations and scales of a handle, given how a region was turned: ``T x 2``.
+
+    Args:
+        plane: The GAN image.
+        turn: The rotation and scale that the turns count from.
+        turns: ``T x 2``, as the engine measures them.
+    """
+    angle, scale = turn
     sign = placing.turning_sign(plane)
     return np.column_stack((angle + sign * turns[:, 0], scale * turns[:, 1]))
 

@@ -29,6 +29,9 @@ from .points import MOVED, enabled_pairs
 # Positions in image pixels are rounded to multiples of this.
 _GRID_PX = 1.0 / 1024.0
 
+# Angles in radians, and scales, are rounded to multiples of this.
+_GRID_TURN = 1.0 / 8192.0
+
 # The least size of a target, as a part of its handle's size.
 _LEAST_SCALE = 1e-3
 
@@ -136,6 +139,66 @@ def turning_sign(plane: Plane) -> int:
         EditError: The plane has no UVs, or the UVs are not flat.
     """
     return view.turning_sign(planes.uv_map(plane))
+
+
+def regions_over_frames(
+    plane: Plane,
+    pairs: Sequence[DRAGGAN_PG_pair],
+    base_turns: ArrayLike,
+    radii: ArrayLike,
+    target_turns: ArrayLike,
+    influences: ArrayLike,
+) -> tuple[view.Points, view.Points]:
+    """Return the radii of regions, and how they should be turned and scaled over T frames.
+
+    The results are rounded, as positions are; see ``to_px``.
+
+    Args:
+        plane: The GAN image.
+        pairs: The P pairs, for messages.
+        base_turns: ``P x 2``, the angle and the scale of each handle in the image of the latent,
+            in the plane's space.
+        radii: ``P``, the radius of each pair in the plane's space, 0 for a point.
+        target_turns: ``T x P x 2``, the angle and the scale of each target at each frame.
+        influences: ``T x P``, 0 to 1.
+
+    Returns:
+        ``P`` px, and ``T x P x 2``: the angle, counter-clockwise in the image, and the scale, both
+        since the image of the latent, 0 and 1 for a point.
+
+    Raises:
+        EditError: A handle or target has no size.
+    """
+    base, sizes = np.asarray(base_turns, dtype=np.float64), np.asarray(radii, dtype=np.float64)
+    wanted = np.asarray(target_turns, dtype=np.float64)
+    is_region = sizes > 0.0
+    for number, pair in enumerate(pairs):
+        least = min(base[number, 1], wanted[:, number, 1].min())
+        if is_region[number] and least <= _LEAST_SCALE:
+            raise EditError(f"{pair.name}: a point has no size; clear its scale with Alt-S")
+    turns = wanted[..., 0] - base[:, 0]
+    # The first frame takes the short way, and the others go on from there.
+    turns = np.unwrap(turns, axis=0) - 2.0 * np.pi * np.rint(turns[:1] / (2.0 * np.pi))
+    angles = turning_sign(plane) * np.where(is_region, influences * turns, 0.0)
+    ratios = np.where(is_region, wanted[..., 1] / np.where(is_region, base[:, 1], 1.0), 1.0)
+    scales = np.maximum(ratios**influences, _LEAST_SCALE)
+    rounded = np.rint(np.stack([angles, scales], axis=-1) / _GRID_TURN) * _GRID_TURN
+    radii_px = np.rint(sizes * base[:, 1] * px_per_unit(plane) / _GRID_PX) * _GRID_PX
+    return radii_px, rounded
+
+
+def base_turns(depsgraph: bpy.types.Depsgraph, plane: Plane) -> list[tuple[float, float]]:
+    """Return how the handles of the enabled pairs are turned in the image of the latent.
+
+    Returns:
+        ``P x 2``, the angle and the scale of each in the plane's space.
+    """
+    enabled = enabled_pairs(plane)
+    found = poses(depsgraph, plane, [pair.handle for pair in enabled])
+    return [
+        tuple(pair.base_turn) if follows_path(plane, pair) else (pose.angle, pose.scale)
+        for pair, pose in zip(enabled, found, strict=True)
+    ]
 
 
 def read_pairs(context: bpy.types.Context, plane: Plane) -> list[PlacedPair]:

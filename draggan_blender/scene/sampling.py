@@ -41,25 +41,33 @@ class SampledEdit(NamedTuple):
         targets_px: ``T x P x 2`` float32 px: where the handles should go, given the influences.
         settings: One entry for each change of the settings, the first for the first frame.
         truncation_psi: ``T`` numbers; empty if the truncation is not animated.
+        radii_px: ``P`` px, the radii of regions in the image of the latent, 0 for a point; empty if
+            no pair is a region.
+        turns: ``T x P x 2`` float32, the angle and the scale of regions since the image of the
+            latent, 0 and 1 for a point; empty likewise.
     """
 
     targets_px: view.Points
     settings: tuple[SettingsFrom, ...]
     truncation_psi: tuple[float, ...]
+    radii_px: tuple[float, ...]
+    turns: view.Points
 
 
 class _Row(NamedTuple):
     """What is read at one frame.
 
     Attributes:
-        targets: Where the targets are, ``(x, y)`` in the plane's space.
+        targets: Where the targets are in the plane's space, and how they are turned and scaled.
         influences: The influence of each pair, 0 to 1.
+        radii: The radius of each pair in the plane's space, 0 for a point.
         settings: How the frame is solved.
         psi: The truncation.
     """
 
-    targets: list[tuple[float, float]]
+    targets: list[placing.Pose]
     influences: list[float]
+    radii: list[float]
     settings: DragSettings
     psi: float
 
@@ -73,11 +81,13 @@ def over_frames(plane: Plane, frames: range, bases_px: ArrayLike) -> SampledEdit
         bases_px: ``P x 2`` px, the handles in the image of the latent.
 
     Raises:
-        EditError: No pair is enabled, a point was deleted, or a target is outside the image.
+        EditError: No pair is enabled, a point was deleted, a target is outside the image, or a
+            point of a region has no size.
     """
     pairs, scene = points.enabled_pairs(plane), planes.scene_of(plane)
     targets = [pair.target for pair in pairs]
     indices = [index for index, pair in enumerate(plane.draggan.pairs) if pair.enabled]
+    base_turns = placing.base_turns(depsgraph_of(scene), plane)
     start = min(scene.frame_start, frames.start) if _simulates(scene) else frames.start
     rows: list[_Row] = []
     # Blender does not notice that a script has changed a collection.
@@ -91,6 +101,7 @@ def over_frames(plane: Plane, frames: range, bases_px: ArrayLike) -> SampledEdit
         _targets_px(plane, rows, bases_px, frames.start, targets),
         _settings_spans(rows, frames.start),
         tuple(row.psi for row in rows) if is_psi_animated else (),
+        *_regions(plane, rows, base_turns),
     )
 
 
@@ -109,7 +120,8 @@ def at_present(
         The edit of one frame.
 
     Raises:
-        EditError: No pair is enabled, a point was deleted, or a target is outside the image.
+        EditError: No pair is enabled, a point was deleted, a target is outside the image, or a
+            point of a region has no size.
     """
     targets = [pair.target for pair in points.enabled_pairs(plane)]
     indices = [index for index, pair in enumerate(plane.draggan.pairs) if pair.enabled]
@@ -118,6 +130,7 @@ def at_present(
         _targets_px(plane, rows, bases_px, frame, targets),
         _settings_spans(rows, frame),
         (rows[0].psi,) if compat.is_animated(plane, _PSI_PATH) else (),
+        *_regions(plane, rows, placing.base_turns(depsgraph, plane)),
     )
 
 
@@ -209,9 +222,10 @@ def _read(
     evaluated = plane.evaluated_get(depsgraph).draggan
     pairs = evaluated.pairs
     return _Row(
-        placing.places(depsgraph, plane, targets),
+        placing.poses(depsgraph, plane, targets),
         # A pin stays at its base.
         [0.0 if pairs[index].is_pin else pairs[index].influence for index in indices],
+        [0.0 if pairs[index].is_pin else pairs[index].radius for index in indices],
         drag_properties.drag_settings(evaluated.drag),
         evaluated.source.truncation_psi,
     )
@@ -231,7 +245,8 @@ def _targets_px(
     """
     bases = placing.to_local(plane, bases_px)
     influences = np.array([row.influences for row in rows], dtype=np.float64)[:, :, None]
-    wanted = placing.mix(bases, np.array([row.targets for row in rows]), influences)
+    places = np.array([[pose.place for pose in row.targets] for row in rows])
+    wanted = placing.mix(bases, places, influences)
     wanted_px = placing.to_px(plane, wanted.reshape(-1, 2)).reshape(wanted.shape)
     is_outside = ~np.isfinite(wanted_px).all(axis=2)
     if is_outside.any():
@@ -242,6 +257,27 @@ def _targets_px(
             "plane there, or lower its influence"
         )
     return np.asarray(wanted_px, dtype=np.float32)
+
+
+def _regions(
+    plane: Plane, rows: Sequence[_Row], base_turns: Sequence[tuple[float, float]]
+) -> tuple[tuple[float, ...], view.Points]:
+    """Return ``SampledEdit.radii_px`` and ``turns``; the radii are those of the first frame.
+
+    Raises:
+        EditError: A handle or target of a region has no size.
+    """
+    if not any(rows[0].radii):
+        return (), np.empty((len(rows), 0, 2), dtype=np.float32)
+    radii_px, turns = placing.regions_over_frames(
+        plane,
+        points.enabled_pairs(plane),
+        base_turns,
+        rows[0].radii,
+        [[(pose.angle, pose.scale) for pose in row.targets] for row in rows],
+        [row.influences for row in rows],
+    )
+    return tuple(radii_px.tolist()), np.asarray(turns, dtype=np.float32)
 
 
 def _in_words(numbers: NDArray[np.intp]) -> str:

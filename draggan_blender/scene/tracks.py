@@ -46,6 +46,20 @@ def handles_px(track: str) -> NDArray[np.float32]:
         ) from None
 
 
+def turns(track: str) -> NDArray[np.float32] | None:
+    """Return how the regions of a bake are turned and scaled in each image, before smoothing.
+
+    Args:
+        track: The sequence's ``track.npz`` as base64 text, which ``handles_px`` can read.
+
+    Returns:
+        ``T x P x 2``: the scale times the cosine of the angle, counter-clockwise in the image, and
+        times its negative sine. None if the track has no regions.
+    """
+    with np.load(io.BytesIO(to_bytes(track)), allow_pickle=False) as arrays:
+        return np.asarray(arrays["turns"], dtype=np.float32) if "turns" in arrays else None
+
+
 def latents_of(track: bytes, rows: Sequence[int]) -> NDArray[np.float32]:
     """Return the latents of some rows of a track.
 

@@ -26,8 +26,9 @@ class Known:
     """A solved frame.
 
     Attributes:
-        targets_px: ``P x 2`` px, the targets that it was solved for.
-        handles_px: ``P x 2`` px, where the handles are in its image.
+        targets_px: ``P x 2`` px, the targets that it was solved for; with regions ``2 P x 2``, see
+            ``region_points``.
+        handles_px: Where the handles are in its image, likewise.
         latent: Its latent, ``num_ws x w_dim`` float32, little-endian.
         preview: Its image; None if the plane shows that at rest.
     """

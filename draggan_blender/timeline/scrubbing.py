@@ -29,10 +29,9 @@ from ..properties.owners import Plane
 from ..properties.stored import to_bytes
 from ..protocol import LocalProtocolError, encode, file_names
 from ..protocol.messages import Done, Ending, FrameTarget, Message, Preview
-from ..protocol.timeline import Bake, BakeFinished, Edit, MaskFrom
+from ..protocol.timeline import Bake, BakeFinished, Edit
 from ..scene import (
     images,
-    masks,
     models,
     placing,
     planes,
@@ -42,6 +41,7 @@ from ..scene import (
     timing,
     tracks,
 )
+from . import preview_edit, region_points
 from .memory import Known, Memory, Points, apart_px
 
 # How long the playhead must rest before its frame is solved.
@@ -58,7 +58,9 @@ class _Solve:
     Attributes:
         image_id: The plane's uuid.
         generation: The value of ``_generation`` when the request was submitted.
-        targets_px: ``P x 2`` px, the targets that are solved for.
+        targets_px: The targets that are solved for; see ``Known``.
+        radii_px: The radii of regions in the image of the plane's latent; empty without regions.
+        start: The latent that the request starts from, and where the handles are in its image.
         folder: The temporary folder of the request.
         preview: The last image.
         finished: The result.
@@ -67,6 +69,8 @@ class _Solve:
     image_id: str
     generation: int
     targets_px: Points
+    radii_px: tuple[float, ...]
+    start: Known
     folder: Path
     preview: Preview | None = None
     finished: BakeFinished | None = None
@@ -149,9 +153,9 @@ def _show_nearest(plane: Plane, scene: bpy.types.Scene, depsgraph: bpy.types.Dep
     if timing.is_retimed(plane) or _plays_other(plane, scene) or not sampling.is_animated(plane):
         recovery.end_preview(plane)
         return
-    memory = _memory(plane, depsgraph)
     frame = scene.frame_current
-    wanted_px = targets_now(plane, depsgraph, frame)
+    memory, sampled = _sampled(plane, depsgraph, frame)
+    wanted_px = preview_edit.targets_of(sampled)
     _asked[plane.draggan.uuid] = frame, wanted_px.tobytes()
     rest_px = _targets_at_rest(plane, memory, frame)
     nearest = memory.nearest(wanted_px)
@@ -175,7 +179,7 @@ def asked(plane: Plane) -> tuple[int, bytes] | None:
 
 
 def targets_now(plane: Plane, depsgraph: bpy.types.Depsgraph, frame: int) -> Points:
-    """Return where the handles should go at the frame of a depsgraph, ``P x 2`` px.
+    """Return where the handles should go at the frame of a depsgraph; see ``Known.targets_px``.
 
     Args:
         plane: The GAN image.
@@ -185,13 +189,13 @@ def targets_now(plane: Plane, depsgraph: bpy.types.Depsgraph, frame: int) -> Poi
     Raises:
         EditError: There is no valid edit at this frame.
     """
-    bases_px = _memory(plane, depsgraph).base.handles_px
-    sampled = sampling.at_present(plane, depsgraph, bases_px, frame)
-    return np.asarray(sampled.targets_px[0], dtype=np.float32)
+    return preview_edit.targets_of(_sampled(plane, depsgraph, frame)[1])
 
 
-def _memory(plane: Plane, depsgraph: bpy.types.Depsgraph) -> Memory:
-    """Return the solved frames for the plane's current latent and handles.
+def _sampled(
+    plane: Plane, depsgraph: bpy.types.Depsgraph, frame: int
+) -> tuple[Memory, sampling.SampledEdit]:
+    """Return the solved frames for the plane's current latent and handles, and the present edit.
 
     Raises:
         EditError: There is no valid edit at this frame.
@@ -201,15 +205,17 @@ def _memory(plane: Plane, depsgraph: bpy.types.Depsgraph) -> Memory:
     bases_px = placing.bases(
         depsgraph, plane, is_base_shown=lambda: shown.latent(plane) == latent
     ).astype(np.float32)
+    sampled = sampling.at_present(plane, depsgraph, bases_px, frame)
+    unturned = np.tile((0.0, 1.0), (len(bases_px), 1))
+    home_px = region_points.joined(bases_px, unturned, sampled.radii_px)
     memory = _memories.get(settings.uuid)
     if (
-        memory is not None
-        and memory.base.latent == latent
-        and np.array_equal(memory.base.handles_px, bases_px)
+        memory is None
+        or memory.base.latent != latent
+        or not np.array_equal(memory.base.handles_px, home_px)
     ):
-        return memory
-    memory = _memories[settings.uuid] = Memory(Known(bases_px, bases_px, latent))
-    return memory
+        memory = _memories[settings.uuid] = Memory(Known(home_px, home_px, latent))
+    return memory, sampled
 
 
 def _plays_other(plane: Plane, scene: bpy.types.Scene) -> bool:
@@ -224,7 +230,7 @@ def _plays_other(plane: Plane, scene: bpy.types.Scene) -> bool:
 
 
 def _targets_at_rest(plane: Plane, memory: Memory, frame: int) -> Points:
-    """Return the targets that the image at rest was solved for, ``P x 2`` px."""
+    """Return the targets that the image at rest was solved for; see ``Known``."""
     global _baked
     sequence = plane.draggan.sequence
     if not images.shows_bake(plane):
@@ -239,9 +245,14 @@ def _targets_at_rest(plane: Plane, memory: Memory, frame: int) -> Points:
         if found is None:
             return memory.base.handles_px
         _baked = (stamp, found)
-    rows = np.frombuffer(_baked[1].targets_px, "<f4").reshape(_baked[1].frame_count, -1, 2)
+    baked = _baked[1]
+    rows, turns = (
+        np.frombuffer(data, "<f4").reshape(baked.frame_count, -1, 2)
+        for data in (baked.targets_px, baked.turns)
+    )
     row = min(max(frame - sequence.first_frame, 0), sequence.frame_count - 1)
-    return np.asarray(rows[min(row, len(rows) - 1)])
+    row = min(row, len(rows) - 1)
+    return region_points.joined(rows[row], turns[row], baked.radii_px)
 
 
 def _solve(plane: Plane, scene: bpy.types.Scene) -> None:
@@ -252,9 +263,11 @@ def _solve(plane: Plane, scene: bpy.types.Scene) -> None:
         LocalProtocolError: The edit is too large to be sent.
         OSError: A temporary folder cannot be made.
     """
-    settings = plane.draggan
+    settings, frame = plane.draggan, max(scene.frame_current, 1)
     path = models.model_path(settings.source)
-    edit = _present_edit(plane, scene, Path(path).name)
+    memory, sampled = _sampled(plane, sampling.depsgraph_of(scene), frame)
+    start = preview_edit.start_of(plane, memory, sampled)
+    edit = preview_edit.edit_from(plane, sampled, start, frame, Path(path).name)
     data = encode(edit)
     folder = Path(tempfile.mkdtemp(prefix="draggan-preview-"))
     request = Bake(
@@ -265,62 +278,12 @@ def _solve(plane: Plane, scene: bpy.types.Scene) -> None:
         frames=FrameTarget(folder=str(folder), stem="preview", first_number=edit.first_number),
         write_frames=False,
     )
-    targets_px = np.frombuffer(edit.targets_px, "<f4").reshape(-1, 2)
-    solve = _Solve(settings.uuid, _generation, targets_px, folder)
+    wanted_px = preview_edit.targets_of(sampled)
+    solve = _Solve(settings.uuid, _generation, wanted_px, sampled.radii_px, start, folder)
     requests.give_to(request.request_id, partial(_take, solve))
     label = f"Preview frame {scene.frame_current} of {plane.name}"
     _touched.add(settings.uuid)
     pump.submit(pump.Job(request=request, image_id=recovery.preview_id(plane), label=label))
-
-
-def _present_edit(plane: Plane, scene: bpy.types.Scene, model_name: str) -> Edit:
-    """Return the edit of the current frame alone.
-
-    Raises:
-        EditError: There is no valid edit at this frame.
-    """
-    settings, depsgraph = plane.draggan, sampling.depsgraph_of(scene)
-    memory = _memory(plane, depsgraph)
-    frame = max(scene.frame_current, 1)
-    sampled = sampling.at_present(plane, depsgraph, memory.base.handles_px, frame)
-    targets_px = np.asarray(sampled.targets_px[0], dtype="<f4")
-    start = _start(plane, memory, targets_px, is_psi_animated=bool(sampled.truncation_psi))
-    mask = masks.at_frame(plane, frame)
-    return Edit(
-        model_name=model_name,
-        model_sha256=settings.model_sha256,
-        first_number=frame,
-        latent=start.latent,
-        handles_px=tuple((x, y) for x, y in start.handles_px.tolist()),
-        targets_px=targets_px.tobytes(),
-        settings=sampled.settings,
-        mask_spans=(MaskFrom(number=frame, index=0),) if mask else (),
-        masks=mask,
-        seed=settings.sampled_seed,
-        sampled_psi=settings.sampled_psi,
-        truncation_psi=sampled.truncation_psi,
-    )
-
-
-def _start(plane: Plane, memory: Memory, targets_px: Points, *, is_psi_animated: bool) -> Known:
-    """Return the known latent whose handles are nearest to the targets.
-
-    Args:
-        plane: The GAN image.
-        memory: Its solved frames.
-        targets_px: ``P x 2`` px.
-        is_psi_animated: Whether the truncation is animated. The base is returned then, because the
-            truncation of the other latents is not known.
-    """
-    if is_psi_animated:
-        return memory.base
-    known = [memory.base, *memory.solved]
-    if images.shows_bake(plane):
-        row = timing.shown_row(plane)
-        handles_px = tracks.handles_px(plane.draggan.track)[row]
-        if handles_px.shape == targets_px.shape:
-            known.append(Known(handles_px, handles_px, shown.latent(plane)))
-    return min(known, key=lambda one: apart_px(one.handles_px, targets_px))
 
 
 def _take(solve: _Solve, message: Message) -> None:
@@ -339,6 +302,11 @@ def _take(solve: _Solve, message: Message) -> None:
         _show(plane, message)
     elif isinstance(message, Done) and solve.finished is not None and solve.preview is not None:
         handles_px = np.frombuffer(solve.finished.handles_px, "<f4").reshape(-1, 2)
+        if solve.finished.turns:
+            turns = np.frombuffer(solve.finished.turns, "<f4").reshape(-1, 2)
+            start = region_points.turns_of(solve.start.handles_px, solve.radii_px)
+            turns = np.column_stack((turns[:, 0] + start[:, 0], turns[:, 1] * start[:, 1]))
+            handles_px = region_points.joined(handles_px, turns, solve.radii_px)
         latent = tracks.latents_of(solve.finished.track, [0]).tobytes()
         known = Known(solve.targets_px, handles_px, latent, solve.preview)
         memory = _memories.get(solve.image_id)

@@ -28,6 +28,8 @@ from ..solving.options import DragOptions
 # inputs has another result.
 ALGORITHM = 2
 
+_NO_TURNS = np.empty((0, 2), np.float32)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Truncation:
@@ -76,12 +78,14 @@ class FrameInputs:
         targets_px: ``P x 2`` float32, image pixels.
         options: The options of the frame's drag.
         mask: ``H x W`` uint8, 255 = may change, or None without a mask.
+        turns: ``P x 2`` float32, the wanted ``z`` of each pair; ``0 x 2`` without regions.
     """
 
     base: FloatArray
     targets_px: FloatArray
     options: DragOptions
     mask: ByteArray | None
+    turns: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +95,17 @@ class Refined:
     Attributes:
         latents: ``T x num_ws x w_dim`` float32.
         handles_px: ``T x P x 2`` float32, image pixels.
+        turns: ``T x P x 2`` float32, ``z`` of each pair, see ``solving.regions``; empty if the
+            edit has no regions.
     """
 
     latents: FloatArray
     handles_px: FloatArray
+    turns: FloatArray = field(default_factory=lambda: _NO_TURNS[None])
+
+    def turns_of(self, row: int) -> FloatArray:
+        """Return ``z`` of each pair at a row, ``P x 2`` float32, or ``0 x 2`` without regions."""
+        return self.turns[row] if self.turns.size else _NO_TURNS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +128,10 @@ class AnimatedEdit:
         poses: Rows that smoothing does not change.
         smoothing: Standard deviation of the smoothing in frames, 0 for none.
         refined: The rows to solve further, or None to solve each frame from the one before it.
+        radii_px: ``P`` float32, the radii of regions in the image of ``latent``, image pixels, 0
+            for a plain handle; empty if there are no regions.
+        turns: ``T x P x 2`` float32, the wanted ``z`` of each pair, see ``solving.regions``; 1 and
+            0 for a plain handle. Empty if there are no regions.
 
     Raises:
         RequestError: A point is outside the image, or the parts do not fit each other.
@@ -134,6 +149,8 @@ class AnimatedEdit:
     poses: tuple[int, ...] = ()
     smoothing: float = 0.0
     refined: Refined | None = None
+    radii_px: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
+    turns: FloatArray = field(default_factory=lambda: _NO_TURNS[None])
     _mask_hashes: tuple[bytes, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -176,6 +193,7 @@ class AnimatedEdit:
             targets_px=self.targets_px[row],
             options=self._options(row),
             mask=None if index < 0 else self.masks[index],
+            turns=self._turns(row),
         )
 
     def is_like_before(self, row: int) -> bool:
@@ -197,6 +215,8 @@ class AnimatedEdit:
             begin.update(f"{part}\n".encode())
         for array in (self.latent, self.handles_px):
             begin.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+        if self.has_regions:
+            begin.update(b"regions" + self.radii_px.astype("<f4").tobytes())
         keys = []
         previous = begin.digest()
         for row in range(len(self)):
@@ -207,6 +227,14 @@ class AnimatedEdit:
             # on the rows before it.
             previous = key if self.refined is None else previous
         return keys
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether any of the pairs is a region."""
+        return len(self.radii_px) > 0
+
+    def _turns(self, row: int) -> FloatArray:
+        return self.turns[row] if self.has_regions else _NO_TURNS
 
     def _options(self, row: int) -> DragOptions:
         index = bisect_right(self.options, row, key=lambda entry: entry[0]) - 1
@@ -233,6 +261,8 @@ class AnimatedEdit:
             text.encode(),
             b"" if mask < 0 else self._mask_hashes[mask],
         ]
+        if self.has_regions:
+            parts.append(self._turns(row).astype("<f4").tobytes())
         if self.truncation is not None:
             parts.append(self._base(row).astype("<f4").tobytes())
         if self.refined is not None:
@@ -240,6 +270,8 @@ class AnimatedEdit:
                 self.refined.latents[row].astype("<f4").tobytes(),
                 self.refined.handles_px[row].astype("<f4").tobytes(),
             ]
+            if self.has_regions:
+                parts.append(self.refined.turns_of(row).astype("<f4").tobytes())
         digest = hashlib.sha256()
         for part in parts:
             digest.update(len(part).to_bytes(8, "little") + part)

@@ -63,18 +63,27 @@ class BakeFolder:
         except (FileNotFoundError, TrackError):
             return None
 
-    def journal_rows(self, latent_shape: tuple[int, int], points: int) -> dict[bytes, SolvedRow]:
+    def journal_rows(
+        self, latent_shape: tuple[int, int], points: int, *, has_regions: bool = False
+    ) -> dict[bytes, SolvedRow]:
         """Return the rows of the journal by their keys; see ``baking.journal.read_journal``."""
-        return read_journal(self.journal_path, latent_shape, points)
+        return read_journal(self.journal_path, latent_shape, points, has_regions=has_regions)
 
-    def track_rows(self, latent_shape: tuple[int, int], points: int) -> dict[bytes, SolvedRow]:
+    def track_rows(
+        self, latent_shape: tuple[int, int], points: int, *, has_regions: bool = False
+    ) -> dict[bytes, SolvedRow]:
         """Return the rows of the track by their keys; see ``rows_by_key``."""
         track = self.track()
-        return {} if track is None else rows_by_key(track, latent_shape, points)
+        if track is None:
+            return {}
+        return rows_by_key(track, latent_shape, points, has_regions=has_regions)
 
-    def rows(self, latent_shape: tuple[int, int], points: int) -> dict[bytes, SolvedRow]:
+    def rows(
+        self, latent_shape: tuple[int, int], points: int, *, has_regions: bool = False
+    ) -> dict[bytes, SolvedRow]:
         """Return the rows of the track and of the journal by their keys."""
-        return self.track_rows(latent_shape, points) | self.journal_rows(latent_shape, points)
+        in_track = self.track_rows(latent_shape, points, has_regions=has_regions)
+        return in_track | self.journal_rows(latent_shape, points, has_regions=has_regions)
 
     def remove_stale(self, track: Track) -> None:
         """Remove the frames that differ from a new track; call it before the track is written.
@@ -134,13 +143,16 @@ def same_row(old: Track, new: Track, row: int) -> bool:
     return same_model and np.array_equal(old.latent(row), new.latent(row))
 
 
-def rows_by_key(track: Track, latent_shape: tuple[int, int], points: int) -> dict[bytes, SolvedRow]:
+def rows_by_key(
+    track: Track, latent_shape: tuple[int, int], points: int, *, has_regions: bool = False
+) -> dict[bytes, SolvedRow]:
     """Return the rows of a bake's track by their keys, as they were before smoothing.
 
     Args:
         track: Any track.
         latent_shape: ``num_ws`` and ``w_dim`` of the model.
         points: How many handles the edit has.
+        has_regions: Whether the edit has regions, so that rows have turns.
 
     Returns:
         Empty if the track is not of a bake, or not of such a model or such an edit.
@@ -148,11 +160,15 @@ def rows_by_key(track: Track, latent_shape: tuple[int, int], points: int) -> dic
     baked = track.baked
     if baked is None or track.start.shape != latent_shape or len(track.targets_px) != points:
         return {}
+    if bool(baked.turns.size) != has_regions:
+        return {}
     latents, handles_px = track.solved_latents(), track.solved_handles_px()
+    turns = baked.turns if has_regions else np.empty((len(track), 0, 2), np.float32)
     return {
         baked.keys[row].tobytes(): SolvedRow(
             latent=latents[row],
             handles_px=handles_px[row],
+            turns=turns[row],
             distance_px=float(track.distances_px[row]),
             loss=float(track.losses[row]),
             steps=int(baked.steps[row]),

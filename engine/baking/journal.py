@@ -89,13 +89,16 @@ class Journal:
             os.unlink(self._path)
 
 
-def read_journal(path: Path, latent_shape: tuple[int, int], points: int) -> dict[bytes, SolvedRow]:
+def read_journal(
+    path: Path, latent_shape: tuple[int, int], points: int, *, has_regions: bool = False
+) -> dict[bytes, SolvedRow]:
     """Return the rows of a journal by their keys.
 
     Args:
         path: The file.
         latent_shape: ``num_ws`` and ``w_dim`` of the model.
         points: How many handles the edit has.
+        has_regions: Whether the edit has regions, so that rows have turns.
 
     Returns:
         The rows up to the first invalid record; empty if the file is missing or not a journal.
@@ -110,14 +113,15 @@ def read_journal(path: Path, latent_shape: tuple[int, int], points: int) -> dict
     rows: dict[bytes, SolvedRow] = {}
     if not data.startswith(_MAGIC):
         return rows
-    floats = points * 2 + latent_shape[0] * latent_shape[1]
+    turns = points if has_regions else 0
+    floats = (points + turns) * 2 + latent_shape[0] * latent_shape[1]
     size = _KEY_BYTES + _NUMBERS.size + floats * 4 + _CHECK.size
     for start in range(len(_MAGIC), len(data) - size + 1, size):
         record = data[start : start + size]
         (check,) = _CHECK.unpack_from(record, size - _CHECK.size)
         if zlib.crc32(record[: -_CHECK.size]) != check:
             break
-        row = _row(record, latent_shape, points)
+        row = _row(record, latent_shape, points, turns)
         if row is None:
             break
         rows[record[:_KEY_BYTES]] = row
@@ -126,7 +130,8 @@ def read_journal(path: Path, latent_shape: tuple[int, int], points: int) -> dict
 
 def _record(key: bytes, row: SolvedRow) -> bytes:
     numbers = _NUMBERS.pack(row.distance_px, row.loss, row.steps, STATUSES.index(row.status))
-    data = b"".join((key, numbers, _floats(row.handles_px), _floats(row.latent)))
+    points = _floats(row.handles_px) + _floats(row.turns)
+    data = b"".join((key, numbers, points, _floats(row.latent)))
     return data + _CHECK.pack(zlib.crc32(data))
 
 
@@ -134,16 +139,18 @@ def _floats(values: FloatArray) -> bytes:
     return values.astype("<f4").tobytes()
 
 
-def _row(record: bytes, latent_shape: tuple[int, int], points: int) -> SolvedRow | None:
+def _row(record: bytes, latent_shape: tuple[int, int], points: int, turns: int) -> SolvedRow | None:
     """Return the row of a complete record; None if a value of it is invalid."""
     distance_px, loss, steps, status = _NUMBERS.unpack_from(record, _KEY_BYTES)
     values = np.frombuffer(record[_KEY_BYTES + _NUMBERS.size : -_CHECK.size], dtype="<f4")
     if status >= len(STATUSES) or not np.isfinite(values).all():
         return None
     values = values.astype(np.float32)
+    places, turned, latent = np.split(values, [2 * points, 2 * (points + turns)])
     return SolvedRow(
-        latent=values[2 * points :].reshape(latent_shape),
-        handles_px=values[: 2 * points].reshape(points, 2),
+        latent=latent.reshape(latent_shape),
+        handles_px=places.reshape(points, 2),
+        turns=turned.reshape(turns, 2),
         distance_px=distance_px,
         loss=loss,
         steps=steps,

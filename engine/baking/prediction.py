@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ..arrays import FloatArray
-from .row import SolvedRow
 
 # How many of the last rows are used. Four rows give three displacements, which two handles that
 # move in circles make full use of; five displacements gave the same measurements.
@@ -29,29 +29,32 @@ _DAMPING_PX = 0.1
 _LARGEST = 2.0
 
 
-def predict(rows: Sequence[SolvedRow], targets_px: FloatArray) -> tuple[FloatArray, FloatArray]:
+def predict(
+    latents: Sequence[FloatArray], points_px: Sequence[FloatArray], targets_px: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Return a latent in whose image the handles should be near their targets.
 
     Args:
-        rows: The last rows, oldest first, at least two.
-        targets_px: ``P x 2`` float32, image pixels.
+        latents: The latents of the last rows, oldest first, at least two, each ``num_ws x w_dim``
+            float32.
+        points_px: Where the handles are in their images, and the points of regions, see ``poses``;
+            each ``K x 2`` float32, image pixels.
+        targets_px: ``K x 2`` float32, where these points should be, image pixels.
 
     Returns:
-        The latent, ``num_ws x w_dim`` float32, and where the handles should be in its image,
-        ``P x 2`` float32, image pixels.
+        The latent, ``num_ws x w_dim`` float32, and where the points should be in its image,
+        ``K x 2`` float32, image pixels.
     """
-    latents = np.stack([row.latent for row in rows])
-    handles_px = np.stack([row.handles_px for row in rows])
-    moves = np.diff(handles_px, axis=0).reshape(len(rows) - 1, -1).astype(np.float64)
-    wanted = (targets_px - handles_px[-1]).ravel()
+    moves = np.diff(points_px, axis=0).reshape(len(latents) - 1, -1).astype(np.float64)
+    wanted = (targets_px - points_px[-1]).ravel()
     normal = moves @ moves.T + _DAMPING_PX**2 * np.eye(len(moves))
     parts = np.linalg.solve(normal, moves @ wanted)
     parts *= min(1.0, _LARGEST / max(float(np.abs(parts).max()), _LARGEST))
     latent: FloatArray = latents[-1] + _sum(parts, np.diff(latents, axis=0))
-    return latent, handles_px[-1] + _sum(parts, np.diff(handles_px, axis=0))
+    return latent, points_px[-1] + _sum(parts, np.diff(points_px, axis=0))
 
 
-def _sum(parts: FloatArray, changes: FloatArray) -> FloatArray:
+def _sum(parts: npt.NDArray[np.float64], changes: FloatArray) -> FloatArray:
     """Return the sum of changes, ``T x ...``, each times its part, ``T``, as float32."""
     total: FloatArray = np.tensordot(parts, changes, 1).astype(np.float32)
     return total

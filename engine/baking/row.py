@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from ..arrays import FloatArray
 from ..solving.result import DragStatus
@@ -20,6 +22,8 @@ class SolvedRow:
         loss: The loss of the frame's last step, or of the last step before it if it has none.
         steps: How many steps were made for the frame.
         status: How the frame's drag ended.
+        turns: ``P x 2`` float32, ``z`` of each pair, see ``solving.regions``; 1 and 0 for a plain
+            handle. ``0 x 2`` if the edit has no regions.
     """
 
     latent: FloatArray
@@ -28,3 +32,4 @@ class SolvedRow:
     loss: float
     steps: int
     status: DragStatus
+    turns: FloatArray = field(default_factory=lambda: np.empty((0, 2), np.float32))

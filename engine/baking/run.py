@@ -22,10 +22,12 @@ from ..arrays import FloatArray
 from ..inputs import device_of
 from ..models import LoadedModel
 from ..output.track import BakedRows, Track
+from ..solving.regions import angle_and_scale
 from ..solving.result import STATUSES, DragStatus
 from .animated_edit import AnimatedEdit
 from .folder import BakeFolder
 from .journal import Journal
+from .poses import joined, split
 from .row import SolvedRow
 from .smoothing import frames_that_stay, smooth
 from .solve import BakeReport, solve
@@ -42,6 +44,9 @@ class Baked:
         solved_count: How many rows were solved and not reused.
         steps: How many steps were made for the rows that were solved.
         seconds: The time that solving took.
+        turns: ``T x P x 2`` float32, the angles (radians, counter-clockwise as a person sees the
+            image, without jumps of a full turn) and scales of regions, smoothed as the track; None
+            if the edit has no regions.
     """
 
     track: Track
@@ -50,6 +55,7 @@ class Baked:
     solved_count: int
     steps: int
     seconds: float
+    turns: FloatArray | None = None
 
 
 class NothingSolvedError(Exception):
@@ -90,12 +96,13 @@ def solve_into(
     """
     started = time.monotonic()
     shape = (model.generator.num_ws, model.generator.w_dim)
-    points = len(edit.handles_px)
+    points, has_regions = len(edit.handles_px), edit.has_regions
     keys = edit.keys(model.sha256)
     again = set() if resume else set(keys[:row_count])
-    in_journal = _without(folder.journal_rows(shape, points), again)
-    known = {} if earlier is None else earlier.rows(shape, points)
-    known |= _without(folder.track_rows(shape, points), again) | in_journal
+    in_journal = _without(folder.journal_rows(shape, points, has_regions=has_regions), again)
+    in_track = folder.track_rows(shape, points, has_regions=has_regions)
+    known = {} if earlier is None else earlier.rows(shape, points, has_regions=has_regions)
+    known |= _without(in_track, again) | in_journal
     ours = set(keys)
     in_journal = {key: row for key, row in in_journal.items() if key in ours}
     keys = _keys_to_solve(keys, row_count, known)
@@ -115,7 +122,7 @@ def solve_into(
         rows = solve(model.generator, edit, keys, known, replace(report, on_row=on_row))
         if not rows:
             raise NothingSolvedError
-        track = _track(edit, rows, keys, model)
+        track, turns = _track(edit, rows, keys, model)
         folder.remove_stale(track)
         data = track.to_bytes()
         write_atomically(folder.track_path, data)
@@ -129,6 +136,7 @@ def solve_into(
         solved_count=len(steps),
         steps=sum(steps),
         seconds=time.monotonic() - started,
+        turns=turns,
     )
 
 
@@ -151,8 +159,8 @@ def _track(
     rows: list[SolvedRow],
     keys: list[bytes],
     model: LoadedModel,
-) -> Track:
-    """Return the rows as a track, smoothed if the edit asks for it."""
+) -> tuple[Track, FloatArray | None]:
+    """Return the rows as a track and their turns, both smoothed if the edit asks for it."""
     plain = Track.from_latents(
         np.stack([row.latent for row in rows]),
         model_name=model.path.name,
@@ -161,10 +169,14 @@ def _track(
         start=edit.latent,
     )
     handles_px = np.stack([row.handles_px for row in rows])
+    solved_turns = turns = np.stack([row.turns for row in rows])
     edited, no_rows = plain.edited, slice(0, 0)
     smoothed = edited, handles_px
     if edit.smoothing > 0:
-        smoothed = _smoothed(edited, handles_px, edit)
+        points = joined(handles_px, turns, edit.radii_px)
+        smoothed_edited, points = _smoothed(edited, points, edit)
+        handles, turns = split(points, edit.radii_px)
+        smoothed = smoothed_edited, handles
         no_rows = slice(None)
     baked = BakedRows(
         keys=np.frombuffer(b"".join(keys[: len(rows)]), np.uint8).reshape(-1, 32),
@@ -172,8 +184,9 @@ def _track(
         statuses=np.array([STATUSES.index(row.status) for row in rows], np.uint8),
         solved=edited[no_rows],
         solved_handles_px=handles_px[no_rows],
+        turns=solved_turns,
     )
-    return replace(
+    track = replace(
         plain,
         edited=smoothed[0],
         handles_px=smoothed[1],
@@ -184,16 +197,24 @@ def _track(
         status="done" if len(rows) == len(edit) else "stopped",
         baked=baked,
     )
+    return track, _unwrapped(turns) if edit.has_regions else None
+
+
+def _unwrapped(turns: FloatArray) -> FloatArray:
+    """Return the angles and scales of ``z``, ``T x P x 2``, with no jumps between rows."""
+    found = angle_and_scale(turns)
+    found[..., 0] = np.unwrap(found[..., 0], axis=0)
+    return found
 
 
 def _smoothed(
-    edited: FloatArray, handles_px: FloatArray, edit: AnimatedEdit
+    edited: FloatArray, points_px: FloatArray, edit: AnimatedEdit
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the latents and the handles, smoothed with the same rows kept."""
+    """Return the latents and the points of poses, smoothed with the same rows kept."""
     flat = edited.reshape(len(edited), -1)
     stay = frames_that_stay(flat, edit.poses)
-    points = handles_px.reshape(len(edited), -1)
+    points = points_px.reshape(len(edited), -1)
     return (
         smooth(flat, edit.smoothing, stay).reshape(edited.shape),
-        smooth(points, edit.smoothing, stay).reshape(handles_px.shape),
+        smooth(points, edit.smoothing, stay).reshape(points_px.shape),
     )

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from stylegan2 import Generator
 
@@ -31,8 +32,10 @@ from ..arrays import FloatArray
 from ..solving.anchor import Anchor
 from ..solving.drag import drag, tolerance_of
 from ..solving.options import DragOptions
+from ..solving.regions import SMALLEST, angle_and_scale, turn_of
 from ..solving.result import DragResult, DragStatus, DragStep
 from .animated_edit import AnimatedEdit, FrameInputs
+from .poses import joined, split
 from .prediction import ROWS, predict
 from .row import SolvedRow
 
@@ -60,6 +63,19 @@ class BakeReport:
     on_step: Callable[[int, DragStep], None] | None = None
     on_row: Callable[[int, SolvedRow, bool], None] | None = None
     should_stop: Callable[[], bool] | None = None
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A latent, and where the handles are in its image; ``turns`` as in ``SolvedRow``."""
+
+    latent: FloatArray
+    handles_px: FloatArray
+    turns: FloatArray
+
+    @classmethod
+    def of(cls, row: SolvedRow) -> _Start:
+        return cls(row.latent, row.handles_px, row.turns)
 
 
 def solve(
@@ -116,14 +132,14 @@ class _Solver:
         predicted = self._predicted(row, inputs, rows)
         if predicted is not None and predicted.distance_px <= _NEAR * _tolerance(inputs):
             return None if self._is_stopped() else predicted
-        latent, handles_px = self._start(row, inputs, predicted or before)
+        start = self._start(row, inputs, predicted or before)
         # The next row corrects the distance that this one leaves: settling each is not worth it.
         has_arrived = before is not None and before.status is DragStatus.REACHED
         enough = _ENOUGH if has_arrived and edit.refined is None else 0.0
-        first = self._round(row, inputs, latent, handles_px, enough)
+        first = self._round(row, inputs, start, enough)
         if first is None or not self._may_go_on(first, before):
             return first
-        second = self._round(row, inputs, first.latent, first.handles_px, 0.0)
+        second = self._round(row, inputs, _Start.of(first), 0.0)
         if second is None:
             return None
         better = second if second.distance_px < first.distance_px else first
@@ -134,16 +150,18 @@ class _Solver:
         recent = self._recent(row, rows)
         if len(recent) < 2:
             return None
-        before = rows[-1]
-        latent, believed_px = predict(recent, inputs.targets_px)
-        handles_px = self._anchor(inputs.options).find(latent, believed_px)
-        distance_px = _farthest(handles_px, inputs)
-        if distance_px >= _farthest(before.handles_px, inputs):
+        before, radii_px = rows[-1], self._edit.radii_px
+        latent, points_px = predict(
+            [one.latent for one in recent],
+            [joined(one.handles_px, one.turns, radii_px) for one in recent],
+            joined(inputs.targets_px, inputs.turns, radii_px),
+        )
+        start = self._found(inputs, latent, *split(points_px, radii_px))
+        distance_px = self._farthest(start, inputs)
+        if distance_px >= self._farthest(_Start.of(before), inputs):
             return None
         # The loss remains that of the last step that was made.
-        return replace(
-            before, latent=latent, handles_px=handles_px, distance_px=distance_px, steps=0
-        )
+        return replace(before, **vars(start), distance_px=distance_px, steps=0)
 
     def _recent(self, row: int, rows: list[SolvedRow]) -> list[SolvedRow]:
         """Return the rows that can predict a row, oldest first, each different from the next.
@@ -177,54 +195,74 @@ class _Solver:
         self,
         row: int,
         inputs: FrameInputs,
-        latent: FloatArray,
-        handles_px: FloatArray,
+        start: _Start,
         enough: float,
     ) -> SolvedRow | None:
         """Drag once, to within ``enough`` times the tolerance; return None if it was stopped."""
-        result = self._drag(row, inputs, latent, handles_px, enough)
+        result = self._drag(row, inputs, start, enough)
         if result.status is DragStatus.STOPPED:
             return None
-        latent = result.latents[-1]
-        handles_px = self._anchor(inputs.options).find(latent, result.handles_px[-1])
-        distance_px = _farthest(handles_px, inputs)
+        turns = start.turns
+        if result.turns is not None:
+            turns = _product(turns, turn_of(*result.turns[-1].T))
+        found = self._found(inputs, result.latents[-1], result.handles_px[-1], turns)
+        distance_px = self._farthest(found, inputs)
         status = result.status
         if distance_px <= _tolerance(inputs):
             status = DragStatus.REACHED
         elif status is DragStatus.REACHED:
             status = DragStatus.STALLED
         return SolvedRow(
-            latent=latent,
-            handles_px=handles_px,
+            **vars(found),
             distance_px=distance_px,
             loss=float(result.losses[-1]),
             steps=result.steps,
             status=status,
         )
 
-    def _start(
-        self, row: int, inputs: FrameInputs, before: SolvedRow | None
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return the latent to solve a row from, and where the handles are in its image."""
-        edit = self._edit
-        if edit.refined is not None:
-            return edit.refined.latents[row], edit.refined.handles_px[row]
+    def _start(self, row: int, inputs: FrameInputs, before: SolvedRow | None) -> _Start:
+        """Return what to solve a row from."""
+        edit, refined = self._edit, self._edit.refined
+        if refined is not None:
+            return _Start(refined.latents[row], refined.handles_px[row], refined.turns_of(row))
         if before is None:
-            previous, latent, handles_px = edit.latent, edit.latent, edit.handles_px
+            previous = edit.latent
+            turns = np.tile(np.array([1.0, 0.0], np.float32), (len(edit.radii_px), 1))
+            start = _Start(edit.latent, edit.handles_px, turns)
         else:
-            previous = edit.inputs(row - 1).base
-            latent, handles_px = before.latent, before.handles_px
+            previous, start = edit.inputs(row - 1).base, _Start.of(before)
         if np.array_equal(previous, inputs.base):
-            return latent, handles_px
-        changed = latent + (inputs.base - previous)
-        return changed, self._anchor(inputs.options).find(changed, handles_px)
+            return start
+        changed = start.latent + (inputs.base - previous)
+        return self._found(inputs, changed, start.handles_px, start.turns)
+
+    def _found(
+        self,
+        inputs: FrameInputs,
+        latent: FloatArray,
+        believed_px: FloatArray,
+        turns: FloatArray,
+    ) -> _Start:
+        """Return a latent with where the handles are found in its image."""
+        found = self._anchor(inputs.options).find_poses(latent, believed_px, turns)
+        return _Start(latent, *found)
+
+    def _farthest(self, start: _Start, inputs: FrameInputs) -> float:
+        """Return the farthest handle's distance to its target, image pixels."""
+        radii_px = self._edit.radii_px
+        points_px = joined(start.handles_px, start.turns, radii_px)
+        targets_px = joined(inputs.targets_px, inputs.turns, radii_px)
+        return float(np.linalg.norm(points_px - targets_px, axis=1).max())
 
     def _is_stopped(self) -> bool:
         return self._report.should_stop is not None and self._report.should_stop()
 
     def _anchor(self, options: DragOptions) -> Anchor:
         if options not in self._anchors:
-            anchor = Anchor(self._generator, self._edit.latent, self._edit.handles_px, options)
+            edit = self._edit
+            anchor = Anchor(
+                self._generator, edit.latent, edit.handles_px, options, radii_px=edit.radii_px
+            )
             # Keep only the last: options that are animated change with each frame.
             self._anchors = {options: anchor}
         return self._anchors[options]
@@ -233,11 +271,11 @@ class _Solver:
         self,
         row: int,
         inputs: FrameInputs,
-        latent: FloatArray,
-        handles_px: FloatArray,
+        start: _Start,
         enough: float,
     ) -> DragResult:
         report = self._report
+        radii_px, turns = self._regions(start, inputs)
 
         def on_step(step: DragStep) -> None:
             if report.on_step is not None:
@@ -245,24 +283,46 @@ class _Solver:
 
         return drag(
             self._generator,
-            latent,
-            handles_px,
+            start.latent,
+            start.handles_px,
             inputs.targets_px,
             inputs.options,
             mask=inputs.mask,
-            origin=None if np.array_equal(latent, inputs.base) else inputs.base,
+            origin=None if np.array_equal(start.latent, inputs.base) else inputs.base,
             least_steps=1,
             enough_px=enough * _tolerance(inputs),
+            radii_px=radii_px,
+            turns=turns,
             on_step=on_step,
             should_stop=report.should_stop,
         )
+
+    def _regions(
+        self, start: _Start, inputs: FrameInputs
+    ) -> tuple[FloatArray | None, FloatArray | None]:
+        """Return the radii of regions in the image of a start, and the turns from there."""
+        if not self._edit.has_regions:
+            return None, None
+        present, wanted = (_complex(turns) for turns in (start.turns, inputs.turns))
+        sizes = np.abs(present).astype(np.float32)
+        return self._edit.radii_px * sizes, angle_and_scale(_parts(wanted / present))
+
+
+def _complex(turns: FloatArray) -> npt.NDArray[np.complex128]:
+    """Return ``z`` of turns ``P x 2`` as ``P`` numbers; a region that has vanished begins again."""
+    numbers = turns[:, 0].astype(np.float64) + 1j * turns[:, 1].astype(np.float64)
+    return np.where(np.abs(numbers) < SMALLEST, 1.0, numbers)
+
+
+def _parts(turns: npt.NDArray[np.complex128]) -> FloatArray:
+    return np.stack([turns.real, turns.imag], axis=-1).astype(np.float32)
+
+
+def _product(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return ``z`` of one turn after another, ``P x 2`` float32."""
+    return _parts(_complex(first) * _complex(second))
 
 
 def _tolerance(inputs: FrameInputs) -> float:
     """Return the distance within which a handle has reached its target, image pixels."""
     return tolerance_of(inputs.options, len(inputs.targets_px))
-
-
-def _farthest(handles_px: FloatArray, inputs: FrameInputs) -> float:
-    """Return the farthest handle's distance to its target, image pixels."""
-    return float(np.linalg.norm(handles_px - inputs.targets_px, axis=1).max())

@@ -15,7 +15,7 @@ import json
 import tokenize
 import zipfile
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,9 @@ from ..errors import RequestError
 from ..solving.options import DragOptions
 from ..solving.result import STATUSES, DragResult
 
-# Increase this with every change of the file. 1: the first version. 2: the rows of a bake.
-FORMAT_VERSION = 2
+# Increase this with every change of the file. 1: the first version. 2: the rows of a bake. 3: the
+# turns of a bake with regions; tracks without them are written as version 2.
+FORMAT_VERSION = 3
 
 _MAX_BYTES = 1 << 30
 _MAX_ROWS = 1_000_000
@@ -55,6 +56,7 @@ _BAKED_ARRAYS = {
 }
 _FIRST_VERSION = {*_ARRAYS, *_TEXTS, "format_version"}
 _SECOND_VERSION = {*_FIRST_VERSION, *_BAKED_ARRAYS, "first_number"}
+_THIRD_VERSION = {*_SECOND_VERSION, "turns"}
 # Everything that the zip and npy readers raise for bytes that are not in these formats.
 _READ_ERRORS = (
     ArithmeticError,
@@ -87,6 +89,8 @@ class BakedRows:
         solved: ``S x L x w_dim`` float32, the edited layers before the track was smoothed. S is T,
             or 0 if the track was not smoothed.
         solved_handles_px: ``S x P x 2`` float32, image pixels, the handles before smoothing.
+        turns: ``T x P x 2`` float32, before smoothing, ``z`` of each pair, see ``solving.regions``;
+            empty if the edit has no regions.
     """
 
     keys: ByteArray
@@ -94,6 +98,7 @@ class BakedRows:
     statuses: ByteArray
     solved: FloatArray
     solved_handles_px: FloatArray
+    turns: FloatArray = field(default_factory=lambda: np.empty((0, 0, 2), np.float32))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,10 +246,13 @@ class Track:
         for name, kind in _BAKED_ARRAYS.items():
             values = getattr(self.baked, name) if self.baked else ()
             arrays[name] = np.asarray(values, dtype=kind)
+        has_turns = self.baked is not None and self.baked.turns.size > 0
+        if self.baked is not None and has_turns:
+            arrays["turns"] = np.asarray(self.baked.turns, dtype=np.float32)
         for name in ("model_name", "model_sha256", "status"):
             arrays[name] = np.array(getattr(self, name))
         arrays["options"] = np.array(json.dumps(self.options, sort_keys=True))
-        arrays["format_version"] = np.array(FORMAT_VERSION, dtype=np.int64)
+        arrays["format_version"] = np.array(3 if has_turns else 2, dtype=np.int64)
         arrays["first_number"] = np.array(self.first_number, dtype=np.int64)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
@@ -286,7 +294,7 @@ class Track:
                 f"the track has format version {version}, but this version reads 1 to "
                 f"{FORMAT_VERSION}; update the extension"
             )
-        baked = {name: fields.pop(name) for name in _BAKED_ARRAYS if name in fields}
+        baked = {name: fields.pop(name) for name in (*_BAKED_ARRAYS, "turns") if name in fields}
         try:
             options = json.loads(fields["options"])
         except ValueError:
@@ -338,6 +346,8 @@ class Track:
             "solved": (solved_rows, layers, w_dim),
             "solved_handles_px": (solved_rows, points, 2),
         }
+        if self.baked.turns.size:
+            expected["turns"] = (rows, points, 2)
         _check_arrays(self.baked, expected)
         if int(self.baked.statuses.max()) >= len(STATUSES):
             raise TrackError("the track's statuses are unknown; it is damaged")
@@ -361,7 +371,7 @@ def _read_arrays(data: bytes) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            if set(infos) not in (_FIRST_VERSION, _SECOND_VERSION):
+            if set(infos) not in (_FIRST_VERSION, _SECOND_VERSION, _THIRD_VERSION):
                 names = ", ".join(sorted(_SECOND_VERSION ^ set(infos))[:5])
                 raise TrackError(
                     f"this is an archive, but not a track: missing or unexpected are {names}"
@@ -377,7 +387,7 @@ def _read_arrays(data: bytes) -> dict[str, Any]:
 
 
 def _checked(name: str, array: npt.NDArray[Any]) -> Any:
-    kinds = {**_ARRAYS, **_BAKED_ARRAYS}
+    kinds = {**_ARRAYS, **_BAKED_ARRAYS, "turns": np.float32}
     if name in kinds:
         if array.dtype != kinds[name]:
             raise TrackError(f"the track's {name} is {array.dtype}, not {kinds[name].__name__}")

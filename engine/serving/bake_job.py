@@ -125,5 +125,6 @@ class BakeJob:
                 track=baked.data,
                 frame_count=len(track),
                 handles_px=track.handles_px.astype("<f4").tobytes(),
+                turns=b"" if baked.turns is None else baked.turns.astype("<f4").tobytes(),
             )
         )

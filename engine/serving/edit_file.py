@@ -15,11 +15,13 @@ import numpy as np
 from draggan_blender.protocol import Decoder, RemoteProtocolError
 from draggan_blender.protocol.timeline import Edit
 
+from ..arrays import FloatArray
 from ..baking.animated_edit import AnimatedEdit, Refined, Truncation
 from ..errors import RequestError
 from ..models import LoadedModel
 from ..output.track import Track
 from ..solving.options import DragOptions
+from ..solving.regions import turn_of
 
 _MAX_FILE_BYTES = 1 << 30
 
@@ -86,6 +88,7 @@ def animated_edit(edit: Edit, model: LoadedModel) -> AnimatedEdit:
     truncation = None
     if edit.truncation_psi:
         truncation = Truncation.of_seed(generator, edit.seed, edit.sampled_psi, edit.truncation_psi)
+    radii_px, turns = _regions(edit)
     targets = np.frombuffer(edit.targets_px, dtype="<f4").reshape(-1, points, 2)
     return AnimatedEdit(
         first_number=first_number,
@@ -103,7 +106,20 @@ def animated_edit(edit: Edit, model: LoadedModel) -> AnimatedEdit:
         poses=tuple(number - first_number for number in edit.poses),
         smoothing=edit.smoothing,
         refined=_refined(edit, model, points),
+        radii_px=radii_px,
+        turns=turns,
     )
+
+
+def _regions(edit: Edit) -> tuple[FloatArray, FloatArray]:
+    """Return the radii and the wanted ``z`` of regions, both empty if no pair is a region."""
+    radii_px = np.array(edit.radii_px, dtype=np.float32)
+    if not radii_px.any():
+        return radii_px[:0], np.empty((0, 0, 2), np.float32)
+    turns = np.frombuffer(edit.turns, dtype="<f4").reshape(-1, len(radii_px), 2)
+    if not np.isfinite(turns).all() or (turns[..., 1] <= 0).any():
+        raise RequestError("the edit's turns are not finite, or a scale is not above 0; bake again")
+    return radii_px, turn_of(turns[..., 0], turns[..., 1])
 
 
 def _refined(edit: Edit, model: LoadedModel, points: int) -> Refined | None:
@@ -118,4 +134,11 @@ def _refined(edit: Edit, model: LoadedModel, points: int) -> Refined | None:
             f"{' x '.join(map(str, track.start.shape))}, but the edit has {points} handles and "
             f"latents of {shape[0]} x {shape[1]}; bake the edit again"
         )
-    return Refined(latents=track.solved_latents(), handles_px=track.solved_handles_px())
+    latents, handles_px = track.solved_latents(), track.solved_handles_px()
+    if not any(edit.radii_px):
+        return Refined(latents=latents, handles_px=handles_px)
+    turns = np.tile(np.array([1.0, 0.0], np.float32), (len(track), points, 1))
+    if track.baked is not None and track.baked.turns.size:
+        is_region = np.array(edit.radii_px) > 0
+        turns[:, is_region] = track.baked.turns[:, is_region]
+    return Refined(latents=latents, handles_px=handles_px, turns=turns)

@@ -49,7 +49,7 @@ _RIDGE = 1e-6
 _PASSES = 4
 _DAMPING = 1e-4
 # The smallest size of a region, relative to its first size, that a path is computed for.
-_SMALLEST = 0.05
+SMALLEST = 0.05
 
 
 @dataclass(frozen=True)
@@ -192,17 +192,30 @@ class Regions:
             limit: How far a point may move, feature pixels, a scalar.
         """
         path = self.wanted[:, :2] - poses[:, :2]
+        now, growth, turn = self._turning(poses)
+        size = torch.maximum(now.abs(), self.wanted[:, 2:].norm(dim=1)) * self.radii
+        length = path.norm(dim=1) + size * torch.hypot(growth, turn)
+        return self.part_way(poses, limit / length.clamp(min=limit))
+
+    def part_way(self, poses: Tensor, part: Tensor) -> Tensor:
+        """Return the poses after a part of the way to the wanted ones, with points on arcs.
+
+        Args:
+            poses: ``P x 4``, the present ones.
+            part: ``P``, or a scalar, 0 to 1.
+        """
+        now, growth, turn = self._turning(poses)
+        between = now * torch.polar((growth * part).exp(), turn * part)
+        place = poses[:, :2] + (self.wanted[:, :2] - poses[:, :2]) * part[..., None]
+        return torch.cat([place, torch.view_as_real(between)], dim=1)
+
+    def _turning(self, poses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ``z`` of poses, complex, and the logarithm of the scale and the angle to go."""
         now = torch.view_as_complex(poses[:, 2:].contiguous())
         then = torch.view_as_complex(self.wanted[:, 2:].contiguous())
-        now = torch.where(now.abs() < _SMALLEST, now.new_ones(()), now)
+        now = torch.where(now.abs() < SMALLEST, now.new_ones(()), now)
         ratio = then / now
-        growth, turn = ratio.abs().log(), ratio.angle()
-        size = torch.maximum(now.abs(), then.abs()) * self.radii
-        length = path.norm(dim=1) + size * torch.hypot(growth, turn)
-        part = limit / length.clamp(min=limit)
-        between = now * torch.polar((growth * part).exp(), turn * part)
-        place = poses[:, :2] + path * part[:, None]
-        return torch.cat([place, torch.view_as_real(between)], dim=1)
+        return now, ratio.abs().log(), ratio.angle()
 
     def rows(self, jacobian: Tensor) -> Tensor:
         """Return the derivatives of the poses, as lengths, from those of the points.

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..features.source import FeatureGrid, Windows
 from .points import PointChange
-from .regions import turned
+from .regions import Regions, turned
 
 # Half-width and spacing, feature pixels, of the finer searches around the best position so far.
 _FINER = ((1.0, 0.25), (0.2, 0.05))
@@ -107,6 +107,30 @@ class PointTracker:
             turns: ``P x 2`` float32, real and imaginary parts; see ``regions``.
         """
         self._turned = turned(self._patch, turns)
+
+    @torch.no_grad()
+    def track_regions(self, windows: Windows, points: Tensor, regions: Regions) -> Tensor:
+        """Find the points of regions in new features, those of each region as one.
+
+        Args:
+            windows: As for ``track``.
+            points: ``K x 2`` feature positions where the points are expected.
+            regions: The regions that the points belong to.
+
+        Returns:
+            ``K x 2`` feature positions on the map; plain handles are found as by ``track``.
+        """
+        self.turn(regions.poses(points)[regions.owner, 2:])
+        sought = self.sought
+        near = regions.poses(self.track(windows, points))
+        poses = regions.aligned(windows, near, sought, self._patch)
+        # What is found farther off than the windows reach was not found.
+        moved = regions.with_wanted(near).distances(poses)
+        poses = torch.where((moved <= self._r2)[:, None], poses, near)
+        found = self._grid.clamp(regions.points(poses))
+        self.turn(poses[regions.owner, 2:])
+        self.renew(windows, found)
+        return found
 
     @torch.no_grad()
     def renew(self, windows: Windows, handles: Tensor) -> None:

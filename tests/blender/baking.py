@@ -37,6 +37,27 @@ class BakeCase(SceneCase):
         curve.update()
         bpy.context.scene.frame_set(bpy.context.scene.frame_current)
 
+    def key_turn(self, pair: Any, angles: dict[int, float]) -> None:
+        """Set linear keys of a target's rotation about the plane's normal: frame -> radians."""
+        for frame, angle in angles.items():
+            pair.target.rotation_euler.z = angle
+            pair.target.keyframe_insert("rotation_euler", index=2, frame=frame)
+        curve = ours("compat").find_fcurve(pair.target, "rotation_euler", 2)
+        for key in curve.keyframe_points:
+            key.interpolation = "LINEAR"
+        curve.update()
+        bpy.context.scene.frame_set(bpy.context.scene.frame_current)
+
+    def handle_turn(self, plane: Any, frame: int) -> tuple[float, float]:
+        """Go to a frame and return the first handle's rotation in the plane, and its scale."""
+        bpy.context.scene.frame_set(frame)
+        graph = bpy.context.evaluated_depsgraph_get()
+        handle = plane.draggan.pairs[0].handle.evaluated_get(graph)
+        return float(handle.rotation_euler.z), float(handle.scale.x)
+
+    def turns(self, edit: Any) -> NDArray[Any]:
+        return np.frombuffer(edit.turns, "<f4").reshape(edit.frame_count, -1, 2)
+
     def bake(self, plane: Any) -> None:
         """Bake, and wait for the result."""
         ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), TIMEOUT_S)

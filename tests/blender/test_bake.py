@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,41 @@ class ResultTest(BakeCase):
         # The keys of the targets are the person's and do not change.
         curve = ours("compat").find_fcurve(settings.pairs[0].target, "location", 0)
         self.assertEqual([key.co.x for key in curve.keyframe_points], [1.0, 12.0])
+
+    def test_a_region_turns_its_handle_and_a_second_bake_is_the_same(self) -> None:
+        plane = self.animated()
+        pair = plane.draggan.pairs[0]
+        pair.radius, pair.handle.rotation_euler.z = 0.25, 0.1
+        self.key_turn(pair, {1: 0.1, 12: 0.65})
+        self.bake(plane)
+        first = self.edit_of(plane)
+        for frame, angle in ((1, 0.1), (7, 0.4), (12, 0.65)):
+            turn, scale = self.handle_turn(plane, frame)
+            self.assertAlmostEqual(turn, angle, places=3)
+            self.assertAlmostEqual(scale, 1.0, places=3)
+        # The turns count from the image of the latent, and not from where the handle is now.
+        for frame in (12, 1):
+            bpy.context.scene.frame_set(frame)
+            self.assertEqual(self.edit_of(plane), first)
+            self.bake(plane)
+            self.assertAlmostEqual(self.handle_turn(plane, 12)[0], 0.65, places=3)
+        self.key_turn(pair, {12: 1.2})
+        self.bake(plane)
+        self.assertAlmostEqual(self.handle_turn(plane, 12)[0], 1.2, places=3)
+        bpy.ops.draggan.clear_bake()
+        self.assertAlmostEqual(self.handle_turn(plane, 12)[0], 0.1, places=5)
+
+    def test_clearing_a_bake_over_a_drag_turns_the_handle_back(self) -> None:
+        plane = self.animated()
+        pair = plane.draggan.pairs[0]
+        pair.radius = 0.25
+        self.drag(plane)
+        before = tuple(pair.base_turn)
+        self.key_turn(pair, {1: before[0], 12: before[0] + 0.5})
+        self.bake(plane)
+        self.assertAlmostEqual(self.handle_turn(plane, 12)[0], before[0] + 0.5, places=3)
+        bpy.ops.draggan.clear_bake()
+        self.assertAlmostEqual(self.handle_turn(plane, 12)[0], before[0], places=5)
 
     def test_a_second_bake_is_the_same_whatever_frame_it_is_started_at(self) -> None:
         plane = self.animated()
@@ -364,3 +400,24 @@ class RealBakeTest(BakeCase):
         self.assertLessEqual(max(np.abs(image - hold[0]).max() for image in hold), 2.0)
         # The comparison can fail: the image changes with the handles.
         self.assertGreater(np.abs(files[1] - hold[0]).max(), 30.0)
+
+    def test_a_keyed_turn_turns_the_head_and_repeats_to_the_byte(self) -> None:
+        plane = self.new_plane()
+        settings, scene = plane.draggan, bpy.context.scene
+        scene.frame_start, scene.frame_end = 1, 6
+        pair = ours("scene.points").add_pair(plane, (0.5, 0.52), (0.5, 0.52))
+        pair.radius = 2.0 * 28.0 / 128.0
+        self.key_turn(pair, {1: 0.0, 6: np.radians(20.0)})
+        self.bake(plane)
+        self.assertIn("all reached their targets", settings.status)
+        for frame in range(1, 7):
+            degrees = np.degrees(self.handle_turn(plane, frame)[0])
+            self.assertLess(abs(degrees - 4.0 * (frame - 1)), 2.0, (frame, degrees))
+        track, files = settings.track, self.files(plane)
+        bakes = ours("jobs.bake")
+        bakes.clear(plane)
+        for folder in self.folder.rglob("bake-*"):
+            shutil.rmtree(folder)
+        self.bake(plane)
+        self.assertEqual((settings.track, self.files(plane)), (track, files))
+        self.assertGreater(len(set(files.values())), 5)

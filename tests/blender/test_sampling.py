@@ -214,3 +214,46 @@ class SamplingTest(BakeCase):
             seconds.append(time.perf_counter() - started_s)
         # There are eight times as many frames; quadratic time would be 64 times as long.
         self.assertLess(seconds[1], 24 * seconds[0] + 0.2)
+
+
+class RegionTest(BakeCase):
+    """How regions of an animated scene should be turned and scaled."""
+
+    def test_without_a_radius_an_edit_says_nothing_of_turns(self) -> None:
+        plane = self.animated()
+        self.key_turn(plane.draggan.pairs[0], {1: 0.0, 12: 1.0})
+        edit = self.edit_of(plane)
+        self.assertEqual((edit.radii_px, edit.turns), ((), b""))
+
+    def test_keyed_turns_and_scales_are_sampled_as_influence_and_handle_say(self) -> None:
+        plane = self.animated()
+        pair = plane.draggan.pairs[0]
+        pair.radius, pair.influence = 0.25, 0.5
+        pair.handle.rotation_euler.z, pair.handle.scale = 0.2, (2.0, 2.0, 2.0)
+        pair.target.scale = (8.0, 8.0, 8.0)
+        self.key_turn(pair, {1: 0.2, 12: 1.3})
+        self.add_pair(plane)
+        # The plane is 2 units wide and the image 64 px; the handle is twice as large.
+        for scale in ((1.0, 1.0, 1.0), (-2.0, 2.0, 2.0)):
+            plane.rotation_euler, plane.scale = (0.4, 1.1, -0.7), scale
+            edit = self.edit_of(plane)
+            self.assertEqual(edit.radii_px, (16.0, 0.0))
+            turns = self.turns(edit)
+            np.testing.assert_allclose(turns[:, 0, 0], np.linspace(0, 0.55, 12), atol=1e-3)
+            np.testing.assert_allclose(turns[:, 0, 1], 2.0, atol=1e-3)
+            self.assertTrue((turns[:, 1] == (0.0, 1.0)).all())
+
+    def test_a_turn_over_the_back_goes_on(self) -> None:
+        plane = self.animated()
+        pair = plane.draggan.pairs[0]
+        pair.radius, pair.influence = 0.25, 0.5
+        self.key_turn(pair, {1: 0.0, 12: 5.5})
+        turns = self.turns(self.edit_of(plane))
+        np.testing.assert_allclose(turns[:, 0, 0], np.linspace(0, 2.75, 12), atol=1e-3)
+
+    def test_a_target_without_size_is_refused(self) -> None:
+        plane = self.animated()
+        pair = plane.draggan.pairs[0]
+        pair.radius, pair.target.scale = 0.25, (0.0, 0.0, 0.0)
+        with self.assertRaisesRegex(ours("errors").EditError, "Pair 1: a point has no size"):
+            self.edit_of(plane)

@@ -91,6 +91,26 @@ class ScrubbingTest(ScrubbingCase):
         self.move(plane, 9)
         self.assertEqual(len(self.shown(plane)), 0)
 
+    def test_a_frame_that_differs_by_the_turn_of_a_region_is_solved(self) -> None:
+        plane = self.animated()
+        pair, memories = plane.draggan.pairs[0], ours("timeline.scrubbing")._memories
+        pair.radius = 0.25
+        self.key_target(pair, {1: -0.2, 12: -0.2})
+        self.bake(plane)
+        self.move(plane, 6)
+        self.assertEqual(len(self.shown(plane)), 0)
+        self.key_turn(pair, {1: 0.0, 12: 1.1})
+        self.move(plane, 1)
+        self.assertEqual(len(self.shown(plane)), 0)
+        for frame, angle in ((6, 0.5), (11, 1.0)):
+            self.move(plane, frame)
+            self.assertGreater(len(self.shown(plane)), 0)
+            # The second preview starts from the first, and its turn still counts from the base.
+            known = memories[plane.draggan.uuid].solved[-1]
+            turns = ours("timeline.region_points").turns_of(known.handles_px, (8.0,))
+            np.testing.assert_allclose(turns, [(angle, 1.0)], atol=1e-3)
+        self.assertEqual(len(memories[plane.draggan.uuid].solved), 2)
+
     def test_a_preview_is_not_saved_not_undone_and_not_rendered(self) -> None:
         plane = self.animated()
         self.move(plane, 8)
@@ -166,6 +186,18 @@ class FollowingTest(ScrubbingCase):
         following.edit_rests()
         self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
         return bool(ours("timeline.scrubbing")._generation > before)
+
+    def test_the_preview_follows_a_target_of_a_region_that_is_turned(self) -> None:
+        plane = self.animated()
+        pair = plane.draggan.pairs[0]
+        pair.radius = 0.25
+        self.bake(plane)
+        self.move(plane, 7)
+        self.rest()
+        self.assertFalse(plane.draggan.previewing)
+        pair.target.rotation_euler.z = 0.3
+        self.assertTrue(self.rest())
+        self.assertTrue(plane.draggan.previewing)
 
     def test_the_preview_follows_a_new_key_at_the_frame_that_is_shown(self) -> None:
         plane = self.animated()

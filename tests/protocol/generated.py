@@ -77,8 +77,6 @@ def make(cls: type[Any], source: random.Random) -> Any:
         size = values["frame_count"] * 8 * handles
         values["handles_px"] = source.randbytes(size)
         values["turns"] = source.choice((b"", source.randbytes(size)))
-        if cls is timeline.BakeFinished:
-            del values["turns"]
     return cls(**values)
 
 
@@ -86,6 +84,9 @@ def _sample_timeline(values: dict[str, Any], source: random.Random) -> None:
     """Set the values of an edit that depend on each other: its frames, targets and spans."""
     first, count = values["first_number"], source.choice((1, 2, 48))
     values["targets_px"] = source.randbytes(8 * len(values["handles_px"]) * count)
+    regions = source.choice((False, True))
+    values["radii_px"] = tuple(source.random() for _ in values["handles_px"]) if regions else ()
+    values["turns"] = source.randbytes(len(values["targets_px"])) if regions else b""
     values["truncation_psi"] = source.choice(((), tuple(source.random() for _ in range(count))))
     values["settings"] = tuple(
         timeline.SettingsFrom(number=first + 3 * index, settings=make(DragSettings, source))

@@ -218,24 +218,7 @@ class Linearised:
         tracker, regions = self._tracker, self._problem.regions
         if regions is None:
             return tracker.track(windows, self._expected)
-        turns = regions.poses(self._expected)[regions.owner, 2:]
-        tracker.turn(turns)
-        sought = tracker.sought
-        near = regions.poses(tracker.track(windows, self._expected))
-        poses = regions.aligned(windows, near, sought, self._patch)
-        # What is found farther off than the windows reach was not found.
-        moved = regions.with_wanted(near).distances(poses)
-        poses = torch.where((moved <= self._problem.options.r2)[:, None], poses, near)
-        handles = self._problem.source.grid.clamp(regions.points(poses))
-        tracker.turn(poses[regions.owner, 2:])
-        tracker.renew(windows, handles)
-        return handles
-
-    @property
-    def _patch(self) -> Tensor:
-        """The disc around each point by which it is found, ``Q x 2`` feature pixels."""
-        radius = self._problem.options.tracking_radius
-        return disc_offsets(radius).to(self._problem.start.device)
+        return tracker.track_regions(windows, self._expected, regions)
 
     def _take_over(self, change: PointChange) -> None:
         """Go on with other handles from the present latent, whether or not it is the best."""

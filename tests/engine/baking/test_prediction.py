@@ -7,25 +7,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from engine.arrays import FloatArray
 from engine.baking.prediction import predict
-from engine.baking.row import SolvedRow
-from engine.solving.result import DragStatus
 
 Array = npt.NDArray[np.float64]
 
 HOME = np.array([[10.0, 20.0], [20.0, 30.0]], dtype=np.float32)
 
 
-def row_at(ways: Array) -> SolvedRow:
-    """Return a row whose latent is the displacement of the handles from home, ``2 x 2``."""
-    return SolvedRow(
-        latent=ways.astype(np.float32),
-        handles_px=(HOME + ways).astype(np.float32),
-        distance_px=0.0,
-        loss=0.0,
-        steps=1,
-        status=DragStatus.REACHED,
-    )
+def predicted(ways: list[Array], target: Array) -> tuple[FloatArray, FloatArray]:
+    """Predict the next row of rows whose latents are the displacements of the handles from home."""
+    rows = [way.astype(np.float32) for way in ways]
+    return predict(rows, [HOME + row for row in rows], (HOME + target).astype(np.float32))
 
 
 def circle(frame: float) -> Array:
@@ -35,8 +28,7 @@ def circle(frame: float) -> Array:
 
 
 def test_a_motion_goes_on_and_around() -> None:
-    rows = [row_at(circle(frame)) for frame in range(4)]
-    latent, handles_px = predict(rows, (HOME + circle(4)).astype(np.float32))
+    latent, handles_px = predicted([circle(frame) for frame in range(4)], circle(4))
     assert latent.dtype == handles_px.dtype == np.float32
     np.testing.assert_allclose(latent, circle(4), atol=0.2)
     np.testing.assert_allclose(handles_px - HOME, latent, atol=1e-5)
@@ -45,18 +37,18 @@ def test_a_motion_goes_on_and_around() -> None:
 @pytest.mark.parametrize("target", [2.0, 1.5, 0.0, 3.0])
 def test_it_goes_as_far_as_the_targets(target: float) -> None:
     way: Array = np.array([[1.0, 0.0], [0.0, 1.0]])
-    latent, _ = predict([row_at(way), row_at(2 * way)], (HOME + target * way).astype(np.float32))
+    latent, _ = predicted([way, 2 * way], target * way)
     np.testing.assert_allclose(latent, target * way, atol=0.05)
 
 
 def test_a_jump_is_gone_in_part_only() -> None:
     way: Array = np.array([[1.0, 0.0], [0.0, 1.0]])
-    latent, _ = predict([row_at(way), row_at(2 * way)], (HOME + 50 * way).astype(np.float32))
+    latent, _ = predicted([way, 2 * way], 50 * way)
     np.testing.assert_allclose(latent, 4 * way, atol=1e-5)
 
 
 def test_the_errors_of_a_handle_at_rest_are_not_taken_for_a_motion() -> None:
     rng = np.random.default_rng(1)
-    rows = [row_at(0.01 * rng.standard_normal((2, 2))) for _ in range(4)]
-    latent, _ = predict(rows, HOME + np.array([[1, 0], [0, 0]], dtype=np.float32))
+    ways = [0.01 * rng.standard_normal((2, 2)) for _ in range(4)]
+    latent, _ = predicted(ways, np.array([[1.0, 0.0], [0.0, 0.0]]))
     assert np.abs(latent).max() < 0.1

@@ -127,7 +127,7 @@ def _with_members(track: Track, **changes: object) -> bytes:
         ({"options": np.array("[1]")}, "options are not readable"),
         ({"options": np.array("{")}, "options are not readable"),
         ({"status": np.zeros(2)}, "status is float64"),
-        ({"format_version": np.array(3)}, "format version 3"),
+        ({"format_version": np.array(4)}, "format version 4"),
     ],
 )
 def test_a_member_that_does_not_fit_is_named(
@@ -245,6 +245,8 @@ def test_what_was_not_smoothed_is_as_it_was_solved(track: Track) -> None:
         ({"solved": np.zeros((ROWS, LAYERS, 9))}, "solved has shape"),
         ({"solved": np.full((ROWS, LAYERS, 8), np.inf)}, "solved holds values"),
         ({"solved_handles_px": np.zeros((ROWS, 9, 2))}, "solved_handles_px has shape"),
+        ({"turns": np.zeros((ROWS, 9, 2))}, "turns has shape"),
+        ({"turns": np.full((ROWS, POINTS, 2), np.nan)}, "turns holds values"),
     ],
 )
 def test_rows_of_a_bake_that_do_not_fit_are_named(
@@ -253,6 +255,16 @@ def test_rows_of_a_bake_that_do_not_fit_are_named(
     with pytest.raises(TrackError) as caught:
         Track.from_bytes(_baked(track, **changes).to_bytes())
     assert part in str(caught.value)
+
+
+def test_only_a_track_with_turns_is_of_the_third_version(track: Track) -> None:
+    turned = _baked(track, turns=np.ones((ROWS, POINTS, 2), np.float32))
+    for one, version in ((track, 2), (_baked(track), 2), (turned, 3)):
+        with np.load(io.BytesIO(one.to_bytes())) as arrays:
+            assert int(arrays["format_version"]) == version
+            assert ("turns" in arrays) == (version == 3)
+    again = Track.from_bytes(turned.to_bytes()).baked
+    assert again is not None and (again.turns == 1).all() and again.turns.shape[1] == POINTS
 
 
 def test_a_track_of_the_first_version_is_read(track: Track) -> None:
