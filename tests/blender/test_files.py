@@ -14,6 +14,15 @@ import support
 from support import TIMEOUT_S, SceneCase, ours
 
 
+def load_handlers() -> list[str]:
+    """Return the names of the extension's functions that Blender calls after a file was opened."""
+    return [
+        f"{handler.__module__}.{handler.__name__}"
+        for handler in bpy.app.handlers.load_post
+        if handler.__module__.startswith(support.EXTENSION)
+    ]
+
+
 class FileTest(SceneCase):
     @property
     def blend(self) -> Path:
@@ -164,6 +173,7 @@ class FileTest(SceneCase):
         plane = self.new_plane()
         self.add_pair(plane)
         self.save()
+        handlers = load_handlers()
         pump = ours("connection.pump")
         for _ in range(2):
             plane = self.find_plane()
@@ -179,13 +189,7 @@ class FileTest(SceneCase):
             self.assertEqual(ours("scene.planes").texture_node(plane).image, plane.draggan.still)
             self.run_until(lambda now: now.active is None, 10.0)
             self.assertEqual(pump.engine_pid(), pid)
-        self.assertEqual(
-            sum(
-                handler.__module__.startswith(support.EXTENSION)
-                for handler in bpy.app.handlers.load_post
-            ),
-            1,
-        )
+        self.assertEqual(load_handlers(), handlers)
 
     def test_the_chosen_folder_is_used(self) -> None:
         plane = self.new_plane()
