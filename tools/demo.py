@@ -112,7 +112,7 @@ def _distances_px(plane: Any) -> list[float]:
     """Return the distance of each handle from its target in the scene, image pixels."""
     import bpy
 
-    placed = _ours("scene.points").read_pairs(bpy.context, plane)
+    placed = _ours("scene.placing").read_pairs(bpy.context, plane)
     return [
         sum((a - b) ** 2 for a, b in zip(entry.handle_px, entry.target_px, strict=True)) ** 0.5
         for entry in placed
