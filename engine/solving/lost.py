@@ -13,6 +13,7 @@ Kalal, Mikolajczyk and Matas, "Forward-Backward Error", 2010.)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,10 @@ from .regions import Regions
 BoolArray = npt.NDArray[np.bool_]
 
 # If the searches of both directions end farther off than this, feature pixels, the handle was lost.
-LOST_BEYOND = 1.25
+LOST_BEYOND = 2.0
+# Half the width of the square of the searches, feature pixels. In the square of a drag's own
+# tracking, a search ends at the edge, near enough to the wrong place to agree with it.
+_SEARCH = 4.0
 
 
 def find_lost(
@@ -54,6 +58,7 @@ def find_lost(
         points_px: ``K x 2`` float32, where the drag tracked the points, image pixels.
         latent: ``num_ws x w_dim`` float32, the latent that the drag ended with.
     """
+    options = replace(options, r2=max(options.r2, _SEARCH))
     counts = [len(one.starts_px) for one in known]
     starts_px = np.concatenate([one.starts_px for one in known])
     end = latent.cpu().numpy()
