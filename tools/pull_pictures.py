@@ -269,7 +269,8 @@ def _mask(person: _Person) -> Iterator[float]:
         operators.draggan.mask_paint()
     yield 1.0
     mask: Any = person.plane.draggan.mask
-    _check(0.5 < sum(mask.pixels[::4]) / (len(mask.pixels) / 4) < 0.999, "nothing was painted")
+    levels = list(mask.pixels)[::4]
+    _check(0.5 < sum(levels) / len(levels) < 0.999, "nothing was painted")
     _check(person.plane.mode == "OBJECT", "painting has not ended")
 
 
