@@ -167,21 +167,26 @@ class DRAGGAN_OT_mask_clear(_MaskOperator, bpy.types.Operator):
         return np.zeros_like(levels)
 
 
-class DRAGGAN_OT_mask_grow(_FilterOperator, bpy.types.Operator):
-    """Make the white areas, which may change, larger at their borders"""
-
-    bl_idname = "draggan.mask_grow"
-    bl_label = "Grow Mask"
-
-    radius: IntProperty(
+def _radius(description: str) -> Any:
+    """Return the radius of a filter, in pixels of the mask."""
+    return IntProperty(
         name="Radius",
-        description="How far the borders move, in pixels of the mask",
+        description=description,
         default=8,
         min=1,
         soft_max=64,
         max=512,
         subtype="PIXEL",
     )
+
+
+class DRAGGAN_OT_mask_grow(_FilterOperator, bpy.types.Operator):
+    """Make the white areas, which may change, larger at their borders"""
+
+    bl_idname = "draggan.mask_grow"
+    bl_label = "Grow Mask"
+
+    radius: _radius("How far the borders move, in pixels of the mask")
 
     def changed(self, levels: Mask) -> Mask:
         return mask_shapes.grow(levels, self.radius)
@@ -193,15 +198,7 @@ class DRAGGAN_OT_mask_shrink(_FilterOperator, bpy.types.Operator):
     bl_idname = "draggan.mask_shrink"
     bl_label = "Shrink Mask"
 
-    radius: IntProperty(
-        name="Radius",
-        description="How far the borders move, in pixels of the mask",
-        default=8,
-        min=1,
-        soft_max=64,
-        max=512,
-        subtype="PIXEL",
-    )
+    radius: _radius("How far the borders move, in pixels of the mask")
 
     def changed(self, levels: Mask) -> Mask:
         return mask_shapes.shrink(levels, self.radius)
@@ -213,15 +210,7 @@ class DRAGGAN_OT_mask_soften(_FilterOperator, bpy.types.Operator):
     bl_idname = "draggan.mask_soften"
     bl_label = "Soften Mask"
 
-    radius: IntProperty(
-        name="Radius",
-        description="How wide the borders become, in pixels of the mask",
-        default=8,
-        min=1,
-        soft_max=64,
-        max=512,
-        subtype="PIXEL",
-    )
+    radius: _radius("How wide the borders become, in pixels of the mask")
 
     def changed(self, levels: Mask) -> Mask:
         return mask_shapes.soften(levels, self.radius)
