@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=4, help="seed of the start image")
     parser.add_argument("--seconds", type=float, default=20.0, help="duration of the pull")
     parser.add_argument("--model", default="suzanne", help="a built-in model's name, or a file")
+    parser.add_argument(
+        "--antialiasing", default="8", help="Blender's Viewport Anti-Aliasing: OFF, FXAA, 5, 8, ..."
+    )
 
 
 class _Watch:
@@ -101,6 +104,7 @@ def steps(window: Any) -> Iterator[float]:
     for item in list(bpy.data.objects):
         bpy.data.objects.remove(item)
     space = area.spaces.active
+    bpy.context.preferences.system.viewport_aa = options.antialiasing
     # Without a GPU, other kinds of shading take seconds to draw.
     space.shading.type, space.shading.color_type = "SOLID", "TEXTURE"
     space.region_3d.view_perspective, space.region_3d.view_distance = "ORTHO", 4.0

@@ -11,6 +11,7 @@ restores image, latent, points and frame.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from ..protocol.messages import (
     Sampled,
     Step,
 )
+from ..protocol.pairs import HandleState
 from ..protocol.timeline import Bake, BakeFinished, RenderLatents, TrackMade
 from ..scene import handle_paths, history, images, planes
 from . import bake as bake_job
@@ -46,6 +48,14 @@ from . import latents as latents_job
 
 # Request id -> the parts of the result that arrived before its ``Done``, by their type.
 _results: dict[int, dict[type, Any]] = {}
+
+# Points wait at most this long for the next preview, to move together with the image.
+_LATEST_S = 0.5
+
+# Request id -> the handles of a step that are not in the scene yet.
+_unseen: dict[int, tuple[HandleState, ...]] = {}
+# When points were moved last.
+_moved_s = 0.0
 
 # The kind of state that the result of a request adds to the history.
 _STATES: dict[type, str] = {Sample: "SEED", Drag: "DRAG", Bake: "BAKE", RenderLatents: "LATENTS"}
@@ -70,12 +80,27 @@ def deliver(job: pump.Job, message: Message) -> None:
         if not pump.state().ending_asked:
             pump.cancel_job(job.image_id)
     elif isinstance(message, Step):
-        handle_paths.move_handles(plane, message.handles)
+        # Points move together with the image, so that one redraw shows both.
+        _unseen[request_id] = message.handles
+        has_images = isinstance(job.request, Drag) and job.request.previews
+        if not has_images or time.monotonic() > _moved_s + _LATEST_S:
+            _move_points(plane)
     elif isinstance(message, Preview):
+        _move_points(plane)
         images.show_preview(plane, message.width, message.height, message.pixels)
         redraw_image()
     elif isinstance(message, Sampled | DragFinished | BakeFinished | TrackMade):
         _results.setdefault(request_id, {})[type(message)] = message
+
+
+def _move_points(plane: Plane) -> None:
+    """Put the points of a running drag where the newest step and the mouse have moved them."""
+    global _moved_s
+    _moved_s = time.monotonic()
+    pull.place_target(plane)
+    handles = _unseen.pop(plane.draggan.request_id, ())
+    if handles:
+        handle_paths.move_handles(plane, handles)
 
 
 def _waiting_plane(job: pump.Job) -> Plane | None:
@@ -87,6 +112,7 @@ def _waiting_plane(job: pump.Job) -> Plane | None:
 
 def _end(job: pump.Job, ending: Ending) -> None:
     request_id = job.request.request_id
+    _unseen.pop(request_id, None)
     live.ended(request_id)
     pull.ended(request_id)
     result = _results.pop(request_id, {})
@@ -204,3 +230,4 @@ def unregister() -> None:
     """Forget all requests; the pump drops its callbacks itself."""
     requests.forget()
     _results.clear()
+    _unseen.clear()

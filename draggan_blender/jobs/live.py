@@ -43,6 +43,8 @@ class _Running:
 
 # Request id -> what the engine knows; one entry for each drag that has no ending yet.
 _running: dict[int, _Running] = {}
+# Request id -> the places of targets that are not in the scene yet; see ``placing.read_pairs``.
+_held: dict[int, dict[int, tuple[float, float]]] = {}
 
 
 def pairs_of(placed: Sequence[placing.PlacedPair]) -> tuple[Pair, ...]:
@@ -68,6 +70,7 @@ def began(plane: Plane, request: Drag) -> None:
 def ended(request_id: int) -> None:
     """Stop following a drag; does nothing if it was not followed."""
     _running.pop(request_id, None)
+    _held.pop(request_id, None)
 
 
 def is_open(plane: Plane) -> bool:
@@ -101,6 +104,23 @@ def set_paused(plane: Plane, paused: bool) -> None:
     pump.change_job(settings.uuid, Pause(request_id=settings.request_id, paused=paused))
 
 
+def hold(plane: Plane, key: int, place: tuple[float, float]) -> None:
+    """Send the place of a target to the running drag before it is in the scene.
+
+    Args:
+        plane: The GAN image.
+        key: The key of the pair.
+        place: ``(x, y)`` in the plane's space; it counts until ``let_go``.
+    """
+    _held[plane.draggan.request_id] = {key: place}
+    follow(plane)
+
+
+def let_go(plane: Plane) -> None:
+    """Let the places in the scene count again, for all targets of a plane."""
+    _held.pop(plane.draggan.request_id, None)
+
+
 def close(plane: Plane) -> None:
     """Let an open drag end when it has come to its targets; it does nothing for other drags."""
     if is_open(plane):
@@ -124,7 +144,7 @@ def follow(plane: Plane, *, stays_open: bool | None = None) -> None:
     open_now = now.is_open if stays_open is None else stays_open
     pairs = now.pairs
     try:
-        placed = placing.read_pairs(bpy.context, plane)
+        placed = placing.read_pairs(bpy.context, plane, _held.get(settings.request_id, {}))
     except EditError:
         placed = []
     if placed:
@@ -162,3 +182,4 @@ def unregister() -> None:
     """Stop following, and forget all drags."""
     bpy.app.handlers.depsgraph_update_post.remove(_HANDLER)
     _running.clear()
+    _held.clear()

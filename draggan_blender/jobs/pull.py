@@ -8,6 +8,7 @@ as it has no result, ``take_back`` removes all that its gestures have changed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -56,6 +57,13 @@ class _Before:
     is_enabled: bool = True
 
 
+# A target is in the scene at most this much later than the mouse is at its place.
+_LATEST_S = 0.5
+
+# Request id -> the key of a pair, and the place of its target that is not in the scene yet.
+_waiting: dict[int, tuple[int, tuple[float, float]]] = {}
+# When a target was put into the scene last, by the clock of ``time.perf_counter``.
+_placed_s = 0.0
 # Request id -> what the released gestures of a running drag have changed, the last one at the end.
 _released: dict[int, list[_Before]] = {}
 
@@ -92,6 +100,8 @@ class Pull:
         self._place_uv = (float(place_uv[0]), float(place_uv[1]))
         self._request_id = 0
         self._before: _Before | None = None
+        # The radius and the turn that the pair has.
+        self._shape = (0.0, (0.0, 1.0))
         if part is not Part.IMAGE:
             pair = plane.draggan.pairs[index]
             self.key = pair.key
@@ -147,7 +157,8 @@ class Pull:
         *,
         radius: float = 0.0,
         turn: tuple[float, float] = (0.0, 1.0),
-    ) -> None:
+        may_wait: bool = False,
+    ) -> bool:
         """Put the point at a place, and let the image follow.
 
         Args:
@@ -155,6 +166,11 @@ class Pull:
             place_uv: ``(u, v)`` on the image.
             radius: The radius of the pair, in the plane's units.
             turn: The rotation about z of its target, radians, and its scale.
+            may_wait: Whether the point need not be redrawn at once. The engine gets the place at
+                once; the point moves with the next image, so that one redraw shows both.
+
+        Returns:
+            Whether the point is at the place now.
 
         Raises:
             EditError: The image or the point was deleted, or the drag has failed or cannot be
@@ -169,6 +185,13 @@ class Pull:
         elif self._before is None:
             self._before = _state_of(pair)
         (place,) = view.uv_to_local(planes.uv_map(plane), [tuple(place_uv)])
+        shape = (radius, turn)
+        if may_wait and self._is_followed(plane) and shape == self._shape:
+            _wait(plane, self.key, (float(place[0]), float(place[1])))
+            return False
+        _forget_place(plane)
+        _note_placed()
+        self._shape = shape
         point = self.point()
         if point is not None and tuple(point.location[:2]) != tuple(place):
             point.location[:2] = place
@@ -176,6 +199,12 @@ class Pull:
             _set_region(pair, radius, turn)
             pair.enabled = True
             self._keep_open(context, plane)
+        return True
+
+    def _is_followed(self, plane: Plane) -> bool:
+        """Return whether the image follows this gesture now."""
+        is_ours = self._request_id != 0 and self._request_id == plane.draggan.request_id
+        return self.solves and is_ours and live.is_open(plane)
 
     def _keep_open(self, context: bpy.types.Context, plane: Plane) -> None:
         """See to it that an open drag of the image is running.
@@ -206,6 +235,7 @@ class Pull:
                 started; call ``take_back``.
         """
         plane = self.plane()
+        place_target(plane)
         if self._before is None:
             if self.part is not Part.IMAGE:
                 return ""
@@ -228,6 +258,7 @@ class Pull:
         plane = planes.find(self.image_id)
         if plane is None or self._before is None:
             return
+        _forget_place(plane)
         is_running = self._request_id != 0 and self._request_id == plane.draggan.request_id
         earlier = _released.pop(self._request_id, []) if is_running else []
         if is_running:
@@ -239,8 +270,48 @@ class Pull:
             _released[request_id] = earlier
 
 
+def place_target(plane: Plane) -> None:
+    """Put the target that the mouse holds where the mouse is, if it is not there yet."""
+    key, place = _waiting.get(plane.draggan.request_id, (0, (0.0, 0.0)))
+    _forget_place(plane)
+    pair = _find(plane, key)
+    if pair is not None and pair.target is not None:
+        pair.target.location[:2] = place
+        _note_placed()
+
+
+def last_placed_s() -> float:
+    """Return when a target was put into the scene last, by ``time.perf_counter``."""
+    return _placed_s
+
+
+def _note_placed() -> None:
+    global _placed_s
+    _placed_s = time.perf_counter()
+
+
+def _wait(plane: Plane, key: int, place: tuple[float, float]) -> None:
+    """Send the place of a target to the engine, and put it into the scene a little later."""
+    _waiting[plane.draggan.request_id] = key, place
+    live.hold(plane, key, place)
+    if not bpy.app.timers.is_registered(_place_targets):
+        bpy.app.timers.register(_place_targets, first_interval=_LATEST_S)
+
+
+def _forget_place(plane: Plane) -> None:
+    _waiting.pop(plane.draggan.request_id, None)
+    live.let_go(plane)
+
+
+def _place_targets() -> None:
+    """Put all targets where the mouse has moved them; a timer."""
+    for plane in planes.everywhere() if _waiting else ():
+        place_target(plane)
+
+
 def take_back(plane: Plane) -> None:
     """Cancel the running request of an image, with all that its gestures have changed."""
+    _forget_place(plane)
     changes = _released.pop(plane.draggan.request_id, [])
     recovery.cancel(plane)
     for before in reversed(changes):
@@ -250,6 +321,7 @@ def take_back(plane: Plane) -> None:
 def ended(request_id: int) -> None:
     """Forget what the gestures of a request have changed, because it has ended."""
     _released.pop(request_id, None)
+    _waiting.pop(request_id, None)
 
 
 def _find(plane: Plane, key: int) -> DRAGGAN_PG_pair | None:
@@ -325,4 +397,7 @@ def register() -> None:
 def unregister() -> None:
     """Remove the handler, and forget all gestures."""
     bpy.app.handlers.undo_pre.remove(_HANDLER)
+    if bpy.app.timers.is_registered(_place_targets):
+        bpy.app.timers.unregister(_place_targets)
     _released.clear()
+    _waiting.clear()

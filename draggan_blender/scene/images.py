@@ -221,6 +221,9 @@ def show_preview(plane: Plane, width: int, height: int, pixels: bytes) -> None:
         if node.image != live:
             _remove_unused_copy(node.image, users=1)
             node.image = live
+    # Where nothing in the scene has changed, a view in Solid shading that has finished its
+    # anti-aliasing would go on showing the image before.
+    plane.update_tag()
 
 
 def remove_live(image_id: str) -> None:

@@ -12,7 +12,8 @@ pair stores it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import bpy
@@ -201,8 +202,18 @@ def base_turns(depsgraph: bpy.types.Depsgraph, plane: Plane) -> list[tuple[float
     ]
 
 
-def read_pairs(context: bpy.types.Context, plane: Plane) -> list[PlacedPair]:
+def read_pairs(
+    context: bpy.types.Context,
+    plane: Plane,
+    held: Mapping[int, tuple[float, float]] = MappingProxyType({}),
+) -> list[PlacedPair]:
     """Return the enabled pairs with their positions at the current frame.
+
+    Args:
+        context: The Blender context.
+        plane: The GAN image.
+        held: Places of targets that count instead of those in the scene, ``(x, y)`` in the plane's
+            space, by the keys of their pairs.
 
     Raises:
         EditError: No pair is enabled, or a point was deleted, is outside the image or has no size.
@@ -214,7 +225,8 @@ def read_pairs(context: bpy.types.Context, plane: Plane) -> list[PlacedPair]:
     placed = []
     for pair, handle, target in zip(enabled, handles, targets, strict=True):
         base = tuple(pair.base) if follows_path(plane, pair) else _start(plane, pair, handle)
-        wanted = handle.place if pair.is_pin else mix(base, target.place, pair.influence)
+        place = held.get(pair.key, target.place)
+        wanted = handle.place if pair.is_pin else mix(base, place, pair.influence)
         handle_px, wanted_px = to_px(plane, np.array([handle.place, wanted]))
         for point, point_px in ((pair.handle, handle_px), (pair.target, wanted_px)):
             if not np.isfinite(point_px).all():

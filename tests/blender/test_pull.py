@@ -73,6 +73,41 @@ class PullTest(PullCase):
         self.assertEqual(plane.draggan.latent, before)
         self.assertEqual(ours("jobs.pull")._released, {})
 
+    def test_a_target_that_may_wait_moves_with_the_next_image(self) -> None:
+        plane = self.prepared("--steps", "2000")
+        pulled = self.press(plane, 0.4, 0.5)
+        self.assertTrue(pulled.move(bpy.context, (0.45, 0.5), may_wait=True))
+        bpy.context.view_layer.update()
+        self.run_until(lambda now: now.step >= 1)
+        pair = plane.draggan.pairs[0]
+        self.assertFalse(pulled.move(bpy.context, (0.6, 0.55), may_wait=True))
+        self.assertEqual(self.place_uv(plane, pair.target), (0.45, 0.5))
+        (sent,) = ours("jobs.live")._running.values()
+        width, height = plane.draggan.size
+        self.assertAlmostEqual(sent.pairs[0].target_px[0], 0.6 * width, delta=0.01)
+        self.assertAlmostEqual(sent.pairs[0].target_px[1], 0.45 * height, delta=0.01)
+        self.run_until(lambda now: self.place_uv(plane, pair.target) == (0.6, 0.55))
+        # An update of the scene in the meantime must not send the old place.
+        self.assertFalse(pulled.move(bpy.context, (0.7, 0.55), may_wait=True))
+        plane.update_tag()
+        bpy.context.view_layer.update()
+        (sent,) = ours("jobs.live")._running.values()
+        self.assertAlmostEqual(sent.pairs[0].target_px[0], 0.7 * width, delta=0.01)
+        pulled.release(bpy.context)
+        self.assertEqual(self.place_uv(plane, pair.target), (0.7, 0.55))
+
+    def test_taking_back_a_target_that_waits_puts_it_where_it_was(self) -> None:
+        plane = self.prepared("--steps", "2000")
+        pair = self.add_pair(plane)
+        pulled = self.hold(plane, 0, "target")
+        self.move(pulled, 0.7, 0.5)
+        self.run_until(lambda now: now.step >= 1)
+        pulled.move(bpy.context, (0.8, 0.8), may_wait=True)
+        pulled.take_back(bpy.context)
+        self.assertEqual(self.place_uv(plane, pair.target), (0.55, 0.5))
+        self.assertEqual(ours("jobs.pull")._waiting, {})
+        self.assertEqual(ours("jobs.live")._held, {})
+
     def test_a_click_sets_a_pin(self) -> None:
         plane = self.prepared()
         pulled = self.press(plane, 0.3, 0.7)

@@ -8,6 +8,7 @@ while a modal operator is running. The drag then settles without it.
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import bpy
@@ -15,10 +16,11 @@ import numpy as np
 from bpy.props import FloatProperty
 
 from ...errors import EditError
-from ...jobs.pull import Part, Pull
+from ...jobs.pull import Part, Pull, last_placed_s
 from ...properties.owners import Plane
 from ...scene import planes, pointing, points, view
 from ..gesture import Gesture, Reply, Shape
+from ..pacing import Pacing
 from ..point_watch import select_only
 from .common import Result
 
@@ -47,6 +49,7 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
 
     _pull: Pull
     _gesture: Gesture
+    _pacing: Pacing
     # The name of the point that is held, to select it once.
     _chosen = ""
 
@@ -68,6 +71,7 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
             return {"PASS_THROUGH"}
         self._pull, self._gesture = begun
         self._chosen = ""
+        self._pacing = Pacing()
         context.window.cursor_modal_set("HAND")
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
@@ -75,6 +79,9 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
         if event.type.startswith("TIMER"):
             return {"PASS_THROUGH"}
+        if event.type == "INBETWEEN_MOUSEMOVE":
+            # One of the places on the way to the newest one, which follows at once.
+            return {"RUNNING_MODAL"}
         try:
             return self._handle(context, event)
         except EditError as error:
@@ -121,7 +128,12 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
         u, v = np.clip(np.array(place_px) / size, margin, 1.0 - margin)
         shape = self._gesture.shape()
         turn = (shape.angle, shape.scale)
-        self._pull.move(context, (float(u), float(v)), radius=shape.radius, turn=turn)
+        may_redraw = self._pacing.may_redraw(time.perf_counter(), last_placed_s())
+        is_there = self._pull.move(
+            context, (float(u), float(v)), radius=shape.radius, turn=turn, may_wait=not may_redraw
+        )
+        if not is_there:
+            return
         self._choose(context)
         context.workspace.status_text_set(self._gesture.text(place_px))
 
