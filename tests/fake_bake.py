@@ -53,6 +53,32 @@ def latents_of(track: bytes) -> list[bytes]:
         return [row.tobytes() for row in arrays["edited"]]
 
 
+def latents_before(request: m.Drag) -> list[bytes]:
+    """Return the latents of the images that come before those of a drag."""
+    latents = latents_of(request.earlier_track) if request.earlier_track else []
+    return [latents[min(row, len(latents) - 1)] for row in range(request.earlier_count)]
+
+
+def joined_track(request: m.Drag, keys: list[int], latents: list[bytes], path: list[Row]) -> bytes:
+    """Return the track of a drag with what comes before it, with the handles of both."""
+    import numpy as np
+
+    if not request.earlier_track:
+        return track_of(latents, path)
+    with np.load(io.BytesIO(request.earlier_track), allow_pickle=False) as arrays:
+        earlier = [tuple(map(tuple, row)) for row in arrays["handles_px"].tolist()]
+    columns = {key: column for column, key in enumerate(request.earlier_keys) if key}
+    left = [key for key in columns if key not in keys]
+    rows: list[Row] = []
+    for index in range(request.earlier_count):
+        row = earlier[min(index, len(earlier) - 1)]
+        own = [row[columns[key]] if key in columns else path[0][i] for i, key in enumerate(keys)]
+        rows.append((*own, *(row[columns[key]] for key in left)))
+    shown = earlier[min(request.earlier_count, len(earlier) - 1)]
+    rows += [(*row, *(shown[columns[key]] for key in left)) for row in path]
+    return track_of(latents_before(request) + latents, rows)
+
+
 def edit_of(data: bytes) -> t.Edit:
     """Return the edit of an encoded message."""
     (edit,) = Decoder(trusted=True).feed(data)

@@ -90,8 +90,11 @@ class FakeDrag:
         by_px = (handles_px[0][0] - first[0], handles_px[0][1] - first[1])
         self.latents.append(moved(self.start_latent, by_px))
         self.rows.append({q.key: at for q, at in zip(self.pairs, handles_px, strict=True)})
-        step = len(self.rows) - 1
-        self.files += self.engine.frame(self.request, step, self.latents[-1])
+        step, count = len(self.rows) - 1, self.request.earlier_count
+        if step == 0:
+            for index, latent in enumerate(fake_bake.latents_before(self.request)):
+                self.files += self.engine.frame(self.request, index, latent)
+        self.files += self.engine.frame(self.request, count + step, self.latents[-1])
         if step > 0:
             states = self._states()
             self.engine.report(self.request, step, steps, self.latents[-1], states)
@@ -121,7 +124,8 @@ class FakeDrag:
             status, reason = "lost", "a handle was lost"
         elif stopped:
             status, reason = "stopped", "stopped by the person"
-        path = joined(self.rows, [state.key for state in states])
+        keys = [state.key for state in states]
+        path = joined(self.rows, keys)
         self.engine.send(
             m.DragFinished(
                 request_id=request.request_id,
@@ -132,7 +136,7 @@ class FakeDrag:
                 distance_px=max(state.distance_px for state in states),
                 seconds=seconds,
                 latent=self.latents[-1],
-                track=fake_bake.track_of(self.latents, path),
+                track=fake_bake.joined_track(request, keys, self.latents, path),
                 frame_count=len(path),
                 handles=states,
                 handles_px=b"".join(struct.pack("<2f", *point) for row in path for point in row),

@@ -11,9 +11,9 @@ from ..errors import EditError
 from ..properties import drag as drag_properties
 from ..properties.owners import Plane
 from ..properties.stored import to_text
-from ..protocol.messages import Drag, DragFinished, FrameTarget
+from ..protocol.messages import Drag, DragFinished
 from ..scene import handle_paths, history, images, masks, models, placing, planes, shown, timing
-from . import folders, live, recovery, requests
+from . import continuing, live, recovery, requests
 
 _STATUS = {
     "reached": "Reached the targets",
@@ -30,8 +30,9 @@ def start_drag(
     """Start to move the handles of the enabled pairs to their targets.
 
     The drag starts from the image that the plane shows at the current frame. Its sequence is put
-    on the timeline from that frame on, but not before frame 1, because files have numbers. While
-    the drag is running, it follows the points; see ``live``.
+    on the timeline from that frame on, but not before frame 1, because files have numbers. If the
+    plane shows the sequence of an earlier drag, its images up to that frame stay; see
+    ``continuing``. While the drag is running, it follows the points; see ``live``.
 
     Args:
         context: The Blender context.
@@ -52,11 +53,7 @@ def start_drag(
     mask = masks.at_frame(plane, planes.scene_of(plane).frame_current)
     masks.refuse_black(plane, mask)
     request_id = pump.new_request_id()
-    target = FrameTarget(
-        folder=str(folders.new_drag(plane)),
-        stem=folders.stem_of(plane),
-        first_number=max(planes.scene_of(plane).frame_current, 1),
-    )
+    earlier = continuing.continued(plane)
     request = Drag(
         request_id=request_id,
         drag_id=request_id,
@@ -66,9 +63,10 @@ def start_drag(
         pairs=live.pairs_of(placed),
         settings=drag_properties.drag_settings(settings.drag),
         mask=mask,
-        frames=target,
+        frames=continuing.frames_of(plane),
         previews=previews,
         live=is_open,
+        **earlier,
     )
     handle_paths.begin([entry.pair for entry in placed], plane)
     settings.dragging = True
@@ -90,14 +88,17 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     if finished is None:
         raise EditError("The engine ended the drag without a result; see its log")
     settings = plane.draggan
-    count = finished.frame_count
-    paths_px = np.frombuffer(finished.handles_px, "<f4").reshape(count, -1, 2)
-    first = request.frames.first_number
+    added, first = finished.frame_count, request.frames.first_number
+    count = request.earlier_count + added
+    paths_px = np.frombuffer(finished.handles_px, "<f4").reshape(added, -1, 2)
+    turns = np.frombuffer(finished.turns, "<f4").reshape(added, -1, 2) if finished.turns else None
+    keys = [handle.key for handle in finished.handles]
+    slots = continuing.slots_left(request, keys)
+    before = handle_paths.read_before(plane, request.earlier_count, slots)
     requests.show_frames(plane, request.frames, count, "DRAG")
     images.remove_live(settings.uuid)
-    turns = np.frombuffer(finished.turns, "<f4").reshape(count, -1, 2) if finished.turns else None
-    handle_paths.use_keys([handle.key for handle in finished.handles], plane)
-    handle_paths.write_paths(plane, first, paths_px, turns=turns)
+    handle_paths.use_keys(keys, plane)
+    handle_paths.write_paths(plane, first, paths_px, turns=turns, before=before)
     settings.latent = to_text(finished.latent)
     settings.track = to_text(finished.track)
     settings.status = (

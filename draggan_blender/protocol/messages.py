@@ -17,7 +17,7 @@ The order is: connection, parts of requests, requests, events, endings.
 ``PROTOCOL_VERSION`` rises with every change of a message or its meaning. 1: first version. 2: edits
 on the timeline; parts of a track can be rendered. 3: a preview is sent only after the last one was
 shown; the block whose features a mask holds can be chosen. 4: the pairs of a running drag can be
-replaced; pairs can be regions; many seeds can be shown small.
+replaced; pairs can be regions; many seeds can be shown small; a drag can continue a sequence.
 """
 
 from __future__ import annotations
@@ -187,6 +187,15 @@ class Drag(ModelRequest):
         previews: Whether ``Preview`` events are sent.
         live: Whether the drag stays open: when it cannot come closer to the targets, it waits for
             other pairs and does not end. It ends after a ``ReplacePairs`` that is not live.
+        earlier_track: The bytes of the ``track.npz`` of the sequence that the drag continues;
+            empty if it starts a sequence.
+        earlier_count: How many images of that sequence come before the first one of the drag. If
+            there are more than it has, its last one is repeated.
+        earlier_keys: The key of the pair of each handle in that track; 0 for a pair that was
+            removed.
+        earlier_folder: The folder of that sequence's files, which have the numbers of ``frames``.
+            Those that exist are not rendered again; empty to render all.
+        earlier_stem: What their names start with.
     """
 
     kind: ClassVar[str] = "drag"
@@ -198,10 +207,20 @@ class Drag(ModelRequest):
     frames: FrameTarget
     previews: bool = True
     live: bool = False
+    earlier_track: bytes = b""
+    earlier_count: int = 0
+    earlier_keys: tuple[int, ...] = ()
+    earlier_folder: str = ""
+    earlier_stem: str = ""
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)
         require_pairs(self.pairs)
+        count, stem = self.earlier_count, self.earlier_stem
+        require(count >= 0, f"earlier_count must be 0 or more, not {count}")
+        require(bool(self.earlier_track) == (count > 0), "earlier images need a track")
+        fits = not self.earlier_folder or _FILE_STEM.fullmatch(stem)
+        require(bool(fits), f"not a plain file name: {stem!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,9 +379,11 @@ class DragFinished(Event):
         distance_px: The distance of the farthest handle from its target, in image pixels.
         seconds: How long the drag took.
         latent: The last latent.
-        track: The bytes of the ``track.npz``, from which every frame can be rendered again.
-        frame_count: The length of the sequence. Frames are added so that it moves evenly, and the
-            last steps are left out if they came no closer, so it can differ from ``steps``.
+        track: The bytes of the ``track.npz``, from which every frame can be rendered again, with
+            those before the drag.
+        frame_count: How many frames the drag has added to the sequence. Frames are added so that it
+            moves evenly, and the last steps are left out if they came no closer, so it can differ
+            from ``steps``.
         handles: The handles of the P last pairs of the drag, at its end.
         handles_px: ``frame_count x P x 2`` float32, little-endian, the places of these handles in
             each frame. A handle that was added later is before that where it was added.

@@ -8,7 +8,8 @@ A pair stores its *slot*, the position of its handle in the rows of the running 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -117,12 +118,46 @@ def send_home(plane: Plane) -> None:
     points.clear_states(plane)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """Where the handles are in the images that come before a result in its sequence.
+
+    Attributes:
+        count: How many images these are.
+        paths: For the key of each pair whose handle they move, ``count x 2`` or ``count x 4``, as
+            for ``timing.write_path``.
+        slots: The positions in the track of the pairs that the result does not move, by their keys.
+    """
+
+    count: int = 0
+    paths: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
+    slots: Mapping[int, int] = field(default_factory=dict)
+
+
+def read_before(plane: Plane, count: int, slots: Mapping[int, int]) -> Before:
+    """Return where the handles are in the first images of the shown sequence.
+
+    Args:
+        plane: The GAN image.
+        count: How many images; after the end of the sequence, its last one is repeated.
+        slots: As ``Before.slots``.
+    """
+    paths = {}
+    for pair in plane.draggan.pairs:
+        if count and pair.path_slot >= 0 and _is_moved(pair):
+            path = timing.read_path(plane, pair.handle)
+            if path is not None:
+                paths[pair.key] = path[np.minimum(np.arange(count), len(path) - 1)]
+    return Before(count=count, paths=paths, slots=slots)
+
+
 def write_paths(
     plane: Plane,
     first_frame: int,
     paths_px: ArrayLike,
     bases_px: ArrayLike | None = None,
     turns: ArrayLike | None = None,
+    before: Before | None = None,
 ) -> None:
     """Key the handles' paths of a result, and store where a Reset puts the handles.
 
@@ -131,25 +166,25 @@ def write_paths(
 
     Args:
         plane: A GAN image that already shows the sequence of the result.
-        first_frame: The scene frame of the first row.
-        paths_px: ``T x P x 2`` px, one row per frame, the pairs in the order of their slots.
+        first_frame: The scene frame of the first row of the sequence.
+        paths_px: ``T x P x 2`` px, one row per frame of the result, the pairs in the order of
+            their slots.
         bases_px: ``P x 2`` px, the handles in the image of the latent; None for the last row.
         turns: ``T x P x 2``, the angle and the scale of the regions, as the engine measures them;
             since the image of the latent if there are bases, otherwise since the start. None if
             no pair is a region.
+        before: What comes before the result in its sequence, if anything.
     """
     rows = np.asarray(paths_px, dtype=np.float64)
     bases = placing.to_local(plane, rows[-1] if bases_px is None else bases_px)
-    row = timing.shown_row(plane)
+    row, before = timing.shown_row(plane), before or Before()
     for pair in plane.draggan.pairs:
         is_taken = 0 <= pair.slot < rows.shape[1]
-        pair.path_slot = pair.slot if is_taken else -1
+        pair.path_slot = pair.slot if is_taken else before.slots.get(pair.key, -1)
         if not _is_moved(pair) or not (is_taken or pair.has_base):
             continue
         if not is_taken:
-            timing.clear_path(pair.handle)
-            _go_to(pair, pair.start, pair.start_turn)
-            pair.has_base = False
+            _stay(plane, pair, first_frame, len(rows), before)
             continue
         path = placing.to_local(plane, rows[:, pair.slot])
         base = bases[pair.slot]
@@ -159,6 +194,7 @@ def write_paths(
             path = np.hstack((path, turned))
             if bases_px is None:
                 turn = tuple(turned[-1].tolist())
+        path = _continued(pair, before, path)
         timing.write_path(plane, pair.handle, first_frame, path)
         pair.handle.location[:2] = path[row, :2]
         if path.shape[1] > 2:
@@ -168,6 +204,40 @@ def write_paths(
         pair.base, pair.has_base, pair.base_turn = base, True, turn
         if not pair.dragged:
             pair.dragged, pair.home, pair.home_turn = True, pair.start, pair.start_turn
+
+
+def _continued(
+    pair: DRAGGAN_PG_pair, before: Before, path: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the path of a handle, with where it is in the images before.
+
+    It is where it starts in images in which it was not moved.
+    """
+    start = np.array((*pair.start, *pair.start_turn))
+    found = before.paths.get(pair.key, np.tile(start[:2], (before.count, 1)))
+    parts = [found, path]
+    if {part.shape[1] for part in parts} == {2, 4}:
+        # It was no region once: it is then turned as it is when the result begins.
+        parts = [np.hstack((part, np.tile(start[2:], (len(part), 1))))[:, :4] for part in parts]
+    return np.vstack(parts)
+
+
+def _stay(
+    plane: Plane, pair: DRAGGAN_PG_pair, first_frame: int, added: int, before: Before
+) -> None:
+    """Put a handle that a result does not move back to where it was when the result began.
+
+    If the images before the result move it, it keeps that path.
+    """
+    timing.clear_path(pair.handle)
+    _go_to(pair, pair.start, pair.start_turn)
+    pair.has_base = pair.key in before.paths
+    if pair.has_base:
+        width = before.paths[pair.key].shape[1]
+        place = np.array((*pair.start, *pair.start_turn))[:width]
+        path = _continued(pair, before, np.tile(place, (added, 1)))
+        timing.write_path(plane, pair.handle, first_frame, path)
+        pair.base, pair.base_turn = pair.start, pair.start_turn
 
 
 def _base_turn(pair: DRAGGAN_PG_pair, base: Sequence[float]) -> tuple[float, ...]:

@@ -304,11 +304,15 @@ class Track:
         fields["options"] = options
         has_baked = any(array.size for array in baked.values())
         track = cls(**fields, baked=BakedRows(**baked) if has_baked else None)
-        track._check()
+        track.check()
         return track
 
-    def _check(self) -> None:
-        """Check the sizes, and each shape against the others."""
+    def check(self) -> None:
+        """Check the sizes, and each shape against the others.
+
+        Raises:
+            TrackError: A size is over its limit, or the arrays do not fit together.
+        """
         if self.start.ndim != 2 or self.edited.ndim != 3 or self.targets_px.ndim != 2:
             raise TrackError("the track's latents or targets are not tables; it is damaged")
         rows, layers, w_dim = self.edited.shape

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
@@ -22,11 +22,13 @@ from ..inputs import check_latent, device_of
 from ..machine.device import one_core_left
 from ..models import LoadedModel
 from ..output.even_rows import even_rows
+from ..output.joined_track import joined_track, rows_before
+from ..output.linked_frames import frames_taken_over
 from ..output.track import Track
 from ..solving.drag import drag
 from ..solving.options import DragOptions
 from ..solving.result import DragResult, DragStep
-from .job_parts import Emit, SequenceJob, check_cancelled
+from .job_parts import Emit, SequenceJob, check_cancelled, frame_names
 from .job_queue import QueuedJob
 from .live_points import LivePairs
 from .previews import Previews
@@ -96,11 +98,35 @@ class DragJob:
             model_sha256=model.sha256,
             first_number=request.frames.first_number,
         )
-        frames = SequenceJob(request.frames, model, self._job, self._emit, self._fraction)
-        frames.write(track.latent, range(len(track)))
-        data = track.to_bytes()
+        if request.earlier_track:
+            track = self._continue(track, result.keys)
+        else:
+            self._write(track)
         track.save(Path(request.frames.folder) / TRACK_FILE)
-        self._finish(result, data)
+        self._finish(result, track.to_bytes())
+
+    def _continue(self, track: Track, keys: Sequence[Hashable]) -> Track:
+        """Write the frames of the sequence that the drag continues, with its own; return both."""
+        request = self._request
+        earlier, count = Track.from_bytes(request.earlier_track), request.earlier_count
+        track = joined_track(earlier, count, track, request.earlier_keys, keys)
+        names = frame_names(request.frames)
+        if not request.earlier_folder:
+            self._write(track)
+            return track
+        there = replace(names, folder=Path(request.earlier_folder), stem=request.earlier_stem)
+        with frames_taken_over(there, rows_before(earlier, count), names):
+            self._write(track)
+        return track
+
+    def _write(self, track: Track) -> None:
+        """Write the frames of a track, except those that exist: the folder is a new one."""
+        frames = SequenceJob(
+            self._request.frames, self._model, self._job, self._emit, self._fraction
+        )
+        frames.write(
+            track.latent, range(len(track)), skip_existing=bool(self._request.earlier_track)
+        )
 
     def _on_step(self, step: DragStep) -> None:
         check_cancelled(self._job)

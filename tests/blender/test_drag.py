@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import fields
+from typing import Any
 
 import bpy
 import numpy as np
@@ -87,11 +88,48 @@ class DragTest(SceneCase):
         self.drag(plane, 3)
         first_folder = ours("scene.images").sequence_folder(plane)
         first_latent, frame = plane.draggan.latent, bpy.context.scene.frame_current
+        files = self.files(plane)
         self.drag(plane, 3)
         self.assertNotEqual(ours("scene.images").sequence_folder(plane), first_folder)
         self.assertNotEqual(plane.draggan.latent, first_latent)
-        self.assertEqual(plane.draggan.sequence.first_frame, frame)
+        self.assertEqual(plane.draggan.sequence.first_frame, 1)
         self.assertTrue(list(first_folder.glob("*.png")))
+        # The images of the first drag stay, and those of the second follow.
+        joined = self.files(plane)
+        self.assertEqual({number: joined[number] for number in files}, files)
+        self.assertEqual(max(joined), bpy.context.scene.frame_current)
+        self.assertGreater(max(joined), frame)
+
+    def test_the_images_of_both_drags_are_rendered_again_from_the_joined_track(self) -> None:
+        plane = self.new_plane()
+        self.add_pair(plane)
+        self.drag(plane, 3)
+        second = ours("scene.points").add_pair(plane, (0.6, 0.4), (0.6, 0.5))
+        plane.draggan.pairs[0].enabled = False
+        bpy.context.view_layer.update()
+        self.drag(plane, 3)
+        before = self.files(plane)
+        folder = ours("scene.images").sequence_folder(plane)
+        for path in folder.glob("*.png"):
+            path.unlink()
+        self.assertEqual(bpy.ops.draggan.render_again(), {"FINISHED"})
+        after = self.files(plane)
+        self.assertEqual(set(after), set(before))
+        folder = ours("scene.images").sequence_folder(plane)
+        for number in after:
+            (path,) = folder.glob(f"*_{number:04d}.png")
+            seen = rendering.read(path)
+            path.write_bytes(before[number])
+            self.assertLessEqual(np.abs(rendering.read(path) - seen).max(), 1.0, number)
+        places = ours("scene.tracks").handles_px(plane.draggan.track)
+        self.assertEqual(places.shape, (plane.draggan.sequence.frame_count, 2, 2))
+        slots = plane.draggan.pairs[0].path_slot, second.path_slot
+        self.assertEqual(slots, (1, 0))
+
+    def files(self, plane: Any) -> dict[int, bytes]:
+        """Return the bytes of the sequence's files by their numbers."""
+        folder = ours("scene.images").sequence_folder(plane)
+        return {int(path.stem[-4:]): path.read_bytes() for path in folder.glob("*.png")}
 
     def test_a_drag_from_an_earlier_frame_starts_from_the_image_of_that_frame(self) -> None:
         plane = self.new_plane()
@@ -115,7 +153,9 @@ class DragTest(SceneCase):
             self.assertLessEqual(np.abs(started - seen).max(), 1.0, f"frame {frame}")
             scene.frame_set(frame)
             np.testing.assert_allclose(handle.location, where, atol=1e-4)
-            scene.frame_set(frame + plane.draggan.sequence.frame_count - 1)
+            sequence = plane.draggan.sequence
+            self.assertEqual(sequence.first_frame, min(frame, 5))
+            scene.frame_set(sequence.first_frame + sequence.frame_count - 1)
 
     def test_a_track_that_cannot_be_read_is_reported(self) -> None:
         plane = self.new_plane()

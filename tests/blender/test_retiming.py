@@ -229,15 +229,16 @@ class RetimingTest(SceneCase):
         self.drag(plane, 1000)
         # The person's keys define what is shown when, so the playhead is not moved.
         self.assertEqual(scene.frame_current, 41)
-        self.assertEqual(plane.draggan.sequence.first_frame, 41)
-        self.assertEqual(plane.draggan.sequence.frame_count, 25)
+        self.assertEqual(plane.draggan.sequence.first_frame, FIRST)
+        last = STEPS + 24
+        self.assertEqual(plane.draggan.sequence.frame_count, last + 1)
         timing = ours("scene.timing")
         for frame in (1, 20, 31, 38, 41, 60):
             scene.frame_set(frame)
-            row = math.floor(eased(frame, 1, 41) * 24 + 0.5)
+            row = math.floor(eased(frame, 1, 41) * last + 0.5)
             self.assertEqual(timing.shown_row(plane), row)
             user = ours("scene.planes").texture_node(plane).image_user
-            self.assertEqual(1 + user.frame_offset, 41 + row)
+            self.assertEqual(1 + user.frame_offset, FIRST + row)
         # The handle arrives with the last image.
         self.assertAlmostEqual(pair.handle.matrix_world.translation.x, -0.6, places=2)
 

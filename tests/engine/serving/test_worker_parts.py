@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from draggan_blender.protocol import Decoder, encode
 from draggan_blender.protocol.messages import (
     DragFinished,
+    FrameWritten,
     LoadModel,
     Message,
     Preview,
@@ -25,6 +27,7 @@ from engine.arrays import FloatArray
 from engine.errors import RequestError
 from engine.machine.device import choose_device, use_threads
 from engine.models import ModelCache, model_path, sample_latent
+from engine.output.track import Track
 from engine.serving.failures import failure
 from engine.serving.job_queue import JobQueue, QueuedJob
 from engine.serving.jobs import JobCancelledError, JobRunner
@@ -230,3 +233,38 @@ def test_what_the_first_drag_would_wait_for_is_computed_before(
     settings = DragSettings(max_steps=1)
     assert settings.latent_space == "principal"
     runner.run(QueuedJob(drag_request(2, checkpoint, latent, tmp_path, settings)))
+
+
+def test_a_drag_continues_the_sequence_of_another_and_renders_only_its_own_images(
+    checkpoint: Path, latent: FloatArray, tmp_path: Path
+) -> None:
+    messages: list[Message] = []
+    runner = JobRunner(torch.device("cpu"), messages.append)
+    settings = DragSettings(method="draggan", max_steps=3, step_size=0.02)
+    runner.run(QueuedJob(drag_request(1, checkpoint, latent, tmp_path / "one", settings)))
+    first = messages.pop()
+    assert isinstance(first, DragFinished)
+    count = first.frame_count - 1
+    start = np.frombuffer(first.latent, "<f4").reshape(latent.shape)
+    request = replace(
+        drag_request(2, checkpoint, start, tmp_path / "two", settings),
+        earlier_track=first.track,
+        earlier_count=count,
+        earlier_keys=(0,),
+        earlier_folder=str(tmp_path / "one"),
+        earlier_stem="drag",
+    )
+    messages.clear()
+    runner.run(QueuedJob(request))
+    second = messages.pop()
+    assert isinstance(second, DragFinished)
+    assert len(np.frombuffer(second.handles_px, "<f4")) == 2 * second.frame_count
+    track = Track.from_bytes(second.track)
+    assert len(track) == count + second.frame_count
+    np.testing.assert_array_equal(track.latent(count), start)
+    written = sorted(m.number for m in messages if isinstance(m, FrameWritten))
+    assert written == list(range(20 + count, 20 + len(track)))
+    names = {path.name for path in (tmp_path / "two").glob("*.png")}
+    assert len(names) == len(track) + 1
+    for path in (tmp_path / "one").glob("*.png"):
+        assert (tmp_path / "two" / path.name).read_bytes() == path.read_bytes()
