@@ -124,10 +124,10 @@ def let_go(plane: Plane) -> None:
 def close(plane: Plane) -> None:
     """Let an open drag end when it has come to its targets; it does nothing for other drags."""
     if is_open(plane):
-        follow(plane, stays_open=False)
+        follow(plane, closes=True)
 
 
-def follow(plane: Plane, *, stays_open: bool | None = None) -> None:
+def follow(plane: Plane, *, closes: bool = False) -> None:
     """Send the pairs of a plane to its running drag, if they differ from those that it has.
 
     Points that cannot be used as they are now (outside the image, deleted) change nothing: the
@@ -135,13 +135,13 @@ def follow(plane: Plane, *, stays_open: bool | None = None) -> None:
 
     Args:
         plane: The GAN image.
-        stays_open: Whether the drag stays open; None to leave that as it is.
+        closes: Whether the drag ends when it has come to its targets, if it was open.
     """
     settings = plane.draggan
     now = _running.get(settings.request_id)
     if now is None or not settings.dragging:
         return
-    open_now = now.is_open if stays_open is None else stays_open
+    open_now = now.is_open and not closes
     pairs = now.pairs
     try:
         placed = placing.read_pairs(bpy.context, plane, _held.get(settings.request_id, {}))

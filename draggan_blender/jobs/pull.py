@@ -4,6 +4,9 @@
 A ``Pull`` changes the scene for one gesture, from the press to the release; ``ui.gesture`` knows
 what the mouse means. The drag of a pull is open until the release and settles afterwards. As long
 as it has no result, ``take_back`` removes all that its gestures have changed.
+
+A pull that begins while another drag of the image is running ends that drag at once, and waits for
+its result: each has a sequence and an undo step of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
+from ..connection import pump
 from ..errors import EditError
 from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
@@ -75,6 +79,8 @@ class Pull:
         image_id: The uuid of the GAN image.
         part: What the gesture holds.
         key: The key of its pair; 0 before the gesture has made one.
+        is_waiting: Whether the result of an earlier drag has not arrived yet, so that the last
+            ``move`` has changed nothing.
     """
 
     def __init__(self, plane: Plane, place_uv: Sequence[float], index: int, part: Part) -> None:
@@ -97,6 +103,8 @@ class Pull:
         self.image_id: str = plane.draggan.uuid
         self.part = part
         self.key = 0
+        self.is_waiting = False
+        self._stopped_id = 0
         self._place_uv = (float(place_uv[0]), float(place_uv[1]))
         self._request_id = 0
         self._before: _Before | None = None
@@ -161,6 +169,8 @@ class Pull:
     ) -> bool:
         """Put the point at a place, and let the image follow.
 
+        It changes nothing while it waits for an earlier drag; see ``is_waiting``.
+
         Args:
             context: The Blender context.
             place_uv: ``(u, v)`` on the image.
@@ -177,6 +187,9 @@ class Pull:
                 started; call ``take_back``.
         """
         plane = self.plane()
+        self.is_waiting = self.solves and self._end_earlier(plane)
+        if self.is_waiting:
+            return False
         pair = self.pair()
         if pair is None:
             pair = points.add_pair(plane, self._place_uv, place_uv)
@@ -206,6 +219,19 @@ class Pull:
         is_ours = self._request_id != 0 and self._request_id == plane.draggan.request_id
         return self.solves and is_ours and live.is_open(plane)
 
+    def _end_earlier(self, plane: Plane) -> bool:
+        """End an earlier drag of the image, and return whether its result has not arrived yet."""
+        earlier_id = plane.draggan.request_id
+        if earlier_id in (0, self._request_id):
+            return False
+        active = pump.state().active
+        is_begun = active is not None and active.request.request_id == earlier_id
+        if is_begun and self._stopped_id != earlier_id:
+            # What it has not reached yet is a part of this pull.
+            self._stopped_id = earlier_id
+            pump.stop_job(plane.draggan.uuid)
+        return True
+
     def _keep_open(self, context: bpy.types.Context, plane: Plane) -> None:
         """See to it that an open drag of the image is running.
 
@@ -216,15 +242,14 @@ class Pull:
         problem = requests.endings.get(self._request_id, "")
         if problem:
             raise EditError(problem)
-        if settings.request_id and not live.is_open(plane):
-            # An earlier gesture settles. It becomes a part of this one.
-            live.follow(plane, stays_open=True)
         if not settings.request_id:
             drag.start_drag(context, plane, is_open=True)
         self._request_id = settings.request_id
 
     def release(self, context: bpy.types.Context) -> str:
         """End the gesture: the drag settles.
+
+        Call ``move`` again instead while the gesture is waiting.
 
         Returns:
             What was done without a drag, for the undo history; empty if nothing was, or if the
@@ -249,25 +274,16 @@ class Pull:
             return ""
         return "Move Pin" if self.part is Part.PIN else "Move Handle"
 
-    def take_back(self, context: bpy.types.Context) -> None:
-        """Undo all that the gesture has changed; the drag of earlier gestures begins again.
-
-        Raises:
-            EditError: The drag of earlier gestures cannot be started again.
-        """
+    def take_back(self) -> None:
+        """Undo all that the gesture has changed."""
         plane = planes.find(self.image_id)
         if plane is None or self._before is None:
             return
         _forget_place(plane)
-        is_running = self._request_id != 0 and self._request_id == plane.draggan.request_id
-        earlier = _released.pop(self._request_id, []) if is_running else []
-        if is_running:
+        if self._request_id and self._request_id == plane.draggan.request_id:
             recovery.cancel(plane)
         _restore(plane, self._before)
         self._before = None
-        if earlier:
-            request_id = drag.start_drag(context, plane)
-            _released[request_id] = earlier
 
 
 def place_target(plane: Plane) -> None:

@@ -124,7 +124,7 @@ class PullTest(PullCase):
         pulled = self.press(plane, 0.4, 0.5)
         self.move(pulled, 0.6, 0.5)
         self.run_until(lambda now: now.step >= 3)
-        pulled.take_back(bpy.context)
+        pulled.take_back()
         self.assertEqual(len(plane.draggan.pairs), 0)
         self.assertEqual(plane.draggan.request_id, 0)
         self.assertEqual(node.image, image)
@@ -138,7 +138,7 @@ class PullTest(PullCase):
         self.move(pulled, 0.8, 0.8, radius=0.2, turn=(0.5, 1.5))
         self.assertAlmostEqual(pair.radius, 0.2)
         self.run_until(lambda now: now.step >= 3)
-        pulled.take_back(bpy.context)
+        pulled.take_back()
         self.assertEqual(self.place_uv(plane, pair.handle), (0.4, 0.5))
         self.assertEqual(self.place_uv(plane, pair.target), (0.55, 0.5))
         self.assertEqual(pair.radius, 0.0)
@@ -168,31 +168,68 @@ class PullTest(PullCase):
         self.assertEqual(plane.draggan.request_id, 0)
         self.run_until(lambda now: now.active is None)
 
-    def test_a_second_pull_takes_over_the_drag_that_settles(self) -> None:
+    def test_a_second_pull_ends_the_drag_that_settles_and_has_an_undo_step_of_its_own(self) -> None:
         plane = self.prepared("--steps", "200")
         first = self.press(plane, 0.4, 0.5)
         self.move(first, 0.6, 0.5)
         first.release(bpy.context)
+        self.run_until(lambda now: now.step >= 2)
         request_id = plane.draggan.request_id
         second = self.press(plane, 0.2, 0.2)
         self.move(second, 0.2, 0.3)
+        # The result of the first pull has nothing of the second one.
+        self.assertTrue(second.is_waiting)
+        self.assertEqual(len(plane.draggan.pairs), 1)
         self.assertEqual(plane.draggan.request_id, request_id)
+        self.settle(plane)
+        self.assertIn("Stopped", plane.draggan.status)
+        stopped_at = plane.draggan.latent
+        self.move(second, 0.2, 0.3)
+        self.assertFalse(second.is_waiting)
+        self.assertNotIn(plane.draggan.request_id, (0, request_id))
         self.assertTrue(ours("jobs.live").is_open(plane))
         second.release(bpy.context)
         self.settle(plane)
-        self.assertEqual([pair.path_slot for pair in plane.draggan.pairs], [0, 1])
+        first_pair, second_pair = plane.draggan.pairs
+        self.assertEqual((first_pair.path_slot, second_pair.path_slot), (0, 1))
+        # What the first one had not reached is reached now.
+        self.assertEqual(self.place_uv(plane, first_pair.handle), (0.6, 0.5))
+        bpy.ops.ed.undo()
+        plane = self.find_plane()
+        self.assertEqual((len(plane.draggan.pairs), plane.draggan.latent), (1, stopped_at))
+        bpy.ops.ed.undo()
+        self.assertEqual(len(self.find_plane().draggan.pairs), 0)
 
-    def test_taking_back_a_second_pull_lets_the_first_one_settle(self) -> None:
-        plane = self.prepared("--steps", "50")
+    def test_a_second_pull_that_is_taken_back_leaves_the_first_one(self) -> None:
+        plane = self.prepared("--steps", "200")
+        first = self.press(plane, 0.4, 0.5)
+        self.move(first, 0.6, 0.5)
+        first.release(bpy.context)
+        self.run_until(lambda now: now.step >= 2)
+        second = self.press(plane, 0.2, 0.2)
+        self.move(second, 0.2, 0.3)
+        second.take_back()
+        self.settle(plane)
+        self.assertEqual(plane.draggan.sequence.kind, "DRAG")
+        third = self.press(plane, 0.2, 0.2)
+        self.move(third, 0.2, 0.3)
+        self.run_until(lambda now: now.step >= 2)
+        latent = plane.draggan.latent
+        third.take_back()
+        self.assertEqual((len(plane.draggan.pairs), plane.draggan.latent), (1, latent))
+        self.run_until(lambda now: now.active is None)
+
+    def test_a_second_pull_waits_for_a_drag_that_has_not_begun(self) -> None:
+        plane = self.prepared()
+        pump = ours("connection.pump")
+        pump.stop()
+        self.run_until(pump.is_off)
         first = self.press(plane, 0.4, 0.5)
         self.move(first, 0.6, 0.5)
         first.release(bpy.context)
         second = self.press(plane, 0.2, 0.2)
         self.move(second, 0.2, 0.3)
-        second.take_back(bpy.context)
-        self.assertEqual(len(plane.draggan.pairs), 1)
-        self.assertNotEqual(plane.draggan.request_id, 0)
-        self.assertIn(plane.draggan.request_id, ours("jobs.pull")._released)
+        self.assertTrue(second.is_waiting)
         self.settle(plane)
         self.assertEqual(self.place_uv(plane, plane.draggan.pairs[0].handle), (0.6, 0.5))
 
@@ -218,6 +255,7 @@ class PullTest(PullCase):
         self.move(pulled, 0.6, 0.6)
         pulled.release(bpy.context)
         self.settle(plane)
+        self.assertEqual(plane.draggan.failed, False, plane.draggan.status)
         self.assertEqual(self.place_uv(plane, plane.draggan.pairs[0].handle), (0.6, 0.6))
 
     def test_a_pull_without_an_engine_python_reports_it_and_leaves_nothing(self) -> None:
@@ -233,7 +271,7 @@ class PullTest(PullCase):
         pulled = self.press(plane, 0.4, 0.5)
         with self.assertRaisesRegex(ours("errors").EditError, "No Python"):
             self.move(pulled, 0.5, 0.5)
-        pulled.take_back(bpy.context)
+        pulled.take_back()
         self.assertEqual(len(plane.draggan.pairs), 0)
         self.assertEqual(plane.draggan.request_id, 0)
 
@@ -244,7 +282,7 @@ class PullTest(PullCase):
         self.run_until(lambda now: now.error != "")
         with self.assertRaisesRegex(ours("errors").EditError, "engine was lost"):
             self.move(pulled, 0.7, 0.5)
-        pulled.take_back(bpy.context)
+        pulled.take_back()
         self.assertEqual(len(plane.draggan.pairs), 0)
 
     def test_a_handle_and_a_pin_are_moved_without_a_drag(self) -> None:
@@ -261,7 +299,7 @@ class PullTest(PullCase):
         self.assertEqual(plane.draggan.request_id, 0)
         again = self.hold(plane, 1, "pin")
         self.move(again, 0.1, 0.1)
-        again.take_back(bpy.context)
+        again.take_back()
         self.assertEqual(self.place_uv(plane, plane.draggan.pairs[1].target), (0.8, 0.7))
 
     def test_an_image_that_is_being_made_cannot_be_pulled_at(self) -> None:
@@ -279,7 +317,7 @@ class PullTest(PullCase):
         self.move(pulled, 0.6, 0.5)
         self.run_until(lambda now: now.step >= 2)
         bpy.ops.wm.read_homefile(use_empty=True)
-        pulled.take_back(bpy.context)
+        pulled.take_back()
         with self.assertRaises(ours("errors").EditError):
             pulled.release(bpy.context)
         self.run_until(lambda now: now.active is None)

@@ -29,6 +29,9 @@ from .common import Result
 _REACH_PX, _REACH_PART = 12.0, 0.06
 # Targets keep this distance from the border of the image, image pixels.
 _MARGIN_PX = 0.5
+# How often a pull that waits for an earlier drag tries again.
+_WAIT_S = 0.05
+_WAITING = "Finishing the last drag  |  Esc, RMB: take back"
 
 
 class DRAGGAN_OT_pull(bpy.types.Operator):
@@ -52,6 +55,9 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
     _pacing: Pacing
     # The name of the point that is held, to select it once.
     _chosen = ""
+    # Runs while the pull waits for an earlier drag; the mouse may have been released meanwhile.
+    _timer: bpy.types.Timer | None = None
+    _is_released = False
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -72,17 +78,18 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
         self._pull, self._gesture = begun
         self._chosen = ""
         self._pacing = Pacing()
+        self._timer, self._is_released = None, False
         context.window.cursor_modal_set("HAND")
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
-        if event.type.startswith("TIMER"):
-            return {"PASS_THROUGH"}
         if event.type == "INBETWEEN_MOUSEMOVE":
             # One of the places on the way to the newest one, which follows at once.
             return {"RUNNING_MODAL"}
         try:
+            if event.type.startswith("TIMER"):
+                return self._wait(context) if self._pull.is_waiting else {"PASS_THROUGH"}
             return self._handle(context, event)
         except EditError as error:
             self._give_up(context)
@@ -96,12 +103,25 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
         reply = self._gesture.handle(event, snaps=context.scene.tool_settings.use_snap)
         if reply is Reply.TAKEN_BACK:
             self._end(context)
-            self._pull.take_back(context)
+            self._pull.take_back()
             return {"CANCELLED"}
+        if self._is_released:
+            return {"RUNNING_MODAL"}
         if reply is Reply.CHANGED:
             self._move(context)
         if reply is not Reply.RELEASED:
             return {"RUNNING_MODAL"}
+        self._is_released = True
+        return {"RUNNING_MODAL"} if self._pull.is_waiting else self._release(context)
+
+    def _wait(self, context: bpy.types.Context) -> Result:
+        """Try again, because the earlier drag may have ended."""
+        self._move(context)
+        if self._is_released and not self._pull.is_waiting:
+            return self._release(context)
+        return {"PASS_THROUGH"}
+
+    def _release(self, context: bpy.types.Context) -> Result:
         done = self._pull.release(context)
         self._end(context)
         self._choose(context)
@@ -132,6 +152,11 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
         is_there = self._pull.move(
             context, (float(u), float(v)), radius=shape.radius, turn=turn, may_wait=not may_redraw
         )
+        if self._pull.is_waiting:
+            context.workspace.status_text_set(_WAITING)
+            if self._timer is None:
+                manager = context.window_manager
+                self._timer = manager.event_timer_add(_WAIT_S, window=context.window)
         if not is_there:
             return
         self._choose(context)
@@ -147,15 +172,15 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
         select_only(context, point)
 
     def _give_up(self, context: bpy.types.Context) -> None:
-        """End the gesture after an error, which must not hide behind another one."""
+        """End the gesture after an error."""
         self._end(context)
-        try:
-            self._pull.take_back(context)
-        except EditError as error:
-            self.report({"ERROR"}, str(error))
+        self._pull.take_back()
 
     def _end(self, context: bpy.types.Context) -> None:
-        """Give cursor and status bar back."""
+        """Give cursor, status bar and timer back."""
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+            self._timer = None
         if context.window is not None:
             context.window.cursor_modal_restore()
         if context.workspace is not None:
