@@ -93,7 +93,7 @@ def clear(plane: Plane) -> None:
         EditError: The plane shows no bake, or is being worked on.
     """
     recovery.require_ready(plane)
-    settings, sequence, bake = plane.draggan, plane.draggan.sequence, plane.draggan.bake
+    settings, bake = plane.draggan, plane.draggan.bake
     if not images.shows_bake(plane):
         raise EditError(f"{plane.name} shows no bake")
     under_track, is_covering = bake.under_track, bake.under.image is not None
@@ -106,8 +106,7 @@ def clear(plane: Plane) -> None:
         images.clear_sequence(plane)
     else:
         images.uncover(plane)
-        handle_paths.uncover_paths(plane)
-        handle_paths.write_paths(plane, sequence.first_frame, paths_px)
+        handle_paths.uncover_paths(plane, paths_px)
     history.leave_bake(plane)
 
 

@@ -56,6 +56,7 @@ class DRAGGAN_PG_state_pair(bpy.types.PropertyGroup):
     )
     path_slot: IntProperty(default=-1)
     under_slot: IntProperty(default=-1)
+    under_path: StringProperty()
 
 
 class DRAGGAN_PG_state(bpy.types.PropertyGroup):

@@ -225,6 +225,11 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
         default=-1,
         options={"HIDDEN"},
     )
+    under_path: StringProperty(
+        description="The path of the handle in the sequence that the bake has replaced, with its "
+        "turns: float32 as base64; empty if it has none",
+        options={"HIDDEN"},
+    )
 
 
 class DRAGGAN_PG_use(bpy.types.PropertyGroup):

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
+from ..properties.stored import to_bytes, to_text
 from ..protocol.pairs import HandleState
 from . import placing, points, timing
 
@@ -263,21 +264,45 @@ def _turns_of(
     return np.column_stack((angle + sign * turns[:, 0], scale * turns[:, 1]))
 
 
+def to_stored(path: NDArray[np.float64] | None) -> str:
+    """Return a path of a handle as the .blend stores it; empty for None."""
+    return "" if path is None else to_text(path.astype("<f4").tobytes())
+
+
+def from_stored(text: str, count: int) -> NDArray[np.float64]:
+    """Return a path of ``count`` images from what ``to_stored`` has returned for it."""
+    return np.frombuffer(to_bytes(text), "<f4").reshape(count, -1).astype(np.float64)
+
+
 def cover_paths(plane: Plane) -> None:
-    """Store which pairs belong to the sequence that a bake is about to replace."""
+    """Store which pairs belong to the sequence that a bake is about to replace, and their paths."""
     for pair in plane.draggan.pairs:
         pair.under_slot = pair.path_slot
+        is_on_path = pair.path_slot >= 0 and _is_moved(pair)
+        pair.under_path = to_stored(timing.read_path(plane, pair.handle) if is_on_path else None)
 
 
-def uncover_paths(plane: Plane) -> None:
-    """Prepare ``write_paths`` for the sequence that a bake had replaced.
+def uncover_paths(plane: Plane, paths_px: ArrayLike) -> None:
+    """Key the paths again that handles have in the sequence that a bake had replaced.
 
-    Its pairs are those of the next ``write_paths``, and the handles start at their bases.
+    Args:
+        plane: A GAN image that already shows that sequence.
+        paths_px: ``T x P x 2`` px, from its track: files of earlier versions store no other paths.
     """
+    sequence = plane.draggan.sequence
     for pair in plane.draggan.pairs:
         pair.slot = pair.under_slot
         if pair.has_base and pair.handle is not None:
             pair.start, pair.start_turn = pair.base, pair.base_turn
+    write_paths(plane, sequence.first_frame, paths_px)
+    row = timing.shown_row(plane)
+    for pair in plane.draggan.pairs:
+        if pair.under_path and _is_moved(pair):
+            path = from_stored(pair.under_path, sequence.frame_count)
+            timing.write_path(plane, pair.handle, sequence.first_frame, path)
+            place, turn = path[row, :2].tolist(), path[row, 2:].tolist()
+            _go_to(pair, place, turn or pair.base_turn)
+        pair.under_path = ""
 
 
 def clear_paths(plane: Plane) -> None:

@@ -10,13 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
-import numpy as np
 
 from .. import compat
 from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
-from ..properties.stored import to_bytes, to_text
-from . import planes, points, timing, view
+from . import handle_paths, planes, points, timing, view
 
 # What a pair and its entry in a state share, under the same names.
 _SHARED = (
@@ -34,6 +32,7 @@ _SHARED = (
     "base_turn",
     "path_slot",
     "under_slot",
+    "under_path",
 )
 
 
@@ -54,7 +53,7 @@ def store(plane: Plane, stored: Any) -> None:
         for name in _SHARED:
             setattr(entry, name, getattr(pair, name))
         path = timing.read_path(plane, pair.handle) if pair.path_slot >= 0 else None
-        entry.path = "" if path is None else to_text(path.astype("<f4").tobytes())
+        entry.path = handle_paths.to_stored(path)
 
 
 def restore(plane: Plane, stored: Any) -> None:
@@ -97,7 +96,7 @@ def _put_back(plane: Plane, pair: DRAGGAN_PG_pair, entry: Any) -> None:
             _put(point, place)
     count = plane.draggan.sequence.frame_count
     if entry.path and count:
-        path = np.frombuffer(to_bytes(entry.path), "<f4").reshape(count, -1).astype(np.float64)
+        path = handle_paths.from_stored(entry.path, count)
         timing.write_path(plane, pair.handle, plane.draggan.sequence.first_frame, path)
         x, y, *turn = path[timing.shown_row(plane)].tolist()
         _put(pair.handle, (x, y, *(turn or entry.handle[2:])))

@@ -280,10 +280,14 @@ class _Loop:
         self._tolerance_px = tolerance_of(self._options, len(pairs.keys))
         self.record.begin_with(_row_points(pairs), self._flat())
         is_plain = self._regions is None
-        is_same = tuple(points.keys) == present and is_plain == was_plain
+        kept = numbers_of(points.keys, present)
+        kept[[key in self._pairs.moved for key in points.keys]] = -1
+        is_same = (
+            tuple(points.keys) == present and is_plain == was_plain and bool((kept >= 0).all())
+        )
         self._method.replace(
             PointChange(
-                kept=numbers_of(points.keys, present),
+                kept=kept,
                 handles=self._grid.to_feature(handles_px).to(device),
                 targets=self._grid.to_feature(self._targets_px),
                 is_same=is_same,

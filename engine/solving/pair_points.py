@@ -51,6 +51,8 @@ class PairPoints:
         keys: The keys of the points: that of its pair for a handle, ``(key, number)`` for the
             others of a region.
         known: What is known of each pair, in the order of the pairs.
+        moved: The keys of the points around a handle that the last ``expand`` has placed again,
+            because the radius of their region was changed.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class PairPoints:
         self._judged = judged
         self.keys: tuple[Hashable, ...] = ()
         self.known: tuple[Known, ...] = ()
+        self.moved: frozenset[Hashable] = frozenset()
         self._by_key: dict[Hashable, Known] = {}
 
     @property
@@ -106,12 +109,16 @@ class PairPoints:
                 known[key] = self._begin(handle, float(radius), latent, places.get(key))
             else:
                 known[key] = before
-        self._judge([key for key, one in known.items() if one is not self._by_key.get(key)], known)
+        changed = {key for key, one in known.items() if one is not self._by_key.get(key)}
+        self._judge([key for key in known if key in changed], known)
         self._by_key, self.known = known, tuple(known.values())
         self.keys = tuple(
             key if not number else (key, number)
             for key, one in known.items()
             for number in range(len(one.offsets_px))
+        )
+        self.moved = frozenset(
+            key for key in self.keys if isinstance(key, tuple) and key[0] in changed
         )
         handles_px = np.concatenate([one.starts_px for one in self.known])
         if not pairs.has_regions:

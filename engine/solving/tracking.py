@@ -146,9 +146,11 @@ class PointTracker:
             windows: Windows that extend at least the patch around ``handles``.
             handles: ``P x 2`` feature positions of all points after the change.
         """
-        # New regions are not turned yet, and those that are kept are turned again by each look.
         self._turned = None
-        here = windows.sample(handles[:, None] + self._patch)
+        if change.regions is not None:
+            # A region that was turned before has new points if its radius was changed.
+            self.turn(change.regions.poses(handles)[change.regions.owner, 2:])
+        here = windows.sample(handles[:, None] + self.patch)
         self.references = change.carry(self.references, here)
         self._first = change.carry(self._first, here)
 

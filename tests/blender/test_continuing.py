@@ -140,6 +140,28 @@ class ContinuingTest(SceneCase):
         after = self.xs(plane, 0, range(10, 11 + 2 * STEPS))
         np.testing.assert_allclose(after, before, atol=1e-4)
 
+    def test_clear_bake_brings_the_turns_of_a_region_back(self) -> None:
+        plane = self.dragged()
+        pair = plane.draggan.pairs[0]
+        pair.radius = 0.2
+        timing = ours("scene.timing")
+        path = timing.read_path(plane, pair.handle)
+        turned = np.hstack((path, np.column_stack((np.linspace(0, 1, len(path)), path[:, 0] + 2))))
+        timing.write_path(plane, pair.handle, 10, turned)
+        pair.base_turn = turned[-1, 2:].tolist()
+        bpy.context.scene.frame_set(10 + STEPS)
+        plane.draggan.bake.use_own_range = True
+        plane.draggan.bake.frame_start, plane.draggan.bake.frame_end = 1, 4
+        ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), 60.0)
+        self.assertEqual(plane.draggan.sequence.kind, "BAKE")
+        # By way of the history: the state of the bake knows what it covers.
+        states = plane.draggan.history.states
+        baked = states[-1].number
+        ours("jobs.history").go_to(plane, states[1].number)
+        ours("jobs.history").go_to(plane, baked)
+        ours("jobs.bake").clear(plane)
+        np.testing.assert_allclose(timing.read_path(plane, pair.handle), turned, atol=1e-4)
+
     def test_a_drag_on_a_bake_or_after_another_seed_starts_a_sequence(self) -> None:
         plane = self.dragged()
         plane.draggan.bake.use_own_range = True

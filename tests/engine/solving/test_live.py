@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engine.arrays import FloatArray
 from engine.errors import RequestError
+from engine.solving import structure
 from engine.solving.drag import drag
 from engine.solving.options import METHOD_NAMES
 from engine.solving.points import LivePoints, PointChange, joined_rows, numbers_of
@@ -199,3 +200,38 @@ def test_joined_rows_have_the_points_of_the_last_row() -> None:
 
     keys, places = zip(*rows(), strict=True)
     assert joined_rows(places, keys)[:, :, 0].tolist() == [[5, 8], [5, 8], [6, 8]]
+
+
+def test_another_radius_of_a_region_changes_neither_its_scale_nor_its_angle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(structure, "feature_spread", lambda *_arguments: torch.ones(()))
+
+    def region(radius_px: float, move: FloatArray) -> dict[str, FloatArray]:
+        return {
+            "handles_px": HANDLES[:1],
+            "targets_px": HANDLES[:1] + move,
+            "radii_px": np.array([radius_px], np.float32),
+            "turns": np.array([[0.0, 1.0]], np.float32),
+        }
+
+    steps: list[DragStep] = []
+    wider = LivePoints(keys=("a",), **region(12.0, MOVE + 2))
+    first = region(6.0, MOVE)
+    result = drag(
+        as_generator(ShiftGenerator()),
+        START,
+        first["handles_px"],
+        first["targets_px"],
+        quick_options(method="linearised", latent_space="w+"),
+        keys=("a",),
+        radii_px=first["radii_px"],
+        turns=first["turns"],
+        changes=Changes(at_rest(wider)),
+        on_step=steps.append,
+    )
+    assert result.status is DragStatus.REACHED
+    assert np.linalg.norm(moved_px(result) - MOVE - 2) < 1.5
+    for step in steps:
+        assert step.turns is not None
+        assert np.allclose(step.turns, [[0.0, 1.0]], atol=0.1), step.step

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from engine.features.full_map import cut_windows
 from engine.features.source import FeatureGrid
+from engine.solving.points import PointChange
+from engine.solving.regions import make_regions, ring_offsets, turn_of, turned
 from engine.solving.supervision import disc_offsets
 from engine.solving.tracking import PointTracker, square_offsets
 
@@ -178,3 +181,30 @@ def test_memory_weighs_the_start_against_what_was_there_last() -> None:
         assert tracker.references.item() == 0.5
         # The features of the last step are at the expected position, those of the start next to it.
         assert _track(tracker, _two_places(0.5, 0.0), handles)[0, 0].item() == expected
+
+
+def test_the_features_of_a_new_point_of_a_turned_region_are_read_as_the_region_is_turned() -> None:
+    """A region that is turned already gets other points when its radius is changed."""
+    features = Waves().map(SIZE, SIZE, torch.zeros(2))
+    turn = torch.from_numpy(turn_of(np.array([0.8]), np.array([1.0])))
+    ring = torch.from_numpy(ring_offsets(6.0))
+    offsets = turned(ring, turn * torch.tensor([[1.0, -1.0]]))[0]
+    owner = torch.zeros(len(ring), dtype=torch.int64)
+    centre = torch.full((1, 2), SIZE / 2)
+    wanted = torch.cat([centre, turn], dim=1)
+    seen = torch.eye(2).repeat(len(ring), 1, 1)
+    regions = make_regions(owner, offsets, seen, torch.tensor([6.0]), wanted)
+    handles = centre + ring
+    tracker = _tracker(features, centre, radius=2.0)
+    change = PointChange(
+        kept=torch.full((len(ring),), -1),
+        handles=handles,
+        targets=handles,
+        is_same=False,
+        regions=regions,
+    )
+    windows = cut_windows(features, handles, 9)
+    tracker.replace(change, windows, handles)
+    patch = turned(disc_offsets(2.0), turn)
+    expected = windows.sample(handles[:, None] + patch)
+    torch.testing.assert_close(tracker.references, expected, atol=1e-4, rtol=1e-4)
