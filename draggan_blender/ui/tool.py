@@ -14,9 +14,11 @@ from ..scene import planes
 # The tool that is active after the extension was disabled.
 _OTHER = "builtin.select_box"
 
+_AT_ONCE = {"properties": [("starts_at_once", True)]}
+
 
 class DRAGGAN_WT_pull(bpy.types.WorkSpaceTool):
-    """The tool: a press pulls at the image, a click sets a pin, Ctrl-click removes points."""
+    """The tool: a press pulls, a click sets a pin, Ctrl-click removes points, Shift-drag masks."""
 
     bl_space_type = "VIEW_3D"
     bl_context_mode = "OBJECT"
@@ -26,18 +28,26 @@ class DRAGGAN_WT_pull(bpy.types.WorkSpaceTool):
         "Pull at a GAN image with the mouse, and the image follows.\n"
         "\N{BULLET} Click to set a pin, which stays in place.\n"
         "\N{BULLET} Drag a point to move it.\n"
-        "\N{BULLET} Ctrl-click removes a point"
+        "\N{BULLET} Ctrl-click removes a point.\n"
+        "\N{BULLET} Shift-drag masks what may change, Ctrl-Shift-drag takes away"
     )
     bl_icon = str(Path(__file__).with_name("icons") / "draggan.pull")
     bl_cursor = "CROSSHAIR"
     bl_keymap = (
         ("draggan.pull", {"type": "LEFTMOUSE", "value": "PRESS"}, None),
         ("draggan.remove_at_mouse", {"type": "LEFTMOUSE", "value": "PRESS", "ctrl": True}, None),
+        ("draggan.mask_draw", {"type": "LEFTMOUSE", "value": "PRESS", "shift": True}, _AT_ONCE),
+        (
+            "draggan.mask_draw",
+            {"type": "LEFTMOUSE", "value": "PRESS", "shift": True, "ctrl": True},
+            _AT_ONCE,
+        ),
     )
 
     @staticmethod
     def draw_settings(context: Any, layout: Any, tool: Any) -> None:
         layout.prop(tool.operator_properties("draggan.pull"), "radius")
+        layout.prop(tool.operator_properties("draggan.mask_draw"), "kind", text="Mask")
         layout.prop(context.scene.draggan, "show_points", text="", icon="OVERLAY")
         plane = planes.active(context)
         if plane is None or not plane.draggan.dragging:

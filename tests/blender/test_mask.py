@@ -71,6 +71,11 @@ class MaskToolTest(MaskCase):
         self.assertTrue((sent[: height // 2, : width // 2] == 255).all())
         self.assertFalse(sent[height // 2 :].any())
 
+    def test_a_region_that_is_added_to_a_white_mask_is_all_that_may_change(self) -> None:
+        self.assertEqual(bpy.ops.draggan.mask_fill(), {"FINISHED"})
+        self.region(LEFT_HALF, "ADD")
+        self.assertAlmostEqual(float(levels(self.plane).mean()), 0.5)
+
     def test_an_outline_of_two_corners_is_refused(self) -> None:
         path = [{"name": "", "loc": corner, "time": 0.0} for corner in LEFT_HALF[:2]]
         with self.assertRaisesRegex(RuntimeError, "at least three corners, but has 2"):

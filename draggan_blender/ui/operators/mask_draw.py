@@ -43,7 +43,8 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
     )
     starts_at_once: BoolProperty(
         name="Start at Once",
-        description="Begin at the mouse instead of waiting for the left mouse button",
+        description="Begin at the mouse instead of waiting for the left mouse button; a click then "
+        "selects",
         options={"SKIP_SAVE", "HIDDEN"},
     )
 
@@ -130,9 +131,15 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
         across = [max(values) - min(values) for values in zip(*outline, strict=True)]
         plane = planes.find(self._uuid)
         shown = pointing.view_of(context.area, self._view)
-        if max(across) < _SMALLEST or plane is None or shown is None:
+        if plane is None or shown is None:
             return {"CANCELLED"}
         region, region_3d = shown
+        if max(across) < _SMALLEST:
+            if self.starts_at_once and region == context.region:
+                # With the tool, Shift-click selects as it does with others.
+                x, y = self._path[-1]
+                bpy.ops.view3d.select(toggle=True, location=(int(x), int(y)))
+            return {"CANCELLED"}
         try:
             found = [pointing.uv_at(plane, region, region_3d, place) for place in outline]
             corners = [uv for uv in found if uv is not None]
@@ -141,6 +148,7 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
                     "The outline does not lie over the image; draw it over the image, or turn the "
                     "view until the image faces you"
                 )
+            plane.draggan.show_mask = True
             apply_shape(
                 plane,
                 lambda width, height: mask_shapes.polygon(corners, width, height),
