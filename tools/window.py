@@ -65,15 +65,10 @@ def main() -> int:
     """Run Xvfb and Blender in it; returns Blender's exit code."""
     options, script = _parsed(sys.argv[1:])
     width, height = script["SIZE"]
-    display = f":{90 + os.getpid() % 100}"
     with tempfile.TemporaryDirectory(prefix="draggan-window-") as user:
         # The contents of the screen, as a file of the X Window Dump format.
         screen = Path(user, "Xvfb_screen0")
-        server = subprocess.Popen(
-            ["Xvfb", display, "-screen", "0", f"{width}x{height}x24", "-fbdir", user],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        server, display = _start_server(["-screen", "0", f"{width}x{height}x24", "-fbdir", user])
         try:
             environment = {
                 **os.environ,
@@ -95,6 +90,28 @@ def main() -> int:
         finally:
             server.terminate()
             server.wait()
+
+
+def _start_server(arguments: list[str]) -> tuple[subprocess.Popen[bytes], str]:
+    """Start Xvfb on a display that is free, and return it with the name of the display.
+
+    Raises:
+        RuntimeError: Xvfb has ended at once.
+    """
+    reading, writing = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(writing,),
+    )
+    os.close(writing)
+    with os.fdopen(reading) as numbers:
+        number = numbers.readline().strip()
+    if not number:
+        server.wait()
+        raise RuntimeError(f"Xvfb has ended with code {server.returncode}")
+    return server, f":{number}"
 
 
 class _Recorder(threading.Thread):

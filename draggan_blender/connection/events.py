@@ -22,11 +22,13 @@ class Job:
         image_id: The uuid of the image plane, or empty. Not a Blender object, because undo and
             file loading invalidate those.
         label: What is being done, for the panel: ``Drag Suzanne``.
+        is_asked: Whether a person has asked for it: otherwise its failure is no error in the panel.
     """
 
     request: Request
     image_id: str
     label: str
+    is_asked: bool = True
 
 
 # ---------------------------------------------------------------- events

@@ -310,7 +310,7 @@ def _job_message(state: State, message: Event) -> Outcome:
         passed_on = (*passed_on, Send(PreviewShown(request_id=message.request_id)))
     if isinstance(message, Ending):
         error = state.error
-        if isinstance(message, Failed):
+        if isinstance(message, Failed) and job.is_asked:
             error = message.message
         idle = State(state.engine, state.ready, state.model, queue=state.queue, error=error)
         following, effects = _next(idle)

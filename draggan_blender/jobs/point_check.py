@@ -7,6 +7,7 @@ for the engine nor keeps anything else from being started.
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 import bpy
@@ -17,9 +18,11 @@ from ..connection.session import EnginePhase
 from ..errors import EditError
 from ..properties.owners import Plane
 from ..protocol.live import CheckPoints, PointsChecked
-from ..protocol.messages import Message
+from ..protocol.messages import Failed, Message
 from ..scene import empties, models, placing, planes, points, shown
 from . import recovery, requests
+
+_LOG = logging.getLogger(__name__)
 
 # How long the points must rest before they are checked.
 REST_S = 0.4
@@ -95,7 +98,8 @@ def check(plane: Plane) -> int | None:
     )
     requests.give_to(request.request_id, partial(_take, settings.uuid, subject))
     label = f"Check the points of {plane.name}"
-    pump.submit(pump.Job(request=request, image_id=recovery.check_id(plane), label=label))
+    image_id = recovery.check_id(plane)
+    pump.submit(pump.Job(request=request, image_id=image_id, label=label, is_asked=False))
     return request.request_id
 
 
@@ -125,6 +129,8 @@ def _subject(plane: Plane) -> _Subject:
 
 def _take(image_id: str, subject: _Subject, message: Message) -> None:
     """Store the answer for the handles that are still where they were."""
+    if isinstance(message, Failed):
+        _LOG.warning("The points were not checked: %s", message.message)
     plane = planes.find(image_id)
     if not isinstance(message, PointsChecked) or plane is None or plane.draggan.request_id:
         return

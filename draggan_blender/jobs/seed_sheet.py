@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A contact sheet: small images of consecutive seeds to choose from.
 
-There is one sheet in a session of Blender, for one image. Its images are not stored in the .blend.
-A request of a person cancels the sheet's; ``go_on`` asks for the rest when the engine is idle.
+There is one sheet in a session of Blender, for one image, or for the next image while none is
+active. Its images are not stored in the .blend. A request of a person cancels the sheet's;
+``go_on`` asks for the rest when the engine is idle.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+import bpy
 import numpy as np
 
 from ..connection import pump
@@ -27,7 +30,10 @@ _LAST_FIRST = 2**31 - COUNT
 
 @dataclass
 class _Sheet:
-    """The open sheet: what it shows, and which of its seeds have arrived."""
+    """The open sheet: what it shows, and which of its seeds have arrived.
+
+    Its image id is empty if it is for the next image.
+    """
 
     image_id: str
     first: int
@@ -40,26 +46,31 @@ class _Sheet:
 _sheet: _Sheet | None = None
 
 
-def show(plane: Plane, first: int) -> None:
+def show(plane: Plane | None, first: int) -> None:
     """Show the seeds from ``first`` on, with the plane's model and truncation.
+
+    Args:
+        plane: The GAN image, or None for those that the next image will have.
+        first: The first seed.
 
     Raises:
         EditError: The model is not usable.
     """
     global _sheet
-    models.model_path(plane.draggan.source)
+    source = _source(plane)
+    models.model_path(source)
     close()
     first = max(0, min(first, _LAST_FIRST))
-    _sheet = _Sheet(plane.draggan.uuid, first, plane.draggan.source.truncation_psi)
+    _sheet = _Sheet(_id_of(plane), first, source.truncation_psi)
     go_on()
 
 
-def first_of(plane: Plane) -> int | None:
+def first_of(plane: Plane | None) -> int | None:
     """Return the first seed of the plane's sheet, or None if no sheet is open for it."""
-    return _sheet.first if _sheet is not None and _sheet.image_id == plane.draggan.uuid else None
+    return _sheet.first if _sheet is not None and _sheet.image_id == _id_of(plane) else None
 
 
-def icons(plane: Plane) -> list[tuple[int, int]]:
+def icons(plane: Plane | None) -> list[tuple[int, int]]:
     """Return the seeds of the plane's sheet with their icons; a seed to come has a grey one."""
     first = first_of(plane)
     if _sheet is None or first is None:
@@ -83,14 +94,14 @@ def go_on() -> bool:
     sheet = _sheet
     if sheet is None or sheet.failed or len(sheet.icons) == COUNT:
         return False
-    plane = planes.find(sheet.image_id)
-    if plane is None:
+    plane = planes.find(sheet.image_id) if sheet.image_id else None
+    if plane is None and sheet.image_id:
         close()
         return False
     if sheet.request_id or pump.state().active is not None:
         return True
     try:
-        path = models.model_path(plane.draggan.source)
+        path = models.model_path(_source(plane))
     except EditError:
         sheet.failed = True
         return False
@@ -107,6 +118,14 @@ def go_on() -> bool:
     job_id = requests.explore_id(sheet.image_id)
     pump.submit(pump.Job(request=request, image_id=job_id, label="Contact Sheet"))
     return True
+
+
+def _id_of(plane: Plane | None) -> str:
+    return "" if plane is None else str(plane.draggan.uuid)
+
+
+def _source(plane: Plane | None) -> Any:
+    return (bpy.context.scene if plane is None else plane).draggan.source
 
 
 def _take(sheet: _Sheet, message: Message) -> None:

@@ -5,6 +5,8 @@ Blender reports what an evaluation has changed. When targets and images have res
 compared with those that the preview was last asked for; only if they differ, the same happens as
 after a frame change. Showing a preview is a change as well, but not one of targets, so it does not
 cause another one.
+
+An undo or redo ends all previews (``jobs.recovery``), so the frame is looked at again after it.
 """
 
 from __future__ import annotations
@@ -27,14 +29,26 @@ from . import scrubbing
 # The session uids of the empties that were moved and of the images that were changed.
 _changed: set[int] = set()
 
-# When the last of them was changed, on the monotonic clock.
+# When the last of them was changed, or a step was undone, on the monotonic clock.
 _changed_s = 0.0
+
+# Whether a step was undone or redone since the frame was looked at.
+_was_undone = False
 
 
 def edit_rests() -> None:
-    """Show and request the playhead's frame again for the images whose targets have changed."""
-    changed = frozenset(_changed)
+    """Show and request the playhead's frame again for the images whose targets have changed.
+
+    After an undo or a redo this is done for all images.
+    """
+    global _was_undone
+    changed, was_undone = frozenset(_changed), _was_undone
     _changed.clear()
+    _was_undone = False
+    if was_undone:
+        scrubbing.playhead_moved(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+        scrubbing.playhead_rests()
+        return
     for plane in planes.everywhere():
         if not plane.draggan.request_id and _has_changed(plane, changed):
             scene = planes.scene_of(plane)
@@ -91,7 +105,7 @@ def _on_update(_scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 def _on_timer() -> float | None:
     """Wait until nothing has changed for a moment; Blender calls it until it returns None."""
     if pump.state().engine is not EnginePhase.READY or scrubbing.is_unwatched():
-        _changed.clear()
+        _forget()
         return None
     left_s = _changed_s + scrubbing.REST_S - time.monotonic()
     if left_s > 0.0 or point_check.is_moving():
@@ -100,17 +114,40 @@ def _on_timer() -> float | None:
     return None
 
 
-_HANDLER = persistent(_on_update)
+def _forget() -> None:
+    global _was_undone
+    _changed.clear()
+    _was_undone = False
+
+
+def after_undo(*_arguments: Any) -> None:
+    """Look at the frame again soon; the evaluation that follows an undo is not finished yet."""
+    global _changed_s, _was_undone
+    _was_undone, _changed_s = True, time.monotonic()
+    if not bpy.app.timers.is_registered(_on_timer):
+        bpy.app.timers.register(_on_timer, first_interval=scrubbing.REST_S)
+
+
+_HANDLERS = tuple(
+    (name, persistent(handler))
+    for name, handler in (
+        ("depsgraph_update_post", _on_update),
+        ("undo_post", after_undo),
+        ("redo_post", after_undo),
+    )
+)
 
 
 def register() -> None:
-    """Add the handler of evaluations; as a persistent one it stays when a file is opened."""
-    bpy.app.handlers.depsgraph_update_post.append(_HANDLER)
+    """Add the handlers; as persistent ones they stay when a file is opened."""
+    for name, handler in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(handler)
 
 
 def unregister() -> None:
-    """Remove the handler and the timer."""
-    bpy.app.handlers.depsgraph_update_post.remove(_HANDLER)
+    """Remove the handlers and the timer."""
+    for name, handler in _HANDLERS:
+        getattr(bpy.app.handlers, name).remove(handler)
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)
-    _changed.clear()
+    _forget()

@@ -138,6 +138,21 @@ class ExploreTest(SceneCase):
         bpy.ops.draggan.seed_sheet(page="CLOSE")
         self.assertIsNone(sheet.first_of(plane))
 
+    def test_without_an_active_image_a_sheet_makes_a_new_one(self) -> None:
+        self.use_fake_engine()
+        sheet, scene = ours("jobs.seed_sheet"), bpy.context.scene
+        scene.draggan.source.seed = 20
+        self.assertTrue(bpy.ops.draggan.seed_sheet.poll())
+        bpy.ops.draggan.seed_sheet(page="HERE")
+        self.assertEqual(sheet.first_of(None), 16)
+        self.follow(lambda: not sheet.go_on())
+        self.assertEqual([seed for seed, _ in sheet.icons(None)], list(range(16, 32)))
+        self.assertEqual(bpy.ops.draggan.pick_seed(chosen=23), {"FINISHED"})
+        plane = self.find_plane()
+        self.assertEqual(plane.draggan.sampled_seed, 23)
+        self.assertIsNone(sheet.first_of(None))
+        self.assertEqual(scene.draggan.source.seed, 20)
+
     def test_a_drag_does_not_wait_for_a_sheet(self) -> None:
         plane = self.prepared("--step-s", "0.05", "--steps", "3")
         self.add_pair(plane)

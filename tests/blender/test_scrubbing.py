@@ -226,6 +226,21 @@ class FollowingTest(ScrubbingCase):
         self.assertTrue(self.rest())
         self.assertEqual((len(self.shown(plane)), plane.draggan.previewing), (0, False))
 
+    def test_the_preview_is_back_after_an_undo(self) -> None:
+        plane = self.animated()
+        self.move(plane, 7)
+        seen = self.shown(plane)
+        self.assertGreater(len(seen), 0)
+        bpy.ops.ed.undo_push(message="Frame")
+        bpy.ops.ed.undo_push(message="Select")
+        bpy.ops.ed.undo()
+        plane = self.find_plane()
+        self.assertEqual((plane.draggan.previewing, bpy.context.scene.frame_current), (False, 7))
+        self.assertTrue(self.rest())
+        self.assertTrue(plane.draggan.previewing)
+        np.testing.assert_array_equal(self.shown(plane), seen)
+        self.assertFalse(self.rest())
+
     def test_the_preview_follows_the_influence(self) -> None:
         plane = self.animated()
         self.move(plane, 12)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -310,6 +311,17 @@ def test_a_job_whose_message_cannot_be_shown_fails_and_the_engine_continues() ->
     assert session.hears(progress) == ()
     assert session.hears(m.Cancelled(request_id=number)) == (ev.Send(following.request),)
     assert [ending.kind for ending in session.endings_of(job)] == ["failed"]
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_only_the_failure_of_a_job_that_a_person_has_asked_for_is_an_error(is_asked: bool) -> None:
+    session = in_phase(READY_PHASE)
+    job = replace(sample_job(), is_asked=is_asked)
+    session(ev.JobSubmitted(job))
+    failed = m.Failed(request_id=job.request.request_id, cause="model", message="It is not read.")
+    session.hears(failed)
+    assert session.state.error == ("It is not read." if is_asked else "")
+    assert session.endings_of(job) == [failed]
 
 
 def test_an_ending_that_cannot_be_shown_is_followed_by_one_failure() -> None:

@@ -72,7 +72,7 @@ class DRAGGAN_OT_previous_seed(_SeedOperator):
 
 
 class DRAGGAN_OT_pick_seed(_SeedOperator):
-    """Show the image of this seed; what was done to the image stays in its history"""
+    """Show the image of this seed, or make it if no image is active; the history keeps edits"""
 
     bl_idname = "draggan.pick_seed"
     bl_label = "Pick Seed"
@@ -80,6 +80,10 @@ class DRAGGAN_OT_pick_seed(_SeedOperator):
     chosen: IntProperty(name="Seed", description="The seed to show", min=0)
 
     def execute(self, context: bpy.types.Context) -> Result:
+        if planes.active(context) is None:
+            seed_sheet.close()
+            made: Result = bpy.ops.draggan.new_image(seed=self.chosen)
+            return made
         return self.set_seed(context, self.chosen)
 
 
@@ -103,16 +107,18 @@ class DRAGGAN_OT_seed_sheet(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
+        if planes.active(context) is None:
+            return True
         return poll_image(cls, context) and poll_free(cls, context)
 
     def execute(self, context: bpy.types.Context) -> Result:
-        plane = planes.require_active(context)
+        plane = planes.active(context)
         if self.page == "CLOSE":
             seed_sheet.close()
             return {"FINISHED"}
         count = seed_sheet.COUNT
         shown = seed_sheet.first_of(plane)
-        here = plane.draggan.source.seed // count * count
+        here = (plane or context.scene).draggan.source.seed // count * count
         steps = {"HERE": 0, "NEXT": count, "PREVIOUS": -count}[self.page]
         first = here if shown is None or self.page == "HERE" else shown + steps
 

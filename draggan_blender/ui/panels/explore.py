@@ -10,7 +10,7 @@ import bpy
 
 from ...jobs import seed_sheet
 from ...scene import planes
-from .common import ImagePanel
+from .common import SidebarPanel
 from .tiles import draw_tiles
 
 
@@ -23,22 +23,22 @@ def draw_seed(layout: bpy.types.UILayout, source: Any) -> None:
     row.operator("draggan.random_seed", text="", icon="RNDCURVE")
 
 
-class DRAGGAN_PT_seeds(ImagePanel, bpy.types.Panel):
-    """A contact sheet: small images of seeds to choose from."""
+class DRAGGAN_PT_seeds(SidebarPanel, bpy.types.Panel):
+    """A contact sheet: small images of seeds to choose from, also before there is an image."""
 
     bl_idname = "DRAGGAN_PT_seeds"
     bl_label = "Contact Sheet"
     bl_parent_id = "DRAGGAN_PT_image"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, plane = self.layout, planes.require_active(context)
+        layout, plane = self.layout, planes.active(context)
         first = seed_sheet.first_of(plane)
         if first is None:
             layout.operator(
                 "draggan.seed_sheet", text="Show 16 Seeds", icon="IMGDISPLAY"
             ).page = "HERE"
             return
-        shown = plane.draggan.source.seed
+        shown = -1 if plane is None else plane.draggan.source.seed
         tiles = [(icon, _button(seed, shown)) for seed, icon in seed_sheet.icons(plane)]
         draw_tiles(layout, tiles, columns=4)
         row = layout.row(align=True)
