@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SIZE = (1400, 1010)
+SIZE = (1400, 1130)
 # Positions are in the plane's units, as on the page; keys are a frame and the nose's target.
 _NOSE = (0.03, -0.11)
 _NOSE_KEYS = (
@@ -33,15 +33,14 @@ _EAR = (-0.64, -0.02)
 _EAR_DRIVER = "-0.02 + 0.08 * (1 - cos((frame - 1) / 7.5))"
 _MOVED_KEY = (37, (0.2, -0.24))
 _CLIP_FRAMES = (1, 24, 33, 42, 48)
-# Positions in the sidebar in px, from its top-left corner, at the time of the click.
-_HEADER_X = 40
-_INFLUENCE_AT = (186, 299)
-_BAKE_SETTINGS_Y = 659
-_TIMING_Y = 687
-# The headers of the panels Drag, Points and Image.
-_CLOSED_YS = (371, 244, 107)
-# The top and bottom of the picture ``again.png``.
-_AGAIN_Y = (230, 812)
+# Which panels are open: those that the page is about.
+_PANELS = {
+    "seeds": False,
+    "drag": False,
+    "history": False,
+    "bake_settings": True,
+    "timing": True,
+}
 # How much the Graph Editor is made higher than the Timeline was, in px.
 _GRAPH_HEIGHT = 160
 # A handle farther from its target than this has not followed it; image pixels.
@@ -85,6 +84,7 @@ def _new_image(window: Any, folder: Path, out: Path) -> Iterator[float]:
         bpy.context.scene.frame_end = 48
         bpy.ops.view3d.view_axis(type="TOP")
         area.spaces.active.shading.type = "MATERIAL"
+    window.open_panels(**_PANELS)
     yield from window.show_tab(area)
     with window.within(area):
         bpy.context.scene.draggan.source.seed = 4
@@ -96,7 +96,7 @@ def _new_image(window: Any, folder: Path, out: Path) -> Iterator[float]:
     yield 8.0  # Blender compiles shaders
     yield from window.take(out / "image.png", _frame(window))
     with window.within(area):
-        bpy.ops.draggan.use_standard_view()
+        bpy.ops.draggan.keep_colours()
     yield 1.0
 
 
@@ -160,12 +160,11 @@ def _bake_again(window: Any, out: Path) -> Iterator[float]:
         _key_target(nose, place)
         bpy.ops.draggan.bake()
     yield from _wait(plane)
-    left, top, *_ = window.box(window.region(area, "UI"))
     for frame, influence in ((13, 1.0), (25, 0.0)):
         scene.frame_set(frame)
         ear.influence = influence
-        yield 1.0
-        yield from window.press(left + _INFLUENCE_AT[0], top + _INFLUENCE_AT[1], "i")
+        # As the key I does over the field.
+        ear.keyframe_insert("influence")
     with window.within(area):
         bpy.ops.draggan.bake()
     yield from _wait(plane)
@@ -175,11 +174,7 @@ def _bake_again(window: Any, out: Path) -> Iterator[float]:
     yield from _wait(plane)
     _require_followed(plane)
     yield 1.0
-    yield from window.click(left + _HEADER_X, top + _BAKE_SETTINGS_Y)
-    _, _, width, _ = window.box(window.region(area, "UI"))
-    box = (left, top + _AGAIN_Y[0], width, _AGAIN_Y[1] - _AGAIN_Y[0])
-    yield from window.take(out / "again.png", box)
-    yield from window.click(left + _HEADER_X, top + _BAKE_SETTINGS_Y)
+    yield from window.take(out / "again.png", window.box(window.region(area, "UI")))
 
 
 def _retime(window: Any, out: Path) -> Iterator[float]:
@@ -189,12 +184,6 @@ def _retime(window: Any, out: Path) -> Iterator[float]:
     with window.within(area):
         _select(plane)
         bpy.ops.draggan.retime()
-    left, top, *_ = window.box(window.region(area, "UI"))
-    yield 1.0
-    # Open one panel, and close three above it to make room.
-    for y in (_TIMING_Y, *_CLOSED_YS):
-        yield from window.click(left + _HEADER_X, top + y)
-        yield 1.0
     graph = window.area("DOPESHEET_EDITOR")
     graph.ui_type = "FCURVES"
     left, top, width, height = window.box(area)

@@ -202,6 +202,31 @@ class Window:
         """Return a module of the installed extension by its name below ``draggan_blender``."""
         return sys.modules[f"{EXTENSION}.draggan_blender.{name}"]
 
+    def open_panels(self, **is_open: bool) -> None:
+        """Set which panels are open when the tab is shown for the first time.
+
+        Blender has no other way to open a panel than a click, whose place depends on all panels
+        above it.
+
+        Args:
+            is_open: For the end of a panel's ``bl_idname``, as in ``bake_settings``, whether it is
+                open; other panels stay as they are.
+        """
+        import bpy
+
+        # A panel must be registered after its parent.
+        classes = [part for part in self.module("ui.panels").CLASSES if hasattr(part, "bl_label")]
+        for part in reversed(classes):
+            bpy.utils.unregister_class(part)
+        for part in classes:
+            wanted = is_open.get(part.bl_idname.removeprefix("DRAGGAN_PT_"))
+            options = set(getattr(part, "bl_options", ()))
+            if wanted is not None:
+                part.bl_options = (
+                    options - {"DEFAULT_CLOSED"} if wanted else options | {"DEFAULT_CLOSED"}
+                )
+            bpy.utils.register_class(part)
+
     def show_tab(self, area: Any, name: str = "DragGAN") -> Iterator[float]:
         """Open the sidebar at a tab."""
         area.spaces.active.show_region_ui = True
