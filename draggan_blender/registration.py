@@ -25,6 +25,7 @@ from .properties import image as image_properties
 from .timeline import following, scrubbing
 from .ui import (
     keymaps,
+    local_views,
     mask_tint,
     mask_watch,
     menus,
@@ -66,6 +67,7 @@ _MODULES = (
     menus,
     overlay,
     point_watch,
+    local_views,
     tool,
     mask_tint,
     mask_watch,

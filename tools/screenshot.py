@@ -51,12 +51,12 @@ def steps(window: Any) -> Iterator[float]:
     yield from window.show_tab(area)
     with window.within(area):
         bpy.ops.draggan.new_image(model=options.model, seed=options.seed)
-        bpy.ops.draggan.keep_colours()
         plane = bpy.context.object
     while plane.draggan.request_id:
         yield 0.1
     _look_from_above(area.spaces.active)
     with window.within(area):
+        bpy.ops.draggan.keep_colours()
         for handle, target in _PAIRS:
             bpy.ops.draggan.add_pair(handle_uv=handle, target_uv=target)
     yield 3.0

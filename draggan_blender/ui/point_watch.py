@@ -5,7 +5,6 @@
 - A pair is removed after all of its points were deleted, and the image becomes active instead of a
   deleted point, so that the panels stay.
 - Handles that were added or moved are checked by the engine.
-- In a local view of an image, its points are shown with it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from ..errors import EditError
 from ..jobs import point_check
 from ..properties import image as image_properties
 from ..properties.owners import Plane
-from ..scene import local_view, planes, points
+from ..scene import planes, points
 
 # The name of the object that was active at the last look, how many objects there were, and the uuid
 # of the image whose point was active last.
@@ -69,8 +68,6 @@ def _on_change(_scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     if _seen[1] < before[1] and not bpy.app.timers.is_registered(after_deletion):
         # Objects must not be removed while Blender calls a handler.
         bpy.app.timers.register(after_deletion, first_interval=0.0)
-    if local_view.are_left_out() and not bpy.app.timers.is_registered(local_view.show_points):
-        bpy.app.timers.register(local_view.show_points, first_interval=0.0)
     for update in depsgraph.updates:
         changed: Any = update.id
         if update.is_updated_transform and getattr(changed, "type", "") == "EMPTY":
@@ -133,9 +130,8 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Remove the handler and the timers."""
+    """Remove the handler and the timer."""
     bpy.app.handlers.depsgraph_update_post.remove(_HANDLER)
     image_properties.set_pair_chosen(None)
-    for timer in (after_deletion, local_view.show_points):
-        if bpy.app.timers.is_registered(timer):
-            bpy.app.timers.unregister(timer)
+    if bpy.app.timers.is_registered(after_deletion):
+        bpy.app.timers.unregister(after_deletion)
