@@ -103,7 +103,7 @@ class PullTest(PullCase):
         self.move(pulled, 0.7, 0.5)
         self.run_until(lambda now: now.step >= 1)
         pulled.move(bpy.context, (0.8, 0.8), may_wait=True)
-        pulled.take_back(bpy.context)
+        pulled.take_back()
         self.assertEqual(self.place_uv(plane, pair.target), (0.55, 0.5))
         self.assertEqual(ours("jobs.pull")._waiting, {})
         self.assertEqual(ours("jobs.live")._held, {})
