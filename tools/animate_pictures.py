@@ -43,6 +43,8 @@ _PANELS = {
 }
 # How much the Graph Editor is made higher than the Timeline was, in px.
 _GRAPH_HEIGHT = 160
+# How far the sidebar is scrolled then, px: to its end.
+_SCROLL_PX = 2000
 # A handle farther from its target than this has not followed it; image pixels.
 _WITHIN_PX = 2.0
 
@@ -92,7 +94,8 @@ def _new_image(window: Any, folder: Path, out: Path) -> Iterator[float]:
     yield from _wait(_plane())
     with window.within(area):
         bpy.ops.view3d.view_selected()
-        bpy.ops.view3d.zoom(delta=-1)
+        for _ in range(2):  # the sidebar covers a part of the view
+            bpy.ops.view3d.zoom(delta=-1)
     yield 8.0  # Blender compiles shaders
     yield from window.take(out / "image.png", _frame(window))
     with window.within(area):
@@ -205,6 +208,9 @@ def _retime(window: Any, out: Path) -> Iterator[float]:
         bpy.ops.graph.interpolation_type(type="QUAD")
         bpy.ops.graph.easing_type(type="EASE_IN")
         bpy.ops.graph.view_selected()
+    # The view is less high now: the end of the sidebar has what the page is about.
+    with window.within(area, "UI"):
+        bpy.ops.view2d.scroll_down(deltay=_SCROLL_PX)
     bpy.context.scene.frame_set(24)
     yield from window.take(out / "progress.png", _frame(window))
 

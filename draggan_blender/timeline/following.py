@@ -45,8 +45,9 @@ def edit_rests() -> None:
     changed, was_undone = frozenset(_changed), _was_undone
     _changed.clear()
     _was_undone = False
-    if was_undone:
-        scrubbing.playhead_moved(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+    scene = bpy.context.scene
+    if was_undone and scene is not None:
+        scrubbing.playhead_moved(scene, bpy.context.evaluated_depsgraph_get())
         scrubbing.playhead_rests()
         return
     for plane in planes.everywhere():

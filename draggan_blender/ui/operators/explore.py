@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import bpy
 from bpy.props import EnumProperty, IntProperty
@@ -82,7 +83,8 @@ class DRAGGAN_OT_pick_seed(_SeedOperator):
     def execute(self, context: bpy.types.Context) -> Result:
         if planes.active(context) is None:
             seed_sheet.close()
-            made: Result = bpy.ops.draggan.new_image(seed=self.chosen)
+            operators: Any = bpy.ops
+            made: Result = operators.draggan.new_image(seed=self.chosen)
             return made
         return self.set_seed(context, self.chosen)
 

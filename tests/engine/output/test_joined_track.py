@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.arrays import FloatArray
 from engine.errors import RequestError
 from engine.output.frames import FrameNames
 from engine.output.joined_track import joined_track, rows_before
@@ -16,7 +17,7 @@ MODEL = "ab" * 32
 
 
 def _track(
-    seed: int, rows: int, layers: int, points: int, start: np.ndarray | None = None
+    seed: int, rows: int, layers: int, points: int, start: FloatArray | None = None
 ) -> Track:
     rng = np.random.default_rng(seed)
     start = rng.normal(size=(6, 8)).astype(np.float32) if start is None else start
