@@ -8,7 +8,14 @@ import bpy
 from ...connection import pump
 from ...jobs import missing_images
 from ...scene import images, planes
-from .common import ImagePanel, draw_actions, draw_progress, draw_restore, draw_status
+from .common import (
+    ImagePanel,
+    draw_actions,
+    draw_progress,
+    draw_restore,
+    draw_status,
+    pair_of,
+)
 
 
 class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):
@@ -22,7 +29,7 @@ class DRAGGAN_PT_bake(ImagePanel, bpy.types.Panel):
         layout, settings = self.layout, plane.draggan
         is_baking = bool(settings.request_id and settings.baking)
         draw_actions(layout, "draggan.bake", "REC", is_running=is_baking)
-        row = layout.row(align=True)
+        row = pair_of(layout)
         row.operator("draggan.refine_bake", icon="ZOOM_IN")
         row.operator("draggan.clear_bake", icon="TRASH")
         if is_baking:

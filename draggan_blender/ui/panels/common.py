@@ -14,6 +14,10 @@ from ...scene import planes
 from .text import draw_text
 
 
+# A sidebar that is narrower than this has its buttons one below the other, px at a scale of 1.
+_NARROW_PX = 270
+
+
 class SidebarPanel:
     """A panel of the DragGAN tab."""
 
@@ -39,6 +43,18 @@ class MadeImagePanel(ImagePanel):
     def poll(cls, context: bpy.types.Context) -> bool:
         plane = planes.active(context)
         return plane is not None and bool(plane.draggan.latent)
+
+
+def is_narrow() -> bool:
+    """Return whether two labels do not fit beside each other in the region that is drawn."""
+    region: Any = bpy.context.region
+    ui_scale = bpy.context.preferences.system.ui_scale
+    return region is not None and 1 < region.width < _NARROW_PX * ui_scale
+
+
+def pair_of(layout: bpy.types.UILayout) -> bpy.types.UILayout:
+    """Return a row for two buttons, or a column in a narrow sidebar, where they would be cut."""
+    return layout.column(align=True) if is_narrow() else layout.row(align=True)
 
 
 def draw_actions(

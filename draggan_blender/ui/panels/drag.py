@@ -9,7 +9,14 @@ from ...connection import pump
 from ...jobs import live, missing_images
 from ...scene import images, planes
 from ..tool import DRAGGAN_WT_pull
-from .common import ImagePanel, draw_actions, draw_progress, draw_restore, draw_status
+from .common import (
+    ImagePanel,
+    draw_actions,
+    draw_progress,
+    draw_restore,
+    draw_status,
+    pair_of,
+)
 from .options import draw_options
 
 
@@ -34,7 +41,7 @@ class DRAGGAN_PT_drag(ImagePanel, bpy.types.Panel):
             text, icon = ("Resume", "PLAY") if paused else ("Pause", "PAUSE")
             row.operator("draggan.pause", text=text, icon=icon)  # type: ignore[arg-type]
         _draw_tool(layout, context)
-        row = layout.row(align=True)
+        row = pair_of(layout)
         row.operator("draggan.reset", icon="LOOP_BACK")
         draw_restore(row, plane)
         # Always one line, and the last one, because a long sentence takes more: buttons must not

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ...scene import planes
-from .common import SidebarPanel
+from .common import SidebarPanel, pair_of
 from .explore import draw_seed
 
 
@@ -28,7 +28,7 @@ class DRAGGAN_PT_image(SidebarPanel, bpy.types.Panel):
             column.prop(source, "path")
         draw_seed(column, source)
         column.prop(source, "truncation_psi")
-        row = layout.row(align=True)
+        row = pair_of(layout)
         row.operator("draggan.new_image", icon="ADD")
         if plane is not None:
             row.operator("draggan.resample", icon="FILE_REFRESH")

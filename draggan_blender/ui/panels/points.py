@@ -9,7 +9,7 @@ import bpy
 
 from ...properties.image import DRAGGAN_PG_pair
 from ...scene import planes, points
-from .common import ImagePanel
+from .common import ImagePanel, is_narrow, pair_of
 from .text import draw_text
 
 # The icon of a state in the list, which resembles its shape in the viewport.
@@ -67,7 +67,7 @@ class DRAGGAN_UL_pairs(bpy.types.UIList):
         row.prop(item, "name", text="", emboss=False, icon=_ICONS.get(state, "NONE"))
         if item.is_pin:
             row.label(text="", icon="PINNED")
-        else:
+        elif not is_narrow():
             row.prop(item, "influence", text="")
 
 
@@ -95,11 +95,13 @@ class DRAGGAN_PT_points(ImagePanel, bpy.types.Panel):
             column = layout.column()
             column.use_property_split = True
             column.use_property_decorate = False
+            if is_narrow():
+                column.prop(pair, "influence")
             column.prop(pair, "radius")
         if pair is not None:
             _draw_deleted(layout, pair, context.scene)
         _draw_states(layout, list(settings.pairs))
-        row = layout.row()
+        row = pair_of(layout)
         row.prop(context.scene.draggan, "show_points")
         overlay = getattr(context.space_data, "overlay", None)
         if overlay is not None:
