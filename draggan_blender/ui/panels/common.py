@@ -13,7 +13,6 @@ from ...properties.owners import Plane
 from ...scene import planes
 from .text import draw_text
 
-
 # A sidebar that is narrower than this has its buttons one below the other, px at a scale of 1.
 _NARROW_PX = 270
 
