@@ -14,15 +14,10 @@ from . import planes
 def show_points() -> None:
     """Add the points of images to the local views that show their images without them.
 
-    Points that are not in the scene of a view are left out.
+    Points that are not in the scene of a view are left out. It is quick where no view is local.
     """
-    for point, space in _left_out():
+    for point, space in list(_left_out()):
         point.local_view_set(space, True)
-
-
-def are_left_out() -> bool:
-    """Return whether ``show_points`` would change anything; quick where no view is local."""
-    return next(_left_out(), None) is not None
 
 
 def _left_out() -> Iterator[tuple[bpy.types.Object, Any]]:
@@ -30,13 +25,20 @@ def _left_out() -> Iterator[tuple[bpy.types.Object, Any]]:
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             space: Any = area.spaces.active
-            if area.type != "VIEW_3D" or space.local_view is None:
+            if area.type != "VIEW_3D" or space.local_view is None or space.use_local_collections:
                 continue
-            objects = window.view_layer.objects
+            layer = window.view_layer
             for plane in planes.everywhere():
-                if plane.name not in objects or not plane.local_view_get(space):
+                if plane.name not in layer.objects or not _is_seen(plane, layer, space):
                     continue
                 for pair in plane.draggan.pairs:
                     for point in {pair.handle, pair.target} - {None}:
-                        if point.name in objects and not point.local_view_get(space):
+                        # One that is hidden everywhere stays hidden.
+                        is_shown = point.name in layer.objects and _is_seen(point, layer, None)
+                        if is_shown and not _is_seen(point, layer, space):
                             yield point, space
+
+
+def _is_seen(item: bpy.types.Object, layer: bpy.types.ViewLayer, space: Any) -> bool:
+    # ``local_view_get`` of Blender 4.3 does not know the state of an object before its evaluation.
+    return bool(item.visible_get(view_layer=layer, viewport=space))
