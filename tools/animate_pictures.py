@@ -43,8 +43,8 @@ _PANELS = {
 }
 # How much the Graph Editor is made higher than the Timeline was, in px.
 _GRAPH_HEIGHT = 160
-# How far the sidebar is scrolled then, px: to its end.
-_SCROLL_PX = 2000
+# How often the sidebar is scrolled down then: to its end.
+_SCROLLS = 20
 # A handle farther from its target than this has not followed it; image pixels.
 _WITHIN_PX = 2.0
 
@@ -189,10 +189,13 @@ def _retime(window: Any, out: Path) -> Iterator[float]:
         bpy.ops.draggan.retime()
     graph = window.area("DOPESHEET_EDITOR")
     graph.ui_type = "FCURVES"
-    left, top, width, height = window.box(area)
     yield 2.0
-    yield from window.pull(left + width // 3, top + height + 1, _GRAPH_HEIGHT)
-    yield 1.0
+    with window.within(graph):
+        # Move the edge between both editors up.
+        bpy.ops.screen.area_move(
+            x=graph.x + graph.width // 2, y=graph.y + graph.height, delta=_GRAPH_HEIGHT
+        )
+    yield 2.0
     graph.spaces.active.show_region_ui = False
     curve = window.module("compat").find_fcurve(
         plane, window.module("scene.timing").PROGRESS_PATH, 0
@@ -209,8 +212,10 @@ def _retime(window: Any, out: Path) -> Iterator[float]:
         bpy.ops.graph.easing_type(type="EASE_IN")
         bpy.ops.graph.view_selected()
     # The view is less high now: the end of the sidebar has what the page is about.
-    with window.within(area, "UI"):
-        bpy.ops.view2d.scroll_down(deltay=_SCROLL_PX)
+    for _ in range(_SCROLLS):
+        with window.within(area, "UI"):
+            bpy.ops.view2d.scroll_down()
+        yield 0.2
     bpy.context.scene.frame_set(24)
     yield from window.take(out / "progress.png", _frame(window))
 

@@ -260,23 +260,6 @@ class Window:
         """
         print(f"{_ASK}{json.dumps({'record': str(folder) if folder else ''})}", flush=True)
 
-    def click(self, x: int, y: int) -> Iterator[float]:
-        """Click the left mouse button at a position in the window, px from its top-left corner."""
-        yield from self.ask(["xdotool", "mousemove", str(x), str(y), "sleep", "0.5", "click", "1"])
-
-    def pull(self, x: int, y: int, up: int) -> Iterator[float]:
-        """Drag the edge between two editors up by ``up`` px, from a position in the window, px."""
-        # Without a GPU, Blender takes a second to notice the mouse.
-        rest = ["sleep", "1.5"]
-        begin = ["mousemove", str(x), str(y), *rest, "mousedown", "1", *rest]
-        half = ["mousemove", str(x), str(y - up // 2), *rest]
-        end = ["mousemove", str(x), str(y - up), *rest, "mouseup", "1"]
-        yield from self.ask(["xdotool", *begin, *half, *end])
-
-    def press(self, x: int, y: int, key: str) -> Iterator[float]:
-        """Press a key with the mouse at a position in the window, px."""
-        yield from self.ask(["xdotool", "mousemove", str(x), str(y), "sleep", "0.5", "key", key])
-
     def ask(self, command: list[str]) -> Iterator[float]:
         """Let the outer process run a command, and wait until it is done.
 
