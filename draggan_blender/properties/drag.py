@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, FloatProperty, IntProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
 
 from ..protocol.presets import CUSTOM, PRESETS, preset_of
 from ..protocol.settings import DEFAULTS, IMAGE_PX, OPTIONS, DragSettings, Option
@@ -103,10 +103,30 @@ def _preset() -> Any:
     )
 
 
+def _is_automatic() -> Any:
+    """Return the property that chooses between *Automatic* and the slider *Typical - Free*."""
+
+    def read(group: Any) -> bool:
+        return bool(group.latent_space == "automatic")
+
+    def write(group: Any, value: bool) -> None:
+        group.latent_space = "automatic" if value else "by_hand"
+
+    return BoolProperty(
+        name="Automatic",
+        description="Choose by the handles of each drag: where they move all over the picture, it "
+        "stays typical of the model; where they are close together, little else moves",
+        get=read,
+        set=write,
+        options=set(),
+    )
+
+
 class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
     """How a drag is solved: one property for each field of ``DragSettings``, and choices of them.
 
-    Only those properties are stored; ``preset`` and the choices read and write them.
+    Only those properties are stored; ``preset``, ``is_automatic`` and the choices read and write
+    them.
     """
 
     # Blender reads the properties of a class from its annotations.
@@ -117,6 +137,7 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
             for name, option in OPTIONS.items()
             if option.is_block
         },
+        "is_automatic": _is_automatic(),
         "preset": _preset(),
     }
 

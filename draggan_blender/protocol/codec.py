@@ -125,9 +125,11 @@ def _build(hint: Any, value: Any, where: str) -> Any:
 
 
 def _build_dataclass(cls: type, value: Any, where: str) -> Any:
+    """Build a dataclass; ``LATER`` of the class has the fields that older files may lack."""
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"{where}: an object expected, {type(value).__name__} found")
     hints = _hints(cls)
+    value = getattr(cls, "LATER", {}) | value
     if set(value) != set(hints):
         names = sorted(set(value) ^ set(hints))
         listed = ", ".join(names)[:200]

@@ -17,7 +17,8 @@ The order is: connection, parts of requests, requests, events, endings.
 ``PROTOCOL_VERSION`` rises with every change of a message or its meaning. 1: first version. 2: edits
 on the timeline; parts of a track can be rendered. 3: a preview is sent only after the last one was
 shown; the block whose features a mask holds can be chosen. 4: the pairs of a running drag can be
-replaced; pairs can be regions; many seeds can be shown small; a drag can continue a sequence.
+replaced; pairs can be regions; many seeds can be shown small; a drag can continue a sequence; drags
+have a freedom.
 """
 
 from __future__ import annotations

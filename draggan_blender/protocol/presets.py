@@ -46,16 +46,16 @@ PRESETS = (
     Preset(
         name="CAREFUL",
         label="Careful",
-        description="Half as long steps, and all layers change alike: slower, and changes least of "
-        "the rest of the image without distorting it",
+        description="Half as long steps, and all layers change alike: slower, and the image stays "
+        "most typical of the model",
         changes={"latent_space": "w", "linear_reach": 1.5},
     ),
     Preset(
         name="FREE",
         label="Free",
-        description="Each layer may change for itself: can do what the model has not often seen, "
-        "and may distort the image",
-        changes={"latent_space": "w+"},
+        description="Little moves but what is near the handles: can do what the model has not "
+        "often seen, and may distort the image",
+        changes={"latent_space": "by_hand", "freedom": 0.85},
     ),
     Preset(
         name="PAPER",

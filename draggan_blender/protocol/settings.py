@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 # Units of lengths. Feature pixels are pixels of the feature block that is read, so that a length
 # means the same at every image size; the block is 128 px wide in the usual models. A length in
@@ -98,7 +99,13 @@ def _option(default: str | float, **facts: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DragSettings:
-    """The values of all options, as they are sent; the engine checks them (``DragOptions``)."""
+    """The values of all options, as they are sent; the engine checks them (``DragOptions``).
+
+    Attributes:
+        LATER: The options that edit files from before them lack, with a value that means the same.
+    """
+
+    LATER: ClassVar[Mapping[str, Any]] = {"freedom": 0.0}
 
     method: str = _option(
         "linearised",
@@ -127,7 +134,7 @@ class DragSettings:
         ),
     )
     latent_space: str = _option(
-        "principal",
+        "automatic",
         label="Latent Space",
         description="What the drag may change",
         group="method",
@@ -148,7 +155,29 @@ class DragSettings:
                 description="All layers nearly alike, along the principal components of W: the "
                 "image stays most typical of the model",
             ),
+            Choice(
+                value="automatic",
+                label="Automatic",
+                description="As Principal; Least Squares also changes as little as it can away "
+                "from the handles, and chooses by the handles how much that counts",
+            ),
+            Choice(
+                value="by_hand",
+                label="Typical - Free",
+                description="As Automatic, but the slider Typical - Free says how much it counts",
+            ),
         ),
+    )
+    freedom: float = _option(
+        0.67,
+        label="Typical - Free",
+        description="Typical: the picture stays like others of the model, and all of it may move "
+        "along. Free: little moves but what is near the handles, which may look unusual",
+        group="method",
+        place=1,
+        most=1.0,
+        panel=Range(least=0.0, most=1.0),
+        methods=("linearised",),
     )
     num_layers: int = _option(
         6,

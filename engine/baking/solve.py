@@ -30,7 +30,7 @@ from stylegan2 import Generator
 
 from ..arrays import FloatArray
 from ..solving.anchor import Anchor
-from ..solving.drag import drag, tolerance_of
+from ..solving.drag import Home, drag, tolerance_of
 from ..solving.options import DragOptions
 from ..solving.regions import SMALLEST, angle_and_scale, turn_of
 from ..solving.result import DragResult, DragStatus, DragStep
@@ -289,6 +289,7 @@ class _Solver:
             inputs.options,
             mask=inputs.mask,
             origin=None if np.array_equal(start.latent, inputs.base) else inputs.base,
+            home=Home(latent=self._edit.latent, handles_px=self._edit.handles_px),
             least_steps=1,
             enough_px=enough * _tolerance(inputs),
             radii_px=radii_px,

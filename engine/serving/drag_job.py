@@ -58,8 +58,11 @@ class DragJob:
         self._first_distance_px = 0.0
         self._fraction = 0.0
 
-    def run(self) -> None:
+    def run(self) -> FloatArray:
         """Drag the handles, write the frames and the track, and report the result.
+
+        Returns:
+            ``num_ws x w_dim`` float32, the latent that the drag ended with.
 
         Raises:
             JobCancelledError: The drag was cancelled; no frame of it is left.
@@ -104,6 +107,8 @@ class DragJob:
             self._write(track)
         track.save(Path(request.frames.folder) / TRACK_FILE)
         self._finish(result, track.to_bytes())
+        latent: FloatArray = result.latents[-1]
+        return latent
 
     def _continue(self, track: Track, keys: Sequence[Hashable]) -> Track:
         """Write the frames of the sequence that the drag continues, with its own; return both."""

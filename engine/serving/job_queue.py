@@ -83,6 +83,11 @@ class JobQueue:
             self._running = self._waiting.popleft()
             return self._running
 
+    def is_empty(self) -> bool:
+        """Return whether no job waits."""
+        with self._changed:
+            return not self._waiting
+
     def stop(self, request_id: int) -> None:
         """Set the ``stopped`` signal of a job; does nothing if the job is finished."""
         job = self._find(request_id)

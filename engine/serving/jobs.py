@@ -40,7 +40,7 @@ from ..output.render import render_image
 from ..output.track import Track, rows_of_part
 from ..solving.principal import principal_components
 from ..solving.structure import feature_spread
-from ..solving.warm_up import warm_up
+from ..solving.warm_up import look_ahead, warm_up
 from .bake_job import BakeJob
 from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
@@ -58,6 +58,8 @@ class JobRunner:
         self._models = ModelCache(device)
         # The generator that has made a first step.
         self._warm: Generator | None = None
+        # The latent of the image that was shown last, which a drag may begin with.
+        self._shown: FloatArray | None = None
         self._emit = emit
         # The class of a request -> what does it, given the request, its model and its job.
         self._doers: dict[type, Callable[[Any, LoadedModel, QueuedJob], None]] = {
@@ -68,7 +70,7 @@ class JobRunner:
             RenderTrack: self._render_track,
             RenderLatents: self._render_latents,
             CheckPoints: lambda request, model, job: check_request(request, model, emit),
-            Drag: lambda request, model, job: DragJob(request, model, job, emit).run(),
+            Drag: self._drag,
             Bake: lambda request, model, job: BakeJob(request, model, job, emit).run(),
         }
 
@@ -90,8 +92,12 @@ class JobRunner:
         check_cancelled(job)
         self._doers[type(request)](request, model, job)
 
-    def get_ready(self) -> None:
-        """Compute what the first drag would wait for; called between two requests."""
+    def get_ready(self, is_idle: Callable[[], bool]) -> None:
+        """Compute what the next drag would wait for; called between two requests.
+
+        Args:
+            is_idle: Returns whether no request waits; called again from time to time.
+        """
         model = self._models.current
         if model is not None:
             principal_components(model.generator)
@@ -99,6 +105,8 @@ class JobRunner:
             if self._warm is not model.generator:
                 self._warm = model.generator
                 warm_up(model.generator, sample_latent(model.generator, 0, 0.5))
+            if self._shown is not None:
+                look_ahead(model.generator, self._shown, is_idle)
 
     def _model(self, request: ModelRequest) -> LoadedModel:
         if not self._models.holds(request.model_path):
@@ -126,10 +134,16 @@ class JobRunner:
     def _sample(self, request: Sample, model: LoadedModel) -> None:
         latent = sample_latent(model.generator, request.seed, request.truncation_psi)
         _write_image(model, latent, request.image_path)
+        self._shown = latent
         self._emit(Sampled(request_id=request.request_id, latent=latent.astype("<f4").tobytes()))
 
     def _render_latent(self, request: RenderLatent, model: LoadedModel) -> None:
-        _write_image(model, model.latent(request.latent), request.image_path)
+        self._shown = model.latent(request.latent)
+        _write_image(model, self._shown, request.image_path)
+
+    def _drag(self, request: Drag, model: LoadedModel, job: QueuedJob) -> None:
+        self._shown = None
+        self._shown = DragJob(request, model, job, self._emit).run()
 
     def _render_track(self, request: RenderTrack, model: LoadedModel, job: QueuedJob) -> None:
         track = Track.from_bytes(request.track)

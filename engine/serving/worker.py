@@ -53,7 +53,7 @@ class Worker:
         while True:
             job = self._jobs.take()
             self._emit(self._do(job))
-            self._runner.get_ready()
+            self._runner.get_ready(self._jobs.is_empty)
 
     def _do(self, job: QueuedJob) -> Ending:
         """Run a job and return its ending."""

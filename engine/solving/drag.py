@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,8 +31,9 @@ from .lost import find_lost
 from .methods import METHODS, DragProblem, Look
 from .options import DragOptions
 from .pair_points import PairPoints
+from .picture import Paths
 from .points import LiveChanges, LivePoints, PointChange, RowPoints, numbers_of
-from .regions import angle_and_scale
+from .regions import angle_and_scale, turn_of
 from .result import DragResult, DragStatus, DragStep, Record, RowReport
 
 # With more handles than this, the tolerance is multiplied by ``MANY_FACTOR``; Pan et al., "Drag
@@ -41,6 +42,19 @@ MANY_HANDLES = 5
 MANY_FACTOR = 2.0
 # Progress means that the mean distance falls by more than this share of the tolerance.
 _PROGRESS = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """The image that an edit of several drags began with.
+
+    Attributes:
+        latent: ``num_ws x w_dim`` float32.
+        handles_px: ``P x 2`` float32, where the handles were in it, image pixels.
+    """
+
+    latent: FloatArray
+    handles_px: FloatArray
 
 
 def drag(
@@ -52,6 +66,7 @@ def drag(
     *,
     mask: ByteArray | None = None,
     origin: FloatArray | None = None,
+    home: Home | None = None,
     least_steps: int = 0,
     enough_px: float = 0.0,
     windows: bool | None = None,
@@ -77,6 +92,9 @@ def drag(
             earlier ones. The fixed area keeps the features of the origin, and a method that
             reverts changes which no handle needs reverts them towards the origin. None for
             ``latent``.
+        home: Where the price of changes is measured, and from where the ways of the handles begin
+            that may change the picture; None for ``latent`` and ``handles_px``. Drags of one edit
+            with the same home have the same metric, so that their results stay alike.
         least_steps: The smallest number of steps, even if the handles are at their targets.
         enough_px: Once all handles are this close to their targets, image pixels, a method need
             not move them closer, even if it could.
@@ -119,6 +137,7 @@ def drag(
         points,
         options,
         fixed,
+        home,
         least_steps=least_steps,
         enough_px=enough_px,
         windows=windows,
@@ -176,6 +195,7 @@ class _Loop:
         points: LivePoints,
         options: DragOptions,
         fixed: Tensor | None,
+        home: Home | None,
         *,
         least_steps: int,
         enough_px: float,
@@ -200,6 +220,9 @@ class _Loop:
         self._grid = grid_of(generator, block)
         self._pairs = PairPoints(generator, block, self._grid, options.r1, judged=judged)
         solved, self._regions = self._pairs.expand(points, start, {})
+        self._homes_px = {}
+        if home is not None:
+            self._homes_px = dict(zip(points.keys, home.handles_px, strict=True))
         handles_px, self._targets_px = check_points(generator, solved.handles_px, solved.targets_px)
         fixed = fixed if options.mask_weight else None
         source = open_source(
@@ -221,6 +244,8 @@ class _Loop:
             handles=self._grid.to_feature(handles_px),
             targets=self._grid.to_feature(self._targets_px),
             options=options,
+            paths=self._paths(points, start.device),
+            home=start if home is None else check_latent(generator, home.latent),
             regions=self._regions,
             origin=origin,
             enough_px=enough_px,
@@ -291,10 +316,28 @@ class _Loop:
                 handles=self._grid.to_feature(handles_px).to(device),
                 targets=self._grid.to_feature(self._targets_px),
                 is_same=is_same,
+                paths=self._paths(pairs, device),
                 regions=self._regions,
             )
         )
         return is_same
+
+    def _paths(self, pairs: LivePoints, device: torch.device) -> Paths:
+        """Return the ways of pairs, after ``self._pairs`` has taken them over."""
+        known = self._pairs.known
+        homes_px = [
+            self._homes_px.get(key, one.starts_px[0])
+            for key, one in zip(pairs.keys, known, strict=True)
+        ]
+        radii_px = np.array([one.radius_px for one in known])
+        rims_px = np.zeros_like(radii_px)
+        if pairs.turns is not None:
+            turns = turn_of(*np.asarray(pairs.turns).T)
+            rims_px = radii_px * np.linalg.norm(turns - [1, 0], axis=1)
+        parts = (np.stack(homes_px), pairs.targets_px, radii_px, rims_px)
+        tensors = (torch.from_numpy(np.asarray(part, np.float32)).to(device) for part in parts)
+        homes, targets, radii, rims = tensors
+        return Paths(homes_px=homes, targets_px=targets, radii_px=radii, rims_px=rims)
 
     def _flat(self) -> tuple[bool, ...]:
         return tuple(one.is_flat for one in self._pairs.known)

@@ -5,7 +5,8 @@ A method changes the coordinates. What they mean is defined only here:
 
 - ``w+``: each layer's w changes separately (Pan et al., "Drag Your GAN", section 3.2).
 - ``w``: all layers change by the same amount.
-- ``principal``: coordinates are standard deviations along the principal components of W, with one
+- ``principal``, and ``automatic`` and ``by_hand``, which price changes in the same space (see
+  ``freedom``): coordinates are standard deviations along the principal components of W, with one
   change common to all layers and a smaller one for each layer,
   ``w_l = w0_l + sum_j (c_0j + s c_lj) sigma_j u_j``. The latent then moves only in directions in
   which random images differ, and the layers differ from each other only where they have to: the
@@ -88,6 +89,11 @@ class LatentSpace:
         """
         return self._unit
 
+    @property
+    def mixing(self) -> Tensor:
+        """How much of each row of coordinates is added to each layer, ``num_layers x rows``."""
+        return self._mixing
+
     def latent(self) -> Tensor:
         """Return the current latent, ``num_ws x w_dim``, with a gradient to the coordinates."""
         change = self.change_of_w(self._coordinates)
@@ -146,7 +152,7 @@ def latent_space(
     """Return a latent space by its name.
 
     Args:
-        name: ``w+``, ``w`` or ``principal``.
+        name: A value of the option ``latent_space``.
         generator: The generator whose W the principal components are computed of.
         start: ``num_ws x w_dim`` float32 on the generator's device.
         num_layers: How many of the first w vectors may change, at most ``num_ws``.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import FloatArray
+from .picture import Paths
 from .regions import Regions, turn_of
 
 
@@ -72,6 +73,7 @@ class PointChange:
         targets: ``P x 2`` float32 feature positions.
         is_same: Whether the points are the same as before, in the same order; only their targets
             differ.
+        paths: The ways of the pairs.
         regions: The regions that the points belong to; None if all are plain.
     """
 
@@ -79,6 +81,7 @@ class PointChange:
     handles: Tensor
     targets: Tensor
     is_same: bool
+    paths: Paths
     regions: Regions | None = None
 
     def carry(self, present: Tensor, new: Tensor) -> Tensor:

@@ -42,10 +42,12 @@ class PrincipalComponents:
         directions: ``K x w_dim`` float32, orthonormal rows. In each row the entry with the largest
             absolute value is positive, so that the sign does not depend on the computer.
         sigmas: ``K`` float32, the standard deviation of W along each direction.
+        mean: ``w_dim`` float32, the mean of W.
     """
 
     directions: Tensor
     sigmas: Tensor
+    mean: Tensor
 
     def scaled(self) -> Tensor:
         """Return ``K x w_dim``: each direction with the length of one standard deviation."""
@@ -80,7 +82,8 @@ def decompose(ws: Tensor) -> PrincipalComponents:
         At least one component, on the device of the samples.
     """
     values = ws.double().cpu()
-    centred = values - values.mean(dim=0)
+    mean = values.mean(dim=0)
+    centred = values - mean
     variances, vectors = torch.linalg.eigh(centred.T @ centred / (len(ws) - 1))
     variances = variances.flip(0).clamp(min=0)
     shares = variances.cumsum(0) / variances.sum()
@@ -92,6 +95,7 @@ def decompose(ws: Tensor) -> PrincipalComponents:
     return PrincipalComponents(
         directions=(directions * largest.sign()).to(ws),
         sigmas=variances[:count].sqrt().to(ws),
+        mean=mean.to(ws),
     )
 
 

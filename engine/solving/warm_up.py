@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One step of a drag in advance, so that the first drag of a person does not wait."""
+"""What a drag would wait for, computed in advance."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,8 +11,11 @@ from stylegan2 import Generator
 
 from ..arrays import FloatArray
 from ..errors import RequestError
+from ..inputs import check_latent
 from .drag import drag
 from .options import DragOptions
+from .picture import slopes_of_picture
+from .principal import principal_components
 
 
 def warm_up(generator: Generator, latent: FloatArray) -> None:
@@ -31,3 +36,20 @@ def warm_up(generator: Generator, latent: FloatArray) -> None:
     except RequestError:
         # A model that cannot be dragged says so when somebody drags.
         return
+
+
+def look_ahead(generator: Generator, latent: FloatArray, is_wanted: Callable[[], bool]) -> None:
+    """Compute what a drag with the default options needs to know of the image that it begins with.
+
+    Args:
+        generator: The generator.
+        latent: ``num_ws x w_dim`` float32, the latent of the image.
+        is_wanted: Called between parts of the computation, which is given up if it returns False.
+    """
+    try:
+        start = check_latent(generator, latent)
+    except RequestError:
+        return
+    layers = min(DragOptions().num_layers, generator.num_ws)
+    components = principal_components(generator).scaled()
+    slopes_of_picture(generator, start, components, layers, is_wanted)

@@ -21,6 +21,7 @@ from engine.features.source import FeatureGrid, FeatureView
 from engine.solving.methods import DragProblem
 from engine.solving.methods.draggan import DragGan
 from engine.solving.options import DragOptions
+from engine.solving.picture import Paths
 from stylegan2 import Generator
 from tools.bench import step, step_measure
 from tools.bench.step_rows import WAYS, Case, Measurement, cases, table_of
@@ -188,6 +189,7 @@ def test_a_windowed_step_is_counted_by_the_window_that_the_method_asks_for(
             raise InterruptedError(radius)
 
     handles, targets = map(torch.from_numpy, step_measure.points_of(generator, 1))
+    none = torch.zeros(1)
     problem = DragProblem(
         generator=generator,
         source=Source(),
@@ -196,6 +198,8 @@ def test_a_windowed_step_is_counted_by_the_window_that_the_method_asks_for(
         handles=handles,
         targets=targets,
         options=step_measure.options_of(WAYS["windows"]),
+        paths=Paths(homes_px=handles, targets_px=targets, radii_px=none, rims_px=none),
+        home=torch.zeros(generator.num_ws, generator.w_dim),
     )
     with pytest.raises(InterruptedError) as asked:
         DragGan(problem).look()

@@ -39,3 +39,19 @@ class DragOptionsTest(SceneCase):
         drag.feature_resolution_choice = drag.mask_resolution_choice = "AUTOMATIC"
         settings = ours("properties.drag").drag_settings(drag)
         self.assertEqual((settings.feature_resolution, settings.mask_resolution), (0, 0))
+
+    def test_automatic_and_the_slider_replace_the_choice_of_a_space(self) -> None:
+        drag, settings = self.options(), ours("properties.drag").drag_settings
+        self.assertTrue(drag.is_automatic)
+        self.assertEqual(settings(drag).latent_space, "automatic")
+        drag.is_automatic = False
+        drag.freedom = 0.25
+        sent = settings(drag)
+        self.assertEqual((sent.latent_space, sent.freedom), ("by_hand", 0.25))
+        self.assertEqual(drag.preset, "CUSTOM")
+        # What a file from before the slider, or a script, has chosen stays, and can be left.
+        drag.latent_space = "w+"
+        self.assertFalse(drag.is_automatic)
+        self.assertEqual(settings(drag).latent_space, "w+")
+        drag.is_automatic = True
+        self.assertEqual(drag.latent_space, "automatic")

@@ -18,6 +18,7 @@ from engine.features.source import Windows
 from engine.solving.drag import drag
 from engine.solving.methods.displacement import motion_directions
 from engine.solving.options import DragOptions
+from engine.solving.picture import Paths
 from engine.solving.result import DragResult
 from stylegan2 import Generator, GeneratorConfig
 
@@ -87,6 +88,10 @@ class ShiftGenerator(nn.Module):
         self.calls += 1
         return self.waves.map(24, 16, self.shift_of(ws[0]))[None]
 
+    def synthesis(self, ws: Tensor, noise_mode: str, resolution: int) -> Tensor:
+        """Return ``N x 3 x 24 x 16``, the first channels of the features."""
+        return torch.stack([self.waves.map(24, 16, self.shift_of(one))[:3] for one in ws])
+
 
 def as_generator(stand_in: object) -> Generator:
     """Return a stand-in, typed as the generator that it replaces.
@@ -95,6 +100,12 @@ def as_generator(stand_in: object) -> Generator:
         stand_in: An object with the members of ``Generator`` that the tested code uses.
     """
     return cast(Generator, stand_in)
+
+
+def paths_of(handles_px: Tensor, targets_px: Tensor) -> Paths:
+    """Return the ways of plain handles, ``P x 2`` image pixels."""
+    none = torch.zeros(len(handles_px))
+    return Paths(homes_px=handles_px, targets_px=targets_px, radii_px=none, rims_px=none)
 
 
 def quick_options(**changes: Any) -> DragOptions:

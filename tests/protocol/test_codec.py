@@ -166,6 +166,19 @@ def test_a_missing_or_unknown_field_is_refused(cls: type[m.Message]) -> None:
         decode(join({**header, "more": 1}, payload))
 
 
+def test_settings_of_an_older_file_are_read_and_mean_the_same() -> None:
+    drag = make(m.Drag, random.Random(7))
+    assert isinstance(drag, m.Drag)
+    header, payload = split(encode(drag))
+    older = {name: value for name, value in header["settings"].items() if name != "freedom"}
+    (found,) = decode(join({**header, "settings": older}, payload))
+    assert isinstance(found, m.Drag)
+    assert found.settings.freedom == 0.0
+    assert found.settings.latent_space == drag.settings.latent_space
+    with pytest.raises(RemoteProtocolError):
+        decode(join({**header, "settings": older | {"later": 1}}, payload))
+
+
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_value_of_another_type_is_refused(cls: type[m.Message]) -> None:
     header, payload = split(encode(make(cls, random.Random(6))))

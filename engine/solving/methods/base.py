@@ -18,6 +18,7 @@ from stylegan2 import Generator
 
 from ...features.source import FeatureSource, Windows
 from ..options import DragOptions
+from ..picture import Paths
 from ..points import PointChange
 from ..regions import Regions
 from ..supervision import disc_offsets
@@ -36,6 +37,8 @@ class DragProblem:
         handles: ``P x 2`` float32 feature positions at the start.
         targets: ``P x 2`` float32 feature positions.
         options: The options of the drag.
+        paths: The ways of the pairs, from where they were in the image of ``home``.
+        home: ``num_ws x w_dim`` float32, the latent of the image that the edit began with.
         regions: The regions that the points belong to; None if all are plain handles.
         origin: ``num_ws x w_dim`` float32, the latent of the original image if this drag continues
             earlier ones; None for ``start``.
@@ -49,6 +52,8 @@ class DragProblem:
     handles: Tensor
     targets: Tensor
     options: DragOptions
+    paths: Paths
+    home: Tensor
     regions: Regions | None = None
     origin: Tensor | None = None
     enough_px: float = 0.0

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Solves least-squares problems of few rows and many columns without waiting for the device.
 
-This is linear algebra only; the meaning of the rows and columns is defined in ``linearised``.
+This is linear algebra only; the meaning of the rows and columns is defined in ``linearised``, and
+that of the metric in ``engine.solving.freedom``.
 """
 
 from __future__ import annotations
@@ -11,49 +12,63 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..freedom import Metric
+
 # In the square of the unit of d; keeps quotients finite where J is zero.
 _LEAST_DAMPING = 1e-8
 
 
 class NormalEquations:
-    """The normal equations of minimising ``|J x - d|^2 + mu |x + r c|^2`` over x.
+    """The normal equations of minimising ``|J x - d|^2 + mu (x + r c)^T G (x + r c)`` over x.
 
     x is a change of the coordinates, and d the displacements that it should cause. With a small
-    damping ``mu``, x is the smallest such change, and it reverts the share r of the change so far,
-    c, except where the displacements need it.
+    damping ``mu``, x is the smallest such change in the metric G, and it reverts the share r of the
+    change so far, c, except where the displacements need it.
     """
 
     def __init__(
-        self, jacobian: Tensor, so_far: Tensor, *, damping: float, taken_back: float
+        self,
+        jacobian: Tensor,
+        so_far: Tensor,
+        *,
+        damping: float,
+        taken_back: float,
+        metric: Metric | None = None,
     ) -> None:
         """Compute what does not depend on d.
 
         Args:
             jacobian: ``M x N``, J; M much smaller than N.
             so_far: ``N``, c.
-            damping: mu, as a share of the mean of the diagonal of ``J J^T``.
+            damping: mu, as a share of the mean of the diagonal of ``J G^-1 J^T``.
             taken_back: r, 0 to 1.
+            metric: G; None for the identity.
         """
         self._jacobian = jacobian
-        gram = jacobian @ jacobian.T
+        self._metric = metric
+        # ``J G^-1``: a displacement is made by the cheapest change.
+        self._cheapest = jacobian if metric is None else metric.invert(jacobian)
+        gram = self._cheapest @ jacobian.T
         diagonal = gram.diagonal()
         self._damping = damping * diagonal.mean() + _LEAST_DAMPING
         self._damped = gram + torch.diag_embed(self._damping.expand_as(diagonal))
         self._back = taken_back * so_far
 
     def apply(self, change: Tensor) -> Tensor:
-        """Return ``(J^T J + mu) x``, of size ``N``, for an x of size ``N``."""
-        return self._jacobian.T @ (self._jacobian @ change) + self._damping * change
+        """Return ``(J^T J + mu G) x``, of size ``N``, for an x of size ``N``."""
+        cost = change if self._metric is None else self._metric.apply(change)
+        return self._jacobian.T @ (self._jacobian @ change) + self._damping * cost
 
     def solve(self, right: Tensor) -> Tensor:
-        """Return ``(J^T J + mu)^-1 b`` by Woodbury's identity, of size ``N`` as b."""
-        inner = _solve(self._damped, self._jacobian @ right)
-        return (right - self._jacobian.T @ inner) / self._damping
+        """Return ``(J^T J + mu G)^-1 b`` by Woodbury's identity, of size ``N`` as b."""
+        inner = _solve(self._damped, self._cheapest @ right)
+        cheapest = right if self._metric is None else self._metric.invert(right)
+        return (cheapest - self._cheapest.T @ inner) / self._damping
 
     def least_change(self, wanted: Tensor) -> Tensor:
         """Return the minimising x, of size ``N``, for a d of size ``M``."""
         needed = wanted + self._jacobian @ self._back
-        return self._jacobian.T @ _solve(self._damped, needed) - self._back
+        return self._cheapest.T @ _solve(self._damped, needed) - self._back
 
 
 def _solve(matrix: Tensor, right: Tensor) -> Tensor:

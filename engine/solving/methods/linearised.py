@@ -8,7 +8,8 @@ Motion supervision descends a loss, whose gradient gives a direction but not a d
 motion of the content at each handle is linearised as a function of the latent (see
 ``displacement``). A step is the smallest one, in the metric of the latent space, that moves every
 handle by the wanted vector: the Gauss-Newton method with Levenberg's damping. A drag then takes a
-few steps instead of several dozen, and the rest of the image barely changes.
+few steps instead of several dozen. With the spaces ``automatic`` and ``by_hand`` the metric also
+counts what a step does to the picture away from the handles (see ``engine.solving.freedom``).
 
 A linearisation is valid only near the latent that it was computed at. The length of a step is
 therefore limited, in feature pixels for the handles and in units of the spread of W for the latent.
@@ -31,10 +32,13 @@ import torch
 from torch import Tensor
 
 from ...features.source import USUAL_FEATURE_RESOLUTION, FeatureView, Windows
+from ..freedom import LOCAL, Metric, chosen_freedom, metric_of
 from ..latent_space import latent_space
 from ..options import DragOptions
+from ..picture import seen_away, slopes_of_picture
 from ..points import PointChange
 from ..principal import principal_components
+from ..strain import Strain
 from ..structure import SLOPE_REACH
 from ..supervision import disc_offsets, steps_to_targets
 from ..tracking import PointTracker
@@ -140,6 +144,12 @@ class Linearised:
         self._reach = options.linear_reach * share
         self._is_second = False
         self._spread: Tensor | None = None
+        # None where every change costs the same; chosen at the first step to these targets.
+        self._metric: Metric | None = None
+        self._slopes: Tensor | None = None
+        self._freedom = start.new_zeros(())
+        self._strain: Strain | None = None
+        self._has_metric = False
         self._begin()
 
     def _begin(self) -> None:
@@ -225,15 +235,23 @@ class Linearised:
         handles = change.carry(self._handles, change.handles)
         self._expected = change.carry(self._expected, change.handles)
         self._problem = replace(
-            self._problem, handles=handles, targets=change.targets, regions=change.regions
+            self._problem,
+            handles=handles,
+            targets=change.targets,
+            paths=change.paths,
+            regions=change.regions,
         )
+        self._has_metric = False
         self._least_error = torch.full_like(self._least_error, math.inf)
         self._limit = self._limit.clamp(min=_RENEWED * self._reach)
         self._best = None
 
     def _retarget(self, change: PointChange) -> None:
         """Go on to other targets, after the last step was judged by those that it was made for."""
-        self._problem = replace(self._problem, targets=change.targets, regions=change.regions)
+        self._problem = replace(
+            self._problem, targets=change.targets, paths=change.paths, regions=change.regions
+        )
+        self._has_metric = False
         error = self._error(self._handles)
         self._least_error = error
         if self._best is not None:
@@ -283,16 +301,22 @@ class Linearised:
             )
             self._best = base = base.unless(self._improved, self._best)
             self._tracker.references = base.references
+            if not self._has_metric:
+                self._metric = self._chosen_metric(is_masked=difference is not None)
+                self._has_metric = True
             rows, wanted = self._equations(base)
             normal = NormalEquations(
                 rows,
                 self._space.from_origin(base.coordinates).flatten(),
                 damping=_DAMPING,
                 taken_back=_RETURN,
+                metric=self._metric,
             )
             change = normal.least_change(wanted)
             if difference is not None:
                 change = change + self._held_back(normal, change, difference)
+            if self._strain is not None:
+                change = self._held_together(change, base, rows, wanted)
             change = self._shortened(change)
             moved = (base.jacobian @ change).reshape(-1, 2)
             expected = self._problem.source.grid.clamp(base.handles + moved)
@@ -318,6 +342,33 @@ class Linearised:
         change = regions.on_the_way(poses, self._limit) - poses
         return regions.rows(base.jacobian), regions.lengths(change)
 
+    def _chosen_metric(self, *, is_masked: bool) -> Metric | None:
+        """Return what changes cost on the way to the present targets; None for all the same.
+
+        Args:
+            is_masked: Whether a mask fixes a part of the image.
+        """
+        problem, options = self._problem, self._problem.options
+        if options.latent_space not in ("automatic", "by_hand"):
+            return None
+        grid = problem.source.grid
+        if options.latent_space == "by_hand" and not options.freedom:
+            return None
+        freedom = problem.start.new_full((), options.freedom)
+        if options.latent_space == "automatic":
+            chosen = chosen_freedom(problem.paths, grid)
+            freedom = freedom.new_full((), LOCAL) if is_masked else chosen
+        if self._slopes is None:
+            components = principal_components(problem.generator).scaled()
+            self._slopes = slopes_of_picture(
+                problem.generator, problem.home, components, problem.num_layers
+            )
+            assert self._slopes is not None, "nobody stops this computation"
+            self._strain = Strain(problem.generator, problem.start, self._space.mixing)
+        self._freedom = freedom
+        seen = seen_away(self._slopes, grid, problem.paths, self._space.coordinates.shape[1])
+        return metric_of(freedom, self._space.mixing, seen)
+
     def _jacobian(self, view: FeatureView) -> Tensor:
         """Return the derivatives of the handles' positions with respect to the coordinates.
 
@@ -335,6 +386,23 @@ class Linearised:
         largest = changes.square().mean(dim=1).max().sqrt()
         allowed = _LARGEST_CHANGE * self._spread_of_w * self._limit / self._reach
         return change * (allowed / largest.clamp(min=allowed))
+
+    def _held_together(self, change: Tensor, base: _Base, rows: Tensor, wanted: Tensor) -> Tensor:
+        """Return a change, ``N``, that does not take the latent too far from those of the model.
+
+        Args:
+            change: The cheapest change, ``N``.
+            base: Where it begins.
+            rows: ``M x N``, the derivatives of what is wanted.
+            wanted: ``M``, the displacements of the step.
+        """
+        assert self._strain is not None
+        shape, here = base.coordinates.shape, base.coordinates
+        share = self._strain.share_of_local(here, change.reshape(shape))
+        none = torch.zeros_like(change)
+        typical = NormalEquations(rows, none, damping=_DAMPING, taken_back=0.0)
+        change = share * change + typical.least_change((1 - share) * wanted)
+        return change * self._strain.share_of_any(here, change.reshape(shape), self._freedom)
 
     def _held_back(self, normal: NormalEquations, change: Tensor, difference: Tensor) -> Tensor:
         """Return the correction of a change, ``N``, that also keeps the fixed area.

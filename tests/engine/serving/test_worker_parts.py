@@ -20,6 +20,7 @@ from draggan_blender.protocol.messages import (
     Message,
     Preview,
     Progress,
+    RenderLatent,
     Step,
 )
 from draggan_blender.protocol.settings import DragSettings
@@ -32,7 +33,7 @@ from engine.serving.failures import failure
 from engine.serving.job_queue import JobQueue, QueuedJob
 from engine.serving.jobs import JobCancelledError, JobRunner
 from engine.serving.outbox import Outbox
-from engine.solving import principal
+from engine.solving import picture, principal
 from stylegan2 import Generator, ModelError
 from stylegan2.models import BUILTIN_MODELS
 
@@ -226,12 +227,20 @@ def test_what_the_first_drag_would_wait_for_is_computed_before(
     checkpoint: Path, latent: FloatArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = JobRunner(torch.device("cpu"), lambda message: None)
-    runner.get_ready()  # without a model there is nothing to do
-    runner.run(QueuedJob(LoadModel(request_id=1, model_path=str(checkpoint))))
-    runner.get_ready()
+    runner.get_ready(lambda: True)  # without a model there is nothing to do
+    image = str(tmp_path / "shown.png")
+    shown = RenderLatent(
+        request_id=1,
+        model_path=str(checkpoint),
+        latent=latent.astype("<f4").tobytes(),
+        image_path=image,
+    )
+    runner.run(QueuedJob(shown))
+    runner.get_ready(lambda: True)
     monkeypatch.setattr(principal, "decompose", None)
+    monkeypatch.setattr(picture, "_differences", None)
     settings = DragSettings(max_steps=1)
-    assert settings.latent_space == "principal"
+    assert settings.latent_space == "automatic"
     runner.run(QueuedJob(drag_request(2, checkpoint, latent, tmp_path, settings)))
 
 

@@ -20,7 +20,15 @@ from engine.solving.options import METHOD_NAMES
 from engine.solving.points import LivePoints, PointChange, joined_rows, numbers_of
 from engine.solving.result import DragResult, DragStatus, DragStep
 
-from ..synthetic import HANDLES, MOVE, START, ShiftGenerator, as_generator, quick_options
+from ..synthetic import (
+    HANDLES,
+    MOVE,
+    START,
+    ShiftGenerator,
+    as_generator,
+    paths_of,
+    quick_options,
+)
 
 Take = Callable[[Tensor | None], LivePoints | None]
 
@@ -185,8 +193,13 @@ def test_a_new_point_outside_the_image_is_refused() -> None:
 def test_rows_are_carried_by_their_keys() -> None:
     kept = numbers_of(("c", "a", "d"), ("a", "b", "c"))
     assert kept.tolist() == [2, 0, -1]
+    places = torch.zeros(3, 2)
     change = PointChange(
-        kept=kept, handles=torch.zeros(3, 2), targets=torch.zeros(3, 2), is_same=False
+        kept=kept,
+        handles=places,
+        targets=places,
+        is_same=False,
+        paths=paths_of(places, places),
     )
     present, new = torch.tensor([[1.0], [2], [3]]), torch.tensor([[7.0], [8], [9]])
     assert change.carry(present, new).flatten().tolist() == [3.0, 1.0, 9.0]

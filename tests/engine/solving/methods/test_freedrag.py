@@ -20,7 +20,7 @@ from engine.solving.methods import DragProblem, Look
 from engine.solving.methods.freedrag import FreeDrag
 from engine.solving.options import DragOptions
 
-from ...synthetic import as_generator
+from ...synthetic import as_generator, paths_of
 
 SIZE = 32
 # The standard deviation of 0 .. 31.
@@ -68,6 +68,8 @@ class _Drag:
             handles=start,
             targets=start + torch.tensor([way, 0.0]),
             options=OPTIONS,
+            paths=paths_of(start, start),
+            home=torch.zeros(4, 8),
         )
         self.method = FreeDrag(problem)
         self.look = self._look()

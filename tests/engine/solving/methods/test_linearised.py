@@ -23,7 +23,7 @@ from engine.solving.options import DragOptions
 from engine.solving.result import DragResult, DragStatus, DragStep
 from engine.solving.supervision import disc_offsets
 
-from ...synthetic import ShiftGenerator, Waves, as_generator, motion_jacobian
+from ...synthetic import ShiftGenerator, Waves, as_generator, motion_jacobian, paths_of
 
 Array = npt.NDArray[np.float64]
 
@@ -86,6 +86,8 @@ def _method(
         handles=HANDLES,
         targets=TARGETS,
         options=options,
+        paths=paths_of(HANDLES, TARGETS),
+        home=start,
         **problem_changes,
     )
     return Linearised(problem), generator
@@ -280,3 +282,54 @@ def test_within_the_tolerance_it_ends_as_soon_as_it_comes_no_nearer() -> None:
     assert 0.4 < result.distances_px[-1] < 0.7
     errors = [step.loss for step in steps]
     assert errors[-1] > 0.9 * errors[-2] and errors[-2] < 0.9 * errors[-3]
+
+
+class PartGenerator(ShiftGenerator):
+    """The first entries of w, x and y, move everything; the next two move what is in a disc."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        y, x = torch.meshgrid(torch.arange(24), torch.arange(16), indexing="ij")
+        home = (HANDLE_PX[0] - 1) / 2
+        self.part = (torch.hypot(x - home[0], y - home[1]) < 6).float()
+
+    def features(self, ws: Tensor, resolution: int) -> Tensor:
+        return self._map(ws[0])[None]
+
+    def synthesis(self, ws: Tensor, noise_mode: str, resolution: int) -> Tensor:
+        return torch.stack([self._map(one)[:3] for one in ws])
+
+    def _map(self, ws: Tensor) -> Tensor:
+        everything, part = ws[:, :2].sum(0) * 10, ws[:, 2:4].sum(0) * 10
+        shift = everything[:, None, None] + part[:, None, None] * self.part
+        return self.waves.map(24, 16, shift[..., None, None])
+
+
+HANDLE_PX = np.array([[16.0, 20.0]], dtype=np.float32)
+
+
+def _part_drag(options: DragOptions) -> tuple[DragResult, float, float]:
+    """Return a drag of the disc, and how far everything and the disc alone were moved, px."""
+    start = np.zeros((4, 8), np.float32)
+    move_px = np.array([3.0, -2.0], np.float32)
+    result = drag(as_generator(PartGenerator()), start, HANDLE_PX, HANDLE_PX + move_px, options)
+    shifts = result.latents[-1][:, :4].sum(0) * 20
+    return result, float(np.linalg.norm(shifts[:2])), float(np.linalg.norm(shifts[2:]))
+
+
+def test_of_two_changes_that_move_the_handle_alike_the_one_that_changes_less_is_made() -> None:
+    options = replace(OPTIONS, latent_space="principal", linear_reach=8.0)
+    _, everything, part = _part_drag(options)
+    assert everything == pytest.approx(part, rel=0.15)
+    for space in ("automatic", "by_hand"):
+        result, everything, part = _part_drag(replace(options, latent_space=space))
+        assert result.status is DragStatus.REACHED
+        assert everything < 0.25 * part
+
+
+def test_without_freedom_a_drag_is_that_of_the_principal_components_to_the_bit() -> None:
+    options = replace(OPTIONS, latent_space="principal")
+    bound = replace(OPTIONS, latent_space="by_hand", freedom=0.0)
+    first, second = _part_drag(options)[0], _part_drag(bound)[0]
+    assert np.array_equal(first.latents, second.latents)
+    assert np.array_equal(first.handles_px, second.handles_px)

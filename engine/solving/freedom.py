@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The price of a change of the latent: between what is typical of the model and what is local.
+
+There is one space of changes: a change along the principal components of W that all layers make
+together, and one that each layer makes alone. What such a change x costs is ``x^T G x`` with
+
+    G = P^-1 + a m m^T (x) S
+
+P is the prior: how freely layers may differ from each other, relative to a common change. S says
+how much components change the picture away from the handles (``picture``), m how much of a common
+change each row of coordinates makes, and (x) is the Kronecker product. With ``a = 0`` the least
+change is the most typical one, which may move the whole picture; with a large ``a``, and with
+layers that are free, it is the most local one. *Freedom*, from 0 to 1, sets both at once.
+
+How free a drag should be depends on what it asks for. Handles that move all over the picture ask
+for another pose, which is a common change, and so does a large region. A handle that is pulled
+alone, or handles that are close together, mean a part; those that stay where they are do not count.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from draggan_blender.protocol.settings import DragSettings
+
+from ..features.source import FeatureGrid
+from .picture import PX_OF_LENGTHS, Paths
+
+# The freedom of a drag that chooses it: where the handles mean a part, and where they mean a pose.
+# See docs/methods.md.
+LOCAL = DragSettings().freedom
+COMMON = 0.0
+# The weight of the picture, and how much freer a layer's own change is than in the space
+# ``principal``, at a freedom of 1.
+_LARGEST_WEIGHT = 100.0
+_LOOSEST = 6.0
+# Handles mean one pose if they are at least as broad as the second length, and a part up to the
+# first, in pixels of a picture of 128 px; see ``breadth_px``.
+_BREADTHS_PX = (12.0, 18.0)
+# What is near a handle can be moved alone on a way up to the first length; on one of the second
+# length or more, the freedom is this share of the difference nearer to that of a pose.
+_WAYS_PX = (12.0, 28.0)
+_LONG = 0.6
+
+
+class Metric:
+    """``G``, the cost of changes of R rows of K coordinates."""
+
+    def __init__(self, prior: Tensor, shares: Tensor, seen: Tensor) -> None:
+        """Compute what is needed to multiply by G and by its inverse.
+
+        Args:
+            prior: ``R``, the diagonal of P.
+            shares: ``R``, m.
+            seen: ``K x K``, ``a S``, symmetric and positive.
+        """
+        self._prior, self._shares, self._seen = prior, shares, seen
+        self._weighted = prior * shares
+        # By Woodbury's identity: only the common part of a change costs more than in the prior.
+        common = (self._weighted * shares).sum()
+        one = torch.eye(len(seen), device=seen.device)
+        self._saved: Tensor = torch.linalg.solve_ex(one + common * seen, seen).result
+
+    def apply(self, change: Tensor) -> Tensor:
+        """Return ``G x`` for x of size ``... x (R K)``."""
+        rows = self._rows(change)
+        common = torch.einsum("r,...rk->...k", self._shares, rows) @ self._seen
+        result = rows / self._prior[:, None] + self._shares[:, None] * common[..., None, :]
+        return result.flatten(-2)
+
+    def invert(self, change: Tensor) -> Tensor:
+        """Return ``G^-1 x`` for x of size ``... x (R K)``."""
+        rows = self._rows(change)
+        common = torch.einsum("r,...rk->...k", self._weighted, rows) @ self._saved.T
+        result = rows * self._prior[:, None] - self._weighted[:, None] * common[..., None, :]
+        return result.flatten(-2)
+
+    def _rows(self, change: Tensor) -> Tensor:
+        return change.reshape(*change.shape[:-1], len(self._prior), len(self._seen))
+
+
+def metric_of(freedom: Tensor, mixing: Tensor, seen: Tensor) -> Metric:
+    """Return the metric of a freedom.
+
+    Args:
+        freedom: A scalar from 0 to 1.
+        mixing: ``L x R``, how much of each row of coordinates is added to each layer: the common
+            row first, then one for each layer.
+        seen: ``K x K``, S.
+    """
+    looser = (1 + (_LOOSEST - 1) * freedom.square()).square()
+    prior = torch.cat([torch.ones_like(looser)[None], looser.expand(len(mixing))])
+    return Metric(prior, mixing.mean(dim=0), _LARGEST_WEIGHT * freedom**3 * seen)
+
+
+def chosen_freedom(paths: Paths, grid: FeatureGrid) -> Tensor:
+    """Return the freedom of a drag that chooses it, a scalar.
+
+    Args:
+        paths: The ways of the pairs.
+        grid: Its ``image_size`` is that of the paths.
+    """
+    unit = PX_OF_LENGTHS / max(grid.image_size)
+    way = (paths.targets_px - paths.homes_px).norm(dim=1).amax() * unit
+    broad = _between(breadth_px(paths) * unit, _BREADTHS_PX)
+    return LOCAL + (COMMON - LOCAL) * torch.maximum(broad, _LONG * _between(way, _WAYS_PX))
+
+
+def breadth_px(paths: Paths) -> Tensor:
+    """Return how broad the part is that handles and regions move, a scalar, image pixels.
+
+    It is the root mean square distance of what they move from its centre. Each counts with the
+    square of its way; how long all ways are does not matter.
+    """
+    moved = (paths.targets_px - paths.homes_px).square().sum(dim=1) + paths.rims_px.square()
+    weights = moved / moved.sum().clamp(min=torch.finfo().tiny)
+    centre = (weights[:, None] * paths.homes_px).sum(dim=0)
+    squares = (paths.homes_px - centre).square().sum(dim=1)
+    # The mean square distance of a disc from its centre is half of its radius squared.
+    return (weights * (squares + paths.radii_px.square() / 2)).sum().sqrt()
+
+
+def _between(value: Tensor, limits: tuple[float, float]) -> Tensor:
+    least, most = limits
+    return ((value - least) / (most - least)).clamp(0, 1)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much components change the picture away from the handles, where that is known."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import torch
+from torch import Tensor
+
+from engine.features.source import FeatureGrid
+from engine.solving.picture import Paths, seen_away, slopes_of_picture
+from engine.solving.principal import principal_components
+from stylegan2 import Generator
+
+from ..synthetic import paths_of
+
+GRID = FeatureGrid((128, 128), (64, 64))
+
+
+def _stripes(*columns: int) -> Tensor:
+    """Return slopes ``k x 1 x 32 x 32``: each component changes one column of the picture."""
+    slopes = torch.zeros(len(columns), 1, 32, 32)
+    for number, column in enumerate(columns):
+        slopes[number, :, :, column] = 1.0
+    return slopes
+
+
+def _paths(home_px: tuple[float, float], target_px: tuple[float, float], radius_px: float) -> Paths:
+    return Paths(
+        homes_px=torch.tensor([home_px]),
+        targets_px=torch.tensor([target_px]),
+        radii_px=torch.tensor([radius_px]),
+        rims_px=torch.zeros(1),
+    )
+
+
+def test_what_lies_along_the_way_of_a_handle_counts_less() -> None:
+    slopes = _stripes(2, 16, 29)  # the middle of a column is at 4 x + 2 px
+    down = seen_away(slopes, GRID, _paths((66, 2), (66, 126), 0.0), 3).diagonal()
+    assert down[1] == 0 and down[0] == down[2] > 0
+    short = seen_away(slopes, GRID, _paths((66, 2), (66, 40), 0.0), 3).diagonal()
+    assert 0 < short[1] < short[0]
+
+
+def test_the_disc_of_a_region_is_left_out() -> None:
+    slopes = _stripes(2, 22)
+    for radius_px, expected in ((0.0, False), (80.0, True)):
+        seen = seen_away(slopes, GRID, _paths((66, 64), (66, 64), radius_px), 2)
+        assert (seen[1, 1] == 0).item() is expected
+        assert seen[0, 1] == 0
+
+
+def test_narrow_components_count_like_the_least_visible_that_was_measured() -> None:
+    slopes = torch.cat([_stripes(2), 3 * _stripes(30)])
+    seen = seen_away(slopes, GRID, _paths((66, 64), (66, 64), 0.0), 4)
+    assert torch.equal(seen.diagonal()[2:], seen.diagonal().min().expand(2))
+    assert torch.equal(seen, seen.T)
+    assert seen[:2, :2].diagonal().mean() == 1
+
+
+def test_slopes_are_the_change_of_the_picture_by_a_change_of_the_layers(
+    generator: Generator,
+) -> None:
+    latent = generator.mapping.w_avg.expand(generator.num_ws, -1).clone()
+    components = principal_components(generator).scaled()
+    slopes = slopes_of_picture(generator, latent, components, 3)
+    assert slopes is not None and len(slopes) <= len(components)
+    moved = latent.clone()
+    moved[:3] += 0.02 * components[1]
+    block = min(32, generator.resolutions[-1])
+    pictures = generator.synthesis(torch.stack([latent, moved]), resolution=block)
+    change = (pictures[1] - pictures[0]) / 0.02
+    assert (slopes[1] - change).norm() < 0.2 * change.norm()
+
+
+def test_slopes_are_computed_once_and_can_be_given_up(generator: Generator) -> None:
+    latent = torch.randn(
+        generator.num_ws, generator.w_dim, generator=torch.Generator().manual_seed(8)
+    )
+    components = principal_components(generator).scaled()
+    calls = count()
+    assert slopes_of_picture(generator, latent, components, 2, lambda: next(calls) < 1) is None
+    slopes = slopes_of_picture(generator, latent, components, 2)
+    assert slopes_of_picture(generator, latent, components, 2, lambda: False) is slopes
+    assert slopes_of_picture(generator, latent, components, 3) is not slopes
+
+
+def test_a_handle_without_a_way_leaves_out_what_is_around_it() -> None:
+    home = torch.tensor([[10.0, 64.0]])
+    seen = seen_away(_stripes(2, 30), GRID, paths_of(home, home), 2)
+    assert seen[0, 0] < seen[1, 1]
