@@ -32,8 +32,11 @@ def _rows(width: int, *entries: tuple[int, float]) -> Tensor:
 def test_a_common_change_ends_where_random_latents_do(generator: Generator) -> None:
     strain, width = _strain(generator)
     none, free = _rows(width), torch.tensor(0.5)
-    ends = ((1.35, strain.share_of_local), (2.0, lambda *way: strain.share_of_any(*way, free)))
-    for limit, share in ends:
+
+    def of_any(coordinates: Tensor, change: Tensor) -> Tensor:
+        return strain.share_of_any(coordinates, change, free)
+
+    for limit, share in ((1.35, strain.share_of_local), (2.0, of_any)):
         end = limit * math.sqrt(width)
         for length, expected in ((0.5 * end, 1.0), (2 * end, 0.5), (-4 * end, 0.25)):
             change = _rows(width, (0, length))

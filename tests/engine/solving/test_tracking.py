@@ -12,7 +12,7 @@ from engine.solving.regions import make_regions, ring_offsets, turn_of, turned
 from engine.solving.supervision import disc_offsets
 from engine.solving.tracking import PointTracker, square_offsets
 
-from ..synthetic import Waves
+from ..synthetic import Waves, paths_of
 
 SIZE = 40
 GRID = FeatureGrid((SIZE, SIZE), (SIZE, SIZE))
@@ -201,6 +201,7 @@ def test_the_features_of_a_new_point_of_a_turned_region_are_read_as_the_region_i
         handles=handles,
         targets=handles,
         is_same=False,
+        paths=paths_of(handles, handles),
         regions=regions,
     )
     windows = cut_windows(features, handles, 9)
