@@ -65,6 +65,8 @@ def make(cls: type[Any], source: random.Random) -> Any:
     if cls in (m.Preview, explore.SeedThumbnail):
         values["width"], values["height"] = source.choice(((1, 1), (3, 2), (16, 16)))
         values["pixels"] = source.randbytes(values["width"] * values["height"] * 16)
+    if cls is m.Drag:
+        _continue(values, source)
     if cls is timeline.Edit:
         _sample_timeline(values, source)
     if "pairs" in values:
@@ -101,3 +103,14 @@ def one_of_each(seed: int) -> list[m.Message]:
     """Return a valid message of every class."""
     source = random.Random(seed)
     return [make(cls, source) for cls in ALL_MESSAGES]
+
+
+def _continue(values: dict[str, Any], source: random.Random) -> None:
+    """Make values for a drag that begins a sequence, or for one that continues it."""
+    if source.choice((False, True)):
+        values["earlier_track"], values["earlier_count"] = source.randbytes(20), 3
+        values["earlier_keys"], values["earlier_stem"] = (1, 2), "drag"
+        values["earlier_folder"] = "/tmp"
+    else:
+        values["earlier_track"], values["earlier_count"] = b"", 0
+        values["earlier_keys"], values["earlier_stem"], values["earlier_folder"] = (), "", ""

@@ -214,7 +214,11 @@ def test_a_preview_of_another_size_than_its_pixels_is_refused() -> None:
 )
 def test_lengths_that_do_not_fit_the_payload_are_refused(blobs: Any) -> None:
     drag = dataclasses.replace(
-        typed(m.Drag, make(m.Drag, random.Random(7))), latent=b"123", mask=b"45"
+        typed(m.Drag, make(m.Drag, random.Random(7))),
+        latent=b"123",
+        mask=b"45",
+        earlier_track=b"",
+        earlier_count=0,
     )
     header, payload = split(encode(drag))
     assert header["blobs"] == [3, 2]
