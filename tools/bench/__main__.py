@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs ``python -m tools.bench [step|bake|drag|start|regions|live] ...``; default: ``step``."""
+"""Runs ``python -m tools.bench [COMMAND] ...``, one of ``COMMANDS``; default: ``step``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from engine.machine.openmp import wait_briefly
 
-COMMANDS = ("step", "bake", "drag", "start", "regions", "live")
+COMMANDS = ("step", "bake", "drag", "start", "regions", "live", "local")
 
 if __name__ == "__main__":
     # This must run before torch is imported, here and in child processes, which inherit the
@@ -16,5 +16,6 @@ if __name__ == "__main__":
     wait_briefly()
     arguments = sys.argv[1:]
     named = arguments[0] if arguments and arguments[0] in COMMANDS else ""
-    command = importlib.import_module(f".{named or COMMANDS[0]}", __package__)
+    module = ".local.command" if named == "local" else f".{named or COMMANDS[0]}"
+    command = importlib.import_module(module, __package__)
     sys.exit(command.main(arguments[1:] if named else arguments))

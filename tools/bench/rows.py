@@ -38,12 +38,18 @@ class Outcome:
         reached: Whether the targets were reached according to the method itself.
         steps: Number of steps.
         seconds: Duration of the drag alone.
+        handles_px: ``P x 2`` float32, where the method believes the points to be, image pixels;
+            None without an edit.
+        image: ``H x W x 3`` uint8, the picture that the method shows, if it is not that of the
+            latent; None if it is.
     """
 
     latent: FloatArray
     reached: bool
     steps: int
     seconds: float
+    handles_px: FloatArray | None = None
+    image: ByteArray | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,8 @@ class Row:
         targets_px: FloatArray,
         mask: ByteArray | None,
         max_steps: int,
+        *,
+        judged: bool = False,
     ) -> Outcome:
         """Drag by this row's method.
 
@@ -117,6 +125,7 @@ class Row:
             targets_px: The same.
             mask: ``H x W`` uint8, 255 = may change; None for no mask.
             max_steps: Largest number of steps.
+            judged: Whether the engine looks for lost handles at the end, as it does in Blender.
 
         Raises:
             RequestError: As for ``drag_options``, or the engine refuses the drag.
@@ -125,12 +134,16 @@ class Row:
             return Outcome(latent, False, 0, 0.0)
         if self.kind == "engine":
             options = self.drag_options(max_steps)
-            done = drag(generator, latent, handles_px, targets_px, options, mask=mask)
+            done = drag(
+                generator, latent, handles_px, targets_px, options, mask=mask, judged=judged
+            )
             reached = done.status is DragStatus.REACHED
-            return Outcome(done.latents[-1], reached, done.steps, done.seconds)
+            return Outcome(done.latents[-1], reached, done.steps, done.seconds, done.handles_px[-1])
         settings = ReferenceOptions(max_steps=max_steps)
         result = drag_literally(generator, latent, handles_px, targets_px, settings, mask=mask)
-        return Outcome(result.latent, result.reached, result.steps, result.seconds)
+        return Outcome(
+            result.latent, result.reached, result.steps, result.seconds, result.handles_px
+        )
 
 
 REFERENCE = "reference"

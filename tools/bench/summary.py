@@ -136,7 +136,13 @@ def table_of(setting: str, results: Mapping[str, Sequence[Result]]) -> list[list
         setting: One of ``pairs.SETTINGS``.
         results: The results of each row, by the row's name.
     """
-    columns = columns_of(setting)
+    return table_with(columns_of(setting), results)
+
+
+def table_with(
+    columns: Sequence[Column], results: Mapping[str, Sequence[Result]]
+) -> list[list[str]]:
+    """Return a table with certain columns, as ``table_of``."""
     lines = [["row", *(column.heading for column in columns)]]
     for name, drags in results.items():
         if drags:

@@ -12,7 +12,7 @@ The module needs ``bpy``: the module, or the Python of a Blender.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import bpy
@@ -34,6 +34,8 @@ LANDMARKS = {
     "crown": 301,
 }
 _EYE_VERTICES = 33
+# The shape key of ``SuzanneScene.deform``.
+_DEFORM = "Deform"
 _SUN_STRENGTH = 3.2
 _CAMERA_DISTANCE = 6.0
 _FOCAL_LENGTH_MM = 66.0
@@ -170,26 +172,87 @@ class SuzanneScene:
             ``L x 2`` float32, image pixels (x, y) with the origin top-left, and ``L`` bool, both in
             the order of ``LANDMARKS``.
         """
+        return self.places(list(LANDMARKS.values()))
+
+    def places(
+        self, vertices: Sequence[int] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the positions of vertices in the picture, and whether the camera sees them.
+
+        Args:
+            vertices: P indices into the subdivided mesh, which begins with the vertices of
+                Blender's monkey; None for all of it, whose visibility is not computed (False).
+
+        Returns:
+            ``P x 2`` float32, image pixels (x, y) with the origin top-left, and ``P`` bool.
+        """
         graph = bpy.context.evaluated_depsgraph_get()
+        points = self._world(graph, vertices)
+        eye = self._camera.matrix_world.translation
+        scale = (points[:, 1] - eye.y) * math.tan(self._camera.data.angle / 2.0)
+        pixels = np.stack([points[:, 0] / scale + 1.0, 1.0 - points[:, 2] / scale], axis=1)
+        pixels *= self._size_px / 2.0
+        visible = np.zeros(len(points), dtype=np.bool_)
+        if vertices is not None:
+            visible[:] = [self._sees(graph, eye, Vector(point)) for point in points]
+        return pixels.astype(np.float32), visible
+
+    def shift_of(self, vertex: int, shift_px: Sequence[float]) -> NDArray[np.float64]:
+        """Return the shift in the mesh's space that moves a vertex in parallel to the picture.
+
+        Args:
+            vertex: An index as for ``places``.
+            shift_px: By how much the vertex is to move, image pixels (x, y).
+
+        Returns:
+            ``3`` float64.
+        """
+        graph = bpy.context.evaluated_depsgraph_get()
+        depth = self._world(graph, [vertex])[0, 1] - self._camera.matrix_world.translation.y
+        per_px = depth * math.tan(self._camera.data.angle / 2.0) * 2.0 / self._size_px
+        shift = Vector((shift_px[0] * per_px, 0.0, -shift_px[1] * per_px))
+        return np.array(self._head.matrix_world.to_3x3().inverted() @ shift)
+
+    @property
+    def rotation(self) -> NDArray[np.float64]:
+        """The rotation of the head, ``3 x 3``: from the mesh's space to the world's."""
+        bpy.context.view_layer.update()
+        return np.array(self._head.matrix_world.to_3x3())
+
+    @property
+    def coordinates(self) -> NDArray[np.float64]:
+        """The vertices of Blender's monkey mesh without any shape, ``V x 3``."""
+        return self._coordinates
+
+    def deform(self, offsets: NDArray[np.float64] | None) -> None:
+        """Move the vertices of Blender's monkey in addition to the shapes, until the next call.
+
+        Args:
+            offsets: ``V x 3`` float64 in the mesh's space; None for no such motion.
+        """
+        keys = self._head.data.shape_keys.key_blocks
+        if _DEFORM not in keys:
+            self._head.shape_key_add(name=_DEFORM)
+        moved = self._coordinates if offsets is None else self._coordinates + offsets
+        keys[_DEFORM].value = 1.0
+        keys[_DEFORM].data.foreach_set("co", moved.ravel())
+        self._head.data.update()
+
+    def _world(
+        self, graph: bpy.types.Depsgraph, vertices: Sequence[int] | None
+    ) -> NDArray[np.float64]:
+        """Return the positions of vertices, as for ``places``, in the world: ``P x 3``."""
         head = self._head.evaluated_get(graph)
         mesh = head.to_mesh()
-        matrix = head.matrix_world
-        eye = self._camera.matrix_world.translation
-        points = [matrix @ mesh.vertices[index].co for index in LANDMARKS.values()]
+        places = np.empty(len(mesh.vertices) * 3, dtype=np.float32)
+        mesh.vertices.foreach_get("co", places)
         head.to_mesh_clear()
-        half_width = math.tan(self._camera.data.angle / 2.0)
-        pixels = []
-        visible = []
-        for point in points:
-            depth = point.y - eye.y
-            pixels.append(
-                (
-                    (point.x / (depth * half_width) + 1.0) * self._size_px / 2.0,
-                    (1.0 - point.z / (depth * half_width)) * self._size_px / 2.0,
-                )
-            )
-            visible.append(self._sees(graph, eye, point))
-        return np.array(pixels, dtype=np.float32), np.array(visible)
+        points = places.reshape(-1, 3).astype(np.float64)
+        if vertices is not None:
+            points = points[list(vertices)]
+        matrix = np.array(head.matrix_world)
+        moved: NDArray[np.float64] = points @ matrix[:3, :3].T + matrix[:3, 3]
+        return moved
 
     def _sees(self, graph: bpy.types.Depsgraph, eye: Vector, point: Vector) -> bool:
         direction = point - eye

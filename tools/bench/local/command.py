@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``local``: drags as artists make them, against truth from Blender.
+
+The command is::
+
+    python dev.py bench local [--list choosing|test] [--rows A,B] [--set OPTION=VALUE ...]
+
+Each drag is made with and without its mask. Results are stored in ``dist/bench/local``, one file
+for each list, so that an interrupted run can be continued and a further row costs only its own
+drags. Use only the list ``choosing`` to choose methods and settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.models import model_path
+from stylegan2 import ModelError, sha256_of
+
+from ..landmarks import WEIGHTS, DetectorError
+from ..process import ROOT
+from ..results import Drag, Result, ResultStore
+from ..rows import OTHERS, ROWS, Row, parse_row
+from ..sources import fingerprint
+from .drags import DATA, FIRST_SEEDS, LocalDrag, load_drags
+from .kinds import NAMES
+from .runs import Job, run_jobs
+from .tables import SETTINGS, by_kind, overall
+
+# As in the benchmark of landmarks.
+MAX_STEPS = 300
+_HERE = __name__.rpartition(".")[0]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run of the command measures.
+
+    Attributes:
+        name: The list, a key of ``FIRST_SEEDS``.
+        drags: The drags of the list that are made.
+        settings: How they are made, keys of ``SETTINGS``.
+        rows: The rows to compare.
+        model: The model file.
+        detector: The detector file.
+        max_steps: Largest number of steps of one drag.
+        code: What all results depend on besides row, model and detector.
+        model_sha256: SHA-256 of the model file.
+        detector_sha256: SHA-256 of the detector file.
+    """
+
+    name: str
+    drags: tuple[LocalDrag, ...]
+    settings: tuple[str, ...]
+    rows: tuple[Row, ...]
+    model: Path
+    detector: Path
+    max_steps: int
+    code: str
+    model_sha256: str
+    detector_sha256: str
+
+    def key(self, drag: LocalDrag, setting: str, row: Row) -> Drag:
+        """Return the key of the result of one drag."""
+        code = f"{row.key(self.max_steps)} {self.code}"
+        return Drag(self.name, drag.number, setting, code, self.model_sha256, self.detector_sha256)
+
+    def jobs(self, store: ResultStore) -> list[Job]:
+        """Return the drags whose results are not in the store."""
+        return [
+            Job(drag, setting == "mask", row, key, self.max_steps)
+            for drag in self.drags
+            for setting in self.settings
+            for row in self.rows
+            if (key := self.key(drag, setting, row)) not in store
+        ]
+
+    def results(
+        self, store: ResultStore, setting: str, drags: Iterable[LocalDrag] | None = None
+    ) -> dict[str, list[Result]]:
+        """Return each row's stored results for a setting, in the drags' order, by its name."""
+        chosen = self.drags if drags is None else tuple(drags)
+        keys = {row.name: [self.key(drag, setting, row) for drag in chosen] for row in self.rows}
+        return {name: [store[key] for key in of if key in store] for name, of in keys.items()}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``dev.py bench local``: measure and print.
+
+    Returns:
+        The exit code: 0, 1 after an error, 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(argv)
+    try:
+        return _run(options)
+    except (DetectorError, ModelError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; run the same command to continue", file=sys.stderr)
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    plan = _plan(options)
+    store = ResultStore(options.out / f"{plan.name}.jsonl", fresh=options.fresh)
+    _measure(plan, store, options)
+    for setting in plan.settings:
+        print(f"\n{SETTINGS[setting]}: {len(plan.drags)} drags of the list {plan.name}")
+        print(overall(plan.results(store, setting)))
+    if options.kinds:
+        _print_kinds(plan, store)
+    return 0
+
+
+def _measure(plan: Plan, store: ResultStore, options: argparse.Namespace) -> None:
+    """Run the drags whose results are missing, and print the progress."""
+    jobs = plan.jobs(store)
+    started, total = time.monotonic(), len(jobs)
+    runs = run_jobs(jobs, plan.model, plan.detector, workers=options.jobs, threads=options.threads)
+    for done, result in enumerate(runs, start=1):
+        store.add([result])
+        rate = (time.monotonic() - started) / done
+        print(f"\r{done} of {total} drags, {rate * (total - done) / 60:.0f} min left ", end="")
+        sys.stdout.flush()
+    if total:
+        print()
+
+
+def _print_kinds(plan: Plan, store: ResultStore) -> None:
+    names = dict.fromkeys(drag.kind for drag in plan.drags)
+    for setting in plan.settings:
+        for row in plan.rows:
+            lines: Mapping[str, Sequence[Result]] = {
+                name: plan.results(
+                    store, setting, [drag for drag in plan.drags if drag.kind == name]
+                )[row.name]
+                for name in names
+            }
+            print(f"\n{row.name}, {SETTINGS[setting]}")
+            print(by_kind(lines))
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    rows = _rows(options)
+    for row in rows:
+        row.key(options.max_steps)  # raises if its options are wrong, before the first drag
+    only = [name.strip() for name in options.only.split(",")] if options.only else list(NAMES)
+    unknown = [name for name in only if name not in NAMES]
+    if unknown:
+        raise ValueError(f"there is no kind {unknown[0]!r}; there are {', '.join(NAMES)}")
+    drags = [drag for drag in load_drags(options.list) if drag.kind in only]
+    model = model_path(options.model)
+    sheet = sha256_of(DATA / f"{options.list}_truth.png")
+    facts = sha256_of(DATA / f"{options.list}.json")
+    code = f"{fingerprint(f'{_HERE}.runs')} {sheet[:8]} {facts[:8]}"
+    return Plan(
+        name=options.list,
+        drags=tuple(drags),
+        settings=tuple(SETTINGS) if options.mask == "both" else (options.mask,),
+        rows=tuple(rows),
+        model=model,
+        detector=options.detector,
+        max_steps=options.max_steps,
+        code=code,
+        model_sha256=sha256_of(model),
+        detector_sha256=sha256_of(options.detector),
+    )
+
+
+def _rows(options: argparse.Namespace) -> list[Row]:
+    """Return the rows to measure; ``--set`` changes the engine's ones."""
+    known = ROWS | OTHERS
+    names = [name.strip() for name in options.rows.split(",")] if options.rows else list(ROWS)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"there is no row {unknown[0]!r}; there are {', '.join(known)}")
+    changes = parse_row("set:" + ",".join(options.set)).options
+    label = " ".join(options.set)
+    rows = []
+    for name in names:
+        row = known[name]
+        if changes and row.kind == "engine":
+            row = replace(row, name=f"{name} {label}", options={**row.options, **changes})
+        rows.append(row)
+    return rows + [parse_row(text) for text in options.row]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dev.py bench local", description=__doc__.split("\n\n", maxsplit=1)[0]
+    )
+    add = parser.add_argument
+    add("--list", choices=tuple(FIRST_SEEDS), default="choosing", help="the list of drags")
+    add(
+        "--rows",
+        default="",
+        metavar="A,B",
+        help=f"rows, out of {', '.join(ROWS | OTHERS)}; default: {', '.join(ROWS)}",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="change an option of the engine in all of its rows; repeatable",
+    )
+    add(
+        "--row",
+        action="append",
+        default=[],
+        metavar="NAME:OPTION=VALUE,...",
+        help="add a row: the engine with other options; repeatable",
+    )
+    add("--only", default="", metavar="KIND,...", help="kinds of drags; default: all")
+    add("--mask", choices=("both", *SETTINGS), default="both", help="with or without the masks")
+    add("--kinds", action="store_true", help="print a table with a line for each kind as well")
+    add("--jobs", type=int, default=1, help="number of processes")
+    add("--threads", type=int, default=1, help="CPU threads of each process")
+    add("--max-steps", type=int, default=MAX_STEPS, help="largest number of steps of a drag")
+    add("--model", default="suzanne", help="a built-in model's name, or a file")
+    add("--detector", type=Path, default=WEIGHTS, help="the file of the landmark detector")
+    add("--out", type=Path, default=ROOT / "dist" / "bench" / "local", help="folder for results")
+    add("--fresh", action="store_true", help="delete the stored results of this list first")
+    return parser

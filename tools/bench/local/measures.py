@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The measures of a local drag: what moved, what stayed, and what the picture looks like.
+
+All distances are in pixels of an image of 128 px. Differences of images are on the scale 0 to 255.
+Everything is measured in the picture that a method shows, except for the pose, which is read from
+the latent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.arrays import ByteArray, FloatArray
+
+from ..landmarks import LANDMARKS, Detection
+from ..measures import ARRIVED_PX, image_change
+from ..pairs import REFERENCE_SIZE_PX
+from .drags import BoolArray, LocalDrag
+from .matching import found_px
+
+# A pixel that changed by more than this in a channel counts as changed.
+VISIBLE_CHANGE = 8
+
+
+def measure_change(
+    drag: LocalDrag, before: ByteArray, after: ByteArray, *, masked: bool
+) -> dict[str, float]:
+    """Return how much changed where nothing should, and how like the truth the part is.
+
+    Args:
+        drag: The drag.
+        before: ``H x W x 3`` uint8, the picture at the start.
+        after: The same at the end.
+        masked: Whether the drag was made with its mask.
+
+    Returns:
+        ``outside``: mean change outside the mask, or outside the part without a mask; ``visible``:
+        the share of pixels there that changed by more than ``VISIBLE_CHANGE``; ``beside``: the mean
+        change outside the part in either case; and, where there is a truth, ``unlike``: the mean
+        difference from the truth inside the part.
+    """
+    may_change = drag.mask > 0 if masked else drag.part
+    measures = {
+        "outside": image_change(before, after, ~may_change),
+        "visible": share_changed(before, after, ~may_change),
+        "beside": image_change(before, after, ~drag.part),
+    }
+    if drag.truth is not None:
+        measures["unlike"] = image_change(drag.truth, after, drag.part)
+    return measures
+
+
+def share_changed(before: ByteArray, after: ByteArray, where: BoolArray) -> float:
+    """Return the share of pixels, of those that count, with a visible change in any channel."""
+    change = np.abs(after.astype(np.int16) - before).max(axis=2)[where]
+    return float((change > VISIBLE_CHANGE).mean()) if change.size else 0.0
+
+
+def measure_places(
+    drag: LocalDrag, after: ByteArray, detection: Detection, tracked_px: FloatArray | None
+) -> dict[str, float]:
+    """Return how far the points are from their targets, by three opinions.
+
+    Args:
+        drag: The drag.
+        after: ``H x W x 3`` uint8, the picture at the end.
+        detection: The detector's output for it, ``N`` = 1.
+        tracked_px: ``P x 2`` float32, where the method itself believes the points to be, image
+            pixels; None if it does not say.
+
+    Returns:
+        ``tracked``: 1 if the method's own places of all pulled points are within ``ARRIVED_PX`` of
+        their targets, else 0. Where the truth is known, by what is seen in the picture (the
+        detector for points on landmarks, otherwise where the content of the truth is found again):
+        ``off``: the mean distance of the pulled points from their targets; ``arrived``: 1 if all of
+        them are within ``ARRIVED_PX``, else 0; and ``pins``: the mean distance of the pins.
+    """
+    measures = {}
+    unit = after.shape[1] / REFERENCE_SIZE_PX
+    pulled = slice(0, drag.pulled)
+    if tracked_px is not None:
+        gaps = np.linalg.norm(tracked_px[pulled] - drag.targets_px[pulled], axis=1) / unit
+        measures["tracked"] = float((gaps <= ARRIVED_PX).all())
+    if drag.truth is None:
+        return measures
+    distances = seen_distances(drag, after, detection)
+    measures["off"] = float(distances[pulled].mean())
+    measures["arrived"] = float((distances[pulled] <= ARRIVED_PX).all())
+    if drag.pins:
+        measures["pins"] = float(distances[drag.pulled :].mean())
+    return measures
+
+
+def seen_distances(drag: LocalDrag, after: ByteArray, detection: Detection) -> FloatArray:
+    """Return for each point how far its content is from its target: ``P`` float32, px of 128.
+
+    Args:
+        drag: A drag that has a truth.
+        after: ``H x W x 3`` uint8, the picture at the end.
+        detection: The detector's output for it, ``N`` = 1.
+    """
+    assert drag.truth is not None  # by the contract
+    unit = after.shape[1] / REFERENCE_SIZE_PX
+    distances = []
+    for name, handle, target in zip(drag.landmarks, drag.handles_px, drag.targets_px, strict=True):
+        if name is not None:
+            gap = np.linalg.norm(detection.points_px[0, LANDMARKS.index(name)] - target)
+        else:
+            gap = found_px(drag.truth, after, target, float(np.linalg.norm(target - handle)))
+        distances.append(float(gap) / unit)
+    return np.array(distances, dtype=np.float32)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tables of local drags: their columns, over all drags and for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..results import Result
+from ..summary import Column, as_text, table_with
+
+# How a drag is made; results are stored under these names.
+SETTINGS = {"free": "without a mask", "mask": "with a mask"}
+
+COLUMNS = (
+    Column(
+        "reached %", "share of drags that reached according to the method", "reached", "share", 0
+    ),
+    Column(
+        "tracked %",
+        "share of drags whose pulled points are all within 2 px of their targets according to the "
+        "method's own tracking",
+        "tracked",
+        "share",
+        0,
+    ),
+    Column(
+        "arrived %",
+        "share of drags, of those with a truth, after which the content of all pulled points is "
+        "seen within 2 px of their targets: by the detector for landmarks, and elsewhere by "
+        "searching for what the truth shows at the target",
+        "arrived",
+        "share",
+        0,
+    ),
+    Column("off", "mean distance of that content from the targets, px of 128", "off"),
+    Column("pins", "mean distance of the pins' content from the pins, px of 128", "pins"),
+    Column(
+        "outside",
+        "change where nothing should change (outside the mask; without a mask, outside the part), "
+        "mean absolute difference, 0 to 255",
+        "outside",
+    ),
+    Column(
+        "> 8 %",
+        "share of the pixels there that changed by more than 8 of 255",
+        "visible",
+        "share",
+        0,
+    ),
+    Column("beside", "change outside the part in either case", "beside"),
+    Column("unlike", "difference from the truth inside the part, 0 to 255", "unlike"),
+    Column(
+        "unsure",
+        "error that the detector predicts for its own result, mean over all landmarks, px of 128",
+        "uncertainty",
+    ),
+    Column("pose", "|yaw| + |pitch| + |roll| of the change, each from -1 to 1", "pose"),
+    Column("steps", "number of changes of the latent, median", "steps", "median", 0),
+    Column("s", "processor time of the drag in seconds, mean", "seconds"),
+)
+
+
+def overall(results: Mapping[str, Sequence[Result]]) -> str:
+    """Return the table over all drags, a line for each row, as text."""
+    return as_text(table_with(COLUMNS, results))
+
+
+def by_kind(kinds: Mapping[str, Sequence[Result]]) -> str:
+    """Return the table of one row, a line for each kind, as text."""
+    lines = table_with(COLUMNS, kinds)
+    lines[0][0] = "kind"
+    return as_text(lines)
