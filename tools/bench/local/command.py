@@ -15,8 +15,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engine.models import model_path
@@ -24,69 +24,19 @@ from stylegan2 import ModelError, sha256_of
 
 from ..landmarks import WEIGHTS, DetectorError
 from ..process import ROOT
-from ..results import Drag, Result, ResultStore
+from ..results import Result, ResultStore
 from ..rows import OTHERS, ROWS, Row, parse_row
 from ..sources import fingerprint
-from .drags import DATA, FIRST_SEEDS, LocalDrag, load_drags
+from .drags import DATA, FIRST_SEEDS, load_drags
 from .kinds import NAMES
-from .runs import Job, run_jobs
+from .plan import Plan
+from .runs import run_jobs
+from .sheets import save_sheet, save_worst
 from .tables import SETTINGS, by_kind, overall
 
 # As in the benchmark of landmarks.
 MAX_STEPS = 300
 _HERE = __name__.rpartition(".")[0]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run of the command measures.
-
-    Attributes:
-        name: The list, a key of ``FIRST_SEEDS``.
-        drags: The drags of the list that are made.
-        settings: How they are made, keys of ``SETTINGS``.
-        rows: The rows to compare.
-        model: The model file.
-        detector: The detector file.
-        max_steps: Largest number of steps of one drag.
-        code: What all results depend on besides row, model and detector.
-        model_sha256: SHA-256 of the model file.
-        detector_sha256: SHA-256 of the detector file.
-    """
-
-    name: str
-    drags: tuple[LocalDrag, ...]
-    settings: tuple[str, ...]
-    rows: tuple[Row, ...]
-    model: Path
-    detector: Path
-    max_steps: int
-    code: str
-    model_sha256: str
-    detector_sha256: str
-
-    def key(self, drag: LocalDrag, setting: str, row: Row) -> Drag:
-        """Return the key of the result of one drag."""
-        code = f"{row.key(self.max_steps)} {self.code}"
-        return Drag(self.name, drag.number, setting, code, self.model_sha256, self.detector_sha256)
-
-    def jobs(self, store: ResultStore) -> list[Job]:
-        """Return the drags whose results are not in the store."""
-        return [
-            Job(drag, setting == "mask", row, key, self.max_steps)
-            for drag in self.drags
-            for setting in self.settings
-            for row in self.rows
-            if (key := self.key(drag, setting, row)) not in store
-        ]
-
-    def results(
-        self, store: ResultStore, setting: str, drags: Iterable[LocalDrag] | None = None
-    ) -> dict[str, list[Result]]:
-        """Return each row's stored results for a setting, in the drags' order, by its name."""
-        chosen = self.drags if drags is None else tuple(drags)
-        keys = {row.name: [self.key(drag, setting, row) for drag in chosen] for row in self.rows}
-        return {name: [store[key] for key in of if key in store] for name, of in keys.items()}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -109,12 +59,17 @@ def main(argv: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     plan = _plan(options)
     store = ResultStore(options.out / f"{plan.name}.jsonl", fresh=options.fresh)
+    (options.out / "pictures").mkdir(parents=True, exist_ok=True)
     _measure(plan, store, options)
     for setting in plan.settings:
         print(f"\n{SETTINGS[setting]}: {len(plan.drags)} drags of the list {plan.name}")
         print(overall(plan.results(store, setting)))
     if options.kinds:
         _print_kinds(plan, store)
+    if options.sheet:
+        save_sheet(plan, store, options.sheet)
+    if options.worst:
+        save_worst(plan, store, options.worst)
     return 0
 
 
@@ -158,7 +113,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     model = model_path(options.model)
     sheet = sha256_of(DATA / f"{options.list}_truth.png")
     facts = sha256_of(DATA / f"{options.list}.json")
-    code = f"{fingerprint(f'{_HERE}.runs')} {sheet[:8]} {facts[:8]}"
+    code = f"{fingerprint(f'{_HERE}.measures')} {sheet[:8]} {facts[:8]}"
     return Plan(
         name=options.list,
         drags=tuple(drags),
@@ -170,6 +125,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         code=code,
         model_sha256=sha256_of(model),
         detector_sha256=sha256_of(options.detector),
+        out=options.out,
     )
 
 
@@ -220,6 +176,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", default="", metavar="KIND,...", help="kinds of drags; default: all")
     add("--mask", choices=("both", *SETTINGS), default="both", help="with or without the masks")
     add("--kinds", action="store_true", help="print a table with a line for each kind as well")
+    add("--sheet", type=Path, metavar="FILE", help="write a picture of all drags and results")
+    worst = "write pictures of the N worst drags of each row, with what went wrong in figures"
+    add("--worst", type=int, default=0, metavar="N", help=worst)
     add("--jobs", type=int, default=1, help="number of processes")
     add("--threads", type=int, default=1, help="CPU threads of each process")
     add("--max-steps", type=int, default=MAX_STEPS, help="largest number of steps of a drag")

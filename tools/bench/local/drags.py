@@ -48,6 +48,8 @@ class LocalDrag:
         targets_px: The same; where the content of each handle is in the truth. A pin's target is
             its handle. A target may be outside the image.
         pins: How many of the last points are pins.
+        face_px: ``L x 2`` float32, where the landmarks of the render of the start are, seen or not,
+            in the order of ``tools.bench.landmarks.LANDMARKS``.
         landmarks: For each point, the name of the landmark that it is on, or None.
         mask: ``H x W`` uint8, what an artist would paint: 255 = may change.
         truth: ``H x W x 3`` uint8, the render with only the part moved; None where no picture can
@@ -63,6 +65,7 @@ class LocalDrag:
     handles_px: FloatArray
     targets_px: FloatArray
     pins: int
+    face_px: FloatArray
     landmarks: tuple[str | None, ...]
     mask: ByteArray
     truth: ByteArray | None
@@ -78,6 +81,11 @@ class LocalDrag:
         """How many of the first points are pulled."""
         return len(self.handles_px) - self.pins
 
+    @property
+    def stays_inside(self) -> bool:
+        """Whether all targets are inside the image."""
+        return bool(((self.targets_px > 0) & (self.targets_px < self.size_px)).all())
+
     def scaled(self, size_px: int) -> LocalDrag:
         """Return the drag in the pixels of a model of another size."""
         if size_px == self.size_px:
@@ -92,6 +100,7 @@ class LocalDrag:
             self,
             handles_px=self.handles_px * np.float32(factor),
             targets_px=self.targets_px * np.float32(factor),
+            face_px=self.face_px * np.float32(factor),
             mask=((resized(self.mask) >= 128) * 255).astype(np.uint8),
             truth=None if self.truth is None else resized(self.truth),
             part=resized(self.part.astype(np.uint8) * 255) > 0,
@@ -128,6 +137,7 @@ def _drag(number: int, entry: dict[str, Any], truth: ByteArray, part: ByteArray)
         handles_px=np.array(entry["handles_px"], dtype=np.float32),
         targets_px=np.array(entry["targets_px"], dtype=np.float32),
         pins=entry["pins"],
+        face_px=np.array(entry["face_px"], dtype=np.float32),
         landmarks=tuple(entry["landmarks"]),
         mask=mask,
         truth=truth if has_truth else None,

@@ -34,6 +34,10 @@ Bytes = NDArray[np.uint8]
 
 # Drags of each kind in each list.
 EACH = 2
+# The pulled point that moves farthest moves at least so far, and the others at least so far, px.
+_LEAST_PULL_PX, _LEAST_EACH_PX = 4.0, 2.5
+# The length of a pull varies by this share.
+_VARIATION = 0.15
 # A kind that no seed of so many suits is an error of its definition.
 _MOST_TRIES = 400
 # Handles and targets are this far inside the picture, px.
@@ -90,18 +94,21 @@ class _Maker:
         way = np.array([-np.sin(direction), -np.cos(direction)])
         points = self._points(kind, side, way, random)
         start = self._seen(points.handles + points.pins)
-        field, weight = self._field(kind, side, points.handles[0], way, values)
+        face = _rounded(self._scene.landmarks()[0])
+        field, weight = self._field(kind, side, points.handles[0], way, values, random)
         if kind.leaves:
-            targets, moved = start.copy(), start
+            targets = start.copy()
             targets[0] = _beyond(start[0], way)
         else:
             self._scene.deform(field)
-            targets = moved = self._seen(points.handles + points.pins)
+            targets = self._seen(points.handles + points.pins)
             targets[len(points.handles) :] = start[len(points.handles) :]
+            pulls = np.linalg.norm(targets - start, axis=1)[: len(points.handles)]
+            if pulls.max() < _LEAST_PULL_PX or pulls.min() < _LEAST_EACH_PX:
+                raise _UnsuitableError
         inside = self._corners(weight, start, targets)
         truth, part = self._truth(kind, field)
         names = [self._landmarks.get(vertex) for vertex in points.handles + points.pins]
-        del moved
         description = {
             "kind": kind.name,
             "seed": seed,
@@ -110,6 +117,7 @@ class _Maker:
             "targets_px": _rounded(targets),
             "pins": len(points.pins),
             "landmarks": names,
+            "face_px": face,
             "mask": _shape_around(kind.mask, inside),
         }
         return description, truth, part
@@ -149,7 +157,13 @@ class _Maker:
         return places.astype(np.float64)
 
     def _field(
-        self, kind: Kind, side: int, handle: int, way: Array, values: Array
+        self,
+        kind: Kind,
+        side: int,
+        handle: int,
+        way: Array,
+        values: Array,
+        random: np.random.Generator,
     ) -> tuple[Array, Array]:
         """Return how each vertex moves, ``V x 3``, and how much of the motion it takes, ``V``."""
         rest = self._scene.coordinates
@@ -161,7 +175,8 @@ class _Maker:
         else:
             weight = parts.weights(kind.part, rest, side)
         if kind.length_px or kind.leaves:
-            return self._pull(kind, weight, handle, way), weight
+            share = 1.0 + _VARIATION * random.uniform(-1, 1)
+            return share * self._pull(kind, weight, handle, way), weight
         by_name = dict(zip(factors.FACTORS, values, strict=True))
         shaped = rest + sum(by_name[name] * offset for name, offset in self._shapes.items())
         centre = np.array(kind.centre) * (side, 1.0, 1.0)
@@ -237,6 +252,7 @@ class _Maker:
             "targets_px": _rounded(ends[1:]),
             "pins": 0,
             "landmarks": [None],
+            "face_px": _rounded(self._scene.landmarks()[0]),
             "mask": _shape_around(kind.mask, ends),
         }
         truth, part = self._truth(kind, np.zeros(0))

@@ -70,8 +70,8 @@ def measure_places(
 
     Returns:
         ``tracked``: 1 if the method's own places of all pulled points are within ``ARRIVED_PX`` of
-        their targets, else 0. Where the truth is known, by what is seen in the picture (the
-        detector for points on landmarks, otherwise where the content of the truth is found again):
+        their targets, else 0. By what is seen in the picture (the detector for points on
+        landmarks, otherwise where the content of the truth is found again), if all can be seen:
         ``off``: the mean distance of the pulled points from their targets; ``arrived``: 1 if all of
         them are within ``ARRIVED_PX``, else 0; and ``pins``: the mean distance of the pins.
     """
@@ -81,30 +81,36 @@ def measure_places(
     if tracked_px is not None:
         gaps = np.linalg.norm(tracked_px[pulled] - drag.targets_px[pulled], axis=1) / unit
         measures["tracked"] = float((gaps <= ARRIVED_PX).all())
-    if drag.truth is None:
-        return measures
     distances = seen_distances(drag, after, detection)
-    measures["off"] = float(distances[pulled].mean())
-    measures["arrived"] = float((distances[pulled] <= ARRIVED_PX).all())
-    if drag.pins:
+    if np.isfinite(distances[pulled]).all():
+        measures["off"] = float(distances[pulled].mean())
+        measures["arrived"] = float((distances[pulled] <= ARRIVED_PX).all())
+    if drag.pins and np.isfinite(distances[drag.pulled :]).all():
         measures["pins"] = float(distances[drag.pulled :].mean())
     return measures
 
 
 def seen_distances(drag: LocalDrag, after: ByteArray, detection: Detection) -> FloatArray:
-    """Return for each point how far its content is from its target: ``P`` float32, px of 128.
+    """Return for each point how far its content is from its target.
 
     Args:
-        drag: A drag that has a truth.
+        drag: The drag.
         after: ``H x W x 3`` uint8, the picture at the end.
         detection: The detector's output for it, ``N`` = 1.
+
+    Returns:
+        ``P`` float32, px of 128; NaN for a target outside the image, and for a point that is not on
+        a landmark if there is no truth.
     """
-    assert drag.truth is not None  # by the contract
     unit = after.shape[1] / REFERENCE_SIZE_PX
     distances = []
     for name, handle, target in zip(drag.landmarks, drag.handles_px, drag.targets_px, strict=True):
-        if name is not None:
+        if not ((target > 0) & (target < after.shape[1])).all():
+            gap = np.nan
+        elif name is not None:
             gap = np.linalg.norm(detection.points_px[0, LANDMARKS.index(name)] - target)
+        elif drag.truth is None:
+            gap = np.nan
         else:
             gap = found_px(drag.truth, after, target, float(np.linalg.norm(target - handle)))
         distances.append(float(gap) / unit)

@@ -6,20 +6,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-import torch
+from PIL import Image
 
-from engine.arrays import ByteArray, FloatArray
+from draggan_blender.protocol.atomic_files import replacing
+from engine.arrays import ByteArray
+from engine.errors import RequestError
 from engine.machine.device import open_device
 from engine.machine.operators import await_operators
 from engine.output.render import render_image
 from stylegan2 import Generator, load_generator
-from tools.suzanne.factors import FACTORS
-from tools.suzanne.latents import COARSE_LATENTS
-from tools.suzanne.truth import FactorMap
 
 from ..landmarks import Detector
 from ..pairs import REFERENCE_SIZE_PX
@@ -27,8 +26,7 @@ from ..results import Drag, Result, encode_latent
 from ..rows import Outcome, Row
 from .drags import LocalDrag
 from .measures import measure_change, measure_places
-
-_POSE = [FACTORS.index(name) for name in ("yaw", "pitch", "roll")]
+from .starts import Start, starts_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,8 @@ class Job:
         row: The method.
         key: The key of its result.
         max_steps: Largest number of steps.
+        start_picture: Where the picture at the start is written, a PNG.
+        picture: The same for the picture at the end.
     """
 
     drag: LocalDrag
@@ -48,78 +48,76 @@ class Job:
     row: Row
     key: Drag
     max_steps: int
+    start_picture: Path
+    picture: Path
 
 
 class LocalBench:
     """Runs and measures drags with one model and one detector."""
 
     def __init__(self, generator: Generator, detector: Detector) -> None:
-        """Find the map from factors to latents.
+        """Find where the model's drags begin; see ``starts``.
 
         Raises:
-            ValueError: The model's latents cannot be made from factors.
+            ValueError: The model does not make pictures of Suzanne.
         """
-        self.generator = generator
+        self._generator = generator
         self._detector = detector
-        self._factors = FactorMap(generator)
-        self._size_px = generator.img_shape[1]
-
-    def start(self, drag: LocalDrag) -> FloatArray:
-        """Return the latent that a drag begins with, ``num_ws x w_dim`` float32."""
-        latent: FloatArray = self._factors.latents(torch.from_numpy(drag.factors)[None])[0].numpy()
-        return latent
-
-    def outcome(self, job: Job) -> Outcome:
-        """Run a drag; its seconds are those of this process, not of the clock on the wall."""
-        drag = job.drag.scaled(self._size_px)
-        mask = drag.mask if job.masked else None
-        began = time.process_time()
-        done = job.row.run(
-            self.generator,
-            self.start(drag),
-            drag.handles_px,
-            drag.targets_px,
-            mask,
-            job.max_steps,
-            judged=True,
-        )
-        seconds = time.process_time() - began if job.row.is_edit else 0.0
-        return Outcome(done.latent, done.reached, done.steps, seconds, done.handles_px, done.image)
-
-    def shown(self, outcome: Outcome) -> ByteArray:
-        """Return the picture that a drag ends with."""
-        if outcome.image is not None:
-            return outcome.image
-        return render_image(self.generator, outcome.latent)
+        self._starts = starts_of(generator, detector)
 
     def run(self, job: Job) -> Result:
-        """Run and measure a drag."""
-        outcome = self.outcome(job)
-        return Result(job.key, encode_latent(outcome.latent), self.measure(job, outcome))
+        """Run and measure a drag, and write its pictures."""
+        start = self._starts.start(job.drag)
+        outcome = self._outcome(job, start)
+        after = outcome.image
+        if after is None:
+            after = render_image(self._generator, outcome.latent)
+        for path, image in ((job.start_picture, start.image), (job.picture, after)):
+            with replacing(path) as temporary:
+                Image.fromarray(image).save(temporary, format="PNG")
+        measures = self._measure(job, start, outcome, after)
+        return Result(job.key, encode_latent(outcome.latent), measures)
 
-    def measure(self, job: Job, outcome: Outcome) -> dict[str, float]:
-        """Return the measures of a drag; see ``measures`` and ``command.COLUMNS``."""
-        drag = job.drag.scaled(self._size_px)
-        start = self.start(drag)
-        before = render_image(self.generator, start)
-        after = self.shown(outcome)
+    def _outcome(self, job: Job, start: Start) -> Outcome:
+        """Run a drag; its seconds are those of the processor, not of the clock on the wall.
+
+        A drag to a target outside the image, which the engine refuses, ends as it began.
+        """
+        drag = start.drag
+        mask = drag.mask if job.masked else None
+        began = time.process_time()
+        try:
+            done = job.row.run(
+                self._generator,
+                start.latent,
+                drag.handles_px,
+                drag.targets_px,
+                mask,
+                job.max_steps,
+                judged=True,
+            )
+        except RequestError:
+            if drag.stays_inside:
+                raise
+            return Outcome(start.latent, False, 0, 0.0, drag.handles_px)
+        seconds = time.process_time() - began if job.row.is_edit else 0.0
+        return replace(done, seconds=seconds)
+
+    def _measure(
+        self, job: Job, start: Start, outcome: Outcome, after: ByteArray
+    ) -> dict[str, float]:
+        """Return the measures of a drag; see ``measures`` and ``tables.COLUMNS``."""
         detection = self._detector.detect(after[None])
-        unit = self._size_px / REFERENCE_SIZE_PX
-        return {
-            **measure_change(drag, before, after, masked=job.masked),
-            **measure_places(drag, after, detection, outcome.handles_px),
-            "uncertainty": float(detection.error_px.mean()) / unit,
-            "pose": self._pose_change(start, outcome.latent),
+        measures = {
+            **measure_change(start.drag, start.image, after, masked=job.masked),
+            **measure_places(start.drag, after, detection, outcome.handles_px),
+            "uncertainty": float(detection.error_px.mean()) * REFERENCE_SIZE_PX / len(after),
             "reached": float(outcome.reached),
             "steps": float(outcome.steps),
             "seconds": outcome.seconds,
         }
-
-    def _pose_change(self, before: FloatArray, after: FloatArray) -> float:
-        """Return |yaw| + |pitch| + |roll| of the change, each factor from -1 to 1."""
-        both = torch.from_numpy(after[:COARSE_LATENTS]), torch.from_numpy(before[:COARSE_LATENTS])
-        values = [self._factors.factors(latent).mean(dim=0) for latent in both]
-        return float((values[0] - values[1])[_POSE].abs().sum())
+        pose = self._starts.pose_change(start.latent, outcome.latent)
+        return measures if pose is None else {**measures, "pose": pose}
 
 
 # The benchmark of this process if it is a worker, otherwise None.
