@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from ..process import ROOT
 from ..results import Result, ResultStore
 from ..rows import OTHERS, ROWS, Row, parse_row
 from ..sources import fingerprint
-from .drags import DATA, FIRST_SEEDS, load_drags
+from .drags import DATA, FIRST_SEEDS, LocalDrag, load_drags
 from .kinds import NAMES
 from .plan import Plan
 from .runs import run_jobs
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     plan = _plan(options)
     store = ResultStore(options.out / f"{plan.name}.jsonl", fresh=options.fresh)
-    (options.out / "pictures").mkdir(parents=True, exist_ok=True)
+    (options.out / "ends").mkdir(parents=True, exist_ok=True)
     _measure(plan, store, options)
     for setting in plan.settings:
         print(f"\n{SETTINGS[setting]}: {len(plan.drags)} drags of the list {plan.name}")
@@ -109,11 +110,12 @@ def _plan(options: argparse.Namespace) -> Plan:
     unknown = [name for name in only if name not in NAMES]
     if unknown:
         raise ValueError(f"there is no kind {unknown[0]!r}; there are {', '.join(NAMES)}")
-    drags = [drag for drag in load_drags(options.list) if drag.kind in only]
+    drags = _first_of_each_kind(load_drags(options.list), options.each)
+    drags = [drag for drag in drags if drag.kind in only]
     model = model_path(options.model)
-    sheet = sha256_of(DATA / f"{options.list}_truth.png")
-    facts = sha256_of(DATA / f"{options.list}.json")
-    code = f"{fingerprint(f'{_HERE}.measures')} {sheet[:8]} {facts[:8]}"
+    files = (f"{options.list}.json", f"{options.list}_truth.png", "features.npz")
+    data = "".join(sha256_of(DATA / name)[:8] for name in files)
+    code = f"{fingerprint(f'{_HERE}.measures', f'{_HERE}.damage')} {data}"
     return Plan(
         name=options.list,
         drags=tuple(drags),
@@ -127,6 +129,17 @@ def _plan(options: argparse.Namespace) -> Plan:
         detector_sha256=sha256_of(options.detector),
         out=options.out,
     )
+
+
+def _first_of_each_kind(drags: Sequence[LocalDrag], count: int) -> list[LocalDrag]:
+    """Return the first drags of each kind, all if ``count`` is 0."""
+    seen: Counter[str] = Counter()
+    chosen = []
+    for drag in drags:
+        seen[drag.kind] += 1
+        if not count or seen[drag.kind] <= count:
+            chosen.append(drag)
+    return chosen
 
 
 def _rows(options: argparse.Namespace) -> list[Row]:
@@ -174,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         help="add a row: the engine with other options; repeatable",
     )
     add("--only", default="", metavar="KIND,...", help="kinds of drags; default: all")
+    add("--each", type=int, default=0, metavar="N", help="only the first N drags of each kind")
     add("--mask", choices=("both", *SETTINGS), default="both", help="with or without the masks")
     add("--kinds", action="store_true", help="print a table with a line for each kind as well")
     add("--sheet", type=Path, metavar="FILE", help="write a picture of all drags and results")

@@ -9,6 +9,7 @@ of a model of another size. The list ``choosing`` is for trying methods and sett
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -85,6 +86,14 @@ class LocalDrag:
     def stays_inside(self) -> bool:
         """Whether all targets are inside the image."""
         return bool(((self.targets_px > 0) & (self.targets_px < self.size_px)).all())
+
+    @property
+    def digest(self) -> str:
+        """All that its end depends on besides method and model, as hexadecimal digits."""
+        digest = hashlib.sha256()
+        for part in (self.factors, self.handles_px, self.targets_px, self.face_px, self.mask):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()[:16]
 
     def scaled(self, size_px: int) -> LocalDrag:
         """Return the drag in the pixels of a model of another size."""

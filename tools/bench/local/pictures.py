@@ -105,18 +105,19 @@ def with_targets(drag: LocalDrag, image: ByteArray, cell_px: int) -> Image.Image
 def badness(result: Result) -> float:
     """Return how bad a result is, to sort by: 1 for each of the faults below at its usual size.
 
-    These are 4 px from the target, a change of 4 of 255 outside, and a damage of 1.
+    These are 4 px from the target, a change of 4 of 255 outside, a damage of 0.5, and a torn
+    picture.
     """
     found = result.measures
-    return found.get("off", 0.0) / 4.0 + found["outside"] / 4.0 + max(0.0, found.get("damage", 0.0))
+    faults = found.get("off", 0.0) / 4.0 + found["outside"] / 4.0
+    return faults + max(0.0, found["damage"]) / 0.5 + found["torn"]
 
 
 def caption_of(result: Result) -> str:
     """Return the text above a result: distance from the target, change outside, damage."""
     found: Mapping[str, float] = result.measures
     parts = [f"{found['off']:.1f}px" if "off" in found else "", f"out {found['outside']:.1f}"]
-    if "damage" in found:
-        parts.append(f"dmg {found['damage']:.1f}")
+    parts.append(f"{'TORN' if found['torn'] else 'dmg'} {found['damage']:.1f}")
     return " ".join(filter(None, parts))
 
 

@@ -49,15 +49,11 @@ class Plan:
         code = f"{row.key(self.max_steps)} {self.code}"
         return Drag(self.name, drag.number, setting, code, self.model_sha256, self.detector_sha256)
 
-    def start_picture(self, drag: LocalDrag) -> Path:
-        """Return the file of the picture that a drag begins with."""
-        name = f"start_{self.name}_{drag.seed}_{self.model_sha256[:12]}.png"
-        return self.out / "pictures" / name
-
-    def picture(self, key: Drag) -> Path:
-        """Return the file of the picture that a drag ends with."""
-        name = hashlib.sha256(repr(key).encode()).hexdigest()[:24]
-        return self.out / "pictures" / f"{name}.png"
+    def kept(self, drag: LocalDrag, setting: str, row: Row) -> Path:
+        """Return the file in which the end of a drag is kept."""
+        facts = (self.name, drag.digest, setting, row.key(self.max_steps), self.model_sha256)
+        name = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+        return self.out / "ends" / f"{name}.npz"
 
     def jobs(self, store: ResultStore) -> list[Job]:
         """Return the drags whose results are not in the store."""
@@ -68,8 +64,7 @@ class Plan:
                 row=row,
                 key=key,
                 max_steps=self.max_steps,
-                start_picture=self.start_picture(drag),
-                picture=self.picture(key),
+                kept=self.kept(drag, setting, row),
             )
             for drag in self.drags
             for setting in self.settings

@@ -10,9 +10,6 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from PIL import Image
-
-from draggan_blender.protocol.atomic_files import replacing
 from engine.arrays import ByteArray
 from engine.errors import RequestError
 from engine.machine.device import open_device
@@ -24,7 +21,9 @@ from ..landmarks import Detector
 from ..pairs import REFERENCE_SIZE_PX
 from ..results import Drag, Result, encode_latent
 from ..rows import Outcome, Row
+from .damage import Damage, is_torn
 from .drags import LocalDrag
+from .kept import Kept, load_end, save_end
 from .measures import measure_change, measure_places
 from .starts import Start, starts_of
 
@@ -39,8 +38,7 @@ class Job:
         row: The method.
         key: The key of its result.
         max_steps: Largest number of steps.
-        start_picture: Where the picture at the start is written, a PNG.
-        picture: The same for the picture at the end.
+        kept: Where the end of the drag is kept, see ``kept``.
     """
 
     drag: LocalDrag
@@ -48,8 +46,7 @@ class Job:
     row: Row
     key: Drag
     max_steps: int
-    start_picture: Path
-    picture: Path
+    kept: Path
 
 
 class LocalBench:
@@ -63,20 +60,22 @@ class LocalBench:
         """
         self._generator = generator
         self._detector = detector
+        self._damage = Damage(detector)
         self._starts = starts_of(generator, detector)
 
     def run(self, job: Job) -> Result:
-        """Run and measure a drag, and write its pictures."""
+        """Run and measure a drag; one whose end is kept is only measured."""
         start = self._starts.start(job.drag)
-        outcome = self._outcome(job, start)
-        after = outcome.image
-        if after is None:
-            after = render_image(self._generator, outcome.latent)
-        for path, image in ((job.start_picture, start.image), (job.picture, after)):
-            with replacing(path) as temporary:
-                Image.fromarray(image).save(temporary, format="PNG")
-        measures = self._measure(job, start, outcome, after)
-        return Result(job.key, encode_latent(outcome.latent), measures)
+        kept = load_end(job.kept)
+        if kept is None:
+            outcome = self._outcome(job, start)
+            after = outcome.image
+            if after is None:
+                after = render_image(self._generator, outcome.latent)
+            kept = Kept(start.image, after, outcome)
+            save_end(job.kept, kept)
+        measures = self._measure(job, start, kept.outcome, kept.after)
+        return Result(job.key, encode_latent(kept.outcome.latent), measures)
 
     def _outcome(self, job: Job, start: Start) -> Outcome:
         """Run a drag; its seconds are those of the processor, not of the clock on the wall.
@@ -108,10 +107,17 @@ class LocalBench:
     ) -> dict[str, float]:
         """Return the measures of a drag; see ``measures`` and ``tables.COLUMNS``."""
         detection = self._detector.detect(after[None])
+        errors_px = [
+            float(found.error_px.mean()) * REFERENCE_SIZE_PX / len(after)
+            for found in (self._detector.detect(start.image[None]), detection)
+        ]
+        damage = self._damage.score(after) - self._damage.score(start.image)
         measures = {
             **measure_change(start.drag, start.image, after, masked=job.masked),
             **measure_places(start.drag, after, detection, outcome.handles_px),
-            "uncertainty": float(detection.error_px.mean()) * REFERENCE_SIZE_PX / len(after),
+            "uncertainty": errors_px[1],
+            "damage": damage,
+            "torn": float(is_torn(damage, errors_px[1] - errors_px[0])),
             "reached": float(outcome.reached),
             "steps": float(outcome.steps),
             "seconds": outcome.seconds,

@@ -15,6 +15,7 @@ from engine.arrays import ByteArray
 from ..results import ResultStore
 from ..rows import Row
 from .drags import LocalDrag
+from .kept import load_end
 from .pictures import Line, badness, caption_of, sheet
 from .plan import Plan
 from .tables import SETTINGS
@@ -74,23 +75,15 @@ def _heading(row: Row, setting: str) -> str:
 def _line(
     plan: Plan, store: ResultStore, drag: LocalDrag, columns: Sequence[tuple[Row, str]]
 ) -> Line:
-    start = _opened(plan.start_picture(drag))
-    shown = drag.scaled(drag.size_px if start is None else start.shape[1])
+    start = np.full((*drag.mask.shape, 3), 225, dtype=np.uint8)
     ends: list[tuple[str, ByteArray] | None] = []
     for row, setting in columns:
         key = plan.key(drag, setting, row)
-        image = _opened(plan.picture(key)) if key in store else None
-        ends.append(None if image is None else (caption_of(store[key]), image))
-    blank = np.full((*shown.mask.shape, 3), 225, dtype=np.uint8)
-    return Line(shown, blank if start is None else start, ends)
-
-
-def _opened(path: Path) -> ByteArray | None:
-    """Return a picture ``H x W x 3`` uint8, or None if its file is missing."""
-    if not path.is_file():
-        return None
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+        kept = load_end(plan.kept(drag, setting, row)) if key in store else None
+        if kept is not None:
+            start = kept.before
+        ends.append(None if kept is None else (caption_of(store[key]), kept.after))
+    return Line(drag.scaled(start.shape[1]), start, ends)
 
 
 def _save(picture: Image.Image, path: Path) -> None:

@@ -54,6 +54,20 @@ COLUMNS = (
         "error that the detector predicts for its own result, mean over all landmarks, px of 128",
         "uncertainty",
     ),
+    Column(
+        "damage",
+        "rise of the distance between the strangest places of the picture and those of renders, in "
+        "the detector's features",
+        "damage",
+    ),
+    Column(
+        "torn %",
+        "share of drags after which this distance, or the predicted error, is so much larger than "
+        "at the start that the picture looks torn",
+        "torn",
+        "share",
+        0,
+    ),
     Column("pose", "|yaw| + |pitch| + |roll| of the change, each from -1 to 1", "pose"),
     Column("steps", "number of changes of the latent, median", "steps", "median", 0),
     Column("s", "processor time of the drag in seconds, mean", "seconds"),
