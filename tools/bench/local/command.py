@@ -33,7 +33,7 @@ from .kinds import NAMES
 from .plan import Plan
 from .runs import run_jobs
 from .sheets import save_sheet, save_worst
-from .tables import SETTINGS, by_kind, overall
+from .tables import SETTINGS, table
 
 # As in the benchmark of landmarks.
 MAX_STEPS = 300
@@ -64,9 +64,9 @@ def _run(options: argparse.Namespace) -> int:
     _measure(plan, store, options)
     for setting in plan.settings:
         print(f"\n{SETTINGS[setting]}: {len(plan.drags)} drags of the list {plan.name}")
-        print(overall(plan.results(store, setting)))
+        print(table("row", plan.results(store, setting), markdown=options.markdown))
     if options.kinds:
-        _print_kinds(plan, store)
+        _print_kinds(plan, store, options.markdown)
     if options.sheet:
         save_sheet(plan, store, options.sheet)
     if options.worst:
@@ -88,7 +88,7 @@ def _measure(plan: Plan, store: ResultStore, options: argparse.Namespace) -> Non
         print()
 
 
-def _print_kinds(plan: Plan, store: ResultStore) -> None:
+def _print_kinds(plan: Plan, store: ResultStore, markdown: bool) -> None:
     names = dict.fromkeys(drag.kind for drag in plan.drags)
     for setting in plan.settings:
         for row in plan.rows:
@@ -99,7 +99,7 @@ def _print_kinds(plan: Plan, store: ResultStore) -> None:
                 for name in names
             }
             print(f"\n{row.name}, {SETTINGS[setting]}")
-            print(by_kind(lines))
+            print(table("kind", lines, markdown=markdown))
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -190,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--each", type=int, default=0, metavar="N", help="only the first N drags of each kind")
     add("--mask", choices=("both", *SETTINGS), default="both", help="with or without the masks")
     add("--kinds", action="store_true", help="print a table with a line for each kind as well")
+    add("--markdown", action="store_true", help="print the tables as Markdown")
     add("--sheet", type=Path, metavar="FILE", help="write a picture of all drags and results")
     worst = "write pictures of the N worst drags of each row, with what went wrong in figures"
     add("--worst", type=int, default=0, metavar="N", help=worst)

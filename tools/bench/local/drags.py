@@ -112,7 +112,7 @@ class LocalDrag:
             face_px=self.face_px * np.float32(factor),
             mask=((resized(self.mask) >= 128) * 255).astype(np.uint8),
             truth=None if self.truth is None else resized(self.truth),
-            part=resized(self.part.astype(np.uint8) * 255) > 0,
+            part=resized(self.part.astype(np.uint8) * np.uint8(255)) > 0,
         )
 
 
@@ -170,7 +170,8 @@ def draw_mask(shape: Sequence[Any], size_px: int) -> ByteArray:
         inside = np.hypot(x - shape[1], y - shape[2]) <= shape[3]
     else:
         inside = (x >= shape[1]) & (x <= shape[3]) & (y >= shape[2]) & (y <= shape[4])
-    return (inside * 255).astype(np.uint8)
+    mask: ByteArray = (inside * 255).astype(np.uint8)
+    return mask
 
 
 def sheet_of(pictures: Sequence[ByteArray]) -> ByteArray:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..results import Result
-from ..summary import Column, as_text, table_with
+from ..summary import Column, as_markdown, as_text, table_with
 
 # How a drag is made; results are stored under these names.
 SETTINGS = {"free": "without a mask", "mask": "with a mask"}
@@ -74,13 +74,14 @@ COLUMNS = (
 )
 
 
-def overall(results: Mapping[str, Sequence[Result]]) -> str:
-    """Return the table over all drags, a line for each row, as text."""
-    return as_text(table_with(COLUMNS, results))
+def table(first: str, results: Mapping[str, Sequence[Result]], *, markdown: bool) -> str:
+    """Return a table with a line for each row, or for each kind of drags, as text.
 
-
-def by_kind(kinds: Mapping[str, Sequence[Result]]) -> str:
-    """Return the table of one row, a line for each kind, as text."""
-    lines = table_with(COLUMNS, kinds)
-    lines[0][0] = "kind"
-    return as_text(lines)
+    Args:
+        first: The heading of the first column.
+        results: The results of each line, by its name.
+        markdown: Whether as Markdown; otherwise for the terminal.
+    """
+    lines = table_with(COLUMNS, results)
+    lines[0][0] = first
+    return as_markdown(lines) if markdown else as_text(lines)
