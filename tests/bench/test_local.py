@@ -52,11 +52,11 @@ def test_points_are_where_an_artist_could_set_them(name: str) -> None:
         assert pulls[: drag.pulled].max() >= 4.0 and (pulls[drag.pulled :] == 0).all(), where
         assert (drag.truth is not None) == kind.has_truth, where
         assert 0 < (drag.mask > 0).mean() < 0.5 and drag.part.any(), where
-        # The mask contains the handles that are pulled, and their targets if they are inside.
+        # The mask contains the handles that are pulled.
         columns, rows = np.floor(drag.handles_px[: drag.pulled]).astype(int).T
         assert (drag.mask[rows, columns] == 255).all(), where
-        if kind.has_truth:
-            assert drag.part[rows, columns].all(), where
+        # Most of what should change is inside the mask.
+        assert (drag.mask[drag.part] == 255).mean() > 0.5, where
 
 
 def test_long_pulls_are_long() -> None:
@@ -73,7 +73,7 @@ def test_a_part_is_on_one_side_and_a_mirrored_one_on_the_other() -> None:
     for part in ("ear", "eye", "brow", "cheek"):
         there, mirrored = weights(part, at, 1), weights(part, at * (-1.0, 1.0, 1.0), -1)
         np.testing.assert_array_equal(there, mirrored)
-        assert there.max() > 0.5 and there[at[:, 0] < 0].max() == 0.0
+        assert there.max() > 0.5 and there[at[:, 0] < 0].max() < 0.05
     for part in PARTS:
         assert weights(part, at, 1).min() >= 0.0 and weights(part, at, 1).max() <= 1.0
 
@@ -170,15 +170,22 @@ def test_content_that_is_gone_is_as_far_away_as_the_search_goes() -> None:
 def test_a_landmark_is_measured_by_the_detector_and_other_points_by_their_content() -> None:
     truth = picture()
     tracked = np.array([[30.5, 28.0], [50.0, 50.0]], dtype=np.float32)
-    here = measure_places(drag_of(truth, "nose"), truth, detection(30.5, 27.5), tracked)
+    here = measure_places(drag_of(truth, "nose"), truth, truth, detection(30.5, 27.5), tracked)
     # Pins are not among the points that must arrive. Lengths are px of 128.
     assert here["arrived"] == 1.0 and here["off"] == 0.0 and here["tracked"] == 1.0
     assert here["pins"] == 0.0
-    away = measure_places(drag_of(truth, "nose"), truth, detection(30.5, 29.0), tracked + 3.0)
+    away = measure_places(
+        drag_of(truth, "nose"), truth, truth, detection(30.5, 29.0), tracked + 3.0
+    )
     assert away["arrived"] == 0.0 and away["off"] == 3.0 and away["tracked"] == 0.0
-    by_content = measure_places(drag_of(truth), np.roll(truth, 3, axis=1), detection(0, 0), None)
+    other = np.random.default_rng(9).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    by_content = measure_places(
+        drag_of(truth), other, np.roll(truth, 3, axis=1), detection(0, 0), None
+    )
     assert by_content["off"] == pytest.approx(6.0, abs=0.5) and "tracked" not in by_content
-    assert "arrived" not in measure_places(drag_of(None), truth, detection(0, 0), tracked)
+    assert "arrived" not in measure_places(drag_of(None), other, truth, detection(0, 0), tracked)
+    # Where the start shows the same as the truth, nothing can be seen of the pull.
+    assert "arrived" not in measure_places(drag_of(truth), truth, truth, detection(0, 0), tracked)
 
 
 def test_the_command_measures_and_does_not_measure_again(

@@ -18,12 +18,12 @@ from engine.arrays import ByteArray, FloatArray
 from ..pairs import REFERENCE_SIZE_PX
 
 # Half the width of a patch, px of 128.
-PATCH_PX = 6.0
+PATCH_PX = 4.0
 # The search goes a little farther than the drag, at least so far, px of 128.
 _LEAST_SEARCH_PX = 8.0
 _FARTHER_PX = 3.0
 # Places whose correlation is smaller than the best by no more than this match as well.
-AS_GOOD = 0.02
+AS_GOOD = 0.01
 # Below this correlation the content is nowhere in reach.
 LEAST_CORRELATION = 0.6
 

@@ -57,21 +57,27 @@ def share_changed(before: ByteArray, after: ByteArray, where: BoolArray) -> floa
 
 
 def measure_places(
-    drag: LocalDrag, after: ByteArray, detection: Detection, tracked_px: FloatArray | None
+    drag: LocalDrag,
+    before: ByteArray,
+    after: ByteArray,
+    detection: Detection,
+    tracked_px: FloatArray | None,
 ) -> dict[str, float]:
     """Return how far the points are from their targets, by three opinions.
 
     Args:
         drag: The drag.
-        after: ``H x W x 3`` uint8, the picture at the end.
-        detection: The detector's output for it, ``N`` = 1.
+        before: ``H x W x 3`` uint8, the picture at the start.
+        after: The same at the end.
+        detection: The detector's output for the end, ``N`` = 1.
         tracked_px: ``P x 2`` float32, where the method itself believes the points to be, image
             pixels; None if it does not say.
 
     Returns:
         ``tracked``: 1 if the method's own places of all pulled points are within ``ARRIVED_PX`` of
         their targets, else 0. By what is seen in the picture (the detector for points on
-        landmarks, otherwise where the content of the truth is found again), if all can be seen:
+        landmarks, otherwise where the content of the truth is found again), for the points of which
+        something can be seen:
         ``off``: the mean distance of the pulled points from their targets; ``arrived``: 1 if all of
         them are within ``ARRIVED_PX``, else 0; and ``pins``: the mean distance of the pins.
     """
@@ -81,26 +87,31 @@ def measure_places(
     if tracked_px is not None:
         gaps = np.linalg.norm(tracked_px[pulled] - drag.targets_px[pulled], axis=1) / unit
         measures["tracked"] = float((gaps <= ARRIVED_PX).all())
-    distances = seen_distances(drag, after, detection)
-    if np.isfinite(distances[pulled]).all():
-        measures["off"] = float(distances[pulled].mean())
-        measures["arrived"] = float((distances[pulled] <= ARRIVED_PX).all())
-    if drag.pins and np.isfinite(distances[drag.pulled :]).all():
-        measures["pins"] = float(distances[drag.pulled :].mean())
+    distances = seen_distances(drag, before, after, detection)
+    off, pins = (part[np.isfinite(part)] for part in np.split(distances, [drag.pulled]))
+    if len(off):
+        measures["off"] = float(off.mean())
+        measures["arrived"] = float((off <= ARRIVED_PX).all())
+    if len(pins):
+        measures["pins"] = float(pins.mean())
     return measures
 
 
-def seen_distances(drag: LocalDrag, after: ByteArray, detection: Detection) -> FloatArray:
+def seen_distances(
+    drag: LocalDrag, before: ByteArray, after: ByteArray, detection: Detection
+) -> FloatArray:
     """Return for each point how far its content is from its target.
 
     Args:
         drag: The drag.
-        after: ``H x W x 3`` uint8, the picture at the end.
-        detection: The detector's output for it, ``N`` = 1.
+        before: ``H x W x 3`` uint8, the picture at the start.
+        after: The same at the end.
+        detection: The detector's output for the end, ``N`` = 1.
 
     Returns:
         ``P`` float32, px of 128; NaN for a target outside the image, and for a point that is not on
-        a landmark if there is no truth.
+        a landmark if there is no truth, or if what the truth shows at its target is there at the
+        start already (an eye that is turned looks nearly the same).
     """
     unit = after.shape[1] / REFERENCE_SIZE_PX
     distances = []
@@ -112,6 +123,9 @@ def seen_distances(drag: LocalDrag, after: ByteArray, detection: Detection) -> F
         elif drag.truth is None:
             gap = np.nan
         else:
-            gap = found_px(drag.truth, after, target, float(np.linalg.norm(target - handle)))
+            pull = float(np.linalg.norm(target - handle))
+            gap = found_px(drag.truth, after, target, pull)
+            if pull and found_px(drag.truth, before, target, pull) <= ARRIVED_PX * unit:
+                gap = np.nan
         distances.append(float(gap) / unit)
     return np.array(distances, dtype=np.float32)

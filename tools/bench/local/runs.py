@@ -114,7 +114,7 @@ class LocalBench:
         damage = self._damage.score(after) - self._damage.score(start.image)
         measures = {
             **measure_change(start.drag, start.image, after, masked=job.masked),
-            **measure_places(start.drag, after, detection, outcome.handles_px),
+            **measure_places(start.drag, start.image, after, detection, outcome.handles_px),
             "uncertainty": errors_px[1],
             "damage": damage,
             "torn": float(is_torn(damage, errors_px[1] - errors_px[0])),
