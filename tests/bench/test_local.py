@@ -103,7 +103,8 @@ def picture(size: int = 64) -> ByteArray:
     low = np.exp(-((frequency[:, None] ** 2 + frequency[None] ** 2) * 300))
     smooth = np.fft.ifft2(spectrum * low[..., None], axes=(0, 1)).real
     smooth = (smooth - smooth.min()) / (smooth.max() - smooth.min())
-    return (255 * smooth).astype(np.uint8)
+    image: ByteArray = (255 * smooth).astype(np.uint8)
+    return image
 
 
 def drag_of(truth: ByteArray | None, landmark: str | None = None) -> LocalDrag:

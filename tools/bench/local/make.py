@@ -292,7 +292,7 @@ def _shape_around(shape: str, places: Array) -> list[object]:
     return ["circle", *(round(float(value), 1) for value in (*middle, radius))]
 
 
-def _rounded(points: Array) -> list[list[float]]:
+def _rounded(points: Array | NDArray[np.float32]) -> list[list[float]]:
     return [[round(float(value), 2) for value in point] for point in points]
 
 

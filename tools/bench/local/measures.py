@@ -119,7 +119,8 @@ def seen_distances(
         if not ((target > 0) & (target < after.shape[1])).all():
             gap = np.nan
         elif name is not None:
-            gap = np.linalg.norm(detection.points_px[0, LANDMARKS.index(name)] - target)
+            found = detection.points_px[0, LANDMARKS.index(name)]
+            gap = float(np.linalg.norm(found - target))
         elif drag.truth is None:
             gap = np.nan
         else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from engine.arrays import ByteArray
+from engine.arrays import ByteArray, FloatArray
 
 from ..results import Result
 from .drags import BoolArray, LocalDrag
@@ -130,7 +130,7 @@ def edge_of(area: BoolArray) -> BoolArray:
 
 
 def _dot(
-    draw: ImageDraw.ImageDraw, place: np.ndarray, colour: tuple[int, int, int], radius: float = 2.5
+    draw: ImageDraw.ImageDraw, place: FloatArray, colour: tuple[int, int, int], radius: float = 2.5
 ) -> None:
     x, y = (float(value) for value in place)
     draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour, outline=_WHITE)

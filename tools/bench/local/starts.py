@@ -103,7 +103,7 @@ class SeedStarts:
         """Look for pictures of seeds that show all landmarks.
 
         Raises:
-            ValueError: There are none.
+            ValueError: No picture shows all of them.
         """
         seeds = range(_FIRST_SEED, _FIRST_SEED + _SEEDS)
         latents = [sample_latent(generator, seed, TRUNCATION) for seed in seeds]
@@ -162,10 +162,10 @@ def mapped(drag: LocalDrag, matrix: NDArray[np.float64], face_px: FloatArray) ->
     for number, name in enumerate(drag.landmarks):
         if name is not None:
             handles[number] = face_px[LANDMARKS.index(name)]
-    handles = np.clip(handles, border, size - border).astype(np.float32)
+    handles = np.clip(handles, border, size - border)
     return replace(
         drag,
-        handles_px=handles,
+        handles_px=handles.astype(np.float32),
         targets_px=(handles + pulls).astype(np.float32),
         face_px=face_px,
         mask=_warped(drag.mask, matrix),
