@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from stylegan2 import Generator, GeneratorConfig
-from tools.suzanne.distill import build_mapping, factors_of, path_lengths, stretch_w
+from tools.suzanne.distill import build_mapping, path_lengths, stretch_w
 from tools.suzanne.factors import FACTORS
 from tools.suzanne.latents import W_DIM, factor_directions
 from tools.suzanne.train import make_generator
+from tools.suzanne.uniform import factors_of
 
 
 def test_the_mapping_is_the_map_from_uniform_factors_to_w() -> None:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``drag``: the quality of drags of the built-in model, measured against ground truth.
+"""``drag``: the quality of drags of Suzanne's models, measured against ground truth.
 
 The command is::
 
     python dev.py bench drag [--list choosing|test] [--rows A,B] [--row NAME:OPTION=VALUE,...]
+                             [--model suzanne|twin|adversarial|FILE]
 
 Results are stored in ``dist/bench/drag``, one file for each list of pairs, so that an interrupted
-run can be continued and a further row costs only its own drags. A run of the list ``test`` with all
-rows and settings writes ``docs/benchmark.md`` and its picture. Use only the list ``choosing`` to
-choose methods and settings.
+run can be continued and a further row costs only its own drags. A run of the built-in model on the
+list ``test`` with all rows and settings writes ``docs/benchmark.md`` and its picture. Use only the
+list ``choosing`` to choose methods and settings.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.machine.device import open_device
-from engine.models import model_path
 from stylegan2 import ModelError, load_generator, sha256_of
 
 from .landmarks import WEIGHTS, Detector, DetectorError
+from .models import BUILT_IN, MODELS, model_file
 from .pairs import FIRST_SEEDS, SETTINGS, Pair, find_pairs
 from .process import ROOT
 from .report import write_report
@@ -142,6 +143,7 @@ def _is_publishable(plan: Plan) -> bool:
         plan.pairs == "test"
         and plan.rows == tuple(ROWS.values())
         and plan.max_steps == MAX_STEPS
+        and plan.model == model_file(BUILT_IN)
         and all(plan.counts.get(setting, 0) >= _usual(setting) for setting in SETTINGS)
     )
 
@@ -195,7 +197,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     counts = {}
     for setting in _settings(options.settings):
         counts[setting] = options.pairs or _usual(setting)
-    model = model_path(options.model)
+    model = model_file(options.model)
     return Plan(
         pairs=options.list,
         counts=counts,
@@ -245,7 +247,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", type=int, default=2, help="number of processes")
     add("--threads", type=int, default=1, help="CPU threads of each process")
     add("--max-steps", type=int, default=MAX_STEPS, help="largest number of steps of a drag")
-    add("--model", default="suzanne", help="a built-in model's name, or a file")
+    add("--model", default=BUILT_IN, help=f"{', '.join(MODELS)}, or a file")
     add("--detector", type=Path, default=WEIGHTS, help="the file of the landmark detector")
     add("--out", type=Path, default=ROOT / "dist" / "bench" / "drag", help="folder for the results")
     add("--fresh", action="store_true", help="delete the stored results of this list first")

@@ -96,22 +96,23 @@ class Judged:
         return distances
 
 
-def measure_drag(task: Task, pair: Pair, after: Judged, twin: Judged) -> dict[str, float]:
+def measure_drag(task: Task, pair: Pair, after: Judged, twin: Judged | None) -> dict[str, float]:
     """Return the measures of a drag from A towards B.
 
     Args:
         task: What was dragged.
         pair: Images A and B.
         after: The result.
-        twin: The ideal result: the image with the same pose and shape, and A's colours and light.
+        twin: The ideal result: the image with the same pose and shape, and A's colours and light;
+            None if the model has no map from factors to latents.
 
     Returns:
         ``md``: mean distance of the dragged landmarks from their targets; ``arrived``: 1 if all of
         them are within ``ARRIVED_PX``, otherwise 0; ``uncertainty``: the error that the detector
-        expects, mean over all landmarks; ``colours``, ``fur``, ``eye``, ``background``: root mean
-        square of the colour factors minus those of the twin; ``strange``: difference between the
-        image and the twin; ``border``: change of the image's border; and, with a mask,
-        ``outside``: change where the mask is black.
+        expects, mean over all landmarks; with a twin, ``colours``, ``fur``, ``eye``,
+        ``background``: root mean square of the colour factors minus those of the twin, and
+        ``strange``: difference between the image and the twin; ``border``: change of the image's
+        border; and, with a mask, ``outside``: change where the mask is black.
     """
     distances = after.distances_px(task.landmarks, task.targets_px)
     before = pair.images[0]
@@ -119,7 +120,7 @@ def measure_drag(task: Task, pair: Pair, after: Judged, twin: Judged) -> dict[st
         "md": float(distances.mean()),
         "arrived": float((distances <= ARRIVED_PX).all()),
         "uncertainty": float(after.detection.error_px.mean()) / after.unit,
-        **measure_likeness(after, twin),
+        **(measure_likeness(after, twin) if twin else {}),
         "border": image_change(before, after.image, border_of(before.shape[:2])),
     }
     if task.mask is not None:
@@ -127,12 +128,12 @@ def measure_drag(task: Task, pair: Pair, after: Judged, twin: Judged) -> dict[st
     return measures
 
 
-def measure_return(task: Task, pair: Pair, after: Judged, twin: Judged) -> dict[str, float]:
+def measure_return(task: Task, pair: Pair, after: Judged, twin: Judged | None) -> dict[str, float]:
     """Return the measures of a drag there and back; arguments as for ``measure_drag``.
 
     Returns:
         ``md``: mean distance of the dragged landmarks from their start positions; ``arrived``,
-        ``uncertainty``, ``colours``, ``fur``, ``eye``, ``background``, ``strange``: as in
+        ``uncertainty`` and, with a twin, ``colours``, ``fur``, ``eye``, ``background``, ``strange``: as in
         ``measure_drag``; ``change``: change of the whole image.
     """
     distances = after.distances_px(task.landmarks, task.handles_px)
@@ -140,7 +141,7 @@ def measure_return(task: Task, pair: Pair, after: Judged, twin: Judged) -> dict[
         "md": float(distances.mean()),
         "arrived": float((distances <= ARRIVED_PX).all()),
         "uncertainty": float(after.detection.error_px.mean()) / after.unit,
-        **measure_likeness(after, twin),
+        **(measure_likeness(after, twin) if twin else {}),
         "change": image_change(pair.images[0], after.image),
     }
 

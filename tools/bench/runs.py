@@ -20,7 +20,7 @@ from engine.machine.device import open_device
 from engine.machine.operators import await_operators
 from engine.output.render import render_images
 from stylegan2 import Generator, load_generator
-from tools.suzanne.truth import FactorMap
+from tools.suzanne.truth import truth_of
 
 from .landmarks import Detector
 from .measures import Judged, LatentStatistics, measure_drag, measure_return
@@ -52,15 +52,11 @@ class Bench:
     """Runs and measures drags in this process, with one model and one detector."""
 
     def __init__(self, generator: Generator, detector: Detector) -> None:
-        """Compute the statistics of W and the map from factors to W.
-
-        Raises:
-            ValueError: The generator is not a built-in Suzanne, whose factors are known.
-        """
+        """Compute the statistics of W, and the map from factors to W if the model has one."""
         self._generator = generator
         self._detector = detector
         self._statistics = LatentStatistics.of(generator)
-        self._truth = FactorMap(generator)
+        self._truth = truth_of(generator)
 
     def run(self, job: Job) -> list[Result]:
         """Run and measure the drags of a job; returns their results in the order of its rows."""
@@ -89,8 +85,10 @@ class Bench:
 
     def _measure(self, outcome: Outcome, pair: Pair, task: Task) -> dict[str, float]:
         after = self.judge(outcome.latent)
-        result, start = torch.from_numpy(outcome.latent), torch.from_numpy(pair.latents[0])
-        twin = self.judge(self._truth.twin(result, start).numpy())
+        twin = None
+        if self._truth is not None:
+            result, start = torch.from_numpy(outcome.latent), torch.from_numpy(pair.latents[0])
+            twin = self.judge(self._truth.twin(result, start).numpy())
         measure = measure_return if task.returns else measure_drag
         return {
             **measure(task, pair, after, twin),

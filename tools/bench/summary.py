@@ -165,8 +165,10 @@ def against_reference(results: Mapping[str, Sequence[Result]], name: str) -> str
         return None
 
     def ratio(measure: str) -> str:
-        before = statistics.fmean(r.measures[measure] for r in reference)
-        after = statistics.fmean(r.measures[measure] for r in ours)
+        before, after = (
+            statistics.fmean(r.measures.get(measure, 0.0) for r in drags)
+            for drags in (reference, ours)
+        )
         return "-" if before == 0.0 else f"{after / before:.2f}"
 
     return (

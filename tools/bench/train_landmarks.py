@@ -28,12 +28,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from draggan_blender.protocol.atomic_files import replacing
-from engine.models import model_path
 from engine.output.render import render_frames
 from stylegan2 import load_generator, sha256_of
-from tools.suzanne.truth import FactorMap
+from tools.suzanne.truth import truth_of
 
 from .landmarks import COLOURS, LANDMARKS, WEIGHTS, Detector, LandmarkNet, Prediction
+from .models import BUILT_IN, MODELS, model_file
 from .renders import Renders, load_renders, vary
 
 BATCH_SIZE = 32
@@ -158,24 +158,25 @@ def measure_all(detector: Detector, held_out: Renders, model: str) -> dict[str, 
     Args:
         detector: The detector.
         held_out: The renders.
-        model: A built-in model's name, or a file.
+        model: One of ``models.MODELS``, or a file.
 
     Returns:
         ``held_out`` and ``generated``, each as ``measure`` returns it; the second is missing if the
-        model's W is not linear in the factors.
+        model has no map from factors to latents.
     """
     figures: dict[str, Any] = {
         "held_out": measure(detector, held_out.images.permute(0, 2, 3, 1), held_out)
     }
-    generator = load_generator(model_path(model))
-    try:
-        latents = FactorMap(generator).latents(held_out.factors)
-    except ValueError as error:
-        _LOG.warning("not measured on the images of %s: %s", model, error)
+    path = model_file(model)
+    generator = load_generator(path)
+    truth = truth_of(generator)
+    if truth is None:
+        _LOG.warning("not measured on the images of %s: its W is not made of the factors", model)
         return figures
+    latents = truth.latents(held_out.factors)
     images = torch.stack([torch.from_numpy(i) for i in render_frames(generator, latents.numpy())])
     figures["generated"] = measure(detector, images, held_out)
-    figures["generated"]["model_sha256"] = sha256_of(model_path(model))
+    figures["generated"]["model_sha256"] = sha256_of(path)
     return figures
 
 
@@ -211,7 +212,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the rendered shards")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="the detector's file")
     parser.add_argument(
-        "--model", default="suzanne", help="built-in model or file to measure it on"
+        "--model", default=BUILT_IN, help=f"{', '.join(MODELS)}, or a file to measure it on"
     )
     parser.add_argument("--pictures", type=int, default=48_000, help="varied pictures to train on")
     parser.add_argument("--held-out", type=int, default=500, help="pictures to measure on")

@@ -2,13 +2,9 @@
 """Adds the mapping network and writes the model: ``python -m tools.suzanne.distill``.
 
 The synthesis network was trained on latents made from factors. The mapping network makes them from
-z, so that every latent can be reached from a seed, as in any StyleGAN2. The mapping normalises z to
-the sphere, where each coordinate is close to standard normal, so that ``u_k = 2 Phi(z_k) - 1`` is a
-uniform factor; the coordinates beyond the factors are not used.
-
-The network is not trained but constructed, in three layers: leaky ReLUs with knots along each
-coordinate whose weighted sum approximates ``2 Phi - 1`` by least squares, the linear map from
-factors to w, and a layer that inverts the activations. (Trained by gradient descent from random
+z, so that every latent can be reached from a seed, as in any StyleGAN2: the first layer is that of
+``uniform``, the second applies the linear map from factors to w, and the third undoes the
+activations. The network is not trained but constructed. (Trained by gradient descent from random
 weights, the same network still had an error of a third of w after thousands of steps.)
 
 W has no natural metric: stretching it along a factor, and shrinking the weights that read it,
@@ -24,23 +20,21 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from stylegan2 import Generator, save_generator
 from stylegan2.network.layers import GAIN, SLOPE, FullyConnectedLayer
-from stylegan2.network.mapping import normalize_second_moment
 from tools.suzanne import factors
 from tools.suzanne.latents import complement_projection, factor_directions
 from tools.suzanne.state import TrainingState
-from tools.suzanne.train import MAPPING_FEATURES, MAPPING_LAYERS, make_generator
+from tools.suzanne.train import MAPPING_FEATURES, make_generator
+from tools.suzanne.uniform import factors_of, knots_layer, reading, set_layer
 
 # Length of the yaw's direction in the model's W. It sets the scale of all other lengths, so that
 # drags with the paper's step size of 2e-3 take as many steps as in the paper, a few dozen.
@@ -50,37 +44,9 @@ _PATH_SAMPLES = 64
 # Length in the model's W of one unit of W in training, in the directions that no factor uses.
 UNUSED_LENGTH = 1.0
 
-KNOTS = 10
-# Position of the outermost knots, in standard deviations of a coordinate.
-FARTHEST_KNOT = 2.4
 W_AVG_SAMPLES = 100_000
 
 _LOG = logging.getLogger(__name__)
-
-
-def factors_of(z: Tensor) -> Tensor:
-    """Return the factors of z: ``N x z_dim`` to ``N x F`` in [-1, 1], float32."""
-    coordinates = normalize_second_moment(z)[:, : len(factors.FACTORS)]
-    return torch.erf(coordinates / math.sqrt(2.0))
-
-
-def fit_knots(knots: Tensor) -> tuple[Tensor, float]:
-    """Fit ``2 Phi(x) - 1`` by a weighted sum of leaky ReLUs of ``x - knots`` plus a constant.
-
-    The fit is least squares over the quantiles of the normal distribution.
-
-    Args:
-        knots: ``K`` float64.
-
-    Returns:
-        The weights, ``K`` float64, and the constant.
-    """
-    quantiles = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
-    x = torch.special.ndtri(quantiles)
-    bends = F.leaky_relu(x[:, None] - knots, SLOPE) * GAIN
-    design = torch.cat([bends, torch.ones_like(x)[:, None]], dim=1)
-    solution = torch.linalg.lstsq(design, (2.0 * quantiles - 1.0)[:, None]).solution[:, 0]
-    return solution[:-1], float(solution[-1])
 
 
 @torch.no_grad()
@@ -94,31 +60,25 @@ def build_mapping(generator: Generator, directions: Tensor) -> float:
     Returns:
         The remaining error of w: its root mean square divided by that of w.
     """
-    mapping = generator.mapping
-    layers = [mapping.get_submodule(f"fc{index}") for index in range(MAPPING_LAYERS)]
-    width, count = MAPPING_FEATURES, len(directions)
-    knots = torch.linspace(-FARTHEST_KNOT, FARTHEST_KNOT, KNOTS, dtype=torch.float64)
-    slopes, constant = fit_knots(knots)
-    bend_weight = torch.zeros(width, generator.z_dim)
-    bend_bias = torch.zeros(width)
-    mix_weight = torch.zeros(width, width)
-    mix_bias = torch.zeros(width)
-    for factor in range(count):
-        units = slice(factor * KNOTS, (factor + 1) * KNOTS)
-        bend_weight[units, factor] = 1.0
-        bend_bias[units] = -knots.float()
-        mix_weight[: generator.w_dim, units] = -torch.outer(directions[factor], slopes.float())
-        mix_bias[: generator.w_dim] -= constant * directions[factor]
+    mapping, width = generator.mapping, MAPPING_FEATURES
+    read, constants = reading(width)
+    mix_weight, mix_bias = torch.zeros(width, width), torch.zeros(width)
+    mix_weight[: generator.w_dim] = -(directions.double().t() @ read).float()
+    mix_bias[: generator.w_dim] = -(constants @ directions.double()).float()
     # The second layer computes -w. Its activation scales the positive part of w by SLOPE, and the
     # last one scales the negative part; the factor between them undoes both and the two gains.
     last_weight = torch.zeros(generator.w_dim, width)
     last_weight.fill_diagonal_(-1.0 / (SLOPE * GAIN**2))
     last_bias = torch.zeros(generator.w_dim)
-    weights, biases = (bend_weight, mix_weight, last_weight), (bend_bias, mix_bias, last_bias)
-    for layer, weight, bias in zip(layers, weights, biases, strict=True):
-        assert isinstance(layer, FullyConnectedLayer)  # by their names in stylegan2
-        layer.weight.copy_(weight / layer.weight_gain)
-        layer.bias.copy_(bias / layer.bias_gain)
+    parameters = (
+        knots_layer(generator.z_dim, width),
+        (mix_weight, mix_bias),
+        (last_weight, last_bias),
+    )
+    for index, (weight, bias) in enumerate(parameters):
+        layer = mapping.get_submodule(f"fc{index}")
+        assert isinstance(layer, FullyConnectedLayer)  # by its name in stylegan2
+        set_layer(layer, weight, bias)
     z = torch.randn(W_AVG_SAMPLES, generator.z_dim)
     wanted = factors_of(z) @ directions
     error = (mapping(z)[:, 0] - wanted).square().mean() / wanted.square().mean()

@@ -15,6 +15,7 @@ picture. Here it only has to give the layers that read w numbers of order one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -77,6 +78,22 @@ def complement_projection(directions: Tensor) -> Tensor:
     return projection
 
 
+class Sampler(Protocol):
+    """Makes the latents of a training from factors.
+
+    Attributes:
+        separates: Whether coarse latents must not control colours; see ``LatentSampler``.
+    """
+
+    separates: bool
+
+    def plain(self, values: Tensor, num_ws: int) -> Tensor:
+        """Return the latents of factors ``B x F``, equal in all layers: ``B x num_ws x W_DIM``."""
+
+    def mixed(self, values: Tensor, num_ws: int) -> Tensor:
+        """Return the latents of factors for training: ``B x num_ws x W_DIM``."""
+
+
 class LatentSampler:
     """Makes the latents of a training batch, such that each layer learns to use only its factors.
 
@@ -92,6 +109,8 @@ class LatentSampler:
     Attributes:
         directions: ``factor_directions()``.
     """
+
+    separates = True
 
     def __init__(self, *, noise: float, jitter: float) -> None:
         """Set the strengths of the noise.

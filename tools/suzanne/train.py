@@ -27,7 +27,7 @@ from torch import Tensor
 
 from stylegan2 import Generator, GeneratorConfig
 from tools.suzanne.dataset import Batch, Pictures, load_pictures
-from tools.suzanne.latents import COARSE_LATENTS, W_DIM, LatentSampler
+from tools.suzanne.latents import COARSE_LATENTS, W_DIM, LatentSampler, Sampler
 from tools.suzanne.state import FILE_NAME, TrainingState
 
 # Size of the mapping network, whose weights ``distill`` sets.
@@ -131,9 +131,7 @@ def synthesize(generator: Generator, ws: Tensor, resolution: int, fast: bool) ->
 
 
 @torch.no_grad()
-def validate(
-    generator: Generator, sampler: LatentSampler, pictures: Pictures, resolution: int
-) -> float:
+def validate(generator: Generator, sampler: Sampler, pictures: Pictures, resolution: int) -> float:
     """Return the mean L1 of images and pictures; all layers get one latent, as from the mapping.
 
     Pixels are in [-1, 1].
@@ -157,7 +155,7 @@ class Trainer:
     """Runs the training and keeps its state: network, optimiser, stage and pictures seen."""
 
     def __init__(
-        self, generator: Generator, sampler: LatentSampler, *, learning_rate: float, fast: bool
+        self, generator: Generator, sampler: Sampler, *, learning_rate: float, fast: bool
     ) -> None:
         self._generator = generator
         self._sampler = sampler
@@ -214,7 +212,7 @@ class Trainer:
 
         The colours of the new block start at zero, so that its image starts as that of the block
         below. So do those of the block with the last coarse latent, which is a fine one if the
-        network ends at this block: coarse latents must not control colours.
+        network ends at this block, if coarse latents must not control colours.
         """
         self._reset_optimizer()
         if stage.resolution == previous_resolution:
@@ -223,6 +221,8 @@ class Trainer:
         config = self._generator.config
         with torch.no_grad():
             synthesis.block(stage.resolution).torgb.weight.zero_()
+            if not self._sampler.separates:
+                return
             for resolution in config.resolutions[: config.level_of(stage.resolution)]:
                 if config.layers_below(resolution) == COARSE_LATENTS - 1:
                     synthesis.block(resolution).torgb.weight.zero_()
