@@ -133,8 +133,8 @@ def measure_return(task: Task, pair: Pair, after: Judged, twin: Judged | None) -
 
     Returns:
         ``md``: mean distance of the dragged landmarks from their start positions; ``arrived``,
-        ``uncertainty`` and, with a twin, ``colours``, ``fur``, ``eye``, ``background``, ``strange``: as in
-        ``measure_drag``; ``change``: change of the whole image.
+        ``uncertainty`` and, with a twin, ``colours``, ``fur``, ``eye``, ``background``,
+        ``strange``: as in ``measure_drag``; ``change``: change of the whole image.
     """
     distances = after.distances_px(task.landmarks, task.handles_px)
     return {

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from engine.models import model_path, sample_latent
 from engine.solving.principal import PrincipalComponents, principal_components
 from stylegan2 import Generator, load_generator
 from tools.suzanne.dataset import Pictures, load_pictures
+from tools.suzanne.sheet import save_sheet
 from tools.suzanne.truth import FactorMap
 
 _BATCH = 25
@@ -112,13 +112,6 @@ def principal_walks(generator: Generator, components: PrincipalComponents, rows:
     walks = [centre + amounts * line for line in components.scaled()[:rows]]
     images = images_of(generator, torch.cat(walks))
     return images.reshape(rows, _COLUMNS, *images.shape[1:])
-
-
-def save_sheet(images: Tensor, path: Path) -> None:
-    """Write images ``rows x columns x 3 x S x S``, nominally in [-1, 1], as one picture."""
-    sheet = images.permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2)
-    pixels = (sheet * 127.5 + 128.0).clamp(0.0, 255.0).byte().numpy()
-    Image.fromarray(pixels).save(path, quality=88)
 
 
 @torch.no_grad()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fixed random mapping network from factors to a curved W, as a StyleGAN2 has one before training.
+"""A fixed random mapping network from factors to a curved W, as StyleGAN2 starts with.
 
 Eight fully connected layers with leaky ReLU. The factors are divided by their standard deviation
 and not by their own length, so that none of them is lost. The layers never become narrower than

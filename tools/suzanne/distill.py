@@ -161,7 +161,7 @@ def contact_sheet(generator: Generator, columns: int = 5, scale: int = 1) -> Ima
     z = torch.from_numpy(np.concatenate(latents)).float()
     rows = []
     for psi in (1.0, 0.7):
-        images = generator.synthesis(generator.mapping(z, truncation_psi=psi), "none")
+        images = generator.synthesis(generator.mapping(z, truncation_psi=psi))
         rows += [torch.cat(list(row), dim=2) for row in images.split(columns)]
     sheet = torch.cat(rows, dim=1)
     pixels = (sheet * 127.5 + 128.0).clamp(0.0, 255.0).byte().permute(1, 2, 0).numpy()
