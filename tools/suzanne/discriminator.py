@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -79,7 +80,7 @@ class Discriminator(nn.Module):
         sizes = tuple(reversed(channels))
         self.from_rgb = _Convolution(img_channels, sizes[0], 1)
         self.blocks = nn.Sequential(
-            *(_Block(inputs, outputs) for inputs, outputs in zip(sizes, sizes[1:], strict=False))
+            *(_Block(inputs, outputs) for inputs, outputs in pairwise(sizes))
         )
         last = sizes[-1]
         self.conv = _Convolution(last + 1, last, 3)
