@@ -48,13 +48,13 @@ def test_the_map_is_read_again_from_the_mapping_network(
     torch.testing.assert_close(CurvedMap.of(generator)(values), curve(values), atol=1e-4, rtol=0)
 
 
-def test_half_of_the_spread_of_w_is_not_linear_in_the_factors(curve: CurvedMap) -> None:
+def test_much_of_the_spread_of_w_is_not_linear_in_the_factors(curve: CurvedMap) -> None:
     values = _random_factors(4000)
     w = curve(values)
     design = torch.cat([values, torch.ones(len(values), 1)], dim=1)
     left = design @ torch.linalg.lstsq(design, w).solution - w
     share = float((left.square().sum() / (w - w.mean(dim=0)).square().sum()).sqrt())
-    assert 0.4 < share < 0.6
+    assert 0.35 < share < 0.5
 
 
 def test_factors_are_found_again_and_beside_the_map_the_nearest_ones(curve: CurvedMap) -> None:

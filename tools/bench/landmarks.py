@@ -114,9 +114,7 @@ class LandmarkNet(nn.Module):
         Args:
             images: ``B x 3 x S x S`` float32 in [-1, 1], ``S`` a multiple of 16.
         """
-        levels = [F.relu(self.down[0](images))]
-        for down, encode in zip(self.down[1:], self.encode, strict=True):
-            levels.append(encode(F.relu(down(levels[-1]))))
+        levels = self._encode(images)
         maps = levels[-1:]
         for level in (2, 1, 0):
             wide = F.interpolate(self.narrow[level](maps[0]), scale_factor=2.0)
@@ -125,6 +123,17 @@ class LandmarkNet(nn.Module):
         # Positions need float32, even if the convolutions are trained in bfloat16.
         with torch.autocast(images.device.type, enabled=False):
             return self._read(images, self.heat(maps[0].float()), maps)
+
+    def deepest(self, images: Tensor) -> Tensor:
+        """Return the deepest features of pictures, ``B x 64 x S/16 x S/16``; see ``forward``."""
+        return self._encode(images)[-1]
+
+    def _encode(self, images: Tensor) -> list[Tensor]:
+        """Return the features at a half, a quarter, an eighth and a sixteenth of the width."""
+        levels = [F.relu(self.down[0](images))]
+        for down, encode in zip(self.down[1:], self.encode, strict=True):
+            levels.append(encode(F.relu(down(levels[-1]))))
+        return levels
 
     def _read(self, images: Tensor, logits: Tensor, maps: list[Tensor]) -> Prediction:
         heat = logits.flatten(2).softmax(dim=2).unflatten(2, logits.shape[2:])

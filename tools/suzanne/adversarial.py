@@ -231,13 +231,10 @@ class Trainer:
     def _update_average(self) -> None:
         half_life = min(AVERAGE_HALF_LIFE, AVERAGE_SHARE * self._seen)
         kept = 0.5 ** (self._options.batch_size / half_life)
-        for mean, value in zip(
-            self._average.parameters(), self._generator.parameters(), strict=True
-        ):
-            mean.copy_(value.lerp(mean, kept))
-        # The noise maps.
-        for mean, value in zip(self._average.buffers(), self._generator.buffers(), strict=True):
-            mean.copy_(value)
+        values = self._generator.state_dict()
+        for name, mean in self._average.state_dict().items():
+            # The noise maps are constant, and the mean of W is computed for the model only.
+            mean.copy_(values[name].lerp(mean, kept))
 
     @torch.no_grad()
     def samples(self) -> Tensor:
@@ -285,7 +282,7 @@ class Trainer:
 
 def _take(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimizer.step()
 
 

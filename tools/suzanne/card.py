@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measures a trained model and makes the pictures of its card.
 
-``python -m tools.suzanne.card --data DIR --out DIR [--model FILE]`` writes pictures and prints a
-table of figures, both for ``stylegan2/models/suzanne.md``. It needs only the model's file and
-renders; ``truth`` finds the factors in the model.
+``python -m tools.suzanne.card --data DIR --out DIR [--model suzanne|twin|adversarial|FILE]`` writes
+pictures and prints a table of figures, both for the model's card (``stylegan2/models/suzanne.md``
+or ``tools/bench/models/NAME.md``). It needs only the model's file and renders; ``truth`` finds the
+factors in a model that has them, and the figures that need factors are missing otherwise.
 """
 
 from __future__ import annotations
@@ -15,15 +16,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.models import model_path, sample_latent
+from engine.models import sample_latent
 from engine.solving.principal import PrincipalComponents, principal_components
 from stylegan2 import Generator, load_generator
+from tools.bench.landmarks import Detector
+from tools.bench.models import BUILT_IN, MODELS, model_file
 from tools.suzanne.dataset import Pictures, load_pictures
+from tools.suzanne.factors import FACTORS
+from tools.suzanne.feature_distance import feature_distance
 from tools.suzanne.sheet import save_sheet
-from tools.suzanne.truth import FactorMap
+from tools.suzanne.truth import Truth, truth_of
 
 _BATCH = 25
 _COLUMNS = 9
+# Number of random latents in figures that are means over W.
+_MANY = 500
+# Number of pairs of places in W where the same short step is compared, and the step in standard
+# deviations.
+_PLACES = 100
+_STEP = 0.1
 
 
 def images_of(generator: Generator, w: Tensor) -> Tensor:
@@ -35,7 +46,7 @@ def images_of(generator: Generator, w: Tensor) -> Tensor:
     return torch.cat([generator.synthesis(part) for part in parts])
 
 
-def reconstruction(generator: Generator, truth: FactorMap, held_out: Pictures) -> float:
+def reconstruction(generator: Generator, truth: Truth, held_out: Pictures) -> float:
     """Return the mean L1 between held-out renders and the model's images of their factors.
 
     Pixels are in [-1, 1].
@@ -114,48 +125,46 @@ def principal_walks(generator: Generator, components: PrincipalComponents, rows:
     return images.reshape(rows, _COLUMNS, *images.shape[1:])
 
 
-@torch.no_grad()
-def main() -> None:
-    """Measure, print, and write the pictures, as the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the rendered shards")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
-    parser.add_argument("--model", type=Path, default=model_path("suzanne"), help="the model file")
-    parser.add_argument("--held-out", type=int, default=500, help="pictures held out in training")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    options.out.mkdir(parents=True, exist_ok=True)
-    generator = load_generator(options.model, torch.device("cpu"))
-    _, held_out = load_pictures(options.data, options.held_out)
-    truth = FactorMap(generator)
-    components = principal_components(generator)
-    renders = held_out.batch(torch.arange(_COLUMNS), generator.img_shape[1])
-    twins = images_of(generator, truth.latents(renders.factors)[:, 0])
-    seeds = np.stack([sample_latent(generator, seed, 1.0)[0] for seed in range(_COLUMNS)])
-    from_seeds = images_of(generator, torch.from_numpy(seeds))
-    lines = interpolations(generator, 100, 17)
-    save_sheet(torch.stack([renders.images, twins, from_seeds]), options.out / "seeds.jpg")
-    save_sheet(lines[:5, ::2], options.out / "interpolations.jpg")
-    save_sheet(principal_walks(generator, components, 10), options.out / "directions.jpg")
+def share_that_is_not_linear(truth: Truth) -> float:
+    """Return the deviation of w from the best linear map of the factors, as a share of its spread.
+
+    It is 0 for a flat W.
+    """
+    values = torch.rand(_MANY, len(FACTORS)) * 2.0 - 1.0
+    w = truth.latents(values)[:, 0]
+    design = torch.cat([values, torch.ones(_MANY, 1)], dim=1)
+    left = design @ torch.linalg.lstsq(design, w).solution - w
+    return float((left.square().sum() / (w - w.mean(dim=0)).square().sum()).sqrt())
+
+
+def agreement_of_directions(generator: Generator, components: PrincipalComponents) -> float:
+    """Return how alike the changes of the picture are that one direction of W makes at two places.
+
+    Returns:
+        The mean cosine between the changes of the image by the same short step along one of the
+        first ten principal components, at two random w: 1 if the image were linear in w. A turn of
+        the head changes different pixels in different poses, so it is below 1 for a flat W as well.
+    """
+    w = generator.mapping(torch.randn(2 * _PLACES, generator.z_dim))[:, 0]
+    lines = components.scaled()[:10]
+    steps = _STEP * lines[torch.arange(_PLACES) % len(lines)].repeat_interleave(2, dim=0)
+    change = images_of(generator, w + steps) - images_of(generator, w - steps)
+    first, second = change.flatten(1).unflatten(0, (_PLACES, 2)).unbind(dim=1)
+    return float(torch.cosine_similarity(first, second).mean())
+
+
+def measure_w(generator: Generator, components: PrincipalComponents) -> dict[str, float]:
+    """Return the figures of W and of the paths in it, by their names in the card."""
     lengths = path_lengths(generator, components)
     shares = (components.sigmas.square() / components.sigmas.square().sum()).cumsum(0)
-    many = images_of(generator, generator.mapping(torch.randn(500, generator.z_dim))[:, 0])
-    all_renders = held_out.batch(torch.arange(len(held_out)), generator.img_shape[1]).images
-    figures = {
-        "mean L1 of held-out renders, on [-1, 1]": reconstruction(generator, truth, held_out),
-        "mean difference of neighbouring pixels: renders (with their render noise)": sharpness(
-            all_renders
-        ),
-        "the same: 500 seeds": sharpness(many),
-        "the same: midpoints of 100 straight lines in W": sharpness(lines[:, 8]),
-        "deviation of w from a linear map of the factors, relative to the spread of w": (
-            truth.residue
+    lines = interpolations(generator, 100, 17)
+    return {
+        "mean difference of neighbouring pixels at midpoints of 100 straight lines in W": (
+            sharpness(lines[:, 8])
         ),
         "principal components that hold 0.999 of the variance": float(len(shares)),
-        "variance in the first 5 principal components": float(shares[4]),
-        "variance in the first 10 principal components": float(shares[9]),
+        "variance in the first 5 principal components": float(shares[:5][-1]),
+        "variance in the first 10 principal components": float(shares[:10][-1]),
         "path length (root mean square change of the picture, divided by the change of w)": float(
             lengths.mean()
         ),
@@ -165,7 +174,79 @@ def main() -> None:
         "longest step divided by mean step on a straight line in W, 16 steps, median of 100": (
             evenness(lines)
         ),
+        "cosine between the changes by one direction of W at two places": agreement_of_directions(
+            generator, components
+        ),
     }
+
+
+def measure_pictures(generator: Generator, held_out: Pictures) -> dict[str, float]:
+    """Return the figures of the images of random seeds beside held-out renders, by their names."""
+    renders = held_out.batch(torch.arange(len(held_out)), generator.img_shape[1]).images
+    many = images_of(generator, generator.mapping(torch.randn(_MANY, generator.z_dim))[:, 0])
+    detector, half = Detector.load(), len(renders) // 2
+    return {
+        "mean difference of neighbouring pixels: renders (with their render noise)": sharpness(
+            renders
+        ),
+        f"the same: {_MANY} seeds": sharpness(many),
+        f"feature distance of {_MANY} seeds to {len(renders)} held-out renders": feature_distance(
+            detector.network, many, renders
+        ),
+        "the same: one half of the renders to the other": feature_distance(
+            detector.network, renders[:half], renders[half:]
+        ),
+    }
+
+
+def measure_factors(generator: Generator, truth: Truth, held_out: Pictures) -> dict[str, float]:
+    """Return the figures that need the map from factors to W, by their names."""
+    return {
+        "mean L1 of held-out renders, on [-1, 1]": reconstruction(generator, truth, held_out),
+        "deviation of the mapping network from the map of the factors, as a share of the spread of "
+        "w": truth.residue,
+        "share of the spread of w that is not linear in the factors": share_that_is_not_linear(
+            truth
+        ),
+    }
+
+
+def write_pictures(
+    generator: Generator, truth: Truth | None, held_out: Pictures, folder: Path
+) -> None:
+    """Write ``seeds.jpg``, ``interpolations.jpg`` and ``directions.jpg`` into a folder."""
+    renders = held_out.batch(torch.arange(_COLUMNS), generator.img_shape[1])
+    rows = [renders.images]
+    if truth is not None:
+        rows.append(images_of(generator, truth.latents(renders.factors)[:, 0]))
+    seeds = np.stack([sample_latent(generator, seed, 1.0)[0] for seed in range(_COLUMNS)])
+    rows.append(images_of(generator, torch.from_numpy(seeds)))
+    components = principal_components(generator)
+    save_sheet(torch.stack(rows), folder / "seeds.jpg")
+    save_sheet(interpolations(generator, 5, _COLUMNS), folder / "interpolations.jpg")
+    save_sheet(principal_walks(generator, components, 10), folder / "directions.jpg")
+
+
+@torch.no_grad()
+def main() -> None:
+    """Measure, print, and write the pictures, as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the rendered shards")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
+    parser.add_argument("--model", default=BUILT_IN, help=f"{', '.join(MODELS)}, or a file")
+    parser.add_argument("--held-out", type=int, default=500, help="pictures held out in training")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    options.out.mkdir(parents=True, exist_ok=True)
+    generator = load_generator(model_file(options.model), torch.device("cpu"))
+    _, held_out = load_pictures(options.data, options.held_out)
+    truth = truth_of(generator)
+    write_pictures(generator, truth, held_out, options.out)
+    figures = measure_factors(generator, truth, held_out) if truth else {}
+    figures |= measure_pictures(generator, held_out)
+    figures |= measure_w(generator, principal_components(generator))
     for name, value in figures.items():
         print(f"| {name} | {value:.4g} |")
 

@@ -4,10 +4,13 @@
 Eight fully connected layers with leaky ReLU. The factors are divided by their standard deviation
 and not by their own length, so that none of them is lost. The layers never become narrower than
 W, whose 64 dimensions are more than twice the nineteen factors, so nearly every choice of weights
-is injective. Two things are not as StyleGAN2 draws them: the input of every layer is centred and
-every layer keeps the variance, because otherwise all w have nearly the same direction after eight
-layers; and the biases are random and not zero. Their size sets how curved W is: with small ones, a
+is injective. Three things are not as StyleGAN2 draws them. The weights are orthogonal: a product of
+eight random matrices would hide some factors from the training. The input of every layer is centred
+and every layer keeps the variance: otherwise all w have nearly the same direction after eight
+layers. And the biases are random and not zero; their size sets how curved W is: with small ones, a
 factor's direction at one point of W says nothing about the next.
+
+The factors that change more of the picture count more, by the root of their length in the flat W.
 """
 
 from __future__ import annotations
@@ -22,11 +25,14 @@ from torch import Tensor
 from stylegan2 import Generator
 from stylegan2.network.layers import GAIN, SLOPE, FullyConnectedLayer
 from tools.suzanne import factors, uniform
+from tools.suzanne.latents import GAINS
 
 LAYERS = 8
-# Standard deviation of the biases, where that of the weighted inputs is 1. With 3, half of the
-# spread of w is not linear in the factors.
-BIAS_SPREAD = 3.0
+# Standard deviation of the biases, where that of the weighted inputs is 1, and of the last layer's,
+# which decides how far the mean of W is from 0. With these, 43 % of the spread of w is not linear
+# in the factors.
+BIAS_SPREAD = 5.0
+LAST_BIAS_SPREAD = 1.5
 _SAMPLES = 4_000
 _SEED = 1
 
@@ -60,16 +66,21 @@ class CurvedMap:
             w_dim: Outputs of the last layer.
         """
         source = torch.Generator().manual_seed(_SEED)
-        shape = (_SAMPLES, len(factors.FACTORS))
-        x = torch.rand(shape, generator=source, dtype=torch.float64) * 2.0 - 1.0
+        gains = torch.tensor([GAINS[name] for name in factors.FACTORS]).double().sqrt()
+        shape = (_SAMPLES, len(gains))
+        x = (torch.rand(shape, generator=source, dtype=torch.float64) * 2.0 - 1.0) * gains
         weights, biases = [], []
         for outputs in [width] * (LAYERS - 1) + [w_dim]:
-            weight = torch.randn(outputs, x.shape[1], generator=source, dtype=torch.float64)
+            weight = _orthogonal(
+                torch.randn(outputs, x.shape[1], generator=source, dtype=torch.float64)
+            )
             weight /= (x @ weight.t()).var(dim=0).mean().sqrt()
-            bias = BIAS_SPREAD * torch.randn(outputs, generator=source, dtype=torch.float64)
-            weights.append(weight)
+            spread = LAST_BIAS_SPREAD if len(weights) == LAYERS - 1 else BIAS_SPREAD
+            bias = spread * torch.randn(outputs, generator=source, dtype=torch.float64)
             biases.append(bias - weight @ x.mean(dim=0))
-            x = _activate(x @ weights[-1].t() + biases[-1])
+            weights.append(weight)
+            x = _activate(x @ weight.t() + biases[-1])
+        weights[0] = weights[0] * gains
         return cls(tuple(weights), tuple(biases))
 
     @classmethod
@@ -165,7 +176,16 @@ class CurvedMap:
         for weight, bias in zip(self.weights, self.biases, strict=True):
             x = _activate(x @ weight.t() + bias)
         mean = x.mean(dim=0)
-        return (w - mean) @ torch.linalg.lstsq(x - mean, values).solution
+        guess: Tensor = (w - mean) @ torch.linalg.lstsq(x - mean, values).solution
+        return guess
+
+
+def _orthogonal(weight: Tensor) -> Tensor:
+    """Return a matrix of the same shape with orthonormal columns, or rows if it is wide."""
+    is_tall = weight.shape[0] >= weight.shape[1]
+    q, r = torch.linalg.qr(weight if is_tall else weight.t())
+    q = q * r.diagonal().sign()  # the decomposition is unique only up to these signs
+    return q if is_tall else q.t()
 
 
 def _activate(x: Tensor) -> Tensor:
