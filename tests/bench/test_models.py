@@ -5,13 +5,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from engine.models import model_path
-from stylegan2 import ModelError, load_generator
+from engine.models import model_path, sample_latent
+from engine.output.render import render_frames
+from stylegan2 import Generator, ModelError, load_generator
 from tests.tiny_generator import tiny_generator
 from tools.bench import models
+from tools.bench.landmarks import LANDMARKS, Detector
+from tools.bench.pairs import Pair
+from tools.bench.results import Drag
+from tools.bench.rows import ROWS
+from tools.bench.runs import Bench, Job
 from tools.suzanne.truth import FactorMap, truth_of
+from tools.suzanne.twin import make_twin
 
 
 def test_names_and_paths_lead_to_files() -> None:
@@ -40,3 +49,21 @@ def test_every_file_has_a_card_and_is_small() -> None:
 def test_the_truth_of_a_model_is_found_from_its_file() -> None:
     assert isinstance(truth_of(load_generator(model_path("suzanne"))), FactorMap)
     assert truth_of(tiny_generator()) is None
+
+
+def _measures_without_edit(generator: Generator) -> set[str]:
+    latents = np.stack([sample_latent(generator, seed, 0.7) for seed in (0, 1)])
+    images = np.stack(list(render_frames(generator, latents)))
+    points = np.full((2, len(LANDMARKS), 2), images.shape[1] / 2, dtype=np.float32)
+    drag = Drag("choosing", 0, "1", "no edit", "model", "detector")
+    job = Job(Pair(0, (0, 1), latents, images, points), "1", (ROWS["no edit"],), (drag,), 10)
+    (result,) = Bench(generator, Detector.load()).run(job)
+    return set(result.measures)
+
+
+def test_a_model_with_factors_is_compared_with_its_twin_image_and_another_is_not() -> None:
+    torch.manual_seed(0)
+    with_factors = _measures_without_edit(make_twin().freeze())
+    without = _measures_without_edit(tiny_generator())
+    assert {"strange", "colours", "fur", "eye", "background"} == with_factors - without
+    assert {"md", "arrived", "uncertainty", "border", "mahalanobis"} <= without

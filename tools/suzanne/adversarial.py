@@ -3,8 +3,10 @@
 
 The model learns from the renders alone, without their factors, as StyleGAN2 is trained (Karras et
 al., "Analyzing and Improving the Image Quality of StyleGAN"): non-saturating loss, lazy R1 and path
-length regularisation, style mixing, noise inputs, a residual discriminator, and an average of the
-generator's weights, which becomes the model. It is for the benchmark only: nobody made its W flat.
+length regularisation, style mixing, a residual discriminator, and an average of the generator's
+weights, which becomes the model. Only the noise inputs are left out, because nothing in a render is
+random; in a short training they cover the pictures with noise. The model is for the benchmark only:
+nobody made its W flat.
 
 With ``--out FILE`` the command writes the model of the state instead of training. The state is
 written once a minute, so the training can be stopped and started again at any time; a training that
@@ -89,6 +91,7 @@ def make_generator(resolution: int) -> Generator:
         channels=CHANNELS[resolution],
         z_dim=LATENT_DIM,
         w_dim=LATENT_DIM,
+        use_noise=False,
     )
     return Generator(config)
 
@@ -201,7 +204,7 @@ class Trainer:
 
     def _step_generator(self) -> float:
         self._discriminator.requires_grad_(False)
-        images = self._generator.synthesis(self._latents(self._options.batch_size), "random")
+        images = self._generator.synthesis(self._latents(self._options.batch_size))
         loss = generator_loss(self._discriminator(images))
         _take(self._generator_steps, loss)
         self._discriminator.requires_grad_(True)
@@ -209,7 +212,7 @@ class Trainer:
 
     def _step_discriminator(self, real: Tensor) -> float:
         with torch.no_grad():
-            fake = self._generator.synthesis(self._latents(len(real)), "random")
+            fake = self._generator.synthesis(self._latents(len(real)))
         loss = discriminator_loss(self._discriminator(real), self._discriminator(fake))
         _take(self._discriminator_steps, loss)
         return loss.item()
@@ -217,7 +220,7 @@ class Trainer:
     def _step_path_length(self) -> None:
         count = max(1, self._options.batch_size // PATH_BATCH_SHARE)
         ws = self._latents(count)
-        lengths = path_lengths(self._generator.synthesis(ws, "random"), ws)
+        lengths = path_lengths(self._generator.synthesis(ws), ws)
         self._path_mean.lerp_(lengths.detach().mean(), PATH_DECAY)
         penalty = (lengths - self._path_mean).square().mean()
         _take(self._generator_steps, penalty * PATH_WEIGHT * PATH_INTERVAL)
@@ -233,7 +236,7 @@ class Trainer:
         kept = 0.5 ** (self._options.batch_size / half_life)
         values = self._generator.state_dict()
         for name, mean in self._average.state_dict().items():
-            # The noise maps are constant, and the mean of W is computed for the model only.
+            # The mean of W, a buffer, stays 0: it is computed when the model is written.
             mean.copy_(values[name].lerp(mean, kept))
 
     @torch.no_grad()

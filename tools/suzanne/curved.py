@@ -121,7 +121,7 @@ class CurvedMap:
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return w, ``N x w_dim`` float32, of factors ``N x F``."""
-        return self._with_derivative(values.double())[0].float()
+        return self._apply(values.double()).float()
 
     def factors(self, w: Tensor) -> Tensor:
         """Return the factors whose w is nearest, by damped least squares.
@@ -157,6 +157,13 @@ class CurvedMap:
                 break
         return values.float()
 
+    def _apply(self, values: Tensor) -> Tensor:
+        """Return w of factors, both float64."""
+        x = values
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            x = _activate(x @ weight.t() + bias)
+        return x
+
     def _with_derivative(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return w, ``N x w_dim``, and its derivative ``N x w_dim x F``, both float64."""
         x = values
@@ -172,9 +179,7 @@ class CurvedMap:
         source = torch.Generator().manual_seed(0)
         shape = (_SAMPLES, self.weights[0].shape[1])
         values = torch.rand(shape, generator=source, dtype=torch.float64) * 2.0 - 1.0
-        x = values
-        for weight, bias in zip(self.weights, self.biases, strict=True):
-            x = _activate(x @ weight.t() + bias)
+        x = self._apply(values)
         mean = x.mean(dim=0)
         guess: Tensor = (w - mean) @ torch.linalg.lstsq(x - mean, values).solution
         return guess
