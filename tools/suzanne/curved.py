@@ -69,7 +69,8 @@ class CurvedMap:
         gains = torch.tensor([GAINS[name] for name in factors.FACTORS]).double().sqrt()
         shape = (_SAMPLES, len(gains))
         x = (torch.rand(shape, generator=source, dtype=torch.float64) * 2.0 - 1.0) * gains
-        weights, biases = [], []
+        weights: list[Tensor] = []
+        biases: list[Tensor] = []
         for outputs in [width] * (LAYERS - 1) + [w_dim]:
             weight = _orthogonal(
                 torch.randn(outputs, x.shape[1], generator=source, dtype=torch.float64)
@@ -189,8 +190,8 @@ def _orthogonal(weight: Tensor) -> Tensor:
     """Return a matrix of the same shape with orthonormal columns, or rows if it is wide."""
     is_tall = weight.shape[0] >= weight.shape[1]
     q, r = torch.linalg.qr(weight if is_tall else weight.t())
-    q = q * r.diagonal().sign()  # the decomposition is unique only up to these signs
-    return q if is_tall else q.t()
+    rotation: Tensor = q * r.diagonal().sign()  # the decomposition is unique up to these signs
+    return rotation if is_tall else rotation.t()
 
 
 def _activate(x: Tensor) -> Tensor:

@@ -31,9 +31,12 @@ from tools.suzanne.train import MAPPING_FEATURES, Stage, Trainer, parse_stage
 # Channels of the blocks from 4 to 64 px.
 CHANNELS = (128, 128, 128, 64, 32)
 
+# More and longer stages than for the flat W: small pictures, where a batch costs little, teach the
+# network to tell the factors apart.
 STAGES = [
-    Stage(16, 100_000),
-    Stage(32, 80_000),
+    Stage(8, 150_000),
+    Stage(16, 150_000),
+    Stage(32, 100_000),
     Stage(64, 40_000),
     Stage(64, 80_000),
 ]
