@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The distance between sets of pictures, and how alike directions of W are."""
+"""How far pictures are from renders: the distance between sets, and the detector's own error."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
-from torch import Tensor
+import torch.nn.functional as F
 
-from tools.bench.landmarks import LandmarkNet
-from tools.suzanne.card import agreement_of_directions
+from engine.models import model_path, sample_latent
+from stylegan2 import load_generator
+from tools.bench.landmarks import Detector, LandmarkNet
+from tools.suzanne.card import expected_error_px
 from tools.suzanne.feature_distance import feature_distance, features, frechet_distance
 
 
@@ -34,21 +34,12 @@ def test_pictures_of_another_kind_are_farther_away() -> None:
     assert feature_distance(network, pictures[:30] * 0.5, pictures[30:]) > near
 
 
-@pytest.mark.parametrize(("bend", "low", "high"), [(0.0, 0.999, 1.001), (3.0, -0.5, 0.8)])
-def test_directions_agree_in_a_linear_model_and_not_in_a_bent_one(
-    bend: float, low: float, high: float
-) -> None:
-    torch.manual_seed(1)
-    matrix = torch.randn(6, 3 * 4 * 4)
-
-    def synthesis(ws: Tensor) -> Tensor:
-        w = ws[:, 0]
-        return ((w + bend * w.flip(1).square()) @ matrix).reshape(-1, 3, 4, 4)
-
-    def mapping(z: Tensor) -> Tensor:
-        return z[:, None]
-
-    generator = SimpleNamespace(z_dim=6, num_ws=1, mapping=mapping, synthesis=synthesis)
-    components = SimpleNamespace(scaled=lambda: torch.eye(6))
-    found = agreement_of_directions(generator, components)  # type: ignore[arg-type]
-    assert low < found < high
+def test_the_expected_error_is_in_pixels_of_128_and_larger_for_noise() -> None:
+    detector = Detector.load()
+    generator = load_generator(model_path("suzanne"))
+    torch.manual_seed(0)
+    latents = torch.stack([torch.from_numpy(sample_latent(generator, s, 0.7)) for s in range(4)])
+    images = generator.synthesis(latents)
+    whole = expected_error_px(detector, images)
+    assert whole == pytest.approx(expected_error_px(detector, F.avg_pool2d(images, 2)), rel=0.5)
+    assert expected_error_px(detector, torch.randn_like(images)) > 2.0 * whole

@@ -31,10 +31,6 @@ _BATCH = 25
 _COLUMNS = 9
 # Number of random latents in figures that are means over W.
 _MANY = 500
-# Number of pairs of places in W where the same short step is compared, and the step in standard
-# deviations.
-_PLACES = 100
-_STEP = 0.1
 
 
 def images_of(generator: Generator, w: Tensor) -> Tensor:
@@ -137,20 +133,20 @@ def share_that_is_not_linear(truth: Truth) -> float:
     return float((left.square().sum() / (w - w.mean(dim=0)).square().sum()).sqrt())
 
 
-def agreement_of_directions(generator: Generator, components: PrincipalComponents) -> float:
-    """Return how alike the changes of the picture are that one direction of W makes at two places.
+def expected_error_px(detector: Detector, images: Tensor) -> float:
+    """Return the error that the landmark detector expects of itself, mean over landmarks.
+
+    The less an image looks like a render, the larger it is.
+
+    Args:
+        detector: The detector.
+        images: ``N x 3 x S x S`` float32, nominally in [-1, 1].
 
     Returns:
-        The mean cosine between the changes of the image by the same short step along one of the
-        first ten principal components, at two random w: 1 if the image were linear in w. A turn of
-        the head changes different pixels in different poses, so it is below 1 for a flat W as well.
+        Pixels of the detector's size.
     """
-    w = generator.mapping(torch.randn(2 * _PLACES, generator.z_dim))[:, 0]
-    lines = components.scaled()[:10]
-    steps = _STEP * lines[torch.arange(_PLACES) % len(lines)].repeat_interleave(2, dim=0)
-    change = images_of(generator, w + steps) - images_of(generator, w - steps)
-    first, second = change.flatten(1).unflatten(0, (_PLACES, 2)).unbind(dim=1)
-    return float(torch.cosine_similarity(first, second).mean())
+    pixels = (images * 127.5 + 128.0).clamp(0.0, 255.0).byte().permute(0, 2, 3, 1).numpy()
+    return float(detector.detect(pixels).error_px.mean()) * detector.size_px / images.shape[-1]
 
 
 def measure_w(generator: Generator, components: PrincipalComponents) -> dict[str, float]:
@@ -174,8 +170,8 @@ def measure_w(generator: Generator, components: PrincipalComponents) -> dict[str
         "longest step divided by mean step on a straight line in W, 16 steps, median of 100": (
             evenness(lines)
         ),
-        "cosine between the changes by one direction of W at two places": agreement_of_directions(
-            generator, components
+        "error that the detector expects at these midpoints, px of 128": expected_error_px(
+            Detector.load(), lines[:, 8]
         ),
     }
 
@@ -190,6 +186,9 @@ def measure_pictures(generator: Generator, held_out: Pictures) -> dict[str, floa
             renders
         ),
         f"the same: {_MANY} seeds": sharpness(many),
+        f"error that the detector expects for {_MANY} seeds, px of 128": expected_error_px(
+            detector, many
+        ),
         f"feature distance of {_MANY} seeds to {len(renders)} held-out renders": feature_distance(
             detector.network, many, renders
         ),
