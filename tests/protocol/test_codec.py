@@ -209,8 +209,10 @@ def test_a_preview_of_another_size_than_its_pixels_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "blobs",
-    [None, 3, [], [5], [3, 2], [3, 3, 0], [3, 1, 0, 1], [7, -2, 0], [2.5, 2.5, 0]]
-    + [["5", 0, 0], [True, 4, 0], [10**30, 0, 0]],
+    [
+        *(None, 3, [], [5], [3, 2], [3, 3, 0], [3, 1, 0, 1]),
+        *([7, -2, 0], [2.5, 2.5, 0], ["5", 0, 0], [True, 4, 0], [10**30, 0, 0]),
+    ],
     ids=repr,
 )
 def test_lengths_that_do_not_fit_the_payload_are_refused(blobs: Any) -> None:

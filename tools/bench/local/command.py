@@ -20,10 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from engine.models import model_path
 from stylegan2 import ModelError, sha256_of
 
 from ..landmarks import WEIGHTS, DetectorError
+from ..models import model_file
 from ..process import ROOT
 from ..results import Result, ResultStore
 from ..rows import OTHERS, ROWS, Row, parse_row
@@ -112,7 +112,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         raise ValueError(f"there is no kind {unknown[0]!r}; there are {', '.join(NAMES)}")
     drags = _first_of_each_kind(load_drags(options.list), options.each)
     drags = [drag for drag in drags if drag.kind in only]
-    model = model_path(options.model)
+    model = model_file(options.model)
     files = (f"{options.list}.json", f"{options.list}_truth.png", "features.npz")
     data = "".join(sha256_of(DATA / name)[:8] for name in files)
     code = f"{fingerprint(f'{_HERE}.measures', f'{_HERE}.damage')} {data}"
@@ -197,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, default=1, help="number of processes")
     add("--threads", type=int, default=1, help="CPU threads of each process")
     add("--max-steps", type=int, default=MAX_STEPS, help="largest number of steps of a drag")
-    add("--model", default="suzanne", help="a built-in model's name, or a file")
+    add("--model", default="suzanne", help="suzanne, twin, adversarial, or a file")
     add("--detector", type=Path, default=WEIGHTS, help="the file of the landmark detector")
     add("--out", type=Path, default=ROOT / "dist" / "bench" / "local", help="folder for results")
     add("--fresh", action="store_true", help="delete the stored results of this list first")

@@ -23,7 +23,7 @@ from engine.output.render import render_image
 from stylegan2 import Generator
 from tools.suzanne.factors import FACTORS
 from tools.suzanne.latents import COARSE_LATENTS
-from tools.suzanne.truth import FactorMap
+from tools.suzanne.truth import Truth, truth_of
 
 from ..landmarks import LANDMARKS, Detector
 from ..pairs import BORDER_PX, REFERENCE_SIZE_PX, all_in_sight
@@ -69,16 +69,16 @@ class Starts(Protocol):
 
 def starts_of(generator: Generator, detector: Detector) -> Starts:
     """Return the starts of a model's drags."""
-    try:
-        return FactorStarts(generator, FactorMap(generator))
-    except ValueError:
+    factors = truth_of(generator)
+    if factors is None:
         return SeedStarts(generator, detector)
+    return FactorStarts(generator, factors)
 
 
 class FactorStarts:
     """The starts of a model whose latents can be made from factors."""
 
-    def __init__(self, generator: Generator, factors: FactorMap) -> None:
+    def __init__(self, generator: Generator, factors: Truth) -> None:
         self._generator = generator
         self._factors = factors
 
