@@ -41,6 +41,7 @@ from .checkpoints import (
     sha256_of,
 )
 from .errors import ModelError, ModelErrorKind
+from .network.canvas import Canvas, Matte, Overlay
 from .network.config import GeneratorConfig
 from .network.generator import Generator
 from .network.layers import NoiseMode
@@ -50,12 +51,15 @@ from .windows.plan import WindowPlan, plan_windows
 from .windows.synthesis import WindowPass, WindowSynthesis
 
 __all__ = [
+    "Canvas",
     "Generator",
     "GeneratorConfig",
+    "Matte",
     "ModelError",
     "ModelErrorKind",
     "ModelInfo",
     "NoiseMode",
+    "Overlay",
     "SynthesisState",
     "WindowPass",
     "WindowPlan",

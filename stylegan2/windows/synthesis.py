@@ -5,25 +5,51 @@ The windows equal ``Generator.features`` cut at the same places, up to rounding.
 convolutions between the latent and the features, so a window depends only on windows of the blocks
 below (see ``plan``). The input of every convolution is zero outside the image; likewise the pixels
 of a window outside the image are zero.
+
+On a ``Canvas`` the features of each block are blended with those of what is below. These do not
+change, so windows of them are cut from whole maps that were computed once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..network.canvas import Canvas
 from ..network.generator import Generator
 from ..network.layers import SynthesisLayer
 from ..ops.fused import FusedOperators
 from ..ops.scratch import Scratch
 from .fused_pass import FusedPass, compute_layer
-from .layer_pass import LayerPass, LayerStyle, Place
+from .layer_pass import LayerPass, LayerStyle, Place, split_batch
 from .plan import WindowPlan
 from .prepared_layer import PreparedLayer
+
+
+@dataclass(frozen=True)
+class _Backdrop:
+    """What a block's features are blended with.
+
+    Attributes:
+        below: ``1 x H x W x C`` float32.
+        matte: ``1 x H x W x 1`` float32, see ``network.canvas.Matte``.
+    """
+
+    below: Tensor
+    matte: Tensor
+
+    def at(self, place: Place) -> _Backdrop:
+        """Return the backdrop of windows; outside the map both parts are zero."""
+        return _Backdrop(place.cut(self.below), place.cut(self.matte))
+
+    def blend(self, x: Tensor) -> Tensor:
+        """Return ``matte * x + (1 - matte) * below``."""
+        return torch.lerp(self.below, x, self.matte)
 
 
 class WindowSynthesis:
@@ -42,6 +68,7 @@ class WindowSynthesis:
         ws: Tensor,
         num_layers: int,
         operators: FusedOperators | None = None,
+        canvas: Canvas | None = None,
     ) -> None:
         """Compute the styles of the w vectors that do not change.
 
@@ -53,6 +80,8 @@ class WindowSynthesis:
             num_layers: How many of the first w vectors may change between latents; w vectors from
                 this index on are taken from ``ws``.
             operators: Result of ``fused_operators`` for the device of the generator, or None.
+            canvas: What the features are blended with; a canvas on which one latent changes. None
+                for the plain features of the generator.
         """
         self._config = generator.config
         self._synthesis = generator.synthesis
@@ -70,6 +99,13 @@ class WindowSynthesis:
                 index: LayerStyle.of(self.layer(index), ws[index])
                 for index in range(self.num_layers, below)
             }
+        self._backdrops: dict[int, _Backdrop] = {}
+        if canvas is not None and canvas.matte is not None:
+            for block in self._config.resolutions[: self._config.level_of(resolution) + 1]:
+                self._backdrops[block] = _Backdrop(
+                    canvas.below(block).permute(0, 2, 3, 1).contiguous(),
+                    canvas.matte.at(block).permute(0, 2, 3, 1).contiguous(),
+                )
 
     @torch.no_grad()
     def run(self, ws: Tensor, origins: Tensor) -> WindowPass:
@@ -82,6 +118,7 @@ class WindowSynthesis:
         """
         maps: dict[int, Tensor] = {}
         layers: list[LayerPass | FusedPass] = []
+        mattes: dict[int, Tensor] = {}
 
         def compute(index: int, x: Tensor, place: Place | None = None) -> Tensor:
             style = self._fixed_styles.get(index)
@@ -99,18 +136,28 @@ class WindowSynthesis:
             layers.append(layer)
             return layer.result
 
+        def blended(block: int, x: Tensor, place: Place | None = None) -> Tensor:
+            backdrop = self._backdrops.get(block)
+            if backdrop is None:
+                return x
+            if place is not None:
+                backdrop = backdrop.at(place)
+            mattes[len(layers) - 1] = backdrop.matte
+            return backdrop.blend(x)
+
         x = self._const
         for block in self._config.resolutions[: self._config.level_of(self.plan.crop) + 1]:
             for index in self._indices(block):
                 x = compute(index, x)
-            maps[block] = x
+            maps[block] = x = blended(block, x)
         cut, places = self._places(origins)
         x = cut.cut(x)
         for window, place in zip(self.plan.blocks, places, strict=True):
             upsampling, last = self._indices(window.resolution)
+            interior = place.interior()
             x = compute(upsampling, x, place)
-            x = compute(last, x, place.interior())
-        return WindowPass(self, layers, cut, x, maps)
+            x = blended(window.resolution, compute(last, x, interior), interior)
+        return WindowPass(self, layers, mattes, cut, x, maps)
 
     def block_of(self, index: int) -> int:
         """Return the name of the block whose convolution takes the w vector ``index``."""
@@ -169,12 +216,15 @@ class WindowPass:
         self,
         synthesis: WindowSynthesis,
         layers: list[LayerPass | FusedPass],
+        mattes: Mapping[int, Tensor],
         cut: Place,
         values: Tensor,
         maps: dict[int, Tensor],
     ) -> None:
         self._synthesis = synthesis
         self._layers = layers
+        # The mattes that the results of layers were blended by, by the indices of the layers.
+        self._mattes = mattes
         self._cut = cut
         self.values = values
         self.maps = maps
@@ -262,6 +312,9 @@ class WindowPass:
                 g = more if g is None else g + more
             if g is None:
                 continue
+            matte = self._mattes.get(index)
+            if matte is not None:
+                g = (split_batch(g, len(matte)) * matte).flatten(0, 1)
             g, of_scale = self._layers[index].pull_back(g)
             if of_scale is not None:
                 gradients[index] = of_scale @ self._synthesis.layer(index).affine
