@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from draggan_blender.protocol.pictures import decode_picture
 from stylegan2 import Generator, load_generator, sha256_of
 from stylegan2.models import builtin_model_path
 
 from .arrays import ByteArray, FloatArray
 from .errors import RequestError
 from .inputs import device_of
+from .pictures import Layer, Picture
 
 
 def model_path(name_or_path: str) -> Path:
@@ -91,6 +93,29 @@ class LoadedModel:
         if not data or len(data) % (rows * columns * 4):
             raise self._wrong_size(data)
         return np.frombuffer(data, dtype="<f4").reshape(-1, rows, columns).astype(np.float32)
+
+    def picture(self, data: bytes) -> Picture:
+        """Return a picture from the bytes of a message; see ``protocol.pictures``.
+
+        Raises:
+            RequestError: The bytes are damaged, or a latent or a mask does not fit the model.
+        """
+        try:
+            found = decode_picture(data)
+        except ValueError as error:
+            raise RequestError(f"{error}; make the image again") from None
+        _, height, width = self.generator.img_shape
+        layers = []
+        for layer in found.layers:
+            if (layer.width, layer.height) != (width, height):
+                raise RequestError(
+                    f"a mask of the image has {layer.width} x {layer.height} px, but the images of "
+                    f"{self.path.name} have {width} x {height}; it belongs to another model"
+                )
+            (mask,) = self.masks(layer.mask)
+            latent = self.latent(layer.latent)
+            layers.append(Layer(mask=mask, softness=layer.softness, latent=latent))
+        return Picture(self.latent(found.latent), tuple(layers))
 
     def _wrong_size(self, data: bytes) -> RequestError:
         rows, columns = self.generator.num_ws, self.generator.w_dim

@@ -47,6 +47,7 @@ SHARED_FACTS = {
     "draggan_blender.protocol.cache_folder",
     "draggan_blender.protocol.farm_lines",
     "draggan_blender.protocol.file_names",
+    "draggan_blender.protocol.pictures",
     "draggan_blender.protocol.settings",
 }
 
@@ -72,7 +73,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"output"},
         {"solving"},
         {"models"},
-        {"features"},
+        {"features", "pictures"},
         {"inputs"},
         {"machine"},
         {"arrays", "errors"},

@@ -7,7 +7,8 @@ Rules for all messages, also those in ``timeline``:
   ``Failed`` or ``Cancelled``. All other events of the request come before.
 - Points are ``(x, y)`` in image pixels of the generator's output: float, origin at the top left,
   pixel centres at half-integers.
-- Latents are ``num_ws x w_dim`` float32, little-endian, row by row. Masks are ``H x W`` bytes, top
+- Latents are ``num_ws x w_dim`` float32, little-endian, row by row; the latent of an image may have
+  masked layers, see ``pictures``. Masks are ``H x W`` bytes, top
   row first; 255 may change, 0 stays. Previews are float32 RGBA in [0, 1], bottom row first, as in
   Blender's images.
 - Binary fields (``bytes``) are sent after the JSON header, not inside it.
@@ -18,7 +19,7 @@ The order is: connection, parts of requests, requests, events, endings.
 on the timeline; parts of a track can be rendered. 3: a preview is sent only after the last one was
 shown; the block whose features a mask holds can be chosen. 4: the pairs of a running drag can be
 replaced; pairs can be regions; many seeds can be shown small; a drag can continue a sequence; drags
-have a freedom.
+have a freedom. 5: masks can hold exactly, and latents can have masked layers.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from .errors import require
 from .pairs import HandleState, Pair, require_pairs
 from .settings import DragSettings
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 _FILE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 

@@ -66,6 +66,7 @@ PRESETS = (
             "method": "draggan",
             "latent_space": "w+",
             "num_layers": 6,
+            "mask_mode": "soft",
             "mask_resolution": 128,
             "r1": 3.0,
             "r2": 12.0,

@@ -302,10 +302,42 @@ class DragSettings:
         panel=Range(least=0.1, most=_WIDEST, soft_least=0.5, soft_most=6.0),
         methods=("linearised",),
     )
+    mask_mode: str = _option(
+        "exact",
+        label="Hold",
+        description="What happens where the mask is black",
+        group="mask",
+        place=-2,
+        choices=(
+            Choice(
+                value="exact",
+                label="Exactly",
+                description="Nothing changes there, not one pixel: the drag changes a part of the "
+                "image, and can do what the model would do to the whole image only",
+            ),
+            Choice(
+                value="soft",
+                label="Softly",
+                description="Changes there are held back, as published: the image stays of one "
+                "piece, and everything may change a little",
+            ),
+        ),
+    )
+    softness: float = _option(
+        4.0,
+        label="Softness",
+        description="How wide the change fades in from the border of what is held exactly",
+        group="mask",
+        place=-1,
+        unit=IMAGE_PX,
+        most=_WIDEST,
+        panel=Range(least=0.0, most=_WIDEST, soft_most=32.0),
+    )
     mask_weight: float = _option(
         20.0,
         label="Mask Weight",
-        description="How strongly the image is held where the mask is black; 0 ignores the mask",
+        description="How strongly the image is held where the mask is black; with an exact mask, "
+        "how strongly the inside is kept in line with what is around it; 0 does neither",
         group="mask",
         most=1e6,
         panel=Range(least=0.0, most=10000.0, soft_most=100.0),

@@ -152,17 +152,21 @@ class RenderLatents(ModelRequest):
     """Render a sequence of latents that were interpolated or mixed; the result is ``TrackMade``.
 
     Attributes:
-        latents: ``T x num_ws x w_dim`` float32, little-endian.
+        latents: ``T x num_ws x w_dim`` float32, little-endian; or T pictures, see ``pictures``.
         frames: The files of the sequence.
+        sizes: How many bytes each of the pictures has; empty if all are latents.
     """
 
     kind: ClassVar[str] = "render_latents"
     latents: bytes
     frames: FrameTarget
+    sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)
         require(bool(self.latents), "a sequence needs at least one latent")
+        fits = all(size > 0 for size in self.sizes) and sum(self.sizes) == len(self.latents)
+        require(not self.sizes or fits, "the sizes of the pictures do not fit their bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

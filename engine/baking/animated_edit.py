@@ -22,6 +22,8 @@ from stylegan2 import Generator
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
 from ..models import sample_latent
+from ..pictures import Layer, OpenPicture, Picture
+from ..solving.drag import open_for
 from ..solving.options import DragOptions
 
 # Part of every key. Increase it with each change of the solver after which a frame with the same
@@ -74,18 +76,23 @@ class FrameInputs:
     """What one frame is solved from, apart from the frames before it.
 
     Attributes:
-        base: ``num_ws x w_dim`` float32, the latent of the frame's image without the edit.
+        opened: The frame's picture without the edit, opened under its mask.
         targets_px: ``P x 2`` float32, image pixels.
         options: The options of the frame's drag.
         mask: ``H x W`` uint8, 255 = may change, or None without a mask.
         turns: ``P x 2`` float32, the wanted ``z`` of each pair; ``0 x 2`` without regions.
     """
 
-    base: FloatArray
+    opened: OpenPicture
     targets_px: FloatArray
     options: DragOptions
     mask: ByteArray | None
     turns: FloatArray
+
+    @property
+    def base(self) -> FloatArray:
+        """The latent that changes as it is without the edit, ``num_ws x w_dim`` float32."""
+        return self.opened.latent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +121,7 @@ class AnimatedEdit:
 
     Attributes:
         first_number: The scene frame of row 0.
-        latent: ``num_ws x w_dim`` float32, the latent of the image that is edited.
+        latent: ``num_ws x w_dim`` float32, the latent of the whole image that is edited.
         handles_px: ``P x 2`` float32, image pixels, where the handles are in the image of
             ``latent``.
         targets_px: ``T x P x 2`` float32, image pixels.
@@ -132,6 +139,7 @@ class AnimatedEdit:
             for a plain handle; empty if there are no regions.
         turns: ``T x P x 2`` float32, the wanted ``z`` of each pair, see ``solving.regions``; 1 and
             0 for a plain handle. Empty if there are no regions.
+        layers: The masked layers over ``latent``, from the lowest to the topmost.
 
     Raises:
         RequestError: A point is outside the image, or the parts do not fit each other.
@@ -151,7 +159,12 @@ class AnimatedEdit:
     refined: Refined | None = None
     radii_px: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
     turns: FloatArray = field(default_factory=lambda: _NO_TURNS[None])
+    layers: tuple[Layer, ...] = ()
     _mask_hashes: tuple[bytes, ...] = field(init=False, repr=False)
+    # The picture as it was opened, by the index of the mask, the mode and the softness.
+    _opened: dict[tuple[int, str, float], OpenPicture] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         self._check_points("handle", self.handles_px[None])
@@ -189,7 +202,7 @@ class AnimatedEdit:
         """Return what a row is solved from, apart from the rows before it."""
         index = self._mask_index(row)
         return FrameInputs(
-            base=self._base(row),
+            opened=self._opened_at(row),
             targets_px=self.targets_px[row],
             options=self._options(row),
             mask=None if index < 0 else self.masks[index],
@@ -215,6 +228,8 @@ class AnimatedEdit:
             begin.update(f"{part}\n".encode())
         for array in (self.latent, self.handles_px):
             begin.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+        if self.layers:
+            begin.update(b"layers" + self.picture.to_bytes())
         if self.has_regions:
             begin.update(b"regions" + self.radii_px.astype("<f4").tobytes())
         keys = []
@@ -227,6 +242,26 @@ class AnimatedEdit:
             # on the rows before it.
             previous = key if self.refined is None else previous
         return keys
+
+    @property
+    def picture(self) -> Picture:
+        """The picture that is edited."""
+        return Picture(self.latent, self.layers)
+
+    def untruncated(self, row: int) -> OpenPicture:
+        """Return the picture that is edited, opened under the mask of a row."""
+        options, index = self._options(row), self._mask_index(row)
+        key = index, options.mask_mode, options.softness
+        opened = self._opened.get(key)
+        if opened is None:
+            mask = None if index < 0 else self.masks[index]
+            opened = self._opened[key] = open_for(self.picture, mask, options)
+        return opened
+
+    def _opened_at(self, row: int) -> OpenPicture:
+        """Return the picture of a row without the edit, opened under the row's mask."""
+        opened = self.untruncated(row)
+        return opened if self.truncation is None else opened.on(self._base(row))
 
     @property
     def has_regions(self) -> bool:

@@ -140,7 +140,7 @@ def same_row(old: Track, new: Track, row: int) -> bool:
     if old.first_number != new.first_number or not 0 <= row < min(len(old), len(new)):
         return False
     same_model = old.model_sha256 == new.model_sha256
-    return same_model and np.array_equal(old.latent(row), new.latent(row))
+    return same_model and old.picture(row).equals(new.picture(row))
 
 
 def rows_by_key(

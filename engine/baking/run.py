@@ -161,35 +161,40 @@ def _track(
     model: LoadedModel,
 ) -> tuple[Track, FloatArray | None]:
     """Return the rows as a track and their turns, both smoothed if the edit asks for it."""
-    plain = Track.from_latents(
-        np.stack([row.latent for row in rows]),
+    opened = [edit.inputs(row).opened for row in range(len(rows))]
+    solved = np.stack([row.latent for row in rows])
+    handles_px = np.stack([row.handles_px for row in rows])
+    solved_turns = turns = np.stack([row.turns for row in rows])
+    smoothed, smoothed_px = solved, handles_px
+    if edit.smoothing > 0:
+        points = joined(handles_px, turns, edit.radii_px)
+        changed = np.flatnonzero((solved != edit.latent).any(axis=(0, 2)))
+        count = int(changed[-1]) + 1 if len(changed) else 0
+        edited, points = _smoothed(solved[:, :count], points, edit)
+        smoothed = np.concatenate([edited, solved[:, count:]], axis=1)
+        smoothed_px, turns = split(points, edit.radii_px)
+    plain = Track.from_pictures(
+        [one.at(latent) for one, latent in zip(opened, smoothed, strict=True)],
         model_name=model.path.name,
         model_sha256=model.sha256,
         first_number=edit.first_number,
         start=edit.latent,
+        solved=solved,
     )
-    handles_px = np.stack([row.handles_px for row in rows])
-    solved_turns = turns = np.stack([row.turns for row in rows])
-    edited, no_rows = plain.edited, slice(0, 0)
-    smoothed = edited, handles_px
-    if edit.smoothing > 0:
-        points = joined(handles_px, turns, edit.radii_px)
-        smoothed_edited, points = _smoothed(edited, points, edit)
-        handles, turns = split(points, edit.radii_px)
-        smoothed = smoothed_edited, handles
-        no_rows = slice(None)
+    # With layers, the latents of the whole image are not those that were solved for.
+    is_apart = edit.smoothing > 0 or plain.layers is not None
+    apart = slice(None) if is_apart else slice(0, 0)
     baked = BakedRows(
         keys=np.frombuffer(b"".join(keys[: len(rows)]), np.uint8).reshape(-1, 32),
         steps=np.array([row.steps for row in rows], np.int64),
         statuses=np.array([STATUSES.index(row.status) for row in rows], np.uint8),
-        solved=edited[no_rows],
-        solved_handles_px=handles_px[no_rows],
+        solved=solved[apart, : plain.edited.shape[1]],
+        solved_handles_px=handles_px[apart],
         turns=solved_turns,
     )
     track = replace(
         plain,
-        edited=smoothed[0],
-        handles_px=smoothed[1],
+        handles_px=smoothed_px,
         targets_px=edit.targets_px[len(rows) - 1],
         losses=np.array([row.loss for row in rows], np.float32),
         distances_px=np.array([row.distance_px for row in rows], np.float32),

@@ -29,6 +29,7 @@ import numpy.typing as npt
 from stylegan2 import Generator
 
 from ..arrays import FloatArray
+from ..pictures import OpenPicture
 from ..solving.anchor import Anchor
 from ..solving.drag import Home, drag, tolerance_of
 from ..solving.options import DragOptions
@@ -120,7 +121,7 @@ class _Solver:
         self._generator = generator
         self._edit = edit
         self._report = report
-        self._anchors: dict[DragOptions, Anchor] = {}
+        self._anchor_of: tuple[DragOptions, OpenPicture, Anchor] | None = None
 
     def solve(self, row: int, rows: list[SolvedRow]) -> SolvedRow | None:
         """Solve a row from those before it; return None if the bake was stopped."""
@@ -156,7 +157,7 @@ class _Solver:
             [joined(one.handles_px, one.turns, radii_px) for one in recent],
             joined(inputs.targets_px, inputs.turns, radii_px),
         )
-        start = self._found(inputs, latent, *split(points_px, radii_px))
+        start = self._found(row, inputs, latent, *split(points_px, radii_px))
         distance_px = self._farthest(start, inputs)
         if distance_px >= self._farthest(_Start.of(before), inputs):
             return None
@@ -205,7 +206,7 @@ class _Solver:
         turns = start.turns
         if result.turns is not None:
             turns = _product(turns, turn_of(*result.turns[-1].T))
-        found = self._found(inputs, result.latents[-1], result.handles_px[-1], turns)
+        found = self._found(row, inputs, result.latents[-1], result.handles_px[-1], turns)
         distance_px = self._farthest(found, inputs)
         status = result.status
         if distance_px <= _tolerance(inputs):
@@ -226,25 +227,28 @@ class _Solver:
         if refined is not None:
             return _Start(refined.latents[row], refined.handles_px[row], refined.turns_of(row))
         if before is None:
-            previous = edit.latent
+            previous = edit.untruncated(row)
             turns = np.tile(np.array([1.0, 0.0], np.float32), (len(edit.radii_px), 1))
-            start = _Start(edit.latent, edit.handles_px, turns)
+            start = _Start(previous.latent, edit.handles_px, turns)
         else:
-            previous, start = edit.inputs(row - 1).base, _Start.of(before)
-        if np.array_equal(previous, inputs.base):
+            previous, start = edit.inputs(row - 1).opened, _Start.of(before)
+        both_plain = previous.is_plain and inputs.opened.is_plain
+        is_like = both_plain or previous is inputs.opened
+        if is_like and np.array_equal(previous.latent, inputs.base):
             return start
-        changed = start.latent + (inputs.base - previous)
-        return self._found(inputs, changed, start.handles_px, start.turns)
+        changed = start.latent + (inputs.base - previous.latent)
+        return self._found(row, inputs, changed, start.handles_px, start.turns)
 
     def _found(
         self,
+        row: int,
         inputs: FrameInputs,
         latent: FloatArray,
         believed_px: FloatArray,
         turns: FloatArray,
     ) -> _Start:
         """Return a latent with where the handles are found in its image."""
-        found = self._anchor(inputs.options).find_poses(latent, believed_px, turns)
+        found = self._anchor(row, inputs).find_poses(latent, believed_px, turns)
         return _Start(latent, *found)
 
     def _farthest(self, start: _Start, inputs: FrameInputs) -> float:
@@ -257,15 +261,28 @@ class _Solver:
     def _is_stopped(self) -> bool:
         return self._report.should_stop is not None and self._report.should_stop()
 
-    def _anchor(self, options: DragOptions) -> Anchor:
-        if options not in self._anchors:
-            edit = self._edit
-            anchor = Anchor(
-                self._generator, edit.latent, edit.handles_px, options, radii_px=edit.radii_px
-            )
-            # Keep only the last: options that are animated change with each frame.
-            self._anchors = {options: anchor}
-        return self._anchors[options]
+    def _anchor(self, row: int, inputs: FrameInputs) -> Anchor:
+        # Keep only the last: options and masks that are animated change with each frame.
+        if self._anchor_of is not None:
+            options, opened, anchor = self._anchor_of
+            both_plain = opened.is_plain and inputs.opened.is_plain
+            if options == inputs.options and (both_plain or opened is inputs.opened):
+                return anchor
+        edit, opened = self._edit, inputs.opened
+        # The handles of the edit are where they are in the image without a change of truncation.
+        home = edit.untruncated(row)
+        canvas = opened.canvas(self._generator)
+        anchor = Anchor(
+            self._generator,
+            home.latent,
+            edit.handles_px,
+            inputs.options,
+            radii_px=edit.radii_px,
+            canvas=canvas,
+            home=canvas if home is opened else home.canvas(self._generator),
+        )
+        self._anchor_of = inputs.options, opened, anchor
+        return anchor
 
     def _drag(
         self,
@@ -294,6 +311,7 @@ class _Solver:
             enough_px=enough * _tolerance(inputs),
             radii_px=radii_px,
             turns=turns,
+            opened=inputs.opened,
             on_step=on_step,
             should_stop=report.should_stop,
         )

@@ -158,7 +158,7 @@ def _write(
     if rows:
         write_sequence(
             model.generator,
-            track.latent,
+            track.picture,
             rows,
             names,
             skip_existing=skip_existing,

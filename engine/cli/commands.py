@@ -104,7 +104,7 @@ def _drag(parsed: argparse.Namespace, output: Output) -> int:
             )
     result = even_rows(result, model.generator.img_shape[2])
     track = Track.from_drag(result, options, model_name=model.path.name, model_sha256=model.sha256)
-    frames = [render_image(model.generator, track.latent(row)) for row in range(len(track))]
+    frames = [render_image(model.generator, track.picture(row)) for row in range(len(track))]
     names = FrameNames(parsed.out, "drag")
     with FrameWriter(names) as writer:
         for index, frame in enumerate(frames):

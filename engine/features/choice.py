@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from stylegan2 import Generator, plan_windows
+from stylegan2 import Canvas, Generator, plan_windows
 
 from .full_map import FullMapSource
 from .source import FeatureSource
@@ -28,6 +28,7 @@ def open_source(
     fixed: Tensor | None = None,
     held: int = 0,
     windows: bool | None = None,
+    canvas: Canvas | None = None,
 ) -> FeatureSource:
     """Return a feature source for a drag.
 
@@ -46,14 +47,18 @@ def open_source(
             feature block.
         windows: True to compute windows, False to compute whole maps, None for whichever is
             cheaper.
+        canvas: The picture whose features are observed; None for the pictures of the generator.
     """
     reference = start if reference_ws is None else reference_ws
+    if canvas is not None and not (canvas.is_single and canvas.has_below):
+        windows = False
     if windows is None:
         config = generator.config
         whole = plan_windows(config, resolution, _USUAL_SIDE, points, least_crop=resolution)
-        least_crop = 0 if fixed is None else held or resolution
+        # On a canvas the held map is computed apart from the windows.
+        least_crop = 0 if fixed is None or canvas is not None else held or resolution
         best = plan_windows(config, resolution, _USUAL_SIDE, points, least_crop=least_crop)
         windows = best.multiply_adds <= _WORTH_IT * whole.multiply_adds
     if not windows:
-        return FullMapSource(generator, resolution, reference, fixed, held)
-    return WindowSource(generator, resolution, start, num_layers, reference, fixed, held)
+        return FullMapSource(generator, resolution, reference, fixed, held, canvas)
+    return WindowSource(generator, resolution, start, num_layers, reference, fixed, held, canvas)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from stylegan2 import Generator
+from stylegan2 import Canvas, Generator
 
-from .source import FeatureGrid, FixedArea, Windows, grid_of, spread_of
+from .source import FeatureGrid, FixedArea, Windows, grid_of, reference_map, spread_of
 
 
 class FullMapSource:
@@ -25,6 +25,7 @@ class FullMapSource:
         reference_ws: Tensor,
         fixed: Tensor | None = None,
         held: int = 0,
+        canvas: Canvas | None = None,
     ) -> None:
         """Compute the features that the fixed area keeps, if there is a mask.
 
@@ -37,15 +38,17 @@ class FullMapSource:
                 a mask. See ``source.FixedArea``.
             held: The block whose features the fixed area keeps, see ``source.held_block``; 0 for
                 the feature block.
+            canvas: The picture whose features are observed; None for the pictures of the generator.
         """
         self._generator = generator
+        self._canvas = canvas
         self._resolution = resolution
         self._held_block = held or resolution
         self._grid = grid_of(generator, resolution)
         self._fixed: FixedArea | None = None
         if fixed is not None and bool(fixed.any()):
-            with torch.no_grad():
-                self._fixed = FixedArea(self._maps(reference_ws)[1], fixed)
+            reference = reference_map(generator, canvas, self._held_block, reference_ws)
+            self._fixed = FixedArea(reference, fixed)
 
     @property
     def grid(self) -> FeatureGrid:
@@ -58,6 +61,15 @@ class FullMapSource:
         Args:
             ws: ``num_ws x w_dim`` float32.
         """
+        canvas = self._canvas
+        if canvas is not None:
+            features = canvas.features(ws[None], self._resolution)[0]
+            if self._fixed is None:
+                return features, features
+            # In front of something that cannot change, what is held is what the latent would show
+            # without a mask; see ``seam``.
+            where = self._generator if canvas.has_below else canvas
+            return features, where.features(ws[None], self._held_block)[0]
         if self._held_block == self._resolution:
             features = self._generator.features(ws[None], self._resolution)[0]
             return features, features

@@ -20,7 +20,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from stylegan2 import Generator
+from stylegan2 import Canvas, Generator
 
 # The feature block of Pan et al., "Drag Your GAN", section 4, and of the official code.
 USUAL_FEATURE_RESOLUTION = 128
@@ -250,6 +250,26 @@ def held_block(generator: Generator, resolution: int, num_layers: int, wanted: i
         known = ", ".join(str(block) for block in blocks)
         raise ValueError(f"no block of {wanted} px up to the feature block, only {known}")
     return wanted
+
+
+@torch.no_grad()
+def reference_map(
+    generator: Generator, canvas: Canvas | None, resolution: int, reference_ws: Tensor
+) -> Tensor:
+    """Return the features that the fixed area keeps, ``C x H x W`` float32.
+
+    Args:
+        generator: Frozen, on the device to compute on.
+        canvas: The picture whose features are observed, or None.
+        resolution: The held block.
+        reference_ws: ``num_ws x w_dim`` float32, the latent whose features are kept, unless there
+            is something on the canvas that cannot change: then these are the features of that.
+    """
+    if canvas is None:
+        return generator.features(reference_ws[None], resolution)[0]
+    if canvas.has_below:
+        return canvas.below(resolution)[0]
+    return canvas.features(reference_ws[None], resolution)[0]
 
 
 class FixedArea:

@@ -2,7 +2,8 @@
 """Computes only the windows of a feature map, exactly, at a fraction of the whole map's cost.
 
 The map of the held block, which the fixed area of a mask needs, is computed as a whole. That costs
-little if the held block is an early one.
+little if the held block is an early one. On a canvas the windows are blended with what is below,
+and the held map, which is not, is a computation of its own.
 """
 
 from __future__ import annotations
@@ -12,10 +13,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stylegan2 import Generator, WindowPass, WindowSynthesis, fused_operators, plan_windows
+from stylegan2 import (
+    Canvas,
+    Generator,
+    WindowPass,
+    WindowSynthesis,
+    fused_operators,
+    plan_windows,
+)
 
 from .full_map import FullMapSource
-from .source import FeatureGrid, FeatureView, FixedArea, Windows, grid_of, spread_of
+from .source import (
+    FeatureGrid,
+    FeatureView,
+    FixedArea,
+    Windows,
+    grid_of,
+    reference_map,
+    spread_of,
+)
 
 
 class WindowSource:
@@ -30,6 +46,7 @@ class WindowSource:
         reference_ws: Tensor,
         fixed: Tensor | None = None,
         held: int = 0,
+        canvas: Canvas | None = None,
     ) -> None:
         """Compute the features that the fixed area keeps, if there is a mask.
 
@@ -45,8 +62,11 @@ class WindowSource:
                 a mask. See ``source.FixedArea``.
             held: The block whose features the fixed area keeps, see ``source.held_block``; 0 for
                 the feature block.
+            canvas: The picture whose features are observed, of which one latent changes; None for
+                the pictures of the generator.
         """
         self._generator = generator
+        self._canvas = canvas
         self._resolution = resolution
         self._start = start
         self._reference_ws = reference_ws
@@ -61,8 +81,7 @@ class WindowSource:
         self.fixed: FixedArea | None = None
         if fixed is not None and bool(fixed.any()):
             self._held_block = held or resolution
-            with torch.no_grad():
-                reference = generator.features(reference_ws[None], self._held_block)[0]
+            reference = reference_map(generator, canvas, self._held_block, reference_ws)
             self.fixed = FixedArea(reference, fixed)
 
     @property
@@ -81,7 +100,10 @@ class WindowSource:
         # A window that would extend beyond the map is moved back, so that all its pixels exist.
         origins = torch.stack([x.clamp(0, columns - side), y.clamp(0, rows - side)], dim=-1)
         run = self._synthesis(side, len(centres)).run(ws.detach(), origins.long())
-        return WindowView(self, ws, run, origins)
+        held = run
+        if self._canvas is not None and self._held_block and len(centres):
+            held = self._synthesis(1, 0).run(ws.detach(), origins[:0].long())
+        return WindowView(self, ws, run, held, origins)
 
     def whole_map(self, ws: Tensor) -> Tensor:
         """Return the feature map of a latent.
@@ -92,8 +114,9 @@ class WindowSource:
         Returns:
             ``C x h x w`` float32, without a gradient.
         """
+        where = self._generator if self._canvas is None else self._canvas
         with torch.no_grad():
-            return self._generator.features(ws[None], self._resolution)[0]
+            return where.features(ws[None], self._resolution)[0]
 
     @property
     def held_block(self) -> int:
@@ -105,15 +128,22 @@ class WindowSource:
         if key not in self._syntheses:
             # Without points, only the held map is computed.
             wanted = self._resolution if count else self._held_block
+            is_apart = self._canvas is not None and count > 0
             plan = plan_windows(
                 self._generator.config,
                 wanted,
                 side if count else 1,
                 count,
-                least_crop=self._held_block,
+                least_crop=0 if is_apart else self._held_block,
             )
             self._syntheses[key] = WindowSynthesis(
-                self._generator, wanted, plan, self._start, self._num_layers, self._operators
+                self._generator,
+                wanted,
+                plan,
+                self._start,
+                self._num_layers,
+                self._operators,
+                self._canvas if is_apart else None,
             )
         return self._syntheses[key]
 
@@ -125,6 +155,7 @@ class WindowSource:
                 self._reference_ws,
                 self._mask,
                 self._held_block,
+                self._canvas,
             )
         return self._full
 
@@ -132,11 +163,32 @@ class WindowSource:
 class WindowView:
     """The ``FeatureView`` of a ``WindowSource``."""
 
-    def __init__(self, source: WindowSource, ws: Tensor, run: WindowPass, origins: Tensor) -> None:
+    def __init__(
+        self,
+        source: WindowSource,
+        ws: Tensor,
+        run: WindowPass,
+        held_run: WindowPass,
+        origins: Tensor,
+    ) -> None:
+        """Connect the results of passes to the latent.
+
+        Args:
+            source: What has computed them.
+            ws: ``num_ws x w_dim`` float32, the latent.
+            run: The pass with the windows.
+            held_run: The pass with the held map, often the same one.
+            origins: ``P x 2`` float32, see ``Windows``.
+        """
         self._source = source
         self._ws = ws
         self._run = run
-        values, held = _WithGradient.apply(ws, run, source.held_block)  # type: ignore[no-untyped-call]
+        block = source.held_block
+        values, held = _WithGradient.apply(  # type: ignore[no-untyped-call]
+            ws, run, block if held_run is run else 0
+        )
+        if held_run is not run:
+            _, held = _WithGradient.apply(ws, held_run, block)  # type: ignore[no-untyped-call]
         self._windows = Windows(values, origins)
         self._held: Tensor | None = held
 

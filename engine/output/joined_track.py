@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import FloatArray
 from ..errors import RequestError
-from .track import Track
+from .track import Track, parts_of
 
 
 def rows_before(track: Track, count: int) -> list[int]:
@@ -56,8 +56,9 @@ def joined_track(
     if len(earlier_keys) != len(earlier.targets_px) or len(later_keys) != len(later.targets_px):
         raise RequestError("the handles of the sequence that is continued do not match its track")
     rows = rows_before(earlier, count)
-    latents = np.concatenate([earlier.latents()[rows], later.latents()])
-    changed = np.flatnonzero((latents != earlier.start).any(axis=(0, 2)))
+    pictures = [earlier.picture(row) for row in rows]
+    pictures += [later.picture(row) for row in range(len(later))]
+    start, edited, layers = parts_of(pictures, earlier.start)
     columns = {key: column for column, key in enumerate(earlier_keys) if key}
     before = [
         earlier.handles_px[rows, columns[key]]
@@ -71,9 +72,10 @@ def joined_track(
     stay = [*rows, *[shown] * len(later)]
     joined = replace(
         later,
-        start=earlier.start,
-        edited=latents[:, : int(changed[-1]) + 1 if len(changed) else 0],
-        numbers=np.arange(len(latents), dtype=np.int64),
+        start=start,
+        edited=edited,
+        layers=layers,
+        numbers=np.arange(len(pictures), dtype=np.int64),
         handles_px=np.concatenate([handles_px, earlier.handles_px[stay][:, left]], axis=1),
         targets_px=np.concatenate([later.targets_px, earlier.targets_px[left]]),
         losses=np.concatenate([earlier.losses[rows], later.losses]),

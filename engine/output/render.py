@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders latents to images, without gradients.
+"""Renders latents, and pictures with layers, to images, without gradients.
 
 There are two forms: ``H x W x 3`` uint8, top row first, for files, and float32 RGBA, bottom row
 first, the layout of Blender's images, for previews. The second is made from the first, so that a
@@ -13,16 +13,17 @@ bit anyway and a small image leaves most of the GPU idle, so images are rendered
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan2 import Generator
+from stylegan2 import Canvas, Generator
 
 from ..arrays import ByteArray, FloatArray
 from ..inputs import device_of
+from ..pictures import OpenPicture, Picture
 
 # The most pixels of a batch, one large image or several small ones, to limit the memory.
 _BATCH_PIXELS = 512 * 512
@@ -32,7 +33,10 @@ _MOST_IMAGES = 8
 
 @torch.no_grad()
 def render_images(
-    generator: Generator, latents: Tensor, resolution: int | None = None
+    generator: Generator,
+    latents: Tensor,
+    resolution: int | None = None,
+    canvas: Canvas | None = None,
 ) -> ByteArray:
     """Synthesise images.
 
@@ -40,12 +44,16 @@ def render_images(
         generator: The model.
         latents: ``N x num_ws x w_dim`` float32 on the generator's device.
         resolution: The block whose image is rendered, for a smaller image; None for the last.
+        canvas: The picture that the latents belong to; None for pictures of one latent.
 
     Returns:
         ``N x H x W x 3`` uint8, sRGB, top row first. The generator's [-1, 1] becomes 0 to 255. A
         model with one channel gives grey, and channels after the third are left out.
     """
-    images = generator.synthesis(latents, noise_mode="const", resolution=resolution)[:, :3]
+    if canvas is None:
+        images = generator.synthesis(latents, noise_mode="const", resolution=resolution)[:, :3]
+    else:
+        images = canvas.image(latents, resolution)[:, :3]
     if images.shape[1] < 3:
         images = images[:, :1].expand(-1, 3, -1, -1)
     scaled = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
@@ -53,19 +61,17 @@ def render_images(
     return result
 
 
-def render_image(generator: Generator, latent: FloatArray) -> ByteArray:
+def render_image(generator: Generator, picture: Picture | FloatArray) -> ByteArray:
     """Synthesise one image, which does not depend on other images, to the bit.
 
     Args:
         generator: The model.
-        latent: ``num_ws x w_dim`` float32.
+        picture: The picture, or the latent of the whole image, ``num_ws x w_dim`` float32.
 
     Returns:
         ``H x W x 3`` uint8, as ``render_images``.
     """
-    rows = torch.from_numpy(np.ascontiguousarray(latent[None]))
-    image: ByteArray = render_images(generator, rows.to(device_of(generator)))[0]
-    return image
+    return next(render_frames(generator, [picture]))
 
 
 def preview_pixels(image: ByteArray) -> FloatArray:
@@ -88,20 +94,71 @@ def images_at_once(generator: Generator) -> int:
     return 1 if device_of(generator).type == "cpu" else _batch_size(generator)
 
 
-def render_frames(generator: Generator, latents: FloatArray) -> Iterator[ByteArray]:
+def render_frames(
+    generator: Generator,
+    pictures: Iterable[Picture | FloatArray],
+    canvases: Canvases | None = None,
+) -> Iterator[ByteArray]:
     """Synthesise many images, in small batches.
 
     Args:
         generator: The model.
-        latents: ``T x num_ws x w_dim`` float32.
+        pictures: Pictures, or latents of whole images, ``num_ws x w_dim`` float32.
+        canvases: Keeps what pictures have in common, also between calls; None for this call only.
 
     Yields:
-        ``H x W x 3`` uint8, as ``render_images``, one for each row.
+        ``H x W x 3`` uint8, as ``render_images``, one for each picture.
     """
-    size = _batch_size(generator)
-    for first in range(0, len(latents), size):
-        batch = torch.from_numpy(np.ascontiguousarray(latents[first : first + size]))
-        yield from render_images(generator, batch.to(device_of(generator)))
+    device, size = device_of(generator), _batch_size(generator)
+    batch: list[FloatArray] = []
+    canvases = Canvases(generator) if canvases is None else canvases
+
+    def rendered() -> Iterator[ByteArray]:
+        if batch:
+            rows = torch.from_numpy(np.ascontiguousarray(np.stack(batch)))
+            batch.clear()
+            yield from render_images(generator, rows.to(device))
+
+    for picture in pictures:
+        if isinstance(picture, Picture) and picture.layers:
+            yield from rendered()
+            latent = torch.from_numpy(np.ascontiguousarray(picture.latents[-1][None]))
+            canvas = canvases.under_top(picture)
+            yield from render_images(generator, latent.to(device), canvas=canvas)
+            continue
+        batch.append(picture.latent if isinstance(picture, Picture) else picture)
+        if len(batch) == size:
+            yield from rendered()
+    yield from rendered()
+
+
+class Canvases:
+    """Makes the canvases of pictures, and keeps the last one: frames often differ in the top only.
+
+    What does not change is then computed once and not for each frame.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        """Begin without a canvas."""
+        self._generator = generator
+        self._last: tuple[Picture, Canvas] | None = None
+
+    def under_top(self, picture: Picture) -> Canvas:
+        """Return a canvas for a picture with layers, on which the topmost layer may change.
+
+        Raises:
+            RequestError: A latent or a mask does not fit the generator.
+        """
+        top = picture.layers[-1]
+        if self._last is not None:
+            before, canvas = self._last
+            is_like = before.layers[-1].has_place_of(top)
+            if is_like and before.without_top().equals(picture.without_top()):
+                return canvas
+        made = OpenPicture(picture, len(picture.layers)).canvas(self._generator)
+        assert made is not None, "the picture has layers"
+        self._last = picture, made
+        return made
 
 
 def _batch_size(generator: Generator) -> int:

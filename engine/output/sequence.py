@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders latents to the files of a sequence, all rows or the part of them that one worker has.
+"""Renders pictures to the files of a sequence, all rows or the part of them that one worker has.
 
-Each file depends only on its own latent. Any number of workers can share a sequence, and files that
-exist already can be skipped.
+Each file depends only on its own picture. Any number of workers can share a sequence, and files
+that exist already can be skipped.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from stylegan2 import Generator
 
 from ..arrays import FloatArray
+from ..pictures import Picture
 from .frames import FrameNames, FrameWriter
-from .render import images_at_once, render_frames
+from .render import Canvases, images_at_once, render_frames
 
 
 def write_sequence(
     generator: Generator,
-    latent_of: Callable[[int], FloatArray],
+    picture_of: Callable[[int], Picture | FloatArray],
     rows: range,
     names: FrameNames,
     *,
@@ -34,7 +33,7 @@ def write_sequence(
 
     Args:
         generator: The model.
-        latent_of: Returns the latent of a row, ``num_ws x w_dim`` float32.
+        picture_of: Returns the picture of a row, or its latent, ``num_ws x w_dim`` float32.
         rows: The rows to write.
         names: The names of the files.
         skip_existing: Whether rows whose files exist are left out.
@@ -48,13 +47,14 @@ def write_sequence(
     """
     at_once = images_at_once(generator)
     batch: list[int] = []
+    canvases = Canvases(generator)
     with FrameWriter(names, on_written, keep=keep) as writer:
         for count, row in enumerate(rows, start=1):
             if not (skip_existing and all(path.exists() for path in names.paths_of_row(row))):
                 batch.append(row)
             if batch and (len(batch) == at_once or count == len(rows)):
-                latents = np.stack([latent_of(wanted) for wanted in batch])
-                for wanted, image in zip(batch, render_frames(generator, latents), strict=True):
+                images = render_frames(generator, map(picture_of, batch), canvases)
+                for wanted, image in zip(batch, images, strict=True):
                     writer.add(image, wanted)
                 batch.clear()
             if on_rendered is not None:

@@ -15,6 +15,7 @@ import json
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,15 @@ from draggan_blender.protocol.atomic_files import write_atomically
 
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
+from ..pictures import Layer, Picture
 from ..solving.options import DragOptions
 from ..solving.result import STATUSES, DragResult
+from .track_layers import LAYER_ARRAYS, TrackLayers
 
 # Increase this with every change of the file. 1: the first version. 2: the rows of a bake. 3: the
-# turns of a bake with regions; tracks without them are written as version 2.
-FORMAT_VERSION = 3
+# turns of a bake with regions; tracks without them are written as version 2. 4: masked layers;
+# tracks without them are written as before.
+FORMAT_VERSION = 4
 
 _MAX_BYTES = 1 << 30
 _MAX_ROWS = 1_000_000
@@ -107,8 +111,8 @@ class Track:
 
     Attributes:
         start: ``num_ws x w_dim`` float32, the latent that the drag started from, or the latent of
-            a bake's image without the edit.
-        edited: ``T x L x w_dim`` float32, the first L layers of each row's latent.
+            a bake's image without the edit; that of the whole image if there are layers over it.
+        edited: ``T x L x w_dim`` float32, the first L layers of each row's latent, likewise.
         numbers: ``T`` int64, the frame of each row counted from the first, rising.
         handles_px: ``T x P x 2`` float32, image pixels.
         targets_px: ``P x 2`` float32, image pixels; in a bake those of the last row.
@@ -122,6 +126,7 @@ class Track:
             at the end are missing.
         baked: What the rows of a bake have in addition; None in other tracks.
         first_number: The number of row 0 in the names of the frames' files.
+        layers: The masked layers over the latents of the rows; None without any.
     """
 
     start: FloatArray
@@ -137,6 +142,7 @@ class Track:
     status: str
     baked: BakedRows | None = None
     first_number: int = 1
+    layers: TrackLayers | None = None
 
     @classmethod
     def from_drag(
@@ -157,9 +163,14 @@ class Track:
             model_sha256: The SHA-256 of the checkpoint.
             first_number: The number of row 0 in the names of the frames' files.
         """
+        start, edited, layers = result.latents[0], result.latents[:, : result.num_layers], None
+        if result.opened is not None and not result.opened.is_plain:
+            pictures = [result.picture(row) for row in range(len(result.latents))]
+            start, edited, layers = parts_of(pictures)
         return cls(
-            start=result.latents[0],
-            edited=result.latents[:, : result.num_layers],
+            layers=layers,
+            start=start,
+            edited=edited,
             numbers=np.arange(len(result.latents), dtype=np.int64),
             handles_px=result.handles_px,
             targets_px=result.targets_px,
@@ -173,31 +184,32 @@ class Track:
         )
 
     @classmethod
-    def from_latents(
+    def from_pictures(
         cls,
-        latents: FloatArray,
+        pictures: Sequence[Picture],
         *,
         model_name: str,
         model_sha256: str,
         first_number: int,
         start: FloatArray | None = None,
+        solved: FloatArray | None = None,
     ) -> Track:
-        """Return the track of latents that no drag solved, without handles, options and losses.
+        """Return the track of pictures that no drag solved, without handles, options and losses.
 
         Args:
-            latents: ``T x num_ws x w_dim`` float32.
+            pictures: One for each row.
             model_name: The file name of the checkpoint.
             model_sha256: The SHA-256 of the checkpoint.
             first_number: The number of row 0 in the names of the frames' files.
-            start: ``num_ws x w_dim`` float32, or None for the first of the latents.
+            start: ``num_ws x w_dim`` float32, or None for the latent of the first picture.
+            solved: ``T x num_ws x w_dim`` float32, other latents whose changed layers ``edited``
+                must have room for, or None.
         """
-        start = latents[0] if start is None else start
-        changed = np.flatnonzero((latents != start).any(axis=(0, 2)))
-        layers = int(changed[-1]) + 1 if len(changed) else 0
-        rows = len(latents)
+        start, edited, layers = parts_of(pictures, start, solved)
+        rows = len(pictures)
         return cls(
             start=start,
-            edited=latents[:, :layers],
+            edited=edited,
             numbers=np.arange(rows, dtype=np.int64),
             handles_px=np.empty((rows, 0, 2), np.float32),
             targets_px=np.empty((0, 2), np.float32),
@@ -208,22 +220,33 @@ class Track:
             options={},
             status="done",
             first_number=first_number,
+            layers=layers,
         )
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def latent(self, row: int) -> FloatArray:
-        """Return the complete latent of a row, ``num_ws x w_dim`` float32."""
+        """Return the complete latent of a row, without layers, ``num_ws x w_dim`` float32."""
         whole: FloatArray = self._whole(self.edited[row : row + 1])[0]
         return whole
 
+    def picture(self, row: int) -> Picture:
+        """Return the picture of a row."""
+        return Picture(self.latent(row), self._layers_of(row))
+
+    def _layers_of(self, row: int) -> tuple[Layer, ...]:
+        return () if self.layers is None else self.layers.of_row(row, self.start)
+
     def latents(self) -> FloatArray:
-        """Return the complete latents of all rows, ``T x num_ws x w_dim`` float32."""
+        """Return the complete latents of all rows, without layers, ``T x num_ws x w_dim``."""
         return self._whole(self.edited)
 
     def solved_latents(self) -> FloatArray:
-        """Return the complete latents of all rows as they were before smoothing."""
+        """Return the complete latents that a bake solved for, before smoothing.
+
+        With an exact mask these are the latents inside the mask.
+        """
         baked = self.baked
         return self._whole(baked.solved if baked and len(baked.solved) else self.edited)
 
@@ -251,8 +274,11 @@ class Track:
             arrays["turns"] = np.asarray(self.baked.turns, dtype=np.float32)
         for name in ("model_name", "model_sha256", "status"):
             arrays[name] = np.array(getattr(self, name))
+        if self.layers is not None:
+            arrays |= self.layers.arrays()
         arrays["options"] = np.array(json.dumps(self.options, sort_keys=True))
-        arrays["format_version"] = np.array(3 if has_turns else 2, dtype=np.int64)
+        version = 4 if self.layers is not None else 3 if has_turns else 2
+        arrays["format_version"] = np.array(version, dtype=np.int64)
         arrays["first_number"] = np.array(self.first_number, dtype=np.int64)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
@@ -295,6 +321,7 @@ class Track:
                 f"{FORMAT_VERSION}; update the extension"
             )
         baked = {name: fields.pop(name) for name in (*_BAKED_ARRAYS, "turns") if name in fields}
+        layers = [fields.pop(name) for name in LAYER_ARRAYS if name in fields]
         try:
             options = json.loads(fields["options"])
         except ValueError:
@@ -303,7 +330,11 @@ class Track:
             raise TrackError("the track's options are not readable; it is damaged")
         fields["options"] = options
         has_baked = any(array.size for array in baked.values())
-        track = cls(**fields, baked=BakedRows(**baked) if has_baked else None)
+        track = cls(
+            **fields,
+            baked=BakedRows(**baked) if has_baked else None,
+            layers=TrackLayers(*layers) if layers else None,
+        )
         track.check()
         return track
 
@@ -340,6 +371,10 @@ class Track:
             "distances_px": (rows,),
         }
         _check_arrays(self, expected)
+        if self.layers is not None:
+            problem = self.layers.problem(rows, self.start.shape)
+            if problem:
+                raise TrackError(f"the track is damaged: {problem}")
         if self.baked is None:
             return
         solved_rows = rows if len(self.baked.solved) else 0
@@ -355,6 +390,20 @@ class Track:
         _check_arrays(self.baked, expected)
         if int(self.baked.statuses.max()) >= len(STATUSES):
             raise TrackError("the track's statuses are unknown; it is damaged")
+
+
+def parts_of(
+    pictures: Sequence[Picture],
+    start: FloatArray | None = None,
+    solved: FloatArray | None = None,
+) -> tuple[FloatArray, FloatArray, TrackLayers | None]:
+    """Return ``start``, ``edited`` and ``layers`` of the track of pictures; see ``Track``."""
+    latents = np.stack([picture.latent for picture in pictures])
+    start = latents[0] if start is None else start
+    others = [latents] if solved is None else [latents, solved]
+    changed = np.flatnonzero(np.any([(one != start).any(axis=(0, 2)) for one in others], axis=0))
+    count = int(changed[-1]) + 1 if len(changed) else 0
+    return start, latents[:, :count], TrackLayers.of(pictures, start)
 
 
 def _check_arrays(owner: Track | BakedRows, expected: dict[str, tuple[int, ...]]) -> None:
@@ -375,8 +424,11 @@ def _read_arrays(data: bytes) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            if set(infos) not in (_FIRST_VERSION, _SECOND_VERSION, _THIRD_VERSION):
-                names = ", ".join(sorted(_SECOND_VERSION ^ set(infos))[:5])
+            found = set(infos)
+            if found > set(LAYER_ARRAYS):
+                found -= set(LAYER_ARRAYS)
+            if found not in (_FIRST_VERSION, _SECOND_VERSION, _THIRD_VERSION):
+                names = ", ".join(sorted(_SECOND_VERSION ^ found)[:5])
                 raise TrackError(
                     f"this is an archive, but not a track: missing or unexpected are {names}"
                 )
@@ -391,7 +443,7 @@ def _read_arrays(data: bytes) -> dict[str, Any]:
 
 
 def _checked(name: str, array: npt.NDArray[Any]) -> Any:
-    kinds = {**_ARRAYS, **_BAKED_ARRAYS, "turns": np.float32}
+    kinds = {**_ARRAYS, **_BAKED_ARRAYS, **LAYER_ARRAYS, "turns": np.float32}
     if name in kinds:
         if array.dtype != kinds[name]:
             raise TrackError(f"the track's {name} is {array.dtype}, not {kinds[name].__name__}")

@@ -54,6 +54,7 @@ class BakeJob:
                 f"the edit starts at frame {edit.first_number}, but its files would start at "
                 f"frame {target.first_number}; bake the edit again"
             )
+        self._edit = edit
         self._frame_count = len(edit)
         earlier = None
         if request.earlier_folder:
@@ -71,7 +72,7 @@ class BakeJob:
         if request.write_frames:
             frames = SequenceJob(target, self._model, self._job, self._emit, self._solve_share)
             rows = range(len(baked.track))
-            frames.write(baked.track.latent, rows, skip_existing=True, keep=True)
+            frames.write(baked.track.picture, rows, skip_existing=True, keep=True)
         self._finish(baked)
 
     def _on_step(self, row: int, step: DragStep) -> None:
@@ -79,7 +80,8 @@ class BakeJob:
         if step.step:
             self._progress(row, row, step.step)
         if self._request.previews and self._previews.is_due():
-            self._previews.show(step.latent, self._number(row))
+            opened = self._edit.inputs(row).opened
+            self._previews.show(step.latent, self._number(row), opened=opened)
 
     def _on_row(self, row: int, solved: SolvedRow, is_new: bool) -> None:
         check_cancelled(self._job)
@@ -97,7 +99,8 @@ class BakeJob:
         is_last = row == self._frame_count - 1
         if self._request.previews and (is_last or self._previews.is_due()):
             latent = check_latent(self._model.generator, solved.latent)
-            self._previews.show(latent, self._number(row), stays=is_last)
+            opened = self._edit.inputs(row).opened
+            self._previews.show(latent, self._number(row), stays=is_last, opened=opened)
 
     def _number(self, row: int) -> int:
         return self._request.frames.first_number + row

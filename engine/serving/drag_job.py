@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -25,7 +26,7 @@ from ..output.even_rows import even_rows
 from ..output.joined_track import joined_track, rows_before
 from ..output.linked_frames import frames_taken_over
 from ..output.track import Track
-from ..solving.drag import drag
+from ..solving.drag import drag, open_for
 from ..solving.options import DragOptions
 from ..solving.result import DragResult, DragStep
 from .job_parts import Emit, SequenceJob, check_cancelled, frame_names
@@ -49,6 +50,7 @@ class DragJob:
         self._emit = emit
         self._options = DragOptions(**asdict(request.settings))
         self._previews = Previews(job, request.drag_id, model, emit)
+        self._show = self._previews.show
         self._live = LivePairs(request, job, self._show_at_rest)
         self._pairs = self._live.pairs
         # The last step and its latent, and since when the drag has waited after it.
@@ -58,7 +60,7 @@ class DragJob:
         self._first_distance_px = 0.0
         self._fraction = 0.0
 
-    def run(self) -> FloatArray:
+    def run(self) -> FloatArray | None:
         """Drag the handles, write the frames and the track, and report the result.
 
         Returns:
@@ -72,15 +74,19 @@ class DragJob:
         """
         request, model = self._request, self._model
         points = self._live.points()
+        mask = _mask(request.mask, model)
+        opened = open_for(model.picture(request.latent), mask, self._options)
+        self._show = partial(self._previews.show, opened=opened)
         device = device_of(model.generator)
         with one_core_left(device) if request.live else contextlib.nullcontext():
             result = drag(
                 model.generator,
-                model.latent(request.latent),
+                opened.latent,
                 points.handles_px,
                 points.targets_px,
                 self._options,
-                mask=_mask(request.mask, model),
+                mask=mask,
+                opened=opened,
                 keys=points.keys,
                 radii_px=points.radii_px,
                 turns=points.turns,
@@ -92,7 +98,7 @@ class DragJob:
         check_cancelled(self._job)
         if request.previews:
             last = check_latent(model.generator, result.latents[-1])
-            self._previews.show(last, len(result.latents) - 1, stays=True)
+            self._show(last, len(result.latents) - 1, stays=True)
         result = even_rows(result, model.generator.img_shape[2])
         track = Track.from_drag(
             result,
@@ -107,8 +113,8 @@ class DragJob:
             self._write(track)
         track.save(Path(request.frames.folder) / TRACK_FILE)
         self._finish(result, track.to_bytes())
-        latent: FloatArray = result.latents[-1]
-        return latent
+        picture = result.picture(-1)
+        return None if picture.layers else picture.latent
 
     def _continue(self, track: Track, keys: Sequence[Hashable]) -> Track:
         """Write the frames of the sequence that the drag continues, with its own; return both."""
@@ -130,7 +136,7 @@ class DragJob:
             self._request.frames, self._model, self._job, self._emit, self._fraction
         )
         frames.write(
-            track.latent, range(len(track)), skip_existing=bool(self._request.earlier_track)
+            track.picture, range(len(track)), skip_existing=bool(self._request.earlier_track)
         )
 
     def _on_step(self, step: DragStep) -> None:
@@ -161,7 +167,7 @@ class DragJob:
         if request.previews and (
             step.step == 0 or self._previews.is_due(is_open=self._live.is_open)
         ):
-            self._previews.show(step.latent, step.step)
+            self._show(step.latent, step.step)
 
     def _show_at_rest(self, latent: Tensor | None) -> float | None:
         """Show the image that the drag waits at: quickly, and after a while in its full size."""
@@ -173,9 +179,9 @@ class DragJob:
             self._rests_since_s = now_s
         rest_s = self._rests_since_s + _FULL_SIZE_AFTER_S - now_s
         if not self._previews.has_shown(latent):
-            self._previews.show(latent, self._step)
+            self._show(latent, self._step)
         elif rest_s <= 0 and not self._previews.has_shown(latent, in_full=True):
-            self._previews.show(latent, self._step, stays=True)
+            self._show(latent, self._step, stays=True)
         return None if self._previews.has_shown(latent, in_full=True) else max(rest_s, 0.0)
 
     def _progress(self, step: DragStep) -> None:
@@ -206,7 +212,7 @@ class DragJob:
                 steps=result.steps,
                 distance_px=float(result.distances_px[-1]),
                 seconds=result.seconds,
-                latent=result.latents[-1].astype("<f4").tobytes(),
+                latent=result.picture(-1).to_bytes(),
                 track=track,
                 frame_count=len(result.handles_px),
                 handles=_states(

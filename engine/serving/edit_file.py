@@ -89,10 +89,12 @@ def animated_edit(edit: Edit, model: LoadedModel) -> AnimatedEdit:
     if edit.truncation_psi:
         truncation = Truncation.of_seed(generator, edit.seed, edit.sampled_psi, edit.truncation_psi)
     radii_px, turns = _regions(edit)
+    picture = model.picture(edit.latent)
     targets = np.frombuffer(edit.targets_px, dtype="<f4").reshape(-1, points, 2)
     return AnimatedEdit(
         first_number=first_number,
-        latent=model.latent(edit.latent),
+        latent=picture.latent,
+        layers=picture.layers,
         handles_px=np.array(edit.handles_px, dtype=np.float32),
         targets_px=targets.astype(np.float32),
         image_size=(width, height),

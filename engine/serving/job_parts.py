@@ -8,10 +8,10 @@ from pathlib import Path
 
 from draggan_blender.protocol.messages import FrameTarget, FrameWritten, Message, Progress
 
-from ..arrays import FloatArray
 from ..models import LoadedModel
 from ..output.frames import FrameNames
 from ..output.sequence import write_sequence
+from ..pictures import Picture
 from .job_queue import QueuedJob
 
 Emit = Callable[[Message], None]
@@ -64,7 +64,7 @@ class SequenceJob:
 
     def write(
         self,
-        latent_of: Callable[[int], FloatArray],
+        picture_of: Callable[[int], Picture],
         rows: range,
         *,
         skip_existing: bool = False,
@@ -73,7 +73,7 @@ class SequenceJob:
         """Render rows, write their files, and report each file and the progress.
 
         Args:
-            latent_of: Returns the latent of a row, ``num_ws x w_dim`` float32.
+            picture_of: Returns the picture of a row.
             rows: The rows to write.
             skip_existing: Whether rows whose files exist are left out.
             keep: Whether the files that are written stay if the job is cancelled or fails.
@@ -95,7 +95,7 @@ class SequenceJob:
 
         write_sequence(
             self._model.generator,
-            latent_of,
+            picture_of,
             rows,
             self._names,
             skip_existing=skip_existing,

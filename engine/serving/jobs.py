@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from draggan_blender.protocol.explore import SampleSheet
@@ -30,7 +31,6 @@ from draggan_blender.protocol.messages import (
 from draggan_blender.protocol.timeline import Bake, RenderLatents, TrackMade
 from stylegan2 import Generator
 
-from ..arrays import FloatArray
 from ..errors import RequestError
 from ..features.source import feature_block
 from ..inputs import check_latent
@@ -38,6 +38,7 @@ from ..models import LoadedModel, ModelCache, sample_latent
 from ..output.frames import write_png
 from ..output.render import render_image
 from ..output.track import Track, rows_of_part
+from ..pictures import Picture
 from ..solving.principal import principal_components
 from ..solving.structure import feature_spread
 from ..solving.warm_up import look_ahead, warm_up
@@ -133,13 +134,14 @@ class JobRunner:
 
     def _sample(self, request: Sample, model: LoadedModel) -> None:
         latent = sample_latent(model.generator, request.seed, request.truncation_psi)
-        _write_image(model, latent, request.image_path)
+        _write_image(model, Picture(latent), request.image_path)
         self._shown = latent
         self._emit(Sampled(request_id=request.request_id, latent=latent.astype("<f4").tobytes()))
 
     def _render_latent(self, request: RenderLatent, model: LoadedModel) -> None:
-        self._shown = model.latent(request.latent)
-        _write_image(model, self._shown, request.image_path)
+        picture = model.picture(request.latent)
+        self._shown = None if picture.layers else picture.latent
+        _write_image(model, picture, request.image_path)
 
     def _drag(self, request: Drag, model: LoadedModel, job: QueuedJob) -> None:
         self._shown = None
@@ -152,25 +154,36 @@ class JobRunner:
         rows = rows_of_part(track, request.first_row, request.row_count)
         frames = SequenceJob(request.frames, model, job, self._emit)
         # Written files stay: each is complete, and another worker may have written the same one.
-        frames.write(track.latent, rows, skip_existing=request.skip_existing, keep=True)
+        frames.write(track.picture, rows, skip_existing=request.skip_existing, keep=True)
 
     def _render_latents(self, request: RenderLatents, model: LoadedModel, job: QueuedJob) -> None:
-        track = Track.from_latents(
-            model.latents(request.latents),
+        track = Track.from_pictures(
+            _pictures(request, model),
             model_name=model.path.name,
             model_sha256=model.sha256,
             first_number=request.frames.first_number,
         )
         data = track.to_bytes()
         Track.from_bytes(data)  # refuse an invalid track before rendering it
-        SequenceJob(request.frames, model, job, self._emit).write(track.latent, range(len(track)))
+        SequenceJob(request.frames, model, job, self._emit).write(track.picture, range(len(track)))
         track.save(Path(request.frames.folder) / TRACK_FILE)
         made = TrackMade(request_id=request.request_id, track=data, frame_count=len(track))
         self._emit(made)
 
 
-def _write_image(model: LoadedModel, latent: FloatArray, image_path: str) -> None:
+def _pictures(request: RenderLatents, model: LoadedModel) -> list[Picture]:
+    """Return the pictures of a request, one for each frame."""
+    if not request.sizes:
+        return [Picture(latent) for latent in model.latents(request.latents)]
+    ends = np.cumsum(request.sizes).tolist()
+    starts = [0, *ends[:-1]]
+    return [
+        model.picture(request.latents[start:end]) for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _write_image(model: LoadedModel, picture: Picture, image_path: str) -> None:
     if not image_path:
         raise RequestError("the path of the image to write must not be empty")
-    check_latent(model.generator, latent)
-    write_png(Path(image_path), render_image(model.generator, latent))
+    check_latent(model.generator, picture.latent)
+    write_png(Path(image_path), render_image(model.generator, picture))

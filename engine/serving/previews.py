@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from draggan_blender.protocol.messages import Message, Preview
-from stylegan2 import Generator
+from stylegan2 import Canvas, Generator
 
 from ..models import LoadedModel
 from ..output.render import preview_pixels, render_images
+from ..pictures import OpenPicture
 from .job_queue import QueuedJob
 
 # The shortest time between two previews, seconds.
@@ -58,6 +59,9 @@ class Previews:
         self._resolution = self._fitting(self._generator.resolutions[-1])
         # The latent of the last preview, and the size of the block that showed it.
         self._last: tuple[Tensor, int] | None = None
+        # The picture of the last preview, and what computes it if it has layers.
+        self._opened: OpenPicture | None = None
+        self._canvas: Canvas | None = None
 
     def is_due(self, *, is_open: bool = False) -> bool:
         """Return whether the last preview was shown and its pause is over.
@@ -73,17 +77,28 @@ class Previews:
             return False
         return torch.equal(self._last[0], latent)
 
-    def show(self, latent: Tensor, step: int, *, stays: bool = False) -> None:
+    def show(
+        self,
+        latent: Tensor,
+        step: int,
+        *,
+        stays: bool = False,
+        opened: OpenPicture | None = None,
+    ) -> None:
         """Render the image of a latent and send it.
 
         Args:
             latent: ``num_ws x w_dim`` float32 on the generator's device.
             step: The number of the step, or of the frame in a bake.
             stays: Whether the preview stays on the screen; it then has the full size.
+            opened: The picture that the latent belongs to; None for a picture of one latent.
         """
         started = time.perf_counter()
         resolution = self._generator.resolutions[-1] if stays else self._resolution
-        image = render_images(self._generator, latent[None], resolution)[0]
+        if opened is not self._opened:
+            self._opened = opened
+            self._canvas = None if opened is None else opened.canvas(self._generator)
+        image = render_images(self._generator, latent[None], resolution, self._canvas)[0]
         self._last = latent, resolution
         pixels = preview_pixels(image)
         height, width, _ = pixels.shape

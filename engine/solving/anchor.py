@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan2 import Generator
+from stylegan2 import Canvas, Generator
 
 from ..arrays import FloatArray
 from ..errors import RequestError
 from ..features.choice import open_source
-from ..features.source import Windows, feature_block, grid_of
+from ..features.source import FeatureSource, Windows, feature_block, grid_of
 from ..inputs import check_latent
 from .options import DragOptions
 from .pair_points import PairPoints
@@ -48,6 +48,8 @@ class Anchor:
         handles_px: FloatArray,
         options: DragOptions,
         radii_px: FloatArray | None = None,
+        canvas: Canvas | None = None,
+        home: Canvas | None = None,
     ) -> None:
         """Sample the features at the handles, and at the points of regions, in the edit's image.
 
@@ -58,6 +60,8 @@ class Anchor:
             options: Choose the feature block and the radii of the search.
             radii_px: ``P`` float32, the radii of regions in that image, image pixels, 0 for a plain
                 handle; None or empty if all are plain.
+            canvas: The picture that the latents belong to; None for pictures of one latent.
+            home: The picture that ``latent`` belongs to, if it is another one; None for ``canvas``.
 
         Raises:
             RequestError: The options name a feature block that the model does not have, or the
@@ -76,22 +80,30 @@ class Anchor:
         starts_px, reach = self._handles_px, 0.0
         if (self._radii_px > 0).any():
             grid = grid_of(generator, block)
-            self._pairs = PairPoints(generator, block, grid, options.r1, judged=False)
+            self._pairs = PairPoints(
+                generator, block, grid, options.r1, judged=False, canvas=home or canvas
+            )
             unturned = np.tile(np.array([1.0, 0.0], np.float32), (len(handles_px), 1))
             starts_px, reach = self._expanded(self._handles_px, unturned)[0].handles_px, SLOPE_REACH
-        self._source = open_source(
-            generator,
-            block,
-            self._latent,
-            num_layers=generator.num_ws,
-            points=len(starts_px),
-        )
+
+        def opened(canvas: Canvas | None) -> FeatureSource:
+            return open_source(
+                generator,
+                block,
+                self._latent,
+                num_layers=generator.num_ws,
+                points=len(starts_px),
+                canvas=canvas,
+            )
+
+        self._source = opened(canvas)
         self._r2 = options.r2
         # Of the window around the expected position, which is rounded to a pixel.
         self._radius = math.ceil(0.5 + options.r2 + options.tracking_radius + reach)
         self._patch = disc_offsets(options.tracking_radius).to(self._latent.device)
         self._home = self._to_feature(starts_px)
-        windows = self._windows(self._latent, self._home)
+        at_home = self._source if home in (None, canvas) else opened(home)
+        windows = self._windows(self._latent, self._home, at_home)
         self._features = windows.sample(self._home[:, None] + self._patch)
 
     def find(self, latent: FloatArray, believed_px: FloatArray) -> FloatArray:
@@ -185,12 +197,12 @@ class Anchor:
         for left in range(_PARTS, 0, -1):
             there = torch.lerp(self._latent, after, 1 - (left - 1) / _PARTS)
             expected = grid.clamp(expect(points, left))
-            points = track(tracker, self._windows(there, expected), expected)
+            points = track(tracker, self._windows(there, expected, self._source), expected)
         return points
 
     @torch.no_grad()
-    def _windows(self, latent: Tensor, handles: Tensor) -> Windows:
-        return self._source.observe(latent, handles, self._radius).windows
+    def _windows(self, latent: Tensor, handles: Tensor, source: FeatureSource) -> Windows:
+        return source.observe(latent, handles, self._radius).windows
 
     def _to_feature(self, points_px: FloatArray) -> Tensor:
         points = torch.from_numpy(np.asarray(points_px, dtype=np.float32))

@@ -25,8 +25,10 @@ from stylegan2 import Generator
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
 from ..features.choice import open_source
+from ..features.seam import seam_band
 from ..features.source import feature_block, grid_of, held_block
 from ..inputs import check_latent, check_mask, check_points
+from ..pictures import OpenPicture, Picture, open_picture
 from .lost import find_lost
 from .methods import METHODS, DragProblem, Look
 from .options import DragOptions
@@ -75,6 +77,7 @@ def drag(
     turns: FloatArray | None = None,
     judged: bool = False,
     changes: LiveChanges | None = None,
+    opened: OpenPicture | None = None,
     on_step: Callable[[DragStep], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> DragResult:
@@ -87,7 +90,7 @@ def drag(
         targets_px: ``P x 2`` float, the target of each handle, in image pixels.
         options: The options of the drag.
         mask: ``H x W`` uint8 in the image's size, 255 = may change, 0 = fixed; None if everything
-            may change.
+            may change. The option ``mask_mode`` says whether it holds exactly.
         origin: ``num_ws x w_dim`` float32, the latent of the original image if this drag continues
             earlier ones. The fixed area keeps the features of the origin, and a method that
             reverts changes which no handle needs reverts them towards the origin. None for
@@ -111,6 +114,8 @@ def drag(
         changes: Replaces the points while the drag runs; see ``points.LiveChanges``. A drag whose
             points can be replaced makes no second attempt from its start. An exception that it
             raises ends the drag and is not caught.
+        opened: The picture that ``latent`` belongs to, opened under the mask, see ``open_for``;
+            None to open the picture of ``latent`` alone.
         on_step: Called with every step, the start included. An exception that it raises ends the
             drag and is not caught.
         should_stop: Called once per step; the drag ends with the current step if it returns True.
@@ -130,6 +135,8 @@ def drag(
     start = check_latent(generator, latent)
     origin_latent = None if origin is None else check_latent(generator, origin)
     fixed = check_mask(generator, mask)
+    if opened is None:
+        opened = open_for(Picture(latent), mask, options)
     loop = _Loop(
         generator,
         start,
@@ -142,9 +149,23 @@ def drag(
         enough_px=enough_px,
         windows=windows,
         judged=judged,
+        opened=opened,
     )
     status, reason = loop.run(on_step, should_stop, changes)
     return loop.result(status, reason, started)
+
+
+def open_for(picture: Picture, mask: ByteArray | None, options: DragOptions) -> OpenPicture:
+    """Open a picture for a drag with a mask, which holds exactly if the options say so.
+
+    Args:
+        picture: The picture to start from.
+        mask: ``H x W`` uint8, 255 = may change, or None.
+        options: The options of the drag.
+    """
+    if options.mask_mode != "exact":
+        mask = None
+    return open_picture(picture, mask, options.softness)
 
 
 def tolerance_of(options: DragOptions, handles: int) -> float:
@@ -201,6 +222,7 @@ class _Loop:
         enough_px: float,
         windows: bool | None,
         judged: bool,
+        opened: OpenPicture,
     ) -> None:
         check_points(generator, points.handles_px, points.targets_px)
         num_layers = min(options.num_layers, generator.num_ws)
@@ -218,12 +240,19 @@ class _Loop:
         self._judged = judged
         self._tolerance_px = tolerance_of(options, len(points.keys))
         self._grid = grid_of(generator, block)
-        self._pairs = PairPoints(generator, block, self._grid, options.r1, judged=judged)
+        self._canvas = canvas = opened.canvas(generator)
+        self._pairs = PairPoints(
+            generator, block, self._grid, options.r1, judged=judged, canvas=canvas
+        )
         solved, self._regions = self._pairs.expand(points, start, {})
         self._homes_px = {}
         if home is not None:
             self._homes_px = dict(zip(points.keys, home.handles_px, strict=True))
         handles_px, self._targets_px = check_points(generator, solved.handles_px, solved.targets_px)
+        if canvas is not None and canvas.has_below and canvas.matte is not None:
+            fixed = seam_band(canvas.matte.full)
+        elif options.mask_mode == "exact":
+            fixed = None  # a white mask, which fixes nothing
         fixed = fixed if options.mask_weight else None
         source = open_source(
             generator,
@@ -235,6 +264,7 @@ class _Loop:
             fixed=fixed,
             held=held,
             windows=windows,
+            canvas=canvas,
         )
         problem = DragProblem(
             generator=generator,
@@ -251,7 +281,7 @@ class _Loop:
             enough_px=enough_px,
         )
         self._method = METHODS[options.method](problem)
-        self.record = Record(start, num_layers, _row_points(points))
+        self.record = Record(start, num_layers, _row_points(points), opened=opened)
         self.record.flat = self._flat()
 
     def run(
@@ -442,6 +472,7 @@ class _Loop:
             self._regions,
             points_px,
             self.record.latent(row),
+            self._canvas,
         )
 
     def _not_finite(self, step: int) -> str:

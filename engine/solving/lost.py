@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stylegan2 import Generator
+from stylegan2 import Canvas, Generator
 
 from ..arrays import FloatArray
 from ..features.source import FeatureGrid
@@ -46,6 +46,7 @@ def find_lost(
     regions: Regions | None,
     points_px: FloatArray,
     latent: Tensor,
+    canvas: Canvas | None = None,
 ) -> tuple[bool, ...]:
     """Return for each pair whether the content at its handle was lost.
 
@@ -57,6 +58,7 @@ def find_lost(
         regions: The regions that the points belong to; None if all pairs are plain.
         points_px: ``K x 2`` float32, where the drag tracked the points, image pixels.
         latent: ``num_ws x w_dim`` float32, the latent that the drag ended with.
+        canvas: The picture that the latents belong to; None for pictures of one latent.
     """
     options = replace(options, r2=max(options.r2, _SEARCH))
     counts = [len(one.starts_px) for one in known]
@@ -67,13 +69,13 @@ def find_lost(
     for start in {id(one.latent): one.latent for one in known}.values():
         members = np.repeat([one.latent is start for one in known], counts)
         searches.append((start.cpu().numpy(), members))
-        anchor = Anchor(generator, searches[-1][0], starts_px[members], options)
+        anchor = Anchor(generator, searches[-1][0], starts_px[members], options, canvas=canvas)
         again_px[members] = anchor.find(end, points_px[members])
     doubtful = _apart(grid, regions, points_px, again_px)
     if not doubtful.any():
         return (False,) * len(known)
     for begin, members in searches:
-        anchor = Anchor(generator, end, points_px[members], options)
+        anchor = Anchor(generator, end, points_px[members], options, canvas=canvas)
         back_px[members] = anchor.find(begin, starts_px[members])
     return tuple((doubtful & _apart(grid, regions, starts_px, back_px)).tolist())
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan2 import Generator
+from stylegan2 import Canvas, Generator
 
 from ..arrays import FloatArray
 from ..features.source import FeatureGrid
@@ -56,7 +56,14 @@ class PairPoints:
     """
 
     def __init__(
-        self, generator: Generator, block: int, grid: FeatureGrid, radius: float, *, judged: bool
+        self,
+        generator: Generator,
+        block: int,
+        grid: FeatureGrid,
+        radius: float,
+        *,
+        judged: bool,
+        canvas: Canvas | None = None,
     ) -> None:
         """Begin without pairs.
 
@@ -66,8 +73,10 @@ class PairPoints:
             grid: The sizes of the image and of the feature map.
             radius: The radius of the disc by which a point is followed, feature pixels.
             judged: Whether to find out of plain handles, too, whether they can be followed.
+            canvas: The picture that the latents belong to; None for pictures of one latent.
         """
         self._generator = generator
+        self._canvas = canvas
         self._block = block
         self._grid = grid
         self._disc = disc_offsets(max(radius, 1.0))
@@ -161,7 +170,7 @@ class PairPoints:
         starts_px = np.concatenate([known[key].starts_px for key in judged])
         points = self._grid.to_feature(torch.from_numpy(starts_px).to(latent.device))
         disc = self._disc.to(latent.device)
-        found = structure_at(self._generator, self._block, latent, points, disc).cpu()
+        found = structure_at(self._generator, self._block, latent, points, disc, self._canvas).cpu()
         counts = [len(known[key].starts_px) for key in judged]
         for key, part in zip(judged, torch.split(found, counts), strict=True):
             known[key] = replace(known[key], structure=part)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import FloatArray
+from ..pictures import OpenPicture, Picture
 from .points import RowPoints, joined_rows
 from .regions import turn_of
 
@@ -118,6 +119,7 @@ class DragResult:
             if nobody asked.
         lost: For each handle, whether its content was lost at the end; likewise.
         wanted: What the last rows were made for.
+        opened: The picture that the latents belong to; None if each is that of a whole image.
     """
 
     status: DragStatus
@@ -136,12 +138,22 @@ class DragResult:
     flat: tuple[bool, ...] = ()
     lost: tuple[bool, ...] = ()
     wanted: RowPoints | None = None
+    opened: OpenPicture | None = None
+
+    def picture(self, row: int) -> Picture:
+        """Return the picture of a row; negative numbers count from the end."""
+        return picture_at(self.opened, self.latents[row])
 
     def distances_of_pairs_px(self) -> FloatArray:
         """Return how far each handle is from its target at the end, ``P`` float32, image pixels."""
         wanted = self.wanted or RowPoints(keys=self.keys, targets_px=self.targets_px)
         turns = None if self.turns is None else self.turns[-1]
         return wanted.distances_px(self.handles_px[-1], turns)
+
+
+def picture_at(opened: OpenPicture | None, latent: FloatArray) -> Picture:
+    """Return the picture of a latent, which may be that of layers of an opened picture."""
+    return Picture(latent) if opened is None else opened.at(latent)
 
 
 @dataclass
@@ -155,6 +167,7 @@ class Record:
         start: ``num_ws x w_dim`` float32, the latent that the drag starts from.
         num_layers: How many of the first w vectors may change.
         points: The points of the next row.
+        opened: The picture that the latents belong to, or None.
         first: The first row with the present points and targets.
         edited: ``num_layers x w_dim`` float32 per row, on the generator's device.
         handles_px: ``P x 2`` float32 per row, image pixels; P may differ between rows.
@@ -176,6 +189,7 @@ class Record:
     start: Tensor
     num_layers: int
     points: RowPoints
+    opened: OpenPicture | None = None
     first: int = 0
     edited: list[Tensor] = field(default_factory=list)
     handles_px: list[FloatArray] = field(default_factory=list)
@@ -332,6 +346,7 @@ class Record:
             seconds=seconds,
             turns=turns,
             wanted=points,
+            opened=self.opened,
         )
 
     def _turns(self, rows: int, keys: list[tuple[Hashable, ...]]) -> FloatArray | None:

@@ -21,7 +21,7 @@ import weakref
 import torch
 from torch import Tensor
 
-from stylegan2 import Generator
+from stylegan2 import Canvas, Generator
 
 from ..features.choice import open_source
 from ..features.source import FeatureGrid, Windows, spread_of
@@ -80,7 +80,12 @@ def feature_spread(generator: Generator, resolution: int) -> Tensor:
 
 @torch.no_grad()
 def structure_at(
-    generator: Generator, resolution: int, latent: Tensor, points: Tensor, offsets: Tensor
+    generator: Generator,
+    resolution: int,
+    latent: Tensor,
+    points: Tensor,
+    offsets: Tensor,
+    canvas: Canvas | None = None,
 ) -> Tensor:
     """Return the structure of the features of a latent at points.
 
@@ -91,13 +96,19 @@ def structure_at(
         points: ``P x 2`` feature positions. Discs that reach into the border of the map are moved
             away from it.
         offsets: ``Q x 2`` feature pixels, the disc around each point.
+        canvas: The picture that the latent belongs to; None for a picture of one latent.
 
     Returns:
         ``P x 2 x 2`` float32, symmetric: the mean over the disc and the channels of the products of
         the slopes in x and in y, in squares of the features' spread per pixel.
     """
     source = open_source(
-        generator, resolution, latent, num_layers=generator.num_ws, points=len(points)
+        generator,
+        resolution,
+        latent,
+        num_layers=generator.num_ws,
+        points=len(points),
+        canvas=canvas,
     )
     reach = float(offsets.abs().max())
     centres = _inside(source.grid, points, _BORDER + reach)

@@ -141,8 +141,9 @@ class Canvas:
             ValueError: There is no such overlay.
         """
         if not 0 <= first_open <= len(overlays):
-            raise ValueError(f"there are {len(overlays)} overlays, but the first open is "
-                             f"{first_open}")
+            raise ValueError(
+                f"there are {len(overlays)} overlays, but the first open is {first_open}"
+            )
         self.generator = generator
         latents = [base, *(one.ws for one in overlays)]
         mattes = [None, *(one.matte for one in overlays)]
@@ -227,7 +228,9 @@ class Canvas:
             w = level.ws[:, config.layers_below(block)]
             colour = network.block(block).torgb(level.features[config.level_of(block)], w)
             if level.below is not None and level.matte is not None:
-                colour = torch.lerp(self._colours(level.below, block), colour, level.matte.at(block))
+                colour = torch.lerp(
+                    self._colours(level.below, block), colour, level.matte.at(block)
+                )
             level.colours.append(colour)
         return level.colours[count - 1]
 

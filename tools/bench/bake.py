@@ -182,12 +182,11 @@ def _render(
 
 def _track_bytes(edit: Any, rows: list[Any]) -> int:
     """Return the size in bytes of the track file of all rows."""
-    import numpy as np
-
     from engine.output.track import Track
+    from engine.pictures import Picture
 
-    track = Track.from_latents(
-        np.stack([row.latent for row in rows]),
+    track = Track.from_pictures(
+        [Picture(row.latent) for row in rows],
         model_name="",
         model_sha256="",
         first_number=edit.first_number,

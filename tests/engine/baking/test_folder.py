@@ -20,6 +20,7 @@ from engine.errors import RequestError
 from engine.models import LoadedModel
 from engine.output.render import render_image
 from engine.output.track import Track
+from engine.pictures import Picture
 from engine.serving.edit_file import decode_edit
 from stylegan2 import Generator
 
@@ -243,8 +244,11 @@ def test_a_track_of_other_handles_cannot_be_refined(
     model: LoadedModel, latent: FloatArray, tmp_path: Path
 ) -> None:
     latents = np.repeat(latent[None], 8, axis=0)
-    bare = Track.from_latents(
-        latents, model_name="tiny", model_sha256=model.sha256, first_number=FIRST
+    bare = Track.from_pictures(
+        [Picture(one) for one in latents],
+        model_name="tiny",
+        model_sha256=model.sha256,
+        first_number=FIRST,
     )
     edit = small_edit(latent, refined_track=bare.to_bytes())
     with pytest.raises(RequestError, match="has 0 handles"):

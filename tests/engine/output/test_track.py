@@ -13,6 +13,7 @@ import pytest
 
 from engine.errors import RequestError
 from engine.output.track import BakedRows, Track, TrackError, rows_of_part
+from engine.pictures import Picture
 from engine.solving.options import DragOptions
 from engine.solving.result import DragResult, DragStatus
 
@@ -277,7 +278,9 @@ def test_a_track_of_the_first_version_is_read(track: Track) -> None:
 
 def test_latents_from_elsewhere_make_a_track(track: Track) -> None:
     latents = track.latents()
-    made = Track.from_latents(latents, model_name="m", model_sha256="ab" * 32, first_number=7)
+    made = Track.from_pictures(
+        [Picture(one) for one in latents], model_name="m", model_sha256="ab" * 32, first_number=7
+    )
     again = Track.from_bytes(made.to_bytes())
     assert np.array_equal(again.latents(), latents)
     assert all(np.array_equal(again.latent(row), latents[row]) for row in range(ROWS))

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures: a latent with masked layers over it, and which of their latents a drag changes.
+
+A layer is a latent that is seen through a mask, over the picture of everything below it (see
+``stylegan2.network.canvas``). A drag with an exact mask *opens* a picture under that mask: a new
+layer is put on top, which has the latent of the picture inside the mask, and only this layer
+changes. If an earlier drag had the same mask, its layer is opened again. Where the new mask covers
+older layers, each of these is repeated inside the mask, and all of them change together, by the
+same change; so nothing that was dragged before is lost. A drag without an exact mask opens all
+latents of the picture together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from draggan_blender.protocol import pictures as encoded
+from stylegan2 import Canvas, Generator, Matte, Overlay
+
+from .arrays import ByteArray, FloatArray
+from .inputs import check_latent, check_mask
+
+_WHITE = 255
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layer:
+    """A latent that is seen through a mask.
+
+    Attributes:
+        mask: ``H x W`` uint8 in the size of the image; 255 shows the layer, 0 what is below.
+        softness: Over how many pixels the layer fades in from the border of the mask's zeros.
+        latent: ``num_ws x w_dim`` float32.
+    """
+
+    mask: ByteArray
+    softness: float
+    latent: FloatArray
+
+    def has_place_of(self, other: Layer) -> bool:
+        """Return whether another layer has the same mask and softness."""
+        return self.softness == other.softness and np.array_equal(self.mask, other.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """The latent of a whole image, and the layers over it from the lowest to the topmost.
+
+    Attributes:
+        latent: ``num_ws x w_dim`` float32.
+        layers: May be empty.
+    """
+
+    latent: FloatArray
+    layers: tuple[Layer, ...] = ()
+
+    @property
+    def latents(self) -> list[FloatArray]:
+        """The latent of the whole image, and those of the layers."""
+        return [self.latent, *(layer.latent for layer in self.layers)]
+
+    def to_bytes(self) -> bytes:
+        """Return the picture in the format of ``protocol.pictures``."""
+        return encoded.encode_picture(
+            encoded.Picture(
+                latent=_bytes(self.latent),
+                layers=tuple(
+                    encoded.PictureLayer(
+                        width=layer.mask.shape[1],
+                        height=layer.mask.shape[0],
+                        mask=layer.mask.tobytes(),
+                        softness=layer.softness,
+                        latent=_bytes(layer.latent),
+                    )
+                    for layer in self.layers
+                ),
+            )
+        )
+
+    def without_top(self) -> Picture:
+        """Return the picture without its topmost layer."""
+        return Picture(self.latent, self.layers[:-1])
+
+    def equals(self, other: Picture) -> bool:
+        """Return whether two pictures have the same latents, masks and softness, to the bit."""
+        if len(self.layers) != len(other.layers):
+            return False
+        same = zip(self.layers, other.layers, strict=True)
+        latents = zip(self.latents, other.latents, strict=True)
+        return all(mine.has_place_of(theirs) for mine, theirs in same) and all(
+            np.array_equal(mine, theirs) for mine, theirs in latents
+        )
+
+
+def _bytes(latent: FloatArray) -> bytes:
+    return np.ascontiguousarray(latent, dtype="<f4").tobytes()
+
+
+@dataclass(frozen=True, eq=False)
+class OpenPicture:
+    """A picture, and which of its latents change together: those from one of them upwards.
+
+    Attributes:
+        picture: The picture.
+        first: The lowest latent that changes: 0 for that of the whole image, 1 for the lowest
+            layer.
+    """
+
+    picture: Picture
+    first: int = 0
+
+    @property
+    def latent(self) -> FloatArray:
+        """The lowest latent that changes, ``num_ws x w_dim`` float32."""
+        return self.picture.latents[self.first]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the picture has one latent, for the whole image."""
+        return not self.picture.layers
+
+    def at(self, latent: FloatArray) -> Picture:
+        """Return the picture after a change.
+
+        Args:
+            latent: ``num_ws x w_dim`` float32, what the lowest latent that changes has become.
+        """
+        change = latent - self.latent
+
+        def moved(number: int, before: FloatArray) -> FloatArray:
+            if number < self.first:
+                return before
+            return latent if number == self.first else before + change
+
+        layers = enumerate(self.picture.layers, start=1)
+        return Picture(
+            moved(0, self.picture.latent),
+            tuple(replace(layer, latent=moved(i, layer.latent)) for i, layer in layers),
+        )
+
+    def on(self, base: FloatArray) -> OpenPicture:
+        """Return the same with another latent for the whole image, and all others moved with it.
+
+        Args:
+            base: ``num_ws x w_dim`` float32.
+        """
+        return OpenPicture(OpenPicture(self.picture).at(base), self.first)
+
+    def canvas(self, generator: Generator) -> Canvas | None:
+        """Return what computes the picture; None if it has one latent, for the whole image.
+
+        Args:
+            generator: Frozen, on the device to compute on.
+
+        Raises:
+            RequestError: A latent or a mask does not fit the generator.
+        """
+        if self.is_plain:
+            return None
+        overlays = []
+        for layer in self.picture.layers:
+            fixed = check_mask(generator, layer.mask)
+            assert fixed is not None
+            matte = Matte(generator.config, 1 - fixed, layer.softness)
+            overlays.append(Overlay(check_latent(generator, layer.latent), matte))
+        base = check_latent(generator, self.picture.latent)
+        return Canvas(generator, base, overlays, self.first)
+
+
+def open_picture(
+    picture: Picture, mask: ByteArray | None = None, softness: float = 0.0
+) -> OpenPicture:
+    """Open a picture for a drag.
+
+    Args:
+        picture: The picture to start from.
+        mask: ``H x W`` uint8, 255 = may change, 0 = stays exactly; None if everything may change,
+            which a white mask means as well.
+        softness: See ``Layer``.
+    """
+    if mask is None or (mask == _WHITE).all():
+        return OpenPicture(picture)
+    for count in range(len(picture.layers)):
+        first = count + 1
+        again = _covered(Picture(picture.latent, picture.layers[:count]), mask, softness)
+        above = picture.layers[count:]
+        if len(again) == len(above) and all(
+            one.has_place_of(other) for one, other in zip(again, above, strict=True)
+        ):
+            return OpenPicture(picture, first)
+    first = len(picture.layers) + 1
+    layers = (*picture.layers, *_covered(picture, mask, softness))
+    return OpenPicture(Picture(picture.latent, layers), first)
+
+
+def _covered(picture: Picture, mask: ByteArray, softness: float) -> list[Layer]:
+    """Return layers that show a picture inside a mask, from the lowest to the topmost.
+
+    Layers below one that fills the mask are left out, because they are not seen.
+    """
+    found = [Layer(mask=mask, softness=softness, latent=picture.latent)]
+    for layer in picture.layers:
+        both = (mask.astype(np.uint16) * layer.mask + _WHITE // 2) // _WHITE
+        if not both.any():
+            continue
+        common: ByteArray = both.astype(np.uint8)
+        if np.array_equal(common, mask):
+            found.clear()
+        found.append(Layer(mask=common, softness=softness, latent=layer.latent))
+    return found
