@@ -3,26 +3,26 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from ..connection import pump
 from ..errors import EditError
 from ..properties.owners import Plane
 from ..properties.stored import to_text
 from ..protocol.messages import FrameTarget
+from ..protocol.pictures import is_layered
 from ..protocol.timeline import RenderLatents, TrackMade
 from ..scene import handle_paths, models
 from . import folders, requests
 
 
-def start_latents(plane: Plane, latents: NDArray[np.float32], first_frame: int, label: str) -> int:
-    """Start to render one image for each latent, one frame each.
+def start_latents(plane: Plane, pictures: Sequence[bytes], first_frame: int, label: str) -> int:
+    """Start to render one image for each picture, one frame each.
 
     Args:
         plane: A GAN image that no request is running for.
-        latents: ``T x num_ws x w_dim`` float32, of the plane's model.
-        first_frame: The scene frame of the first latent, 1 or more.
+        pictures: In the format of ``protocol.pictures``, of the plane's model.
+        first_frame: The scene frame of the first picture, 1 or more.
         label: What is being done, for the panel.
 
     Returns:
@@ -42,7 +42,8 @@ def start_latents(plane: Plane, latents: NDArray[np.float32], first_frame: int, 
         request_id=pump.new_request_id(),
         model_path=model_path,
         model_sha256=settings.model_sha256,
-        latents=np.ascontiguousarray(latents, dtype="<f4").tobytes(),
+        latents=b"".join(pictures),
+        sizes=tuple(map(len, pictures)) if any(map(is_layered, pictures)) else (),
         frames=target,
     )
     return requests.submit(plane, request, label)

@@ -67,8 +67,8 @@ class Option:
         digits: How many digits the panel shows after the point, or None for Blender's default.
         choices: The values of a text. Blender stores the position in this list: never reorder.
         methods: The methods that use it; empty for all.
-        group: Where the panel shows it: ``method``, ``ending``, ``features``, ``tuning`` or
-            ``mask``.
+        group: Where the panel shows it: ``method``, ``ending``, ``features``, ``tuning``,
+            ``hold`` or ``mask``.
         place: Where in the group: a smaller number is further up; equal ones are in table order.
     """
 
@@ -306,8 +306,7 @@ class DragSettings:
         "exact",
         label="Hold",
         description="What happens where the mask is black",
-        group="mask",
-        place=-2,
+        group="hold",
         choices=(
             Choice(
                 value="exact",
@@ -327,8 +326,7 @@ class DragSettings:
         4.0,
         label="Softness",
         description="How wide the change fades in from the border of what is held exactly",
-        group="mask",
-        place=-1,
+        group="hold",
         unit=IMAGE_PX,
         most=_WIDEST,
         panel=Range(least=0.0, most=_WIDEST, soft_most=32.0),

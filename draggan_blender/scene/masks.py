@@ -83,7 +83,8 @@ def refuse_black(plane: Plane, levels: bytes) -> None:
     Raises:
         EditError: There are masks, all of them are black everywhere, and they are not ignored.
     """
-    if levels and not any(levels) and plane.draggan.drag.mask_weight > 0.0:
+    drag = plane.draggan.drag
+    if levels and not any(levels) and (drag.mask_mode == "exact" or drag.mask_weight > 0.0):
         raise EditError(
             "The mask is black everywhere, so nothing may move; paint white where the image may "
             "change, or press Fill in the Mask panel"

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..errors import EditError
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes
@@ -19,10 +16,10 @@ from . import timing, tracks
 
 
 def latent(plane: Plane) -> bytes:
-    """Return the latent of the image at the current frame.
+    """Return what the image at the current frame is made of.
 
     Returns:
-        ``num_ws x w_dim`` float32, little-endian.
+        A latent or a picture with layers, in the format of ``protocol.pictures``.
 
     Raises:
         EditError: The frame shows an earlier image of the last drag, and the track cannot be read.
@@ -36,25 +33,22 @@ def latent(plane: Plane) -> bytes:
         or (sequence.kind == "DRAG" and row == sequence.frame_count - 1)
     ):
         return to_bytes(settings.latent)
-    return rows(plane, [row]).tobytes()
+    return rows(plane, [row])[0]
 
 
-def rows(plane: Plane, numbers: Sequence[int]) -> NDArray[np.float32]:
-    """Return the latents of some rows of the plane's sequence.
+def rows(plane: Plane, numbers: Sequence[int]) -> list[bytes]:
+    """Return what some rows of the plane's sequence are made of, as ``latent``.
 
     Args:
         plane: The GAN image, which has a track.
         numbers: The rows, counted from 0; at least one.
-
-    Returns:
-        ``N x num_ws x w_dim`` float32.
 
     Raises:
         EditError: The track cannot be read.
     """
     settings = plane.draggan
     try:
-        return tracks.latents_of(to_bytes(settings.track), numbers)
+        return tracks.pictures_of(to_bytes(settings.track), numbers)
     except tracks.READ_ERRORS as error:
         raise EditError(
             f"The latent of frame {settings.sequence.first_frame + numbers[0]} cannot be read from "

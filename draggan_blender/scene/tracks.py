@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading a ``track.npz``: latents and handle positions, one row per image of a sequence."""
+"""Reading a ``track.npz``: pictures and handle positions, one row per image of a sequence."""
 
 from __future__ import annotations
 
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EditError
 from ..properties.stored import to_bytes
+from ..protocol.pictures import Picture, PictureLayer, encode_picture
 
 # What numpy raises for bytes that are not an ``.npz`` of plain arrays, or lack an array.
 READ_ERRORS = (
@@ -60,26 +62,53 @@ def turns(track: str) -> NDArray[np.float32] | None:
         return np.asarray(arrays["turns"], dtype=np.float32) if "turns" in arrays else None
 
 
-def latents_of(track: bytes, rows: Sequence[int]) -> NDArray[np.float32]:
-    """Return the latents of some rows of a track.
+def pictures_of(track: bytes, rows: Sequence[int]) -> list[bytes]:
+    """Return what some rows of a track are made of, in the format of ``protocol.pictures``.
 
-    The file stores the layers that never change only once.
+    The file stores the layers of a latent that never change only once, and each mask once.
 
     Args:
         track: The bytes of a ``track.npz``.
         rows: The rows, counted from 0.
 
-    Returns:
-        ``N x num_ws x w_dim`` float32.
-
     Raises:
         Exception: One of ``READ_ERRORS``: the bytes are not a track, or lack a row.
     """
     with np.load(io.BytesIO(track), allow_pickle=False) as arrays:
-        start, edited = arrays["start"], arrays["edited"]
-    whole = np.repeat(np.asarray(start, dtype="<f4")[None], len(rows), axis=0)
-    whole[:, : edited.shape[1]] = edited[list(rows)]
-    return whole
+        start, edited = np.asarray(arrays["start"], dtype="<f4"), arrays["edited"]
+        layers = _layers(arrays, start, rows) if "layer_entries" in arrays else [()] * len(rows)
+    return [
+        encode_picture(Picture(latent=_whole(edited[row], start), layers=over))
+        for row, over in zip(rows, layers, strict=True)
+    ]
+
+
+def _whole(edited: NDArray[np.float32], start: NDArray[np.float32]) -> bytes:
+    """Return the bytes of a latent whose first rows are ``edited`` and the others ``start``'s."""
+    whole = np.concatenate([np.asarray(edited, "<f4"), start[len(edited) :]])
+    return bytes(whole.tobytes())
+
+
+def _layers(
+    arrays: Mapping[str, NDArray[Any]], start: NDArray[np.float32], rows: Sequence[int]
+) -> list[tuple[PictureLayer, ...]]:
+    """Return the masked layers of some rows of a track that has any."""
+    entries, masks = arrays["layer_entries"], arrays["layer_masks"]
+    softness, latents = arrays["layer_softness"], arrays["layer_latents"]
+    _, height, width = masks.shape
+    return [
+        tuple(
+            PictureLayer(
+                width=width,
+                height=height,
+                mask=masks[mask].tobytes(),
+                softness=float(softness[mask]),
+                latent=_whole(latents[latent], start),
+            )
+            for _, mask, latent in entries[entries[:, 0] == row].tolist()
+        )
+        for row in rows
+    ]
 
 
 def frames_of(track: bytes) -> tuple[int | None, int]:

@@ -22,6 +22,7 @@ from ..properties.stored import to_bytes
 from ..properties.timeline import DRAGGAN_PG_blend_source
 from ..scene import planes, playhead, sampling, shown, timing
 from . import interpolation
+from .mixing import Mixable
 
 _SOURCES_PATH = "draggan.timeline.blend_sources"
 
@@ -79,14 +80,20 @@ def blend(plane: Plane, frames: range) -> int:
         parts = interpolation.shares(weights)
     except ValueError as error:
         raise EditError(f"The images cannot be blended: {error}; raise a weight") from None
-    latents = [_latents(image, rows[:, column]) for column, image in enumerate(sources)]
-    blended = np.empty((len(frames), *latents[0].shape[1:]), dtype=np.float32)
+    shows = [_pictures(image, rows[:, column]) for column, image in enumerate(sources)]
+    try:
+        mixed = Mixable.of([one for pictures in shows for one in pictures], plane.draggan.w_dim)
+    except ValueError as error:
+        raise EditError(f"An image cannot be read ({error}); make it again") from None
+    latents = mixed.values.reshape(len(shows), len(frames), *mixed.values.shape[1:])
+    blended = np.empty(latents.shape[1:], dtype=np.float32)
     for index, row in enumerate(parts):
         blended[index] = sum(
             part * latent[index].astype(np.float64)
             for part, latent in zip(row, latents, strict=True)
         )
-    return latents_job.start_latents(plane, blended, frames.start, f"Blend into {plane.name}")
+    pictures = mixed.pictures(blended)
+    return latents_job.start_latents(plane, pictures, frames.start, f"Blend into {plane.name}")
 
 
 def _sources(plane: Plane) -> list[Plane]:
@@ -137,8 +144,8 @@ def _sample(
     return weights, rows
 
 
-def _latents(image: Plane, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the latent that a source shows at each frame, ``T x num_ws x w_dim``.
+def _pictures(image: Plane, rows: NDArray[np.int64]) -> list[bytes]:
+    """Return what a source shows at each frame, in the format of ``protocol.pictures``.
 
     Raises:
         EditError: The track of the source cannot be read.
@@ -146,6 +153,4 @@ def _latents(image: Plane, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     settings = image.draggan
     if settings.sequence.image is not None:
         return shown.rows(image, rows.tolist())
-    still = np.frombuffer(to_bytes(settings.latent), dtype="<f4")
-    still = still.reshape(-1, settings.w_dim)
-    return np.broadcast_to(still, (len(rows), *still.shape))
+    return [to_bytes(settings.latent)] * len(rows)

@@ -7,9 +7,6 @@ plane shows another image or another model.
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..errors import EditError
 from ..jobs import latents as latents_job
 from ..jobs import recovery, requests
@@ -18,6 +15,7 @@ from ..properties.stored import to_bytes, to_text
 from ..properties.timeline import DRAGGAN_PG_latent_key
 from ..scene import planes, shown
 from . import interpolation
+from .mixing import Mixable
 
 
 def add_key(plane: Plane) -> DRAGGAN_PG_latent_key:
@@ -68,16 +66,17 @@ def render_keys(plane: Plane) -> int:
     key_frames, keys = _read(plane)
     frames = range(key_frames[0], key_frames[-1] + 1)
     kind = plane.draggan.timeline.interpolation
-    latents = interpolation.between(key_frames, keys, frames, kind)
+    latents = interpolation.between(key_frames, keys.values, frames, kind)
     label = f"Render Image Keys of {plane.name}"
-    return latents_job.start_latents(plane, latents, frames.start, label)
+    return latents_job.start_latents(plane, keys.pictures(latents), frames.start, label)
 
 
-def _read(plane: Plane) -> tuple[list[int], NDArray[np.float32]]:
-    """Return the frames of the keys in order, and their latents, ``N x num_ws x w_dim`` float32.
+def _read(plane: Plane) -> tuple[list[int], Mixable]:
+    """Return the frames of the keys in order, and their pictures.
 
     Raises:
-        EditError: There is no key, two keys are at one frame, or a key belongs to another model.
+        EditError: There is no key, two keys are at one frame, or a key belongs to another model or
+            cannot be read.
     """
     settings = plane.draggan
     ordered = sorted(settings.timeline.latent_keys, key=lambda key: key.frame)
@@ -93,5 +92,8 @@ def _read(plane: Plane) -> tuple[list[int], NDArray[np.float32]]:
                 f"The image key at frame {key.frame} belongs to another model than "
                 f"{plane.name} has now; remove the key, or choose its model and press Update Image"
             )
-    raw = [np.frombuffer(to_bytes(key.latent), dtype="<f4") for key in ordered]
-    return key_frames, np.stack(raw).reshape(len(raw), -1, settings.w_dim).astype(np.float32)
+    try:
+        keys = Mixable.of([to_bytes(key.latent) for key in ordered], settings.w_dim)
+    except ValueError as error:
+        raise EditError(f"The image keys cannot be read ({error}); add them again") from None
+    return key_frames, keys

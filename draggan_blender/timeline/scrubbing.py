@@ -307,7 +307,7 @@ def _take(solve: _Solve, message: Message) -> None:
             start = region_points.turns_of(solve.start.handles_px, solve.radii_px)
             turns = np.column_stack((turns[:, 0] + start[:, 0], turns[:, 1] * start[:, 1]))
             handles_px = region_points.joined(handles_px, turns, solve.radii_px)
-        latent = tracks.latents_of(solve.finished.track, [0]).tobytes()
+        (latent,) = tracks.pictures_of(solve.finished.track, [0])
         known = Known(solve.targets_px, handles_px, latent, solve.preview)
         memory = _memories.get(solve.image_id)
         if memory is not None:

@@ -52,6 +52,12 @@ class DRAGGAN_PT_mask(ImagePanel, bpy.types.Panel):
         row.operator("draggan.mask_fill", text="Fill")
         row.operator("draggan.mask_clear", text="Clear")
         self._draw_borders(context)
+        drag = plane.draggan.drag
+        column = layout.column(align=True)
+        column.row(align=True).prop(drag, "mask_mode", expand=True)
+        row = column.row(align=True)
+        row.active = drag.mask_mode == "exact"
+        row.prop(drag, "softness")
         layout.template_ID(plane.draggan, "mask", open="image.open")
         if is_painting:  # last, so that no button moves
             draw_text(layout, "Paint what stays; X changes to white, which may change", "INFO")
