@@ -114,7 +114,9 @@ class LoadedModel:
                 )
             (mask,) = self.masks(layer.mask)
             latent = self.latent(layer.latent)
-            layers.append(Layer(mask=mask, softness=layer.softness, latent=latent))
+            layers.append(
+                Layer(mask=mask, softness=layer.softness, latent=latent, clipped=layer.clipped)
+            )
         return Picture(self.latent(found.latent), tuple(layers))
 
     def _wrong_size(self, data: bytes) -> RequestError:

@@ -5,9 +5,9 @@ A layer is a latent that is seen through a mask, over the picture of everything 
 ``stylegan2.network.canvas``). A drag with an exact mask *opens* a picture under that mask: a new
 layer is put on top, which has the latent of the picture inside the mask, and only this layer
 changes. If an earlier drag had the same mask, its layer is opened again. Where the new mask covers
-older layers, each of these is repeated inside the mask, and all of them change together, by the
-same change; so nothing that was dragged before is lost. A drag without an exact mask opens all
-latents of the picture together.
+older layers, each of these is repeated inside the new one, *clipped* to it, and all of them change
+together, by the same change; so nothing that was dragged before is lost. A drag without an exact
+mask opens all latents of the picture together.
 """
 
 from __future__ import annotations
@@ -33,15 +33,19 @@ class Layer:
         mask: ``H x W`` uint8 in the size of the image; 255 shows the layer, 0 what is below.
         softness: Over how many pixels the layer fades in from the border of the mask's zeros.
         latent: ``num_ws x w_dim`` float32.
+        clipped: Whether it is seen only inside the nearest layer below that is not clipped, in
+            place of it.
     """
 
     mask: ByteArray
     softness: float
     latent: FloatArray
+    clipped: bool = False
 
     def has_place_of(self, other: Layer) -> bool:
-        """Return whether another layer has the same mask and softness."""
-        return self.softness == other.softness and np.array_equal(self.mask, other.mask)
+        """Return whether another layer is seen at the same places."""
+        facts = self.softness == other.softness and self.clipped == other.clipped
+        return facts and np.array_equal(self.mask, other.mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +77,21 @@ class Picture:
                         mask=layer.mask.tobytes(),
                         softness=layer.softness,
                         latent=_bytes(layer.latent),
+                        clipped=layer.clipped,
                     )
                     for layer in self.layers
                 ),
             )
         )
 
+    @property
+    def top(self) -> int:
+        """The index of the topmost layer that is not clipped; those after it are clipped to it."""
+        return max(i for i, layer in enumerate(self.layers) if i == 0 or not layer.clipped)
+
     def without_top(self) -> Picture:
-        """Return the picture without its topmost layer."""
-        return Picture(self.latent, self.layers[:-1])
+        """Return the picture without its topmost layer and what is clipped to it."""
+        return Picture(self.latent, self.layers[: self.top])
 
     def equals(self, other: Picture) -> bool:
         """Return whether two pictures have the same latents, masks and softness, to the bit."""
@@ -159,14 +169,21 @@ class OpenPicture:
         """
         if self.is_plain:
             return None
-        overlays = []
-        for layer in self.picture.layers:
+        overlays: list[Overlay] = []
+        first = self.first
+        for number, layer in enumerate(self.picture.layers, start=1):
             fixed = check_mask(generator, layer.mask)
             assert fixed is not None
             matte = Matte(generator.config, 1 - fixed, layer.softness)
-            overlays.append(Overlay(check_latent(generator, layer.latent), matte))
+            overlay = Overlay(check_latent(generator, layer.latent), matte)
+            if layer.clipped and overlays:
+                clipped = (*overlays[-1].clipped, overlay)
+                overlays[-1] = replace(overlays[-1], clipped=clipped)
+            else:
+                overlays.append(overlay)
+                first = len(overlays) if number == self.first else first
         base = check_latent(generator, self.picture.latent)
-        return Canvas(generator, base, overlays, self.first)
+        return Canvas(generator, base, overlays, first)
 
 
 def open_picture(
@@ -182,8 +199,10 @@ def open_picture(
     """
     if mask is None or (mask == _WHITE).all():
         return OpenPicture(picture)
-    for count in range(len(picture.layers)):
+    for count, layer in enumerate(picture.layers):
         first = count + 1
+        if layer.clipped:
+            continue
         again = _covered(Picture(picture.latent, picture.layers[:count]), mask, softness)
         above = picture.layers[count:]
         if len(again) == len(above) and all(
@@ -196,17 +215,29 @@ def open_picture(
 
 
 def _covered(picture: Picture, mask: ByteArray, softness: float) -> list[Layer]:
-    """Return layers that show a picture inside a mask, from the lowest to the topmost.
+    """Return a layer that shows a picture inside a mask, and those that are clipped to it.
 
     Layers below one that fills the mask are left out, because they are not seen.
     """
     found = [Layer(mask=mask, softness=softness, latent=picture.latent)]
+    group = mask
     for layer in picture.layers:
-        both = (mask.astype(np.uint16) * layer.mask + _WHITE // 2) // _WHITE
-        if not both.any():
+        own = layer.mask
+        if layer.clipped:
+            own = _product(own, group)
+        else:
+            group = own
+        common = _product(own, mask)
+        if not common.any():
             continue
-        common: ByteArray = both.astype(np.uint8)
         if np.array_equal(common, mask):
-            found.clear()
-        found.append(Layer(mask=common, softness=softness, latent=layer.latent))
+            found = [Layer(mask=mask, softness=softness, latent=layer.latent)]
+        else:
+            found.append(replace(layer, mask=own, clipped=True))
+    return found
+
+
+def _product(first: ByteArray, second: ByteArray) -> ByteArray:
+    both = (first.astype(np.uint16) * second + _WHITE // 2) // _WHITE
+    found: ByteArray = both.astype(np.uint8)
     return found

@@ -30,6 +30,7 @@ class PictureLayer:
         mask: ``height * width`` bytes, top row first; 255 shows the layer, 0 what is below.
         softness: Over how many pixels the layer fades in from the border of the mask's zeros.
         latent: ``num_ws x w_dim`` float32, little-endian.
+        clipped: Whether it is seen only inside the nearest layer below that is not clipped.
     """
 
     width: int
@@ -37,6 +38,7 @@ class PictureLayer:
     mask: bytes
     softness: float
     latent: bytes
+    clipped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ def encode_picture(picture: Picture) -> bytes:
         {
             "latent": len(picture.latent),
             "layers": [
-                [layer.width, layer.height, len(mask), float(layer.softness)]
+                [layer.width, layer.height, len(mask), float(layer.softness), layer.clipped]
                 for layer, mask in zip(picture.layers, masks, strict=True)
             ],
         }
@@ -110,7 +112,7 @@ def _decode(data: bytes) -> Picture:
 
     latent = take(size)
     layers = []
-    for width, height, stored, softness in facts:
+    for width, height, stored, softness, clipped in facts:
         pixels = width * height
         if not 0 < pixels <= _MOST_PIXELS or not 0 <= softness < float("inf"):
             raise ValueError(f"a mask of {width} x {height} px with a softness of {softness}")
@@ -118,7 +120,12 @@ def _decode(data: bytes) -> Picture:
         if len(mask) != pixels:
             raise ValueError(f"a mask has {len(mask)} pixels, not {pixels}")
         layer = PictureLayer(
-            width=width, height=height, mask=mask, softness=float(softness), latent=take(size)
+            width=width,
+            height=height,
+            mask=mask,
+            softness=float(softness),
+            latent=take(size),
+            clipped=bool(clipped),
         )
         layers.append(layer)
     if at != len(data):

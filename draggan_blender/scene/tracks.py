@@ -95,6 +95,7 @@ def _layers(
     """Return the masked layers of some rows of a track that has any."""
     entries, masks = arrays["layer_entries"], arrays["layer_masks"]
     softness, latents = arrays["layer_softness"], arrays["layer_latents"]
+    clipped = arrays["layer_clipped"]
     _, height, width = masks.shape
     return [
         tuple(
@@ -103,6 +104,7 @@ def _layers(
                 height=height,
                 mask=masks[mask].tobytes(),
                 softness=float(softness[mask]),
+                clipped=bool(clipped[mask]),
                 latent=_whole(latents[latent], start),
             )
             for _, mask, latent in entries[entries[:, 0] == row].tolist()

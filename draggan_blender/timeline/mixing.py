@@ -67,6 +67,7 @@ class Mixable:
                 mask=place.mask,
                 softness=place.softness,
                 latent=latent.tobytes(),
+                clipped=place.clipped,
             )
             for place, latent in zip(self.places, latents[1:], strict=True)
         )
@@ -76,4 +77,4 @@ class Mixable:
 
 
 def _place(layer: PictureLayer) -> object:
-    return layer.width, layer.height, layer.mask, layer.softness
+    return layer.width, layer.height, layer.mask, layer.softness, layer.clipped

@@ -122,9 +122,9 @@ def render_frames(
     for picture in pictures:
         if isinstance(picture, Picture) and picture.layers:
             yield from rendered()
-            latent = torch.from_numpy(np.ascontiguousarray(picture.latents[-1][None]))
+            latent = torch.from_numpy(np.ascontiguousarray(picture.layers[picture.top].latent))
             canvas = canvases.under_top(picture)
-            yield from render_images(generator, latent.to(device), canvas=canvas)
+            yield from render_images(generator, latent[None].to(device), canvas=canvas)
             continue
         batch.append(picture.latent if isinstance(picture, Picture) else picture)
         if len(batch) == size:
@@ -144,19 +144,21 @@ class Canvases:
         self._last: tuple[Picture, Canvas] | None = None
 
     def under_top(self, picture: Picture) -> Canvas:
-        """Return a canvas for a picture with layers, on which the topmost layer may change.
+        """Return a canvas for a picture with layers, on which the topmost one may change.
 
         Raises:
             RequestError: A latent or a mask does not fit the generator.
         """
-        top = picture.layers[-1]
-        if self._last is not None:
-            before, canvas = self._last
-            is_like = before.layers[-1].has_place_of(top)
-            if is_like and before.without_top().equals(picture.without_top()):
-                return canvas
-        made = OpenPicture(picture, len(picture.layers)).canvas(self._generator)
+        top, last = picture.layers[picture.top :], self._last
+        is_like = last is not None and last[0].without_top().equals(picture.without_top())
+        if last is not None and is_like and len(top) == 1:
+            before = last[0].layers[last[0].top :]
+            if len(before) == 1 and before[0].has_place_of(top[0]):
+                return last[1]
+        made = OpenPicture(picture, picture.top + 1).canvas(self._generator)
         assert made is not None, "the picture has layers"
+        if last is not None and is_like:
+            made.share_below(last[1])
         self._last = picture, made
         return made
 

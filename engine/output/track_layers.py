@@ -16,6 +16,7 @@ from ..pictures import Layer, Picture
 LAYER_ARRAYS = {
     "layer_masks": np.uint8,
     "layer_softness": np.float32,
+    "layer_clipped": np.uint8,
     "layer_latents": np.float32,
     "layer_entries": np.int64,
 }
@@ -28,6 +29,7 @@ class TrackLayers:
     Attributes:
         masks: ``M x H x W`` uint8, see ``pictures.Layer``.
         softness: ``M`` float32, the softness that belongs to each mask.
+        clipped: ``M`` uint8, 1 if the layers with this mask are clipped, see ``pictures.Layer``.
         latents: ``U x L x w_dim`` float32, the first L layers of each latent; the others are those
             of the track's start.
         entries: ``E x 3`` int64, for each layer of each row: the row, the index of its mask, and
@@ -36,6 +38,7 @@ class TrackLayers:
 
     masks: ByteArray
     softness: FloatArray
+    clipped: ByteArray
     latents: FloatArray
     entries: npt.NDArray[np.int64]
 
@@ -47,19 +50,18 @@ class TrackLayers:
             pictures: One for each row.
             start: ``num_ws x w_dim`` float32, the start of the track.
         """
-        masks: dict[tuple[bytes, float], int] = {}
+        masks: dict[tuple[bytes, float, bool], int] = {}
         latents: dict[bytes, int] = {}
         layers: dict[int, Layer] = {}
         stored: dict[int, FloatArray] = {}
-        # Pictures of one drag share their masks; hashing one per row would take longer than it.
-        seen: dict[int, tuple[bytes, float]] = {}
+        # Pictures of one drag share their masks; copying one per row would take longer than it.
+        seen: dict[int, bytes] = {}
         entries = []
         for row, picture in enumerate(pictures):
             for layer in picture.layers:
-                place = seen.get(id(layer.mask), (layer.mask.tobytes(), layer.softness))
-                if place[1] != layer.softness:
-                    place = layer.mask.tobytes(), layer.softness
-                seen[id(layer.mask)] = place
+                pixels = seen.get(id(layer.mask)) or layer.mask.tobytes()
+                seen[id(layer.mask)] = pixels
+                place = pixels, layer.softness, layer.clipped
                 mask = masks.setdefault(place, len(masks))
                 latent = latents.setdefault(layer.latent.tobytes(), len(latents))
                 layers.setdefault(mask, layer)
@@ -72,6 +74,7 @@ class TrackLayers:
         return cls(
             np.stack([layers[index].mask for index in range(len(masks))]),
             np.array([layers[index].softness for index in range(len(masks))], np.float32),
+            np.array([layers[index].clipped for index in range(len(masks))], np.uint8),
             whole[:, : int(changed[-1]) + 1 if len(changed) else 0],
             np.array(entries, np.int64),
         )
@@ -88,6 +91,7 @@ class TrackLayers:
             Layer(
                 mask=self.masks[mask],
                 softness=float(self.softness[mask]),
+                clipped=bool(self.clipped[mask]),
                 latent=np.concatenate([self.latents[latent], start[count:]]),
             )
             for _, mask, latent in self.entries[self.entries[:, 0] == row]
@@ -95,7 +99,7 @@ class TrackLayers:
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the arrays of the file by their names."""
-        values = self.masks, self.softness, self.latents, self.entries
+        values = self.masks, self.softness, self.clipped, self.latents, self.entries
         return {
             name: np.asarray(array, dtype=kind)
             for (name, kind), array in zip(LAYER_ARRAYS.items(), values, strict=True)
@@ -114,6 +118,8 @@ class TrackLayers:
         is_table = self.latents.ndim == 3 and self.latents.shape[2] == latent_shape[1]
         if not is_table or self.latents.shape[1] > latent_shape[0]:
             return f"its layers have latents of shape {self.latents.shape}"
+        if self.clipped.shape != (masks,):
+            return f"its clipped layers have shape {self.clipped.shape}"
         if not np.isfinite(self.latents).all() or not np.isfinite(self.softness).all():
             return "its layers hold values that are not finite"
         if (self.softness < 0).any():

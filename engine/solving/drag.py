@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from draggan_blender.protocol.settings import DEFAULTS
 from stylegan2 import Generator
 
 from ..arrays import ByteArray, FloatArray
@@ -42,6 +43,9 @@ from .result import DragResult, DragStatus, DragStep, Record, RowReport
 # Your GAN", section 4.
 MANY_HANDLES = 5
 MANY_FACTOR = 2.0
+# The space of drags with an exact mask. In it, an image would change everywhere, but the mask keeps
+# all except one part, and a part alone is easily outside what the whole images of a model show.
+MASKED_SPACE = "w+"
 # Progress means that the mean distance falls by more than this share of the tolerance.
 _PROGRESS = 0.01
 
@@ -78,6 +82,7 @@ def drag(
     judged: bool = False,
     changes: LiveChanges | None = None,
     opened: OpenPicture | None = None,
+    masked_space: str = MASKED_SPACE,
     on_step: Callable[[DragStep], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> DragResult:
@@ -116,6 +121,8 @@ def drag(
             raises ends the drag and is not caught.
         opened: The picture that ``latent`` belongs to, opened under the mask, see ``open_for``;
             None to open the picture of ``latent`` alone.
+        masked_space: The latent space of drags with an exact mask whose options have the default
+            space.
         on_step: Called with every step, the start included. An exception that it raises ends the
             drag and is not caught.
         should_stop: Called once per step; the drag ends with the current step if it returns True.
@@ -150,6 +157,7 @@ def drag(
         windows=windows,
         judged=judged,
         opened=opened,
+        masked_space=masked_space,
     )
     status, reason = loop.run(on_step, should_stop, changes)
     return loop.result(status, reason, started)
@@ -223,6 +231,7 @@ class _Loop:
         windows: bool | None,
         judged: bool,
         opened: OpenPicture,
+        masked_space: str,
     ) -> None:
         check_points(generator, points.handles_px, points.targets_px)
         num_layers = min(options.num_layers, generator.num_ws)
@@ -249,8 +258,10 @@ class _Loop:
         if home is not None:
             self._homes_px = dict(zip(points.keys, home.handles_px, strict=True))
         handles_px, self._targets_px = check_points(generator, solved.handles_px, solved.targets_px)
-        if canvas is not None and canvas.has_below and canvas.matte is not None:
+        if canvas is not None and canvas.matte is not None:
             fixed = seam_band(canvas.matte.full)
+            if options.latent_space == DEFAULTS["latent_space"]:
+                options = replace(options, latent_space=masked_space)
         elif options.mask_mode == "exact":
             fixed = None  # a white mask, which fixes nothing
         fixed = fixed if options.mask_weight else None

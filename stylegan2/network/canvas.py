@@ -7,7 +7,8 @@ blended with those of what is below it, ``x = m * block(x, w) + (1 - m) * x_belo
 mask averaged to the size of the block. The RGB of each block is blended in the same way before it
 is added to the image. Finally the image is blended with the image below by the mask in full size,
 so that it equals the image below, to the bit, wherever the mask is zero. What is below an overlay
-may itself contain overlays.
+may itself contain overlays. An overlay may have several latents itself: further ones are *clipped*
+to it, each seen through its own mask in place of the first, inside the overlay only.
 
 Blending the features of two latents by place is known from copying parts between images: Suzuki et
 al., "Spatially Controllable Image Synthesis with Internal Representation Collaging" (2018), and
@@ -89,10 +90,12 @@ class Overlay:
     Attributes:
         ws: ``num_ws x w_dim`` float32.
         matte: Where it is seen.
+        clipped: Further latents of the overlay, which are seen inside it only.
     """
 
     ws: Tensor
     matte: Matte
+    clipped: tuple[Overlay, ...] = ()
 
 
 @dataclass(eq=False)
@@ -100,14 +103,15 @@ class _Level:
     """A base or an overlay, computed for N latents up to some block.
 
     Attributes:
-        ws: ``N x num_ws x w_dim`` float32.
+        parts: Its latents, ``N x num_ws x w_dim`` float32 each, and where each is seen inside it;
+            None for the first.
         matte: Where it is seen; None for a base.
         below: What it covers; None for a base.
         features: ``N x C x h x w`` of each block so far, blended.
         colours: ``N x img_channels x h x w`` of each block so far, blended and not yet added up.
     """
 
-    ws: Tensor
+    parts: list[tuple[Tensor, Matte | None]]
     matte: Matte | None = None
     below: _Level | None = None
     features: list[Tensor] = field(default_factory=list)
@@ -145,13 +149,18 @@ class Canvas:
                 f"there are {len(overlays)} overlays, but the first open is {first_open}"
             )
         self.generator = generator
-        latents = [base, *(one.ws for one in overlays)]
-        mattes = [None, *(one.matte for one in overlays)]
-        self.start = latents[first_open]
-        self._open = list(zip(latents, mattes, strict=True))[first_open:]
+        levels: list[tuple[list[tuple[Tensor, Matte | None]], Matte | None]] = [
+            ([(base, None)], None)
+        ]
+        for one in overlays:
+            clipped = [(part.ws, part.matte) for part in one.clipped]
+            levels.append(([(one.ws, None), *clipped], one.matte))
+        self.start = levels[first_open][0][0][0]
+        self._open = levels[first_open:]
         self._below: _Level | None = None
-        for latent, matte in list(zip(latents, mattes, strict=True))[:first_open]:
-            self._below = _Level(latent[None], matte, self._below)
+        for parts, matte in levels[:first_open]:
+            whole = [(latent[None], inside) for latent, inside in parts]
+            self._below = _Level(whole, matte, self._below)
 
     @property
     def has_below(self) -> bool:
@@ -161,7 +170,7 @@ class Canvas:
     @property
     def is_single(self) -> bool:
         """Whether exactly one latent changes."""
-        return len(self._open) == 1
+        return len(self._open) == 1 and len(self._open[0][0]) == 1
 
     @property
     def matte(self) -> Matte | None:
@@ -200,10 +209,22 @@ class Canvas:
         top = self.generator.config.img_resolution if resolution is None else resolution
         return self._image(self._top(ws), top)
 
+    def share_below(self, other: Canvas) -> None:
+        """Take over what another canvas has computed of what is below.
+
+        Args:
+            other: A canvas with the same latents and masks below.
+        """
+        self._below = other._below
+
     def _top(self, ws: Tensor) -> _Level:
         level = self._below
-        for number, (latent, matte) in enumerate(self._open):
-            level = _Level(ws if number == 0 else latent + (ws - self.start), matte, level)
+        for parts, matte in self._open:
+            moved = [
+                (ws if latent is self.start else latent + (ws - self.start), inside)
+                for latent, inside in parts
+            ]
+            level = _Level(moved, matte, level)
         assert level is not None, "there is at least one open latent"
         return level
 
@@ -214,7 +235,11 @@ class Canvas:
         for block in config.resolutions[len(level.features) : count]:
             last = config.layers_below(block)
             under = level.features[-1] if level.features else None
-            x = network.block(block)(under, level.ws[:, max(last - 2, 0) : last], "const")
+            x: Tensor | None = None
+            for ws, inside in level.parts:
+                y = network.block(block)(under, ws[:, max(last - 2, 0) : last], "const")
+                x = y if x is None or inside is None else torch.lerp(x, y, inside.at(block))
+            assert x is not None, "a level has at least one latent"
             if level.below is not None and level.matte is not None:
                 x = torch.lerp(self._features(level.below, block), x, level.matte.at(block))
             level.features.append(x)
@@ -225,8 +250,16 @@ class Canvas:
         self._features(level, resolution)
         count = config.level_of(resolution) + 1
         for block in config.resolutions[len(level.colours) : count]:
-            w = level.ws[:, config.layers_below(block)]
-            colour = network.block(block).torgb(level.features[config.level_of(block)], w)
+            x = level.features[config.level_of(block)]
+            colour: Tensor | None = None
+            for ws, inside in level.parts:
+                y = network.block(block).torgb(x, ws[:, config.layers_below(block)])
+                colour = (
+                    y
+                    if colour is None or inside is None
+                    else torch.lerp(colour, y, inside.at(block))
+                )
+            assert colour is not None, "a level has at least one latent"
             if level.below is not None and level.matte is not None:
                 colour = torch.lerp(
                     self._colours(level.below, block), colour, level.matte.at(block)

@@ -78,7 +78,7 @@ def bake(
     if frames:
         track = baked.track
         rows = range(len(track))
-        write_sequence(model.generator, track.latent, rows, folder.names, skip_existing=True)
+        write_sequence(model.generator, track.picture, rows, folder.names, skip_existing=True)
     return baked
 
 

@@ -94,7 +94,7 @@ def test_least_squares_keep_the_fixed_area_as_it_is(generator: Generator) -> Non
     latent = sample_latent(generator, 1, 0.7)
     changes = []
     for weight in (0.0, 20.0):
-        options = DragOptions(mask_weight=weight)
+        options = DragOptions(mask_weight=weight, mask_mode="soft")
         result = drag(generator, latent, chin_px, chin_px + 0.05 * size, options, mask=mask)
         assert result.status is DragStatus.REACHED, result.reason
         ends = render_images(generator, torch.from_numpy(result.latents[[0, -1]])).astype(int)

@@ -128,7 +128,7 @@ def _with_members(track: Track, **changes: object) -> bytes:
         ({"options": np.array("[1]")}, "options are not readable"),
         ({"options": np.array("{")}, "options are not readable"),
         ({"status": np.zeros(2)}, "status is float64"),
-        ({"format_version": np.array(4)}, "format version 4"),
+        ({"format_version": np.array(5)}, "format version 5"),
     ],
 )
 def test_a_member_that_does_not_fit_is_named(

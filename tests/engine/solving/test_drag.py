@@ -148,7 +148,7 @@ class _HostReads(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def test_no_step_reads_a_single_number_from_the_device(method: str) -> None:
     mask = np.zeros((48, 32), dtype=np.uint8)
     counts: list[int] = []
-    options = quick_options(method=method, max_steps=6, tolerance_px=0.0)
+    options = quick_options(method=method, max_steps=6, tolerance_px=0.0, mask_mode="soft")
     with _HostReads() as reads:  # type: ignore[no-untyped-call]
         shift_drag(options, mask=mask, on_step=lambda _: counts.append(reads.count))
     assert len(counts) > 4 and counts[-1] == counts[0] > 0
@@ -200,7 +200,9 @@ def test_what_the_callback_raises_ends_the_drag() -> None:
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_the_fixed_area_holds_the_content_back(method: str) -> None:
     mask = np.zeros((48, 32), dtype=np.uint8)  # everything is fixed
-    options = quick_options(method=method, max_steps=15, patience=0, tolerance_px=0.0)
+    options = quick_options(
+        method=method, max_steps=15, patience=0, tolerance_px=0.0, mask_mode="soft"
+    )
     unweighted = replace(options, mask_weight=0.0)
     free, held, ignored = (
         np.abs(_shift_px(ShiftGenerator(), shift_drag(o, mask=m).latents[-1])).max()
@@ -276,7 +278,7 @@ def test_the_fixed_area_is_held_to_the_origin() -> None:
     mask[24:] = 0
     moved = START.copy()
     moved[0, 0] = 0.1  # 2 px to the right
-    options = quick_options(method="linearised", mask_weight=50.0)
+    options = quick_options(method="linearised", mask_weight=50.0, mask_mode="soft")
     goal = HANDLES + np.array([3.0, 0.0], dtype=np.float32)
     ways = []
     for origin in (None, START):

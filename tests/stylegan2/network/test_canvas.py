@@ -125,6 +125,24 @@ def test_open_latents_change_together(generator: Generator) -> None:
     assert not opened.is_single
 
 
+def test_a_clipped_latent_is_seen_inside_its_overlay_only(generator: Generator) -> None:
+    base, over, inner = random_ws(generator, 3)
+    outer = Matte(CONFIG, _mask(2, 20))
+
+    def image(inside: Tensor) -> Tensor:
+        clipped = (Overlay(inner, Matte(CONFIG, inside)),)
+        return Canvas(generator, base, [Overlay(over, outer, clipped)], 1).image(over[None])[0]
+
+    whole = Canvas(generator, base, [Overlay(inner, outer)], 1).image(inner[None])[0]
+    none = Canvas(generator, base, [Overlay(over, outer)], 1).image(over[None])[0]
+    assert torch.equal(image(torch.ones(SIZE, SIZE)), whole)
+    assert torch.equal(image(torch.zeros(SIZE, SIZE)), none)
+    half = image(_mask(12, 32))
+    outside = (_mask(2, 20) == 0).expand_as(half)
+    assert torch.equal(half[outside], none[outside])
+    assert (half - none)[:, 8:16, 14:18].abs().mean() > 0.01
+
+
 def test_latents_of_a_batch_give_the_pictures_of_each(generator: Generator) -> None:
     canvas = _canvas(generator, _mask(6, 18))
     latents = random_ws(generator, 2, seed=5)

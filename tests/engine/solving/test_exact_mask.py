@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Drags with an exact mask, of the built-in model: what is held does not change by one bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.arrays import ByteArray, FloatArray
+from engine.models import sample_latent
+from engine.output.render import render_image
+from engine.output.track import Track
+from engine.pictures import Picture, open_picture
+from engine.solving.drag import drag, open_for
+from engine.solving.options import DragOptions
+from engine.solving.result import DragResult, DragStatus
+from stylegan2 import Generator, load_generator
+from stylegan2.models import builtin_model_path
+
+SIZE = 128
+# Of the image of seed 700100: an ear and an eye, with circles around them.
+EAR, EYE = (99.0, 68.0), (86.0, 55.0)
+
+
+@pytest.fixture(scope="module")
+def suzanne() -> Generator:
+    path = builtin_model_path("suzanne")
+    assert path is not None
+    return load_generator(path)
+
+
+@pytest.fixture(scope="module")
+def start(suzanne: Generator) -> FloatArray:
+    return sample_latent(suzanne, 700100, 0.7)
+
+
+def _circle(centre: tuple[float, float], radius: float) -> ByteArray:
+    y, x = np.mgrid[:SIZE, :SIZE] + 0.5
+    inside = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 <= radius**2
+    return np.where(inside, 255, 0).astype(np.uint8)
+
+
+EAR_MASK, EYE_MASK = _circle((99, 64), 22), _circle(EYE, 13)
+WHITE, BLACK = np.full((SIZE, SIZE), 255, np.uint8), np.zeros((SIZE, SIZE), np.uint8)
+OPTIONS = DragOptions(max_steps=12)
+
+
+def _drag(
+    generator: Generator,
+    picture: Picture,
+    handle: tuple[float, float],
+    by: tuple[float, float],
+    mask: ByteArray | None,
+    options: DragOptions = OPTIONS,
+    **arguments: Any,
+) -> DragResult:
+    opened = open_for(picture, mask, options)
+    handles = np.array([handle], np.float32)
+    return drag(
+        generator,
+        opened.latent,
+        handles,
+        handles + np.array([by], np.float32),
+        options,
+        mask=mask,
+        opened=opened,
+        **arguments,
+    )
+
+
+def _image(generator: Generator, picture: Picture) -> ByteArray:
+    return render_image(generator, picture)
+
+
+@pytest.fixture(scope="module")
+def ear_up(suzanne: Generator, start: FloatArray) -> DragResult:
+    return _drag(suzanne, Picture(start), EAR, (0, -9), EAR_MASK, judged=True)
+
+
+def test_one_ear_is_lifted_and_nothing_else_changes(
+    suzanne: Generator, start: FloatArray, ear_up: DragResult
+) -> None:
+    assert ear_up.status is DragStatus.REACHED, ear_up.reason
+    before = _image(suzanne, Picture(start))
+    for row in range(len(ear_up.latents)):
+        image = _image(suzanne, ear_up.picture(row))
+        assert np.array_equal(image[EAR_MASK == 0], before[EAR_MASK == 0])
+    changed = np.abs(image.astype(int) - before)[EAR_MASK > 0]
+    assert changed.mean() > 5
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_windows_and_whole_maps_give_the_same_steps(
+    suzanne: Generator, start: FloatArray, ear_up: DragResult, windows: bool
+) -> None:
+    found = _drag(suzanne, Picture(start), EAR, (0, -9), EAR_MASK, windows=windows)
+    assert found.steps == ear_up.steps
+    np.testing.assert_allclose(found.handles_px, ear_up.handles_px, atol=0.05)
+    assert np.abs(found.latents - ear_up.latents).max() < 0.02 * np.abs(ear_up.latents).max()
+
+
+def test_a_white_mask_is_as_no_mask(suzanne: Generator, start: FloatArray) -> None:
+    options = replace(OPTIONS, max_steps=3)
+    free, white = (
+        _drag(suzanne, Picture(start), EAR, (0, -9), mask, options) for mask in (None, WHITE)
+    )
+    assert np.array_equal(free.latents, white.latents)
+    assert not white.picture(-1).layers
+
+
+def test_a_black_mask_moves_nothing(suzanne: Generator, start: FloatArray) -> None:
+    found = _drag(suzanne, Picture(start), EAR, (0, -9), BLACK)
+    assert found.status is DragStatus.STALLED
+    before = _image(suzanne, Picture(start))
+    assert np.array_equal(_image(suzanne, found.picture(-1)), before)
+
+
+def test_a_drag_under_another_mask_leaves_the_first_one_as_it_is(
+    suzanne: Generator, ear_up: DragResult
+) -> None:
+    after_ear = ear_up.picture(-1)
+    eye = _drag(suzanne, after_ear, EYE, (-3, 0), EYE_MASK)
+    assert len(eye.picture(-1).layers) >= 2
+    first, last = (_image(suzanne, picture) for picture in (after_ear, eye.picture(-1)))
+    assert np.array_equal(last[EYE_MASK == 0], first[EYE_MASK == 0])
+    # The ear is lifted inside the second mask too, where the two overlap.
+    at_start = _image(suzanne, eye.picture(0))
+    assert np.abs(at_start.astype(int) - first).max() <= 12
+
+
+def test_a_drag_under_the_same_mask_goes_on_with_its_layer(
+    suzanne: Generator, ear_up: DragResult
+) -> None:
+    x, y = ear_up.handles_px[-1, 0]
+    again = _drag(suzanne, ear_up.picture(-1), (x, y), (3, 0), EAR_MASK.copy())
+    assert len(again.picture(-1).layers) == 1
+    assert np.array_equal(again.latents[0], ear_up.latents[-1])
+
+
+def test_a_drag_without_a_mask_takes_the_layers_along(
+    suzanne: Generator, start: FloatArray, ear_up: DragResult
+) -> None:
+    options = replace(OPTIONS, max_steps=3)
+    turned = _drag(suzanne, ear_up.picture(-1), (64.0, 75.0), (6, 0), None, options)
+    after = turned.picture(-1)
+    change = after.latent - start
+    assert np.abs(change).max() > 0.01
+    (layer,) = after.layers
+    np.testing.assert_allclose(layer.latent - ear_up.latents[-1], change, atol=1e-5)
+
+
+def test_the_soft_mode_has_one_latent(suzanne: Generator, start: FloatArray) -> None:
+    options = replace(OPTIONS, mask_mode="soft", max_steps=3)
+    found = _drag(suzanne, Picture(start), EAR, (0, -9), EAR_MASK, options)
+    assert not found.picture(-1).layers
+
+
+def test_a_track_holds_the_pictures_of_the_drag(ear_up: DragResult) -> None:
+    track = Track.from_drag(ear_up, OPTIONS, model_name="s", model_sha256="0" * 64)
+    again = Track.from_bytes(track.to_bytes())
+    assert len(again) == len(ear_up.latents)
+    for row in range(len(again)):
+        assert again.picture(row).equals(ear_up.picture(row))
+    assert again.to_bytes() == track.to_bytes()
+
+
+def test_open_pictures_are_those_of_the_options(start: FloatArray) -> None:
+    soft = replace(OPTIONS, mask_mode="soft")
+    assert open_for(Picture(start), EAR_MASK, soft).is_plain
+    exact = open_for(Picture(start), EAR_MASK, replace(OPTIONS, softness=7.0))
+    assert exact.picture.layers[0].softness == 7.0
+    assert open_picture(exact.picture, EAR_MASK, 7.0).first == 1
