@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -100,22 +101,50 @@ class Overlay:
 
 @dataclass(eq=False)
 class _Level:
-    """A base or an overlay, computed for N latents up to some block.
+    """A base or a part of an overlay, computed for N latents up to some block.
 
     Attributes:
-        parts: Its latents, ``N x num_ws x w_dim`` float32 each, and where each is seen inside it;
-            None for the first.
-        matte: Where it is seen; None for a base.
-        below: What it covers; None for a base.
+        ws: ``N x num_ws x w_dim`` float32.
+        matte: Where its overlay is seen; None for a base.
+        below: What its overlay covers; None for a base.
+        inside: Where it is seen in its overlay; None for the first part.
+        before: The part before it; None for the first.
         features: ``N x C x h x w`` of each block so far, blended.
         colours: ``N x img_channels x h x w`` of each block so far, blended and not yet added up.
     """
 
-    parts: list[tuple[Tensor, Matte | None]]
+    ws: Tensor
     matte: Matte | None = None
     below: _Level | None = None
+    inside: Matte | None = None
+    before: _Level | None = None
     features: list[Tensor] = field(default_factory=list)
     colours: list[Tensor] = field(default_factory=list)
+
+
+# An overlay's latents with where each is seen in it, and where the overlay is seen.
+_Parts = list[tuple[Tensor, Matte | None]]
+_Over = tuple[_Parts, Matte | None]
+
+
+def _add(levels: list[_Level], parts: _Parts, matte: Matte | None) -> None:
+    """Append an overlay to the levels below it, each of which is the last part of its overlay.
+
+    A clipped part repeats a level below with another latent. Each part is therefore blended with
+    the level that it repeats, so that an overlay whose latents are those below shows what is below.
+    """
+    level: _Level | None = None
+    for number, (ws, inside) in enumerate(parts):
+        below = levels[-1] if levels else None
+        following = parts[number + 1][1] if number + 1 < len(parts) else None
+        if following is not None:
+            for under, over in pairwise(levels):
+                if over.matte is not None and torch.equal(over.matte.full, following.full):
+                    below = under
+                    break
+        level = _Level(ws, matte, below, inside, level)
+    assert level is not None, "an overlay has at least one latent"
+    levels.append(level)
 
 
 class Canvas:
@@ -149,23 +178,20 @@ class Canvas:
                 f"there are {len(overlays)} overlays, but the first open is {first_open}"
             )
         self.generator = generator
-        levels: list[tuple[list[tuple[Tensor, Matte | None]], Matte | None]] = [
-            ([(base, None)], None)
-        ]
+        every: list[_Over] = [([(base, None)], None)]
         for one in overlays:
             clipped = [(part.ws, part.matte) for part in one.clipped]
-            levels.append(([(one.ws, None), *clipped], one.matte))
-        self.start = levels[first_open][0][0][0]
-        self._open = levels[first_open:]
-        self._below: _Level | None = None
-        for parts, matte in levels[:first_open]:
-            whole = [(latent[None], inside) for latent, inside in parts]
-            self._below = _Level(whole, matte, self._below)
+            every.append(([(one.ws, None), *clipped], one.matte))
+        self.start = every[first_open][0][0][0]
+        self._open = every[first_open:]
+        self._below: list[_Level] = []
+        for parts, matte in every[:first_open]:
+            _add(self._below, [(latent[None], inside) for latent, inside in parts], matte)
 
     @property
     def has_below(self) -> bool:
         """Whether something is below that does not change."""
-        return self._below is not None
+        return bool(self._below)
 
     @property
     def is_single(self) -> bool:
@@ -186,9 +212,8 @@ class Canvas:
         Raises:
             ValueError: The model has no such block.
         """
-        assert self._below is not None, "asked only if has_below"
         with torch.no_grad():
-            return self._features(self._below, resolution)
+            return self._features(self._below[-1], resolution)
 
     def features(self, ws: Tensor, resolution: int) -> Tensor:
         """Compute the blended features of one block; see ``Generator.features``.
@@ -218,15 +243,14 @@ class Canvas:
         self._below = other._below
 
     def _top(self, ws: Tensor) -> _Level:
-        level = self._below
+        levels = list(self._below)
         for parts, matte in self._open:
             moved = [
                 (ws if latent is self.start else latent + (ws - self.start), inside)
                 for latent, inside in parts
             ]
-            level = _Level(moved, matte, level)
-        assert level is not None, "there is at least one open latent"
-        return level
+            _add(levels, moved, matte)
+        return levels[-1]
 
     def _features(self, level: _Level, resolution: int) -> Tensor:
         """Compute a level, and what is below, up to a block; return its features there."""
@@ -235,11 +259,9 @@ class Canvas:
         for block in config.resolutions[len(level.features) : count]:
             last = config.layers_below(block)
             under = level.features[-1] if level.features else None
-            x: Tensor | None = None
-            for ws, inside in level.parts:
-                y = network.block(block)(under, ws[:, max(last - 2, 0) : last], "const")
-                x = y if x is None or inside is None else torch.lerp(x, y, inside.at(block))
-            assert x is not None, "a level has at least one latent"
+            x = network.block(block)(under, level.ws[:, max(last - 2, 0) : last], "const")
+            if level.before is not None and level.inside is not None:
+                x = torch.lerp(self._features(level.before, block), x, level.inside.at(block))
             if level.below is not None and level.matte is not None:
                 x = torch.lerp(self._features(level.below, block), x, level.matte.at(block))
             level.features.append(x)
@@ -250,20 +272,14 @@ class Canvas:
         self._features(level, resolution)
         count = config.level_of(resolution) + 1
         for block in config.resolutions[len(level.colours) : count]:
-            x = level.features[config.level_of(block)]
-            colour: Tensor | None = None
-            for ws, inside in level.parts:
-                y = network.block(block).torgb(x, ws[:, config.layers_below(block)])
-                colour = (
-                    y
-                    if colour is None or inside is None
-                    else torch.lerp(colour, y, inside.at(block))
-                )
-            assert colour is not None, "a level has at least one latent"
+            w = level.ws[:, config.layers_below(block)]
+            colour = network.block(block).torgb(level.features[config.level_of(block)], w)
+            if level.before is not None and level.inside is not None:
+                before = self._colours(level.before, block)
+                colour = torch.lerp(before, colour, level.inside.at(block))
             if level.below is not None and level.matte is not None:
-                colour = torch.lerp(
-                    self._colours(level.below, block), colour, level.matte.at(block)
-                )
+                below = self._colours(level.below, block)
+                colour = torch.lerp(below, colour, level.matte.at(block))
             level.colours.append(colour)
         return level.colours[count - 1]
 
@@ -273,7 +289,11 @@ class Canvas:
         image = level.colours[0]
         for colour in level.colours[1 : config.level_of(resolution) + 1]:
             image = upsample2d(image, taps) + colour
-        if level.below is None or level.matte is None:
-            return image
-        # Exact where the matte is 0 or 1: there ``lerp`` returns one of both, unchanged.
-        return torch.lerp(self._image(level.below, resolution), image, level.matte.at(resolution))
+        # Exact where a matte is 0 or 1: there ``lerp`` returns one of both, unchanged.
+        if level.before is not None and level.inside is not None:
+            before = self._image(level.before, resolution)
+            image = torch.lerp(before, image, level.inside.at(resolution))
+        if level.below is not None and level.matte is not None:
+            below = self._image(level.below, resolution)
+            image = torch.lerp(below, image, level.matte.at(resolution))
+        return image
