@@ -23,7 +23,9 @@ def latent_of(plane: Any) -> NDArray[Any]:
 
 def rows_of(plane: Any) -> NDArray[Any]:
     """Return all latents of a plane's sequence, ``T x num_ws x w_dim``."""
-    return ours("scene.shown").rows(plane, range(plane.draggan.sequence.frame_count))
+    rows = ours("scene.shown").rows(plane, range(plane.draggan.sequence.frame_count))
+    latents = np.frombuffer(b"".join(rows), dtype="<f4")
+    return latents.reshape(len(rows), -1, plane.draggan.w_dim)
 
 
 class LatentsCase(SceneCase):

@@ -165,6 +165,9 @@ class MaskToolTest(MaskCase):
         with self.assertRaisesRegex(ours("errors").EditError, "black everywhere"):
             make_edit(self.plane, range(1, 3))
         self.plane.draggan.drag.mask_weight = 0.0
+        with self.assertRaisesRegex(RuntimeError, "black everywhere"):
+            bpy.ops.draggan.drag()
+        self.plane.draggan.drag.mask_mode = "soft"
         make_edit(self.plane, range(1, 3))
         self.drag(self.plane, 2)
         self.assertFalse(self.plane.draggan.failed, self.plane.draggan.status)
