@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from draggan_blender.protocol import pictures as encoded
+from draggan_blender.protocol.pictures import Picture as Stored
+from draggan_blender.protocol.pictures import PictureLayer, encode_picture
 from stylegan2 import Canvas, Generator, Matte, Overlay
 
 from .arrays import ByteArray, FloatArray
@@ -67,11 +68,11 @@ class Picture:
 
     def to_bytes(self) -> bytes:
         """Return the picture in the format of ``protocol.pictures``."""
-        return encoded.encode_picture(
-            encoded.Picture(
+        return encode_picture(
+            Stored(
                 latent=_bytes(self.latent),
                 layers=tuple(
-                    encoded.PictureLayer(
+                    PictureLayer(
                         width=layer.mask.shape[1],
                         height=layer.mask.shape[0],
                         mask=layer.mask.tobytes(),

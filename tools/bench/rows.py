@@ -103,7 +103,9 @@ class Row:
         unknown = sorted(set(self.options) - known)
         if unknown:
             raise RequestError(f"row {self.name}: a drag has no option {unknown[0]!r}")
-        return DragOptions(**{"max_steps": max_steps, **self.options})  # type: ignore[arg-type]
+        # The list drags whole poses, whose latent is measured: a mask holds softly.
+        usual = {"max_steps": max_steps, "mask_mode": "soft"}
+        return DragOptions(**{**usual, **self.options})  # type: ignore[arg-type]
 
     def run(
         self,

@@ -184,7 +184,7 @@ def _drag(generator: Generator, case: Case, way: Way, watch: Stopwatch) -> None:
 def options_of(way: Way) -> DragOptions:
     """Return the engine's options for a way, with a tolerance of 0, so that no drag ends early."""
     if way.least_squares:
-        return DragOptions(max_steps=_NO_LIMIT, patience=0, tolerance_px=0.0)
+        return DragOptions(max_steps=_NO_LIMIT, patience=0, tolerance_px=0.0, mask_mode="soft")
     return DragOptions(
         method="draggan",
         latent_space="w+",
@@ -192,6 +192,7 @@ def options_of(way: Way) -> DragOptions:
         max_steps=_NO_LIMIT,
         patience=0,
         tolerance_px=0.0,
+        mask_mode="soft",
     )
 
 
