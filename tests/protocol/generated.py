@@ -67,6 +67,9 @@ def make(cls: type[Any], source: random.Random) -> Any:
         values["pixels"] = source.randbytes(values["width"] * values["height"] * 16)
     if cls is m.Drag:
         _continue(values, source)
+    if cls is timeline.RenderLatents:
+        size = len(values["latents"])
+        values["sizes"] = source.choice(((), (size,), (1, size - 1)))
     if cls is timeline.Edit:
         _sample_timeline(values, source)
     if "pairs" in values:
