@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ class _Engine:
     """Runs requests one after the other and keeps their events."""
 
     def __init__(self, checkpoint: Path) -> None:
-        self.model = {"model_path": str(checkpoint)}
+        self.model: dict[str, Any] = {"model_path": str(checkpoint)}
         self.events: list[Message] = []
         self._runner = JobRunner(torch.device("cpu"), self.events.append)
 
