@@ -31,6 +31,7 @@ from draggan_blender.protocol.messages import (
 from draggan_blender.protocol.timeline import Bake, RenderLatents, TrackMade
 from stylegan2 import Generator
 
+from ..arrays import FloatArray
 from ..errors import RequestError
 from ..features.source import feature_block
 from ..inputs import check_latent

@@ -16,6 +16,7 @@ from typing import Literal
 
 from engine.arrays import ByteArray, FloatArray
 from engine.errors import RequestError
+from engine.output.render import render_image
 from engine.solving.drag import drag
 from engine.solving.options import DragOptions
 from engine.solving.result import DragStatus
@@ -103,7 +104,7 @@ class Row:
         unknown = sorted(set(self.options) - known)
         if unknown:
             raise RequestError(f"row {self.name}: a drag has no option {unknown[0]!r}")
-        # The list drags whole poses, whose latent is measured: a mask holds softly.
+        # ``drag`` measures the latent, not the picture: a mask holds softly.
         usual = {"max_steps": max_steps, "mask_mode": "soft"}
         return DragOptions(**{**usual, **self.options})  # type: ignore[arg-type]
 
@@ -139,8 +140,15 @@ class Row:
             done = drag(
                 generator, latent, handles_px, targets_px, options, mask=mask, judged=judged
             )
-            reached = done.status is DragStatus.REACHED
-            return Outcome(done.latents[-1], reached, done.steps, done.seconds, done.handles_px[-1])
+            picture = done.picture(-1)
+            return Outcome(
+                done.latents[-1],
+                done.status is DragStatus.REACHED,
+                done.steps,
+                done.seconds,
+                done.handles_px[-1],
+                render_image(generator, picture) if picture.layers else None,
+            )
         settings = ReferenceOptions(max_steps=max_steps)
         result = drag_literally(generator, latent, handles_px, targets_px, settings, mask=mask)
         return Outcome(

@@ -26,7 +26,7 @@ from ..landmarks import WEIGHTS, DetectorError
 from ..models import model_file
 from ..process import ROOT
 from ..results import Result, ResultStore
-from ..rows import OTHERS, ROWS, Row, parse_row
+from ..rows import OTHERS, OURS, ROWS, Row, parse_row
 from ..sources import fingerprint
 from .drags import DATA, FIRST_SEEDS, LocalDrag, load_drags
 from .kinds import NAMES
@@ -154,6 +154,8 @@ def _rows(options: argparse.Namespace) -> list[Row]:
     rows = []
     for name in names:
         row = known[name]
+        if name == OURS:
+            row = replace(row, options={"mask_mode": "exact", **row.options})
         if changes and row.kind == "engine":
             row = replace(row, name=f"{name} {label}", options={**row.options, **changes})
         rows.append(row)
