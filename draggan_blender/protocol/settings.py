@@ -105,7 +105,7 @@ class DragSettings:
         LATER: The options that edit files from before them lack, with a value that means the same.
     """
 
-    LATER: ClassVar[Mapping[str, Any]] = {"freedom": 0.0}
+    LATER: ClassVar[Mapping[str, Any]] = {"freedom": 0.0, "mask_mode": "soft", "softness": 0.0}
 
     method: str = _option(
         "linearised",

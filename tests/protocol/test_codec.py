@@ -170,11 +170,13 @@ def test_settings_of_an_older_file_are_read_and_mean_the_same() -> None:
     edit = make(timeline.Edit, random.Random(7))
     header, payload = split(encode(edit))
     for entry in header["settings"]:
-        del entry["settings"]["freedom"]
+        for name in DragSettings.LATER:
+            del entry["settings"][name]
     (found,) = decode(join(header, payload))
     assert isinstance(found, timeline.Edit)
     for entry, before in zip(found.settings, edit.settings, strict=True):
         assert entry.settings.freedom == 0.0
+        assert entry.settings.mask_mode == "soft"
         assert entry.settings.latent_space == before.settings.latent_space
     header["settings"][0]["settings"]["later"] = 1
     with pytest.raises(RemoteProtocolError, match="unknown fields"):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -85,8 +86,8 @@ def test_every_option_of_a_drag_can_be_given() -> None:
     from engine.cli.arguments import _parser
 
     parsed = _parser().parse_args(_drag_arguments(Path("m"), Path("o")))
-    for name in DragSettings.__dataclass_fields__:
-        assert getattr(parsed, name) == getattr(DragSettings(), name)
+    for field in dataclasses.fields(DragSettings):
+        assert getattr(parsed, field.name) == getattr(DragSettings(), field.name)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ class Machine:
         self.now = 100.0
         self._seconds = seconds_at_256_px
 
-    def render_images(self, generator: object, latents: object, resolution: int) -> ByteArray:
+    def render_images(
+        self, generator: object, latents: object, resolution: int, canvas: object
+    ) -> ByteArray:
         self.now += self._seconds * (resolution / 256) ** 2
         return np.zeros((1, resolution, resolution, 3), np.uint8)
 

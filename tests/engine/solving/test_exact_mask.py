@@ -92,14 +92,16 @@ def test_one_ear_is_lifted_and_nothing_else_changes(
     assert changed.mean() > 5
 
 
-@pytest.mark.parametrize("windows", [False, True])
-def test_windows_and_whole_maps_give_the_same_steps(
-    suzanne: Generator, start: FloatArray, ear_up: DragResult, windows: bool
-) -> None:
-    found = _drag(suzanne, Picture(start), EAR, (0, -9), EAR_MASK, windows=windows)
-    assert found.steps == ear_up.steps
-    np.testing.assert_allclose(found.handles_px, ear_up.handles_px, atol=0.05)
-    assert np.abs(found.latents - ear_up.latents).max() < 0.02 * np.abs(ear_up.latents).max()
+def test_windows_and_whole_maps_give_the_same_steps(suzanne: Generator, start: FloatArray) -> None:
+    # Few steps, because each one magnifies the rounding of those before it.
+    options = replace(OPTIONS, max_steps=2)
+    whole, cut = (
+        _drag(suzanne, Picture(start), EAR, (0, -9), EAR_MASK, options, windows=windows)
+        for windows in (False, True)
+    )
+    assert cut.steps == whole.steps == 2
+    np.testing.assert_allclose(cut.handles_px, whole.handles_px, atol=0.01)
+    assert np.abs(cut.latents - whole.latents).max() < 0.005 * np.abs(whole.latents).max()
 
 
 def test_a_white_mask_is_as_no_mask(suzanne: Generator, start: FloatArray) -> None:
