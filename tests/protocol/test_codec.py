@@ -21,6 +21,7 @@ from draggan_blender.protocol import (
     timeline,
 )
 from draggan_blender.protocol import messages as m
+from draggan_blender.protocol.settings import DragSettings
 from tests.protocol.generated import make, one_of_each
 
 CLASSES = [pytest.param(cls, id=cls.kind) for cls in codec.ALL_MESSAGES]
@@ -212,8 +213,18 @@ def test_a_preview_of_another_size_than_its_pixels_is_refused() -> None:
 @pytest.mark.parametrize(
     "blobs",
     [
-        *(None, 3, [], [5], [3, 2], [3, 3, 0], [3, 1, 0, 1]),
-        *([7, -2, 0], [2.5, 2.5, 0], ["5", 0, 0], [True, 4, 0], [10**30, 0, 0]),
+        None,
+        3,
+        [],
+        [5],
+        [3, 2],
+        [3, 3, 0],
+        [3, 1, 0, 1],
+        [7, -2, 0],
+        [2.5, 2.5, 0],
+        ["5", 0, 0],
+        [True, 4, 0],
+        [10**30, 0, 0],
     ],
     ids=repr,
 )
