@@ -31,7 +31,8 @@ from stylegan2 import Generator
 from ..arrays import FloatArray
 from ..pictures import OpenPicture
 from ..solving.anchor import Anchor
-from ..solving.drag import Home, drag, tolerance_of
+from ..solving.drag import drag
+from ..solving.loop import Home, tolerance_of
 from ..solving.options import DragOptions
 from ..solving.regions import SMALLEST, angle_and_scale, turn_of
 from ..solving.result import DragResult, DragStatus, DragStep

@@ -92,3 +92,18 @@ def _apart(
         apart = on_cpu.with_wanted(on_cpu.poses(first)).distances(on_cpu.poses(second))
     differs: BoolArray = (apart > LOST_BEYOND).numpy()
     return differs
+
+
+def lost_sentence(lost: Sequence[bool]) -> str:
+    """Return a sentence about the handles that were lost, at least one."""
+    numbers = [str(number) for number, is_lost in enumerate(lost, start=1) if is_lost]
+    if len(numbers) == 1:
+        return (
+            f"handle {numbers[0]} was lost: its place no longer shows what was under it at the "
+            "start; move its target closer, or place it where there is more to see"
+        )
+    listed = f"{', '.join(numbers[:-1])} and {numbers[-1]}"
+    return (
+        f"handles {listed} were lost: their places no longer show what was under them at the "
+        "start; move their targets closer, or place them where there is more to see"
+    )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The drag methods: how the latent is changed so that the handles move to their targets.
 
-The loop in ``engine.solving.drag`` has the record, the callbacks and the stopping rules. An
+The loop in ``engine.solving.loop`` has the record, the callbacks and the stopping rules. An
 instance of a method belongs to one drag: it looks at its latent, returns where the handles are, and
 changes the latent. A new method is another class in ``METHODS``.
 """

@@ -101,7 +101,9 @@ def test_windows_and_whole_maps_give_the_same_steps(suzanne: Generator, start: F
     )
     assert cut.steps == whole.steps == 2
     np.testing.assert_allclose(cut.handles_px, whole.handles_px, atol=0.01)
-    assert np.abs(cut.latents - whole.latents).max() < 0.005 * np.abs(whole.latents).max()
+    # Not the latents: what the picture hardly shows is hardly determined.
+    images = [_image(suzanne, found.picture(-1)).astype(int) for found in (whole, cut)]
+    assert np.abs(images[0] - images[1]).mean() < 0.2
 
 
 def test_a_white_mask_is_as_no_mask(suzanne: Generator, start: FloatArray) -> None:

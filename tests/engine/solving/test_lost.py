@@ -8,8 +8,7 @@ import torch
 
 from engine.arrays import FloatArray
 from engine.features.source import feature_block, grid_of
-from engine.solving.drag import lost_sentence
-from engine.solving.lost import find_lost
+from engine.solving.lost import find_lost, lost_sentence
 from engine.solving.options import DragOptions
 from engine.solving.pair_points import Known
 
