@@ -115,7 +115,7 @@ def _on_timer() -> float | None:
     return None
 
 
-def _forget() -> None:
+def _forget(*_arguments: Any) -> None:
     global _was_undone
     _changed.clear()
     _was_undone = False
@@ -135,6 +135,8 @@ _HANDLERS = tuple(
         ("depsgraph_update_post", _on_update),
         ("undo_post", after_undo),
         ("redo_post", after_undo),
+        # Another file's objects can have the same session uids.
+        ("load_pre", _forget),
     )
 )
 
