@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -21,8 +22,10 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -39,6 +42,9 @@ _PIP_STEP = re.compile(
 # is missing; it is not the cause of a failure and would hide the lines that are.
 _PIP_NOISE = "is ignored: it is neither a file nor a directory"
 _PIP_LINES_SHOWN = 15
+
+# Threads of PyTorch that wait for work leave the core to the other suite. Results stay the same.
+_QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class SetupError(Exception):
@@ -63,15 +69,24 @@ def phase(title: str) -> Iterator[None]:
         print(f"== {title} ... {outcome} {time.monotonic() - started_s:.0f} s", flush=True)
 
 
-def run(*command: object, env: dict[str, str] | None = None) -> None:
+def run(*command: object, env: dict[str, str] | None = None, output: IO[str] | None = None) -> None:
     """Run a command in the project's folder, with ``env`` added to this process's environment.
+
+    Its output is shown, or written to ``output``.
 
     Raises:
         CalledProcessError: The command returned a non-zero exit code.
     """
     sys.stdout.flush()
     merged = {**os.environ, **(env or {})}
-    subprocess.run([str(part) for part in command], cwd=ROOT, env=merged, check=True)
+    subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env=merged,
+        stdout=output,
+        stderr=output and subprocess.STDOUT,
+        check=True,
+    )
 
 
 def pip_install(python: Path, requirements: Path, log: Path) -> None:
@@ -180,7 +195,35 @@ def installed_blenders() -> list[str]:
     return ["blender"] if shutil.which("blender") else []
 
 
-def test_in_blender(python: Path, archive: Path, blender: str | None) -> None:
+def at_once(*suites: Callable[[IO[str] | None], None]) -> None:
+    """Call suites of tests, two at a time, because each of them often waits.
+
+    Each is called with the file for its output: None for the first one, whose output is shown while
+    it runs; that of another is shown when it and those before it have ended.
+
+    Raises:
+        CalledProcessError: A test failed; all suites have ended.
+    """
+    with ThreadPoolExecutor(max_workers=2) as pool, contextlib.ExitStack() as files:
+        running: list[tuple[Future[None], IO[str] | None]] = []
+        for suite in suites:
+            output: IO[str] | None = None
+            if running:
+                output = files.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
+            running.append((pool.submit(suite, output), output))
+        for future, output in running:
+            future.exception()  # wait for its end
+            if output is not None:
+                output.seek(0)
+                shutil.copyfileobj(output, sys.stdout)
+                sys.stdout.flush()
+    for future, _output in running:
+        future.result()
+
+
+def test_in_blender(
+    python: Path, archive: Path, blender: str | None, output: IO[str] | None = None
+) -> None:
     """Install the zip in one Blender, or in the ``bpy`` module (None), and run ``tests/blender``.
 
     Raises:
@@ -195,12 +238,12 @@ def test_in_blender(python: Path, archive: Path, blender: str | None) -> None:
         phase(f"Running tests/blender in {blender or 'the bpy module'}"),
         tempfile.TemporaryDirectory(prefix="draggan-user-") as user,
     ):
-        env = {"BLENDER_USER_RESOURCES": user}
+        env = {"BLENDER_USER_RESOURCES": user, **_QUIET_THREADS}
         if blender is None:
-            run(python, script, *args, env=env)
+            run(python, script, *args, env=env, output=output)
             return
         flags = ("-b", "--factory-startup", "--python-exit-code", "1", "-P")
-        run(blender, *flags, script, "--", *args, env=env)
+        run(blender, *flags, script, "--", *args, env=env, output=output)
 
 
 def run_pytest(python: Path, arguments: list[str], *, coverage: bool) -> None:
@@ -218,7 +261,7 @@ def run_pytest(python: Path, arguments: list[str], *, coverage: bool) -> None:
             # Not by "coverage erase", which leaves the damaged files of killed processes.
             shutil.rmtree(VENV / "coverage", ignore_errors=True)
             (VENV / "coverage").mkdir(exist_ok=True)
-        run(python, *measuring, "-m", "pytest", *arguments)
+        run(python, *measuring, "-m", "pytest", *arguments, env=_QUIET_THREADS)
     if coverage:
         with phase("Checking the coverage"):
             run(python, "-m", "coverage", "combine", "--quiet")
@@ -237,14 +280,14 @@ def command_test(options: argparse.Namespace) -> None:
     """Run every test that can run here, or only ``tests/blender`` in the named Blenders."""
     python = set_up()
     archive = build(python)
-    if options.blender:
-        for blender in options.blender:
-            test_in_blender(python, archive, blender)
-        return
-    run_pytest(python, options.rest, coverage=options.coverage)
-    test_in_blender(python, archive, None)
-    for blender in installed_blenders():
-        test_in_blender(python, archive, blender)
+    blenders: list[str | None] = [*options.blender] if options.blender else []
+    suites: list[Callable[[IO[str] | None], None]] = []
+    if not blenders:
+        blenders = [None, *installed_blenders()]
+        suites.append(lambda _: run_pytest(python, options.rest, coverage=options.coverage))
+    for blender in blenders:
+        suites.append(functools.partial(test_in_blender, python, archive, blender))
+    at_once(*suites)
 
 
 def command_check(options: argparse.Namespace) -> None:

@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import functools
 import re
+import subprocess
 import sys
+import threading
 import tomllib
 import venv
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -19,7 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A stand-in for pip, found by ``python -m pip`` in the folder that it runs in.
 PIP = """\
+import subprocess
 import sys
+import threading
 
 NOISE = "WARNING: Location 'file:///missing' is ignored: it is neither a file nor a directory"
 print("Collecting torch==2.13.0 (from -r dev.txt (line 2))")
@@ -138,24 +145,21 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(dev, "set_up", lambda: Path("python"))
     monkeypatch.setattr(dev, "build", lambda python: Path("draggan.zip"))
     monkeypatch.setattr(dev, "installed_blenders", list)
-    monkeypatch.setattr(
-        dev, "test_in_blender", lambda python, archive, blender: found.append("tests/blender")
-    )
+    monkeypatch.setattr(dev, "test_in_blender", lambda *arguments: found.append("tests/blender"))
     return found
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], ["pytest", "tests/blender"]),
-        (["-k", "mask"], ["pytest -k mask", "tests/blender"]),
+        ([], ["pytest"]),
+        (["-k", "mask"], ["pytest -k mask"]),
         (
             ["--coverage"],
             [
                 "coverage run -m pytest",
                 "coverage combine --quiet",
                 "coverage report",
-                "tests/blender",
             ],
         ),
         (
@@ -164,18 +168,36 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 "coverage run -m pytest -k mask",
                 "coverage combine --quiet",
                 "coverage report --fail-under=0",
-                "tests/blender",
             ],
         ),
     ],
     ids=["all", "some", "coverage of all", "coverage of some"],
 )
-def test_test_runs_pytest_and_then_the_tests_in_blender(
+def test_test_runs_pytest_and_the_tests_in_blender(
     commands: list[str], arguments: list[str], expected: list[str]
 ) -> None:
     options = dev.parse(["test", *arguments])
     options.command(options)
+    commands.remove("tests/blender")  # it runs at the same time
     assert commands == expected
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_two_suites_run_at_once_and_their_output_is_shown_in_order(
+    fails: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    both = threading.Barrier(2, timeout=60.0)
+
+    def suite(name: str, output: IO[str] | None) -> None:
+        if name != "third":
+            both.wait()
+        code = f"print({name!r}); raise SystemExit({int(fails and name == 'first')})"
+        dev.run(sys.executable, "-c", code, output=output)
+
+    suites = [functools.partial(suite, name) for name in ("first", "second", "third")]
+    with pytest.raises(subprocess.CalledProcessError) if fails else contextlib.nullcontext():
+        dev.at_once(*suites)
+    assert capfd.readouterr().out.split() == ["first", "second", "third"]
 
 
 def test_an_earlier_measurement_does_not_count(commands: list[str]) -> None:
@@ -188,9 +210,13 @@ def test_an_earlier_measurement_does_not_count(commands: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def archive_names() -> set[str]:
-    with zipfile.ZipFile(dev.build(Path(sys.executable))) as archive:
-        return set(archive.namelist())
+def archive_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        # Not where the tests in Blender, which run at the same time, have theirs.
+        patch.setattr(dev, "DIST", tmp_path_factory.mktemp("dist"))
+        archive = dev.build(Path(sys.executable))
+    with zipfile.ZipFile(archive) as names:
+        return set(names.namelist())
 
 
 def test_the_zip_holds_extension_engine_and_model(archive_names: set[str]) -> None:
