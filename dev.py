@@ -269,7 +269,7 @@ def run_pytest(python: Path, arguments: list[str], *, coverage: bool) -> None:
 
 
 def command_demo(options: argparse.Namespace) -> None:
-    """Drag a point of the built-in model in the bpy module, and print where the results are."""
+    """Drag parts of the built-in model in the bpy module, and print where the results are."""
     python = set_up()
     archive = build(python)
     with phase("Running the demo"):

@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A demo in the ``bpy`` module: Suzanne turns her head and lifts an ear.
+"""A demo in the ``bpy`` module: Suzanne lifts one ear, widens one eye and opens her mouth.
 
 It installs the built zip as an extension into a temporary user folder and uses it like any script:
-new image, pairs of points, drag. It writes a .blend, the frames and a picture. It fails if a handle
-ends more than two pixels from its target, or if the border of the image, which must not change,
-changes more than a third as much as the middle.
+new image, and for each part a mask, a pair of points and a drag. It writes a .blend, the frames and
+a picture. It fails if a handle ends more than two pixels from its target, if the part does not
+change, or if a pixel that no mask let change has changed at all.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +27,73 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "bl_ext.user_default.draggan_blender"
-SEED = 4
-# Handle and target of the nose and of an ear, (u, v) in [0, 1] from the image's bottom left.
-PAIRS_UV = (((0.513, 0.446), (0.67, 0.43)), ((0.18, 0.491), (0.165, 0.569)))
+SEED = 9
 WITHIN_PX = 2.0
+# A part must change by this much, mean of its pixels, of 255.
+LEAST_CHANGE = 5.0
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A drag of one part under a mask. Places are (u, v) in [0, 1] from the image's bottom left.
+
+    Attributes:
+        name: What happens.
+        handle_uv: Where the handle is.
+        target_uv: Where it goes.
+        lasso_uv: From where to where the part reaches, before and after; everything closer than
+            ``margin`` to the line between may change.
+        margin: See ``lasso_uv``; 1 is the image's width.
+        radius: The radius of the region that is moved as one, 1 is the image's width; 0 for a
+            point.
+        scale: By which factor the region grows.
+    """
+
+    name: str
+    handle_uv: tuple[float, float]
+    target_uv: tuple[float, float]
+    lasso_uv: tuple[tuple[float, float], tuple[float, float]]
+    margin: float
+    radius: float = 0.0
+    scale: float = 1.0
+
+    def outline_uv(self) -> list[tuple[float, float]]:
+        """Return the corners of the mask's outline, as drawn with the lasso."""
+        (u0, v0), (u1, v1) = self.lasso_uv
+        along = math.atan2(v1 - v0, u1 - u0)
+        corners = []
+        for step in range(24):
+            angle = along + math.radians(15.0 * step + 97.5)
+            u, v = (u0, v0) if step < 12 else (u1, v1)
+            corners.append((u + self.margin * math.cos(angle), v + self.margin * math.sin(angle)))
+        return corners
+
+
+EDITS = (
+    Edit(
+        "lift an ear",
+        handle_uv=(0.185, 0.514),
+        target_uv=(0.154, 0.639),
+        lasso_uv=((0.185, 0.514), (0.157, 0.63)),
+        margin=0.12,
+    ),
+    Edit(
+        "widen an eye",
+        handle_uv=(0.362, 0.55),
+        target_uv=(0.362, 0.55),
+        lasso_uv=((0.36, 0.55), (0.364, 0.55)),
+        margin=0.12,
+        radius=0.047,
+        scale=1.5,
+    ),
+    Edit(
+        "open the mouth",
+        handle_uv=(0.536, 0.209),
+        target_uv=(0.536, 0.115),
+        lasso_uv=((0.533, 0.22), (0.536, 0.13)),
+        margin=0.14,
+    ),
+)
 
 
 def main() -> int:
@@ -66,28 +132,59 @@ def _demo(model: str, seed: int, out: Path, started_s: float) -> int:
     print("Starting the engine", flush=True)
     plane = _ours("jobs.image").new_image(bpy.context, model, seed)
     wait(plane.draggan.request_id)
-    for handle_uv, target_uv in PAIRS_UV:
-        _ours("scene.points").add_pair(plane, handle_uv, target_uv)
     _set_up_view(plane)
-    _drag(plane)
-    left_px = _distances_px(plane)
-    near, border = _changes(images.sequence_folder(plane))
-    # The playhead is at the result, and playback shows the drag.
+    done = [_edit(plane, edit) for edit in EDITS]
+    left_px = max(entry["left_px"] for entry in done)
+    folder, picture = images.sequence_folder(plane), out / "before_after.png"
+    changed, kept = _changes(folder, [entry["frame"] for entry in done])
+    # The playhead is at the result, and playback shows the drags.
     bpy.context.scene.frame_end = bpy.context.scene.frame_current
     bpy.ops.wm.save_mainfile()
 
-    folder, picture = images.sequence_folder(plane), out / "before_after.png"
     subprocess.run(
-        [sys.executable, "-m", "tools.demo_picture", str(folder), str(picture)],
+        [sys.executable, "-m", "tools.demo_picture", str(folder), str(picture), json.dumps(done)],
         cwd=ROOT,
         check=True,
     )
     print(f"\n{plane.draggan.status}")
     print(f"Frames:  {folder}\nBlend:   {blend}\nPicture: {picture}")
-    print(f"Largest distance of a handle from its target: {max(left_px):.2f} px")
-    print(f"Change of the image, of 255: {near:.1f} in its middle, {border:.1f} at its border")
+    print(f"Largest distance of a handle from its target: {left_px:.2f} px")
+    for edit, inside in zip(EDITS, changed, strict=True):
+        print(f"Change inside the mask, {edit.name}: {inside:.1f} of 255")
+    print(f"Largest change of a pixel outside the masks: {kept:.0f} of 255")
     print(f"Total time: {time.monotonic() - started_s:.0f} s", flush=True)
-    return 0 if max(left_px) <= WITHIN_PX and near > 3.0 * border else 1
+    is_good = left_px <= WITHIN_PX and min(changed) >= LEAST_CHANGE and kept == 0.0
+    return 0 if is_good else 1
+
+
+def _edit(plane: Any, edit: Edit) -> dict[str, Any]:
+    """Mask a part and drag its point, like one after another by hand.
+
+    Returns:
+        The last ``frame``, how far the handle is from its target (``left_px``), and what the
+        picture shows: ``handle_uv``, ``target_uv``, ``outline_uv``.
+    """
+    import bpy
+
+    print(f"\n{edit.name.capitalize()}", flush=True)
+    points, outline_uv = _ours("scene.points"), edit.outline_uv()
+    while plane.draggan.pairs:
+        points.remove_pair(plane, 0)
+    pair = points.add_pair(plane, edit.handle_uv, edit.target_uv)
+    pair.radius = edit.radius * max(plane.dimensions)
+    pair.target.scale *= edit.scale
+    bpy.context.view_layer.objects.active = plane
+    corners = [{"name": "", "loc": corner, "time": 0.0} for corner in outline_uv]
+    bpy.ops.draggan.mask_region(corners_uv=corners, how="REPLACE")
+    _drag(plane)
+    (placed,) = _ours("scene.placing").read_pairs(bpy.context, plane)
+    return {
+        "frame": bpy.context.scene.frame_current,
+        "left_px": math.dist(placed.handle_px, placed.target_px),
+        "handle_uv": edit.handle_uv,
+        "target_uv": edit.target_uv,
+        "outline_uv": outline_uv,
+    }
 
 
 def _drag(plane: Any) -> None:
@@ -108,40 +205,41 @@ def _drag(plane: Any) -> None:
     requests.wait(request_id, 0.0)
 
 
-def _distances_px(plane: Any) -> list[float]:
-    """Return the distance of each handle from its target in the scene, image pixels."""
-    import bpy
+def _changes(folder: Path, frames: list[int]) -> tuple[list[float], float]:
+    """Return how much the images changed, 0 to 255.
 
-    placed = _ours("scene.placing").read_pairs(bpy.context, plane)
-    return [
-        sum((a - b) ** 2 for a, b in zip(entry.handle_px, entry.target_px, strict=True)) ** 0.5
-        for entry in placed
-    ]
-
-
-def _changes(folder: Path) -> tuple[float, float]:
-    """Return the mean change from the first to the last frame, 0 to 255.
+    Args:
+        folder: Contains the sequence.
+        frames: The number of the last image of each edit.
 
     Returns:
-        The change in the middle half, where Suzanne is, and in the outermost sixteenth on each
-        side.
+        The mean change by each edit inside its mask, and the largest change from the first to the
+        last image outside all masks. What a mask lets change ends at its edge.
     """
+    shapes = _ours("scene.mask_shapes")
+    first = min(folder.glob("*.png"))
+    images = [_pixels(first)]
+    images += [_pixels(first.with_stem(f"{first.stem[:-4]}{frame:04d}")) for frame in frames]
+    height, width = images[0].shape[:2]
+    inside = [shapes.polygon(edit.outline_uv(), width, height) > 0.0 for edit in EDITS]
+    changed = [
+        float(np.abs(after - before)[mask].mean())
+        for mask, before, after in zip(inside, images, images[1:], strict=False)
+    ]
+    kept = np.abs(images[-1] - images[0])[~np.any(inside, axis=0)]
+    return changed, float(kept.max())
+
+
+def _pixels(path: Path) -> Any:
+    """Return an image file as ``H x W x 3`` float32, 0 to 255, bottom row first."""
     import bpy
 
-    levels = []
-    files = sorted(folder.glob("*.png"))
-    for path in (files[0], files[-1]):
-        image = bpy.data.images.load(str(path))
-        width, height = image.size
-        pixels = np.empty(width * height * 4, dtype=np.float32)
-        image.pixels.foreach_get(pixels)
-        levels.append(pixels.reshape(height, width, 4)[:, :, :3] * 255.0)
-        bpy.data.images.remove(image)
-    change = np.abs(levels[1] - levels[0]).mean(axis=2)
-    rim = np.ones_like(change, dtype=bool)
-    rim[height // 16 : -height // 16, width // 16 : -width // 16] = False
-    middle = change[height // 4 : -height // 4, width // 4 : -width // 4]
-    return float(middle.mean()), float(change[rim].mean())
+    image = bpy.data.images.load(str(path))
+    width, height = image.size
+    pixels = np.empty(width * height * 4, dtype=np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    return np.round(pixels.reshape(height, width, 4)[:, :, :3] * 255.0)
 
 
 def _set_up_view(plane: Any) -> None:
