@@ -309,10 +309,15 @@ def command_bench(options: argparse.Namespace) -> None:
     run(set_up(), "-m", "tools.bench", *options.rest)
 
 
+def command_lock(options: argparse.Namespace) -> None:
+    """Make the locks that the engine is installed from, as far as their packages are reached."""
+    run(set_up(), "-m", "tools.locks", *options.rest)
+
+
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the options: ``command`` is the function to call, ``rest`` what it passes on."""
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__.split("\n")[0])
-    commands = parser.add_subparsers(required=True, metavar="demo|test|check|build|bench")
+    commands = parser.add_subparsers(required=True, metavar="demo|test|check|build|bench|lock")
 
     def add(name: str, function: object, add_help: bool = True) -> argparse.ArgumentParser:
         text = (function.__doc__ or "").replace("``", "")
@@ -333,9 +338,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("check", command_check).add_argument("--fix", action="store_true", help="write the changes")
     add("build", command_build)
     add("bench", command_bench, add_help=False)  # --help is passed on as well
+    add("lock", command_lock, add_help=False)
     options, rest = parser.parse_known_args(argv)
     options.rest = rest
-    if rest and options.command not in (command_test, command_bench):
+    if rest and options.command not in (command_test, command_bench, command_lock):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if options.command is command_test and options.blender and (options.coverage or rest):
         parser.error("--blender runs without pytest: leave out --coverage and pytest's arguments")

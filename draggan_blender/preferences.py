@@ -8,7 +8,7 @@ is installed later, are in the extension's user folder, which Blender keeps.
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
@@ -17,10 +17,18 @@ from bpy.props import EnumProperty, StringProperty
 from . import compat
 from .connection.launcher import LaunchError
 from .connection.pump import EngineSettings
+from .installing.machine import this_platform
+from .installing.places import Places
+from .installing.record import installed_python
+from .installing.variants import LABELS
 from .package import ROOT, ROOT_PACKAGE
 
 # The environment variable with which a script or a farm chooses the Python that has PyTorch.
 PYTHON_VARIABLE = "DRAGGAN_ENGINE_PYTHON"
+
+
+# Draws the engine's installation; set by the user interface, which is above this module.
+draw_installation: Callable[[bpy.types.UILayout, bpy.types.Context], None] | None = None
 
 
 class DRAGGAN_preferences(bpy.types.AddonPreferences):
@@ -30,9 +38,30 @@ class DRAGGAN_preferences(bpy.types.AddonPreferences):
 
     engine_python: StringProperty(
         name="Engine Python",
-        description="A Python 3.11 or later that has PyTorch; the engine runs in it as a separate "
-        f"process. If empty, the environment variable {PYTHON_VARIABLE} is used",
+        description="A Python 3.11 or later of your own that has PyTorch, used instead of the "
+        f"installed engine. If empty, the environment variable {PYTHON_VARIABLE} is used, if it "
+        "is set",
         subtype="FILE_PATH",
+    )
+    variant: EnumProperty(
+        name="Variant",
+        description="The variant of PyTorch that is installed with the engine",
+        items=(
+            ("auto", "Automatic", "The variant that suits this computer"),
+            *((name, label, f"PyTorch for {label}") for name, label in LABELS.items()),
+        ),
+        default="auto",
+    )
+    package_index: StringProperty(
+        name="Package Index",
+        description="The address of a package index, or a folder of wheels, that is used instead "
+        "of the usual index; empty for that of the environment, or the usual one",
+    )
+    proxy: StringProperty(
+        name="Proxy",
+        description="The proxy for downloads, such as http://name:password@host:port; empty for "
+        "that of the environment",
+        subtype="PASSWORD",
     )
     device: EnumProperty(
         name="Device",
@@ -53,9 +82,11 @@ class DRAGGAN_preferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
     )
 
-    def draw(self, _context: bpy.types.Context) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
+        if draw_installation is not None:
+            draw_installation(layout, context)
         layout.prop(self, "engine_python")
         layout.prop(self, "device")
         layout.prop(self, "cache_folder")
@@ -78,10 +109,10 @@ def engine_settings(python: Path | None = None) -> EngineSettings:
     """
     stored = get()
     return EngineSettings(
-        python=python or _engine_python(stored),
+        python=python or _engine_python(),
         root=ROOT,
         device=stored.device if stored is not None else "auto",
-        log_folder=_user_folder() / "logs",
+        log_folder=user_folder() / "logs",
     )
 
 
@@ -92,22 +123,29 @@ def cache_folder() -> Path:
     return Path(bpy.path.abspath(chosen)) if chosen else compat.cache_folder()
 
 
-def _user_folder() -> Path:
+def user_folder() -> Path:
+    """Return the folder for the extension's own files: logs and the engine; updates keep it."""
     return Path(bpy.utils.extension_path_user(ROOT_PACKAGE, create=True))
 
 
-def _engine_python(stored: DRAGGAN_preferences | None) -> Path:
+def own_python() -> Path | None:
+    """Return the Python that was chosen instead of the installed engine; None if none was."""
+    stored = get()
     chosen = stored.engine_python if stored is not None else ""
     if chosen:
         return Path(bpy.path.abspath(chosen))
     from_environment = os.environ.get(PYTHON_VARIABLE, "")
-    if from_environment:
-        return Path(from_environment)
-    inner = Path("Scripts", "python.exe") if sys.platform == "win32" else Path("bin", "python")
-    installed = _user_folder() / "engine" / inner
-    if installed.is_file():
+    return Path(from_environment) if from_environment else None
+
+
+def _engine_python() -> Path:
+    own = own_python()
+    if own is not None:
+        return own
+    installed = installed_python(Places(user_folder()), this_platform())
+    if installed is not None:
         return installed
     raise LaunchError(
-        "No Python with PyTorch is configured; choose one as Engine Python in the extension's "
-        f"preferences, or set the environment variable {PYTHON_VARIABLE}."
+        "No engine is installed; press Install Engine in the DragGAN tab, or choose a Python with "
+        "PyTorch as Engine Python in the extension's preferences."
     )

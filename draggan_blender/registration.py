@@ -14,6 +14,7 @@ from .export import farm_properties
 from .jobs import (
     delivery,
     explore,
+    installation,
     live,
     missing_images,
     point_check,
@@ -36,6 +37,7 @@ from .ui import (
     tool,
     view_transform,
 )
+from .ui.panels import installation as installation_panel
 
 _CLASSES = (
     preferences.DRAGGAN_preferences,
@@ -63,6 +65,8 @@ _MODULES = (
     explore,
     scrubbing,
     following,
+    installation,
+    installation_panel,
     keymaps,
     menus,
     overlay,

@@ -20,6 +20,7 @@ ALGORITHMS = STDLIB | TORCH | {"stylegan2"}
 # Folder or file -> what may be imported there besides its own package; the first match counts.
 EXTERNAL: list[tuple[str, set[str]]] = [
     ("draggan_blender/protocol", STDLIB),
+    ("draggan_blender/installing", STDLIB),
     ("draggan_blender/connection/pump.py", STDLIB | BLENDER),  # the timer
     ("draggan_blender/connection", STDLIB),
     ("draggan_blender/scene/view.py", STDLIB | {"numpy"}),
@@ -60,7 +61,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"timeline", "export"},
         {"jobs"},
         {"preferences"},
-        {"connection", "scene"},
+        {"connection", "scene", "installing"},
         {"properties"},
         {"compat"},
         {"protocol", "errors", "package"},

@@ -220,6 +220,12 @@ def redraw_panels() -> None:
     _redraw({"UI"}, {"VIEW_3D"})
 
 
+def redraw_installation() -> None:
+    """Redraw what shows the engine's installation: the sidebars and the preferences."""
+    redraw_panels()
+    _redraw({"WINDOW"}, {"PREFERENCES"})
+
+
 def register() -> None:
     """Set the pump's callbacks."""
     pump.set_delivery(deliver)

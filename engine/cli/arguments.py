@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parses the command line, ``python -m engine serve|drag|bake|render|sample|info|convert``.
+"""Parses the command line, ``python -m engine COMMAND``; ``_parser`` lists the commands.
 
 Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 done for only a part of the frames, 5 done, but
 the content of a handle was lost, 130 interrupted. With 1, 4 and 5, a sentence on standard error
-says why. Torch is imported when a command
-that needs it runs.
+says why. Torch is imported when a command that needs it runs.
 """
 
 from __future__ import annotations
@@ -59,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sample(commands)
     _add_info(commands)
     _add_convert(commands)
+    _add_selftest(commands)
     return parser
 
 
@@ -199,6 +199,17 @@ def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert.add_argument("source", type=Path, help="the checkpoint to read")
     convert.add_argument("destination", type=Path, help="the .safetensors file to write")
     convert.set_defaults(run=_guarded("convert"))
+
+
+def _add_selftest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    selftest = commands.add_parser(
+        "selftest",
+        help="test a device with a drag of the built-in model",
+        description="Drag a point of the built-in model on a device. Print name of the device, "
+        "time of a step and version of PyTorch as one line of JSON.",
+    )
+    _add_device(selftest)
+    selftest.set_defaults(run=_guarded("selftest"))
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

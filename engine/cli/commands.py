@@ -30,6 +30,7 @@ from ..solving.options import DragOptions
 from ..solving.result import DragStatus, DragStep
 from .bake import bake, render
 from .output import Output
+from .selftest import selftest
 from .sheet import before_after_sheet
 
 # Exit codes.
@@ -185,4 +186,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Output], int | None]] = {
     "sample": _sample,
     "info": _info,
     "convert": _convert,
+    "selftest": selftest,
 }

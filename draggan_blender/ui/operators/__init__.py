@@ -12,6 +12,7 @@ from . import (
     farm,
     history,
     image,
+    installation,
     latents,
     mask,
     mask_draw,
@@ -24,6 +25,7 @@ from . import (
 
 CLASSES = (
     *engine.CLASSES,
+    *installation.CLASSES,
     *image.CLASSES,
     *explore.CLASSES,
     *points.CLASSES,

@@ -10,6 +10,7 @@ from ...connection import pump, session
 from ...connection.session import EnginePhase
 from ...package import ROOT_PACKAGE
 from .common import SidebarPanel
+from .installation import draw_in_panel
 from .text import Icon, draw_text
 
 
@@ -21,6 +22,8 @@ class DRAGGAN_PT_engine(SidebarPanel, bpy.types.Panel):
 
     def draw(self, _context: bpy.types.Context) -> None:
         layout, state = self.layout, pump.state()
+        if not draw_in_panel(layout):
+            return
         icon: Icon = "CHECKMARK" if state.engine is EnginePhase.READY else "INFO"
         # One line, whatever it says: what is below must not move under the mouse.
         row = layout.row(align=True)

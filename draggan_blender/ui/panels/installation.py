@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine's installation, in the *Engine* panel and in the preferences: layout only."""
+
+from __future__ import annotations
+
+import bpy
+
+from ... import preferences
+from ...installing import record, state
+from ...installing.sizes import size_in_words
+from ...installing.variants import LABELS
+from ...jobs import installation
+from .text import draw_text
+
+_TITLES = {
+    "absent": "Install Engine",
+    "broken": "Repair Engine",
+    "outdated": "Update Engine",
+}
+_SENTENCES = {
+    "broken": "Files of the engine are missing, or the Python that it was made with",
+    "outdated": "This version of the extension has a newer engine",
+}
+
+
+def draw_in_panel(layout: bpy.types.UILayout) -> bool:
+    """Draw the installation where the engine's state is shown.
+
+    Returns:
+        Whether there is an engine that can be started, so that its state can be drawn as well.
+    """
+    has_own = preferences.own_python() is not None
+    condition = installation.condition()
+    if installation.is_running():
+        _draw_progress(layout)
+        return has_own or condition in ("ready", "outdated")
+    _draw_ending(layout)
+    if has_own or condition == "ready":
+        return True
+    _draw_install(layout, condition)
+    return condition == "outdated"
+
+
+def draw_in_preferences(layout: bpy.types.UILayout, _context: bpy.types.Context) -> None:
+    """Draw the installation with all that can be done with it."""
+    stored, condition = preferences.get(), installation.condition()
+    box = layout.box().column()
+    made = record.read(installation.places())
+    if installation.is_running():
+        _draw_progress(box)
+    else:
+        _draw_ending(box)
+        if condition == "ready" and made is not None:
+            draw_text(box, f"{made.sentence}. PyTorch {made.torch}", "CHECKMARK")
+        else:
+            _draw_install(box, condition)
+    column = box.column()
+    column.enabled = not installation.is_running()
+    column.prop(stored, "variant")
+    column.prop(stored, "package_index")
+    column.prop(stored, "proxy")
+    row = box.row(align=True)
+    row.operator("draggan.repair_engine", icon="TOOL_SETTINGS")
+    row.operator("draggan.remove_engine", icon="TRASH")
+    row.operator("draggan.save_bundle", icon="EXPORT")
+    row.operator("draggan.install_bundle", icon="IMPORT")
+    row = box.row(align=True)
+    row.operator("draggan.show_install_log", icon="TEXT")
+    row.operator("draggan.copy_report", icon="COPYDOWN")
+    row.operator("draggan.check_python", icon="VIEWZOOM")
+
+
+def _draw_install(layout: bpy.types.UILayout, condition: str) -> None:
+    """Draw one big button, with what it will download before it is pressed."""
+    if condition in _SENTENCES:
+        draw_text(layout, _SENTENCES[condition], "ERROR" if condition == "broken" else "INFO")
+    row = layout.row()
+    row.scale_y = 1.8
+    row.operator("draggan.install_engine", text=_TITLES[condition], icon="IMPORT")
+    draw_text(layout, _size_sentence(), "INFO")
+    if not bpy.app.online_access:
+        draw_text(layout, "Blender may not use the internet", "ERROR")
+        layout.prop(bpy.context.preferences.system, "use_online_access")
+
+
+def _size_sentence() -> str:
+    """Return what an installation downloads and needs on the disk."""
+    stored, machine = preferences.get(), installation.machine()
+    locks = installation.locks()
+    chosen = "auto" if stored is None else stored.variant
+    names = locks.available(machine) if chosen == "auto" else [chosen]
+    parts = []
+    for name in names:
+        facts = locks.facts(name, machine)
+        if facts is None:
+            parts.append(f"{LABELS[name]}: not available for this system")
+        else:
+            download, disk = size_in_words(facts.download_bytes), size_in_words(facts.disk_bytes)
+            parts.append(f"{LABELS[name]}: downloads {download}, needs {disk} of disk")
+    if len(parts) > 1:
+        return f"What suits this computer. {'; '.join(parts)}"
+    return parts[0] if parts else "No engine can be installed on this system"
+
+
+def _draw_progress(layout: bpy.types.UILayout) -> None:
+    now = installation.now()
+    row = layout.row(align=True)
+    row.progress(factor=now.fraction, text=f"{now.fraction:.0%}")
+    row.operator("draggan.cancel_install", text="", icon="X")
+    draw_text(layout, now.text, "NONE")
+
+
+def _draw_ending(layout: bpy.types.UILayout) -> None:
+    """Draw how the last installer has ended."""
+    now, made = installation.now(), record.read(installation.places())
+    if now.phase == state.FAILED:
+        box = layout.box().column(align=True)
+        draw_text(box, now.text, "ERROR")
+        row = box.row(align=True)
+        row.operator("draggan.show_install_log", icon="TEXT")
+        row.operator("draggan.copy_report", icon="COPYDOWN")
+    elif now.phase in (state.DONE, state.CANCELLED) and now.text:
+        draw_text(layout, now.text, "CHECKMARK" if now.phase == state.DONE else "INFO")
+    stored = preferences.get()
+    if made is not None and made.failed_device and stored is not None and stored.device != "cpu":
+        layout.operator("draggan.use_cpu", icon="ERROR")
+
+
+def register() -> None:
+    """Let the preferences draw the installation."""
+    preferences.draw_installation = draw_in_preferences
+
+
+def unregister() -> None:
+    """Draw the preferences without the installation."""
+    preferences.draw_installation = None

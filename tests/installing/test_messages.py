@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sentences: of problems, of progress and of reports; and that the documentation has them all."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import re
+import ssl
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+
+from draggan_blender.installing import problems, report, state
+from draggan_blender.installing.problems import PROBLEMS, InstallError
+from draggan_blender.installing.progress import Progress, log_file
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def plain(text: str) -> str:
+    """Return a text in one line, without what Markdown adds and with ... for the fields."""
+    return re.sub(r"\s+", " ", re.sub(r"\{\w+\}", "...", text).replace("*", "").replace("`", ""))
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_the_documentation_has_a_row_for_each_problem(kind: str) -> None:
+    page = plain((ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"))
+    assert plain(PROBLEMS[kind].found) in page
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_a_problem_is_one_sentence_that_says_what_to_do(kind: str) -> None:
+    text = str(InstallError(kind, name="torch", host="example.org", detail="why"))
+    assert "{" not in text and text.endswith(".") and "; " in text
+    assert text[0].isupper()
+
+
+@pytest.mark.parametrize(
+    ("printed", "kind"),
+    [
+        ("error: dns error: failed to lookup address information", "unreachable"),
+        ("error: HTTP status client error (404 Not Found) for url", "missing"),
+        ("error: HTTP status server error (500 Internal Server Error)", "server"),
+        ("ERROR: 407 Proxy Authentication Required", "proxy"),
+        ("cause: invalid peer certificate: UnknownIssuer", "certificate"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "hash"),
+        ("cause: No space left on device (os error 28)", "disk_full"),
+        ("cause: The process cannot access the file (os error 32)", "in_use"),
+        ("cause: Permission denied (os error 13)", "not_writable"),
+        ("error: no wheels with a matching Python ABI tag", "no_package"),
+        ("thread 'main' panicked", "tool"),
+        ("", "tool"),
+    ],
+)
+def test_what_pip_and_uv_print_is_understood(printed: str, kind: str) -> None:
+    assert problems.from_tool_output(printed).kind == kind
+
+
+def test_errors_of_the_system_are_understood() -> None:
+    for number, kind in (
+        (errno.ENOSPC, "disk_full"),
+        (errno.EROFS, "not_writable"),
+        (errno.EACCES, "not_writable"),
+        (errno.EBUSY, "in_use"),
+        (errno.EIO, "internal"),
+    ):
+        assert problems.from_os_error(OSError(number, "why", "/file")).kind == kind
+    expired = ssl.SSLCertVerificationError("x")
+    expired.verify_message = "certificate is not yet valid"
+    problem = problems.from_url_error(URLError(expired), host="example.org", name="torch")
+    assert problem is not None and problem.kind == "certificate"
+    assert "check the date and time of this computer" in str(problem)
+    tunnel = URLError(OSError("Tunnel connection failed: 407 Proxy Authentication Required"))
+    problem = problems.from_url_error(tunnel, host="example.org", name="torch")
+    assert problem is not None and problem.kind == "proxy"
+
+
+def test_events_become_words_and_a_fraction() -> None:
+    out, log = io.StringIO(), io.StringIO()
+    progress = Progress(out, log)
+    progress.step("download", "Downloading packages", total=200_000_000)
+    progress.detail("torch")
+    progress.add_bytes(50_000_000)
+    now = state.begun("install")
+    for line in out.getvalue().splitlines():
+        now = state.advance(now, json.loads(line))
+    assert now.text.startswith("Downloading packages: torch, 50 MB of 200 MB")
+    assert 0.1 < now.fraction < 0.8
+    asked = state.cancelling(now)
+    assert state.advance(asked, {"event": "step", "text": "x"}) == asked
+    progress.end("failed", kind="cut", sentence="It broke; do this.")
+    failed = state.advance(asked, json.loads(out.getvalue().splitlines()[-1]))
+    assert (failed.phase, failed.kind, failed.text) == ("failed", "cut", "It broke; do this.")
+    assert "== failed: It broke" in log.getvalue()
+    event = {"text": "Loading", "total": 1e9, "done": 5e8, "speed": 1e7}
+    assert state.step_in_words(event) == "Loading: 500 MB of 1.0 GB, 10 MB/s, 50 s left"
+
+
+def test_a_report_has_no_personal_paths_and_no_passwords() -> None:
+    log = (
+        "$ /home/zoe/.config/blender/uv pip\n"
+        "proxy http://zoe:secret@proxy.example:8080\n"
+        "C:\\Users\\zoe\\AppData\\x and /mnt/zoe/y\n"
+    )
+    text = report.make_report([("Blender", "5.2.2")], log, home=Path("/home/zoe"), user="zoe")
+    assert "zoe" not in text and "secret" not in text
+    assert "Blender: 5.2.2" in text
+    assert "~/.config/blender/uv pip" in text
+    assert "http://***@proxy.example:8080" in text
+    assert "C:\\Users\\USER\\AppData\\x and /mnt/USER/y" in text
+
+
+def test_only_the_last_ten_logs_are_kept(tmp_path: Path) -> None:
+    for _ in range(15):
+        log_file(tmp_path).touch()
+    assert len(list(tmp_path.iterdir())) == 10
+    newest = report.newest_log(tmp_path)
+    assert newest is not None and newest.name == max(path.name for path in tmp_path.iterdir())
