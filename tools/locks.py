@@ -255,7 +255,7 @@ def make(locker: Locker, places: dict[str, list[str]], uv_version: str | None) -
             failed.append(LABELS[name])
             continue
         table[name] = facts_of(locker, name, places[name], known)
-    path.write_text(json.dumps(table, indent=1) + "\n")
+        path.write_text(json.dumps(table, indent=1) + "\n")
     if failed:
         print(f"Left as before: {', '.join(failed)}. --torch says where their packages are.")
     return 1 if failed else 0

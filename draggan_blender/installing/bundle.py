@@ -127,7 +127,7 @@ def take_over(
     if facts["lock_sha256"] != lock.sha256:
         detail = f"it has {label} for another version of the extension"
         raise InstallError("other_bundle", detail=detail)
-    wanted = []
+    wanted, known = [], frozenset[str]().union(*lock.hashes.values())
     try:
         for name, sha256 in facts["files"].items():
             if should_stop():
@@ -137,6 +137,8 @@ def take_over(
                 raise InstallError("other_bundle", detail=f"its file {name} is missing")
             if sha256_of(source) != sha256:
                 raise InstallError("other_bundle", detail=f"its file {name} was changed")
+            if name in facts["packages"] and sha256 not in known:
+                raise InstallError("hash", name=name)
             if name.startswith("python/"):
                 destination = places.pythons / "archives" / source.name
             else:

@@ -24,7 +24,8 @@ from draggan_blender.installing.steps import Installer
 
 from .wheels import FAKE_TORCH, Index, make_wheel, write_root
 
-REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements"
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = ROOT / "requirements"
 MACHINE = this_platform()
 
 

@@ -22,6 +22,7 @@ from draggan_blender.installing.variants import Locks
 from .conftest import MACHINE, Bench
 from .wheels import FAKE_ENGINE, Faults, sha256
 
+SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 TORCH = "torch-1.0-py3-none-any.whl"
 
 
@@ -70,9 +71,8 @@ def test_an_environment_in_use_stays_until_the_next_installation(bench: Bench) -
 
 
 def test_a_download_goes_on_in_the_next_installation(bench: Bench) -> None:
-    stops = iter([False] * 30)
     bench.index.faults = Faults("slow", after=100_000)
-    bench.should_stop = lambda: bench.index.served > 900_000 and next(stops, True)
+    bench.should_stop = lambda: bench.index.served > 900_000
     with pytest.raises(CancelledError):
         bench.installer().install()
     part = bench.places.downloads / f"{TORCH}.part"
@@ -200,7 +200,10 @@ def test_a_full_disk_ends_in_a_sentence_and_the_next_try_goes_on(bench: Bench) -
     (wheel,) = disk.glob("uv-*.whl")
     moved = wheel.rename(bench.root / wheel.name)
     size = moved.stat().st_size + 1_000_000
-    mounted = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
+    mount, umount = (shutil.which(name, path=SYSTEM_PATH) for name in ("mount", "umount"))
+    if mount is None or umount is None:
+        pytest.skip("there is no program that mounts disks")
+    mounted = [mount, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
     if subprocess.run(mounted, capture_output=True).returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:
@@ -208,12 +211,12 @@ def test_a_full_disk_ends_in_a_sentence_and_the_next_try_goes_on(bench: Bench) -
         with pytest.raises(InstallError, match="The disk is full") as caught:
             bench.installer().install()
         assert caught.value.kind == "disk_full"
-        grown = ["mount", "-o", f"remount,size={size + 20_000_000}", str(disk)]
+        grown = [mount, "-o", f"remount,size={size + 20_000_000}", str(disk)]
         subprocess.run(grown, check=True)
         assert bench.installer().install().device == "cpu"
         assert bench.index.ranges[-1].startswith("bytes=")
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run([umount, str(disk)], check=True)
 
 
 def test_a_folder_that_cannot_be_written_is_named(
