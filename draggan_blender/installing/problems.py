@@ -35,24 +35,24 @@ PROBLEMS = {
         "with --online-mode, or use Install from Bundle",
     ),
     "unreachable": Problem(
-        "The server {host} cannot be reached",
+        "The {host} cannot be reached",
         "check the internet connection, and Proxy and Package Index in the preferences; then "
         + _AGAIN,
     ),
     "cut": Problem(
-        "The connection to {host} broke several times while {name} was downloaded",
+        "The connection to the {host} broke several times while {name} was downloaded",
         "what has arrived is kept; " + _AGAIN,
     ),
     "missing": Problem(
-        "The server {host} does not have {name} (HTTP 404)",
+        "The {host} does not have {name} (HTTP 404)",
         "check Package Index in the preferences, or leave it empty; then " + _AGAIN,
     ),
     "server": Problem(
-        "The server {host} reports an error of its own ({detail})",
+        "The {host} reports an error of its own ({detail})",
         "wait a few minutes and " + _AGAIN,
     ),
     "forbidden": Problem(
-        "The server {host} refuses access ({detail})",
+        "The {host} refuses access ({detail})",
         "check Package Index in the preferences; if it needs a name and a password, write "
         "them into its address",
     ),
@@ -61,7 +61,7 @@ PROBLEMS = {
         "write them into Proxy in the preferences: http://name:password@host:port",
     ),
     "certificate": Problem(
-        "The identity of {host} cannot be verified ({detail})",
+        "The identity of the {host} cannot be verified ({detail})",
         "check the date and time of this computer; if your network replaces certificates, set the "
         "environment variable SSL_CERT_FILE to its certificate and start Blender again",
     ),
@@ -147,7 +147,7 @@ class InstallError(Exception):
         problem = PROBLEMS[kind]
         fields = {
             "name": name or "A file",
-            "host": host or "that packages come from",
+            "host": f"server {host}" if host else "package server",
             "detail": detail,
         }
         found, remedy = (text.format(**fields) for text in (problem.found, problem.remedy))
@@ -221,9 +221,13 @@ _SIGNS: tuple[tuple[str, str], ...] = (
 def from_tool_output(text: str, *, host: str = "", name: str = "") -> InstallError:
     """Return the problem behind the output of pip or uv that has failed."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    marked = [line for line in lines if re.match(r"(error|cause|ERROR)", line)]
-    detail = re.sub(r"^(error|cause|ERROR):\s*", "", (marked or lines or ["no output"])[-1])[:200]
+
+    def short(line: str) -> str:
+        return re.sub(r"^(error|cause|ERROR|WARNING):\s*", "", line)[:200]
+
     for pattern, kind in _SIGNS:
-        if re.search(pattern, text, re.IGNORECASE):
-            return InstallError(kind, name=name, host=host, detail=detail)
-    return InstallError("tool", detail=detail)
+        for line in lines:
+            if re.search(pattern, line, re.IGNORECASE):
+                return InstallError(kind, name=name, host=host, detail=short(line))
+    marked = [line for line in lines if re.match(r"(error|cause|ERROR)", line)]
+    return InstallError("tool", detail=short((marked or lines or ["no output"])[-1]))
