@@ -127,30 +127,36 @@ def take_over(
     if facts["lock_sha256"] != lock.sha256:
         detail = f"it has {label} for another version of the extension"
         raise InstallError("other_bundle", detail=detail)
-    wanted, known = [], frozenset[str]().union(*lock.hashes.values())
+    known = frozenset[str]().union(*lock.hashes.values())
+    wanted = []
     try:
         for name, sha256 in facts["files"].items():
             if should_stop():
                 raise CancelledError
-            source = folder / _plain(name, folder)
-            if not source.is_file():
-                raise InstallError("other_bundle", detail=f"its file {name} is missing")
-            if sha256_of(source) != sha256:
-                raise InstallError("other_bundle", detail=f"its file {name} was changed")
             if name in facts["packages"] and sha256 not in known:
                 raise InstallError("hash", name=name)
-            if name.startswith("python/"):
-                destination = places.pythons / "archives" / source.name
-            else:
-                destination = places.downloads / source.name
-            link_or_copy(source, _make_room(destination))
-            size = source.stat().st_size
+            destination = _take_file(folder, name, sha256, places)
+            size = destination.stat().st_size
             on_bytes(size)
             if name in facts["packages"]:
                 wanted.append(Wanted(name, destination.as_uri(), frozenset({sha256}), size))
     except OSError as error:
         raise from_os_error(error, str(folder)) from error
     return wanted
+
+
+def _take_file(folder: Path, name: str, sha256: str, places: Places) -> Path:
+    """Check one file of a bundle, copy it to where it belongs, and return its new path."""
+    source = folder / _plain(name, folder)
+    if not source.is_file():
+        raise InstallError("other_bundle", detail=f"its file {name} is missing")
+    if sha256_of(source) != sha256:
+        raise InstallError("other_bundle", detail=f"its file {name} was changed")
+    is_python = name.startswith("python/")
+    kept = places.pythons / "archives" if is_python else places.downloads
+    destination = _make_room(kept / source.name)
+    link_or_copy(source, destination)
+    return destination
 
 
 def _plain(name: str, folder: Path) -> PurePosixPath:

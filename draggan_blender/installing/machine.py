@@ -8,11 +8,15 @@ import platform
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 # The oldest NVIDIA drivers that run PyTorch for CUDA 13, by the major number.
 LEAST_NVIDIA_DRIVER = 580
+
+# The version of NVIDIA's driver, and the device of AMD's compute driver, on Linux.
+_NVIDIA_MODULE = Path("/proc/driver/nvidia/version")
+_AMD_DEVICE = Path("/dev/kfd")
 
 _CREATE_NO_WINDOW = 0x08000000
 _ASK_TIMEOUT_S = 10.0
@@ -62,6 +66,21 @@ def this_platform() -> Machine:
     return Machine(system, processor)
 
 
+def at_a_glance() -> Machine:
+    """Return this computer with what the system says of its GPU without a program.
+
+    On Windows, only ``detect`` finds out about a GPU.
+    """
+    machine = this_platform()
+    if machine.system != "linux":
+        return machine
+    with contextlib.suppress(OSError):
+        text = _NVIDIA_MODULE.read_text(errors="replace")
+        if found := re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", text):
+            return replace(machine, gpu="NVIDIA GPU", nvidia_driver=found[1])
+    return replace(machine, has_amd=_AMD_DEVICE.exists())
+
+
 def detect() -> Machine:
     """Return this computer; asks NVIDIA's driver, which can take a second or two."""
     machine = this_platform()
@@ -69,8 +88,7 @@ def detect() -> Machine:
         gpu = "Apple GPU" if machine.processor == "aarch64" else ""
         return Machine(machine.system, machine.processor, gpu)
     name, driver = _nvidia(machine.system)
-    # The device of AMD's compute driver.
-    has_amd = machine.system == "linux" and not driver and Path("/dev/kfd").exists()
+    has_amd = machine.system == "linux" and not driver and _AMD_DEVICE.exists()
     return Machine(
         machine.system, machine.processor, name or ("AMD GPU" if has_amd else ""), driver, has_amd
     )

@@ -23,7 +23,7 @@ from ..connection import pump
 from ..errors import EditError
 from ..installing import record, state
 from ..installing.child import Child
-from ..installing.machine import Machine, this_platform
+from ..installing.machine import Machine, at_a_glance
 from ..installing.places import Places
 from ..installing.problems import InstallError
 from ..installing.report import make_report, newest_log, read_log
@@ -63,8 +63,8 @@ def locks() -> Locks:
 
 
 def machine() -> Machine:
-    """Return this computer; its GPU is found by the installer, which may take a second."""
-    return this_platform()
+    """Return this computer, as far as can be said at once; the installer looks more closely."""
+    return at_a_glance()
 
 
 def condition() -> str:

@@ -149,3 +149,18 @@ def test_names_of_systems_and_what_nvidia_smi_prints() -> None:
     printed = "NVIDIA GeForce RTX 4090, 580.65.06\nNVIDIA A2, 580.65.06\n"
     assert machine.parse_nvidia(printed) == ("NVIDIA GeForce RTX 4090", "580.65.06")
     assert machine.parse_nvidia("NVIDIA-SMI has failed because ...") == ("", "")
+
+
+def test_at_a_glance_linux_says_its_nvidia_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "version"
+    monkeypatch.setattr(machine, "_NVIDIA_MODULE", module)
+    monkeypatch.setattr(machine, "_AMD_DEVICE", tmp_path / "kfd")
+    monkeypatch.setattr(machine, "this_platform", lambda: Machine("linux", "x86_64"))
+    assert machine.at_a_glance() == Machine("linux", "x86_64")
+    (tmp_path / "kfd").touch()
+    assert machine.at_a_glance().has_amd
+    module.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul 27\n")
+    assert machine.at_a_glance().nvidia_driver == "580.65.06"
+    assert machine.suggested_variant(machine.at_a_glance()) == "cuda"

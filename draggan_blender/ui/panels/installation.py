@@ -34,11 +34,14 @@ def draw_in_panel(layout: bpy.types.UILayout) -> bool:
     if installation.is_running():
         _draw_progress(layout)
         return has_own or condition in ("ready", "outdated")
+    if not has_own and condition != "ready":
+        # The button first: what has happened is below it, so that it keeps its place.
+        _draw_install(layout, condition)
+        stored = preferences.get()
+        if stored is not None:
+            layout.prop(stored, "variant")
     _draw_ending(layout)
-    if has_own or condition == "ready":
-        return True
-    _draw_install(layout, condition)
-    return condition == "outdated"
+    return has_own or condition in ("ready", "outdated")
 
 
 def draw_in_preferences(layout: bpy.types.UILayout, _context: bpy.types.Context) -> None:
@@ -49,11 +52,11 @@ def draw_in_preferences(layout: bpy.types.UILayout, _context: bpy.types.Context)
     if installation.is_running():
         _draw_progress(box)
     else:
-        _draw_ending(box)
         if condition == "ready" and made is not None:
             draw_text(box, f"{made.sentence}. PyTorch {made.torch}", "CHECKMARK")
         else:
             _draw_install(box, condition)
+        _draw_ending(box)
     column = box.column()
     column.enabled = not installation.is_running()
     column.prop(stored, "variant")
@@ -72,11 +75,11 @@ def draw_in_preferences(layout: bpy.types.UILayout, _context: bpy.types.Context)
 
 def _draw_install(layout: bpy.types.UILayout, condition: str) -> None:
     """Draw one big button, with what it will download before it is pressed."""
-    if condition in _SENTENCES:
-        draw_text(layout, _SENTENCES[condition], "ERROR" if condition == "broken" else "INFO")
     row = layout.row()
     row.scale_y = 1.8
     row.operator("draggan.install_engine", text=_TITLES[condition], icon="IMPORT")
+    if condition in _SENTENCES:
+        draw_text(layout, _SENTENCES[condition], "ERROR" if condition == "broken" else "INFO")
     draw_text(layout, _size_sentence(), "INFO")
     if not bpy.app.online_access:
         draw_text(layout, "Blender may not use the internet", "ERROR")
@@ -88,7 +91,10 @@ def _size_sentence() -> str:
     stored, machine = preferences.get(), installation.machine()
     locks = installation.locks()
     chosen = "auto" if stored is None else stored.variant
-    names = locks.available(machine) if chosen == "auto" else [chosen]
+    names = [chosen]
+    if chosen == "auto":
+        is_unknown = machine.system == "windows" and not machine.gpu
+        names = locks.available(machine) if is_unknown else [locks.best(machine)]
     parts = []
     for name in names:
         facts = locks.facts(name, machine)
@@ -99,7 +105,7 @@ def _size_sentence() -> str:
             parts.append(f"{LABELS[name]}: downloads {download}, needs {disk} of disk")
     if len(parts) > 1:
         return f"What suits this computer. {'; '.join(parts)}"
-    return parts[0] if parts else "No engine can be installed on this system"
+    return parts[0]
 
 
 def _draw_progress(layout: bpy.types.UILayout) -> None:
