@@ -198,6 +198,9 @@ def from_url_error(error: OSError, *, host: str, name: str) -> InstallError | No
     return None
 
 
+# Why a certificate is refused, in the long lines of pip and uv.
+_CERTIFICATE = r"not yet valid|has expired|self.signed certificate|UnknownIssuer|verify failed"
+
 # What pip and uv say, in the order in which it is looked for.
 _SIGNS: tuple[tuple[str, str], ...] = (
     (r"no space left|disk quota|not enough space|os error 112\b", "disk_full"),
@@ -223,6 +226,8 @@ def from_tool_output(text: str, *, host: str = "", name: str = "") -> InstallErr
     lines = [line.strip() for line in text.splitlines() if line.strip()]
 
     def short(line: str) -> str:
+        if reason := re.search(_CERTIFICATE, line, re.IGNORECASE):
+            return reason[0]
         return re.sub(r"^(error|cause|ERROR|WARNING):\s*", "", line)[:200]
 
     for pattern, kind in _SIGNS:

@@ -59,6 +59,15 @@ def test_what_pip_and_uv_print_is_understood(printed: str, kind: str) -> None:
     assert problems.from_tool_output(printed).kind == kind
 
 
+def test_a_long_line_about_a_certificate_becomes_short() -> None:
+    line = (
+        "WARNING: Retrying after connection broken by 'SSLError(SSLCertVerificationError(1, "
+        "'[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired'))'"
+    )
+    problem = problems.from_tool_output(line)
+    assert "The identity of the package server cannot be verified (verify failed)" in str(problem)
+
+
 def test_errors_of_the_system_are_understood() -> None:
     for number, kind in (
         (errno.ENOSPC, "disk_full"),
