@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from ..errors import EditError
-from ..installing import record, state
+from ..installing import state
 from ..installing.sizes import size_in_words
 from ..installing.variants import LABELS
 from ..jobs import installation
@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace, running: Running) -> None:
         raise KeyboardInterrupt
     if ended.phase == state.FAILED:
         raise EditError(ended.text.removesuffix("."))
-    made = record.read(installation.places())
+    made = installation.installed()
     facts = {"condition": installation.condition(), "sentence": ended.text}
     if made is not None:
         facts |= {"variant": made.variant, "device": made.device, "torch": made.torch}

@@ -26,6 +26,7 @@ from ..installing.child import Child
 from ..installing.machine import Machine, at_a_glance
 from ..installing.places import Places
 from ..installing.problems import InstallError
+from ..installing.record import Record
 from ..installing.report import make_report, newest_log, read_log
 from ..installing.request import InstallRequest
 from ..installing.state import InstallState
@@ -38,8 +39,8 @@ _WAIT_S = 0.1
 
 _child: Child | None = None
 _state = InstallState()
-# What the panel asks for at each redraw, read again when an installer has ended.
-_kept_condition = ""
+# What the panel asks for at each redraw: read again when an installer has ended.
+_kept: tuple[str, Record | None] | None = None
 
 
 def now() -> InstallState:
@@ -69,10 +70,19 @@ def machine() -> Machine:
 
 def condition() -> str:
     """Return ``absent``, ``broken``, ``outdated`` or ``ready``; see ``installing.record.state``."""
-    global _kept_condition
-    if not _kept_condition:
-        _kept_condition = record.state(places(), locks(), machine())
-    return _kept_condition
+    return _found()[0]
+
+
+def installed() -> Record | None:
+    """Return the record of the installed engine; None if there is none."""
+    return _found()[1]
+
+
+def _found() -> tuple[str, Record | None]:
+    global _kept
+    if _kept is None:
+        _kept = record.state(places(), locks(), machine()), record.read(places())
+    return _kept
 
 
 def start(
@@ -149,27 +159,20 @@ def wait(timeout_s: float = float("inf")) -> InstallState:
 
 def poll() -> bool:
     """Read the installer's events; return whether it is still running."""
-    global _child, _state, _kept_condition
+    global _child, _state, _kept
     if _child is None:
         return False
     before = _state
     for event in _child.poll():
         _state = state.advance(_state, event)
     if _child.has_ended:
-        mode, _child, _kept_condition = _child.request.mode, None, ""
+        mode, _child, _kept = _child.request.mode, None, None
         if mode == "install" and _state.phase == state.DONE:
             # The next start uses the new environment.
             pump.stop()
     if _state != before:
         delivery.redraw_installation()
     return _child is not None
-
-
-def dismiss() -> None:
-    """Forget how the last installer has ended."""
-    global _state
-    if _child is None:
-        _state = InstallState()
 
 
 def log_path() -> Path | None:
@@ -179,7 +182,7 @@ def log_path() -> Path | None:
 
 def report() -> str:
     """Return what *Copy Report* copies: versions, system, last lines of the log."""
-    stored = record.read(places())
+    stored = installed()
     facts = [
         ("Blender", bpy.app.version_string),
         ("Extension", _version()),
@@ -217,9 +220,9 @@ def register() -> None:
 
 def unregister() -> None:
     """Cancel a running installer, wait for its end, and remove the timer."""
-    global _child, _state, _kept_condition
+    global _child, _state, _kept
     atexit.unregister(_end)
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)
     _end()
-    _child, _state, _kept_condition = None, InstallState(), ""
+    _child, _state, _kept = None, InstallState(), None

@@ -117,7 +117,7 @@ class InstallationTest(SceneCase):
         self.assertFalse(places.record.exists())
 
     def condition(self) -> str:
-        self.installation._kept_condition = ""
+        self.installation._kept = None
         found: str = self.installation.condition()
         return found
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import bpy
 
 from ... import preferences
-from ...installing import record, state
+from ...connection import pump
+from ...installing import state
 from ...installing.sizes import size_in_words
 from ...installing.variants import LABELS
 from ...jobs import installation
@@ -48,14 +49,14 @@ def draw_in_preferences(layout: bpy.types.UILayout, _context: bpy.types.Context)
     """Draw the installation with all that can be done with it."""
     stored, condition = preferences.get(), installation.condition()
     box = layout.box().column()
-    made = record.read(installation.places())
+    made = installation.installed()
     if installation.is_running():
         _draw_progress(box)
     else:
-        if condition == "ready" and made is not None:
-            draw_text(box, f"{made.sentence}. PyTorch {made.torch}", "CHECKMARK")
-        else:
+        if condition != "ready" or made is None:
             _draw_install(box, condition)
+        elif installation.now().text != made.sentence:
+            draw_text(box, made.sentence, "CHECKMARK")
         _draw_ending(box)
     column = box.column()
     column.enabled = not installation.is_running()
@@ -118,14 +119,15 @@ def _draw_progress(layout: bpy.types.UILayout) -> None:
 
 def _draw_ending(layout: bpy.types.UILayout) -> None:
     """Draw how the last installer has ended."""
-    now, made = installation.now(), record.read(installation.places())
+    now, made = installation.now(), installation.installed()
     if now.phase == state.FAILED:
         box = layout.box().column(align=True)
         draw_text(box, now.text, "ERROR")
         row = box.row(align=True)
         row.operator("draggan.show_install_log", icon="TEXT")
         row.operator("draggan.copy_report", icon="COPYDOWN")
-    elif now.phase in (state.DONE, state.CANCELLED) and now.text:
+    elif now.phase in (state.DONE, state.CANCELLED) and pump.is_off(pump.state()):
+        # A running engine says itself what it is ready on.
         draw_text(layout, now.text, "CHECKMARK" if now.phase == state.DONE else "INFO")
     stored = preferences.get()
     if made is not None and made.failed_device and stored is not None and stored.device != "cpu":

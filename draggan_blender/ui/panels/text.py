@@ -24,7 +24,9 @@ def draw_text(layout: bpy.types.UILayout, text: str, icon: Icon) -> None:
     preferences, region = bpy.context.preferences, bpy.context.region
     scale = preferences.system.ui_scale
     width_px = _DEFAULT_PX * scale
-    if region is not None and region.type == "UI":
+    area = bpy.context.area
+    is_wide = area is not None and area.type == "PREFERENCES"
+    if region is not None and (region.type == "UI" or is_wide):
         width_px = max(region.width - _MARGIN_PX * scale, _LEAST_PX * scale)
     styles: Any = preferences.ui_styles
     blf.size(_FONT, styles[0].widget.points * scale)
