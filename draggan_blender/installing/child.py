@@ -41,10 +41,10 @@ class Child:
         self.request = request
         self._rest, self._noise = b"", ""
         self.has_ended = False
+        handle, name = tempfile.mkstemp(prefix="draggan-install-", suffix=".jsonl")
+        self._path = Path(name)
+        self._events = self._path.open("rb")
         try:
-            handle, name = tempfile.mkstemp(prefix="draggan-install-", suffix=".jsonl")
-            self._path = Path(name)
-            self._events = self._path.open("rb")
             with os.fdopen(handle, "wb") as written:
                 self._process = subprocess.Popen(
                     commands.installer_command(python, Path(request.root)),
@@ -55,6 +55,8 @@ class Child:
                     **commands.popen_options(this_platform().system),
                 )
         except OSError as error:
+            self._events.close()
+            self._path.unlink()
             raise from_os_error(error, python) from error
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):

@@ -52,7 +52,7 @@ class Record:
 
 
 def read(places: Places) -> Record | None:
-    """Return the record of the installed engine; None if there is none that can be read."""
+    """Return the record of the installed engine; None without one, or if it cannot be read."""
     try:
         stored = json.loads(places.record.read_text(encoding="utf-8"))
         return Record(**{field.name: stored[field.name] for field in fields(Record)})

@@ -60,6 +60,8 @@ class Installer:
             pythons=self._places.pythons,
             cache=self._places.scratch / "uv",
         )
+        if not request.online:
+            self._env["UV_OFFLINE"] = "1"
         # The same settings for urllib.
         os.environ.update({key: self._env[key] for key in self._env if key.endswith("_PROXY")})
         os.environ.update({key: self._env[key] for key in self._env if key.endswith("_proxy")})
@@ -196,7 +198,8 @@ class Installer:
         self, program: Path, known: Facts, facts: dict[str, object] | None
     ) -> tuple[str, str]:
         versions = (str(facts["python"]),) if facts else known.pythons
-        may_fetch = self._request.online or bool(facts)  # a bundle may bring the archive
+        # A bundle may have brought the archive of a Python.
+        may_fetch = self._request.online or any((self._places.pythons / "archives").glob("*.tar.*"))
         return pythons.find_python(
             program,
             versions,

@@ -33,7 +33,7 @@ def test_the_documentation_has_a_row_for_each_problem(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", PROBLEMS)
 def test_a_problem_is_one_sentence_that_says_what_to_do(kind: str) -> None:
-    text = str(InstallError(kind, name="torch", host="example.org", detail="why"))
+    text = str(InstallError(kind, name="Torch", host="example.org", detail="why"))
     assert "{" not in text and text.endswith(".") and "; " in text
     assert text[0].isupper()
 
@@ -87,7 +87,8 @@ def test_errors_of_the_system_are_understood() -> None:
     assert problem is not None and problem.kind == "proxy"
 
 
-def test_events_become_words_and_a_fraction() -> None:
+def test_events_become_words_and_a_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("draggan_blender.installing.progress._EVERY_S", 0.0)
     out, log = io.StringIO(), io.StringIO()
     progress = Progress(out, log)
     progress.step("download", "Downloading packages", total=200_000_000)
