@@ -179,19 +179,59 @@ def remove_item_curves(datablock: Any, collection_path: str, index: int) -> None
         collection_path: The data path of the collection.
         index: The index that the item had.
     """
+    for curves, curve, number in _item_curves(datablock, collection_path):
+        if number == index:
+            curves.remove(curve)
+        elif number > index:
+            _set_item(curve, number - 1)
+
+
+def move_item_curves(datablock: Any, collection_path: str, index: int, to: int) -> None:
+    """Adapt an ID's animation after an item of a collection was moved; see ``remove_item_curves``.
+
+    Args:
+        datablock: The ID that has the collection.
+        collection_path: The data path of the collection.
+        index: The index that the item had.
+        to: The index that it has now.
+    """
+    step = 1 if to < index else -1
+    for _, curve, number in _item_curves(datablock, collection_path):
+        if number == index:
+            _set_item(curve, to)
+        elif min(index, to) <= number <= max(index, to):
+            _set_item(curve, number + step)
+
+
+def remove_collection_curves(datablock: Any, collection_path: str) -> None:
+    """Remove the animation of all items of a collection."""
+    for curves, curve, _ in _item_curves(datablock, collection_path):
+        curves.remove(curve)
+
+
+def _item_curves(datablock: Any, collection_path: str) -> list[tuple[Any, Any, int]]:
+    """Return the F-curves and drivers of a collection's items, each in its list and with the index.
+
+    Args:
+        datablock: The ID that has the collection.
+        collection_path: The data path of the collection.
+    """
     animation = datablock.animation_data
     if animation is None:
-        return
+        return []
+    found = []
     for curves in (animation.drivers, _fcurves(datablock) if animation.action else []):
-        for curve in list(curves):
-            start, _, rest = curve.data_path.partition("]")
-            path, _, number = start.rpartition("[")
-            if path != collection_path or not number.isdecimal() or int(number) < index:
-                continue
-            if int(number) == index:
-                curves.remove(curve)
-            else:
-                curve.data_path = f"{path}[{int(number) - 1}]{rest}"
+        for curve in curves:
+            path, _, number = curve.data_path.partition("]")[0].rpartition("[")
+            if path == collection_path and number.isdecimal():
+                found.append((curves, curve, int(number)))
+    return found
+
+
+def _set_item(curve: bpy.types.FCurve, number: int) -> None:
+    """Change the index of the item that an F-curve or a driver refers to."""
+    start, _, rest = curve.data_path.partition("]")
+    curve.data_path = f"{start.rpartition('[')[0]}[{number}]{rest}"
 
 
 def _curves_of(action: Any, slot: Any | None) -> list[Any]:

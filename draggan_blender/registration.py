@@ -13,6 +13,7 @@ from .connection import pump
 from .export import farm_properties
 from .jobs import (
     delivery,
+    edit_changes,
     explore,
     installation,
     live,
@@ -63,6 +64,7 @@ _MODULES = (
     watching,
     missing_images,
     explore,
+    edit_changes,
     scrubbing,
     following,
     installation,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from draggan_blender.protocol.layering import Layer
 from draggan_blender.protocol.pictures import decode_picture
 from stylegan2 import Generator, load_generator, sha256_of
 from stylegan2.models import builtin_model_path
@@ -16,7 +17,7 @@ from stylegan2.models import builtin_model_path
 from .arrays import ByteArray, FloatArray
 from .errors import RequestError
 from .inputs import device_of
-from .pictures import Layer, Picture
+from .pictures import Picture
 
 
 def model_path(name_or_path: str) -> Path:

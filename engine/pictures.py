@@ -16,37 +16,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from draggan_blender.protocol.pictures import Picture as Stored
-from draggan_blender.protocol.pictures import PictureLayer, encode_picture
+from draggan_blender.protocol.layering import Layer, covered, encoded
 from stylegan2 import Canvas, Generator, Matte, Overlay
 
 from .arrays import ByteArray, FloatArray
 from .inputs import check_latent, check_mask
 
 _WHITE = 255
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Layer:
-    """A latent that is seen through a mask.
-
-    Attributes:
-        mask: ``H x W`` uint8 in the size of the image; 255 shows the layer, 0 what is below.
-        softness: Over how many pixels the layer fades in from the border of the mask's zeros.
-        latent: ``num_ws x w_dim`` float32.
-        clipped: Whether it is seen only inside the nearest layer below that is not clipped, in
-            place of it.
-    """
-
-    mask: ByteArray
-    softness: float
-    latent: FloatArray
-    clipped: bool = False
-
-    def has_place_of(self, other: Layer) -> bool:
-        """Return whether another layer is seen at the same places."""
-        facts = self.softness == other.softness and self.clipped == other.clipped
-        return facts and np.array_equal(self.mask, other.mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,22 +44,7 @@ class Picture:
 
     def to_bytes(self) -> bytes:
         """Return the picture in the format of ``protocol.pictures``."""
-        return encode_picture(
-            Stored(
-                latent=_bytes(self.latent),
-                layers=tuple(
-                    PictureLayer(
-                        width=layer.mask.shape[1],
-                        height=layer.mask.shape[0],
-                        mask=layer.mask.tobytes(),
-                        softness=layer.softness,
-                        latent=_bytes(layer.latent),
-                        clipped=layer.clipped,
-                    )
-                    for layer in self.layers
-                ),
-            )
-        )
+        return encoded(self.latent, self.layers)
 
     @property
     def top(self) -> int:
@@ -103,10 +64,6 @@ class Picture:
         return all(mine.has_place_of(theirs) for mine, theirs in same) and all(
             np.array_equal(mine, theirs) for mine, theirs in latents
         )
-
-
-def _bytes(latent: FloatArray) -> bytes:
-    return np.ascontiguousarray(latent, dtype="<f4").tobytes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,41 +161,12 @@ def open_picture(
         first = count + 1
         if layer.clipped:
             continue
-        again = _covered(Picture(picture.latent, picture.layers[:count]), mask, softness)
+        again = covered(picture.latent, picture.layers[:count], mask, softness)
         above = picture.layers[count:]
         if len(again) == len(above) and all(
             one.has_place_of(other) for one, other in zip(again, above, strict=True)
         ):
             return OpenPicture(picture, first)
     first = len(picture.layers) + 1
-    layers = (*picture.layers, *_covered(picture, mask, softness))
+    layers = (*picture.layers, *covered(picture.latent, picture.layers, mask, softness))
     return OpenPicture(Picture(picture.latent, layers), first)
-
-
-def _covered(picture: Picture, mask: ByteArray, softness: float) -> list[Layer]:
-    """Return a layer that shows a picture inside a mask, and those that are clipped to it.
-
-    Layers below one that fills the mask are left out, because they are not seen.
-    """
-    found = [Layer(mask=mask, softness=softness, latent=picture.latent)]
-    group = mask
-    for layer in picture.layers:
-        own = layer.mask
-        if layer.clipped:
-            own = _product(own, group)
-        else:
-            group = own
-        common = _product(own, mask)
-        if not common.any():
-            continue
-        if np.array_equal(common, mask):
-            found = [Layer(mask=mask, softness=softness, latent=layer.latent)]
-        else:
-            found.append(replace(layer, mask=own, clipped=True))
-    return found
-
-
-def _product(first: ByteArray, second: ByteArray) -> ByteArray:
-    both = (first.astype(np.uint16) * second + _WHITE // 2) // _WHITE
-    found: ByteArray = both.astype(np.uint8)
-    return found

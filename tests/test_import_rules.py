@@ -19,6 +19,7 @@ ALGORITHMS = STDLIB | TORCH | {"stylegan2"}
 
 # Folder or file -> what may be imported there besides its own package; the first match counts.
 EXTERNAL: list[tuple[str, set[str]]] = [
+    ("draggan_blender/protocol/layering.py", STDLIB | {"numpy"}),
     ("draggan_blender/protocol", STDLIB),
     ("draggan_blender/installing", STDLIB),
     ("draggan_blender/connection/pump.py", STDLIB | BLENDER),  # the timer
@@ -48,6 +49,7 @@ SHARED_FACTS = {
     "draggan_blender.protocol.cache_folder",
     "draggan_blender.protocol.farm_lines",
     "draggan_blender.protocol.file_names",
+    "draggan_blender.protocol.layering",
     "draggan_blender.protocol.pictures",
     "draggan_blender.protocol.settings",
 }

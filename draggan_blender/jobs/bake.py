@@ -37,6 +37,7 @@ from ..scene import (
     tracks,
 )
 from . import bake_folder, folders, recovery, requests
+from . import edits as edits_job
 
 
 def start_bake(plane: Plane) -> int:
@@ -53,6 +54,7 @@ def start_bake(plane: Plane) -> int:
             is outside the image, or the engine cannot be started.
     """
     recovery.require_ready(plane)
+    edits_job.refuse_if_changing(plane)
     return _submit(plane, make_edit(plane, frames_of(plane)))
 
 

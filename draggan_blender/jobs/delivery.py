@@ -42,6 +42,7 @@ from ..protocol.timeline import Bake, BakeFinished, RenderLatents, TrackMade
 from ..scene import handle_paths, history, images, planes
 from . import bake as bake_job
 from . import drag as drag_job
+from . import edits as edits_job
 from . import folders, live, pull, recovery, requests
 from . import image as image_job
 from . import latents as latents_job
@@ -167,6 +168,7 @@ def _finish(plane: Plane, job: pump.Job, result: dict[type, Any]) -> None:
         EditError: The result cannot be shown; the plane may be settled as if there was none.
     """
     request, settings = job.request, plane.draggan
+    kind = _STATES.get(type(request))
     # Whatever could refuse the result is checked before any of it is written.
     planes.texture_node(plane)
     planes.uv_map(plane)
@@ -178,9 +180,11 @@ def _finish(plane: Plane, job: pump.Job, result: dict[type, Any]) -> None:
         bake_job.finish(plane, request, result.get(BakeFinished))
     elif isinstance(request, RenderLatents):
         latents_job.finish(plane, request, result.get(TrackMade))
+    elif isinstance(request, RenderLatent) and edits_job.is_change(request):
+        edits_job.finish(plane, request)
+        kind = "EDITS"
     elif isinstance(request, RenderTrack | RenderLatent):
         image_job.finish_render(plane, request)
-    kind = _STATES.get(type(request))
     if kind is not None:
         history.record(plane, kind)
     else:
@@ -235,5 +239,6 @@ def register() -> None:
 def unregister() -> None:
     """Forget all requests; the pump drops its callbacks itself."""
     requests.forget()
+    edits_job.forget()
     _results.clear()
     _unseen.clear()

@@ -12,8 +12,20 @@ from ..properties import drag as drag_properties
 from ..properties.owners import Plane
 from ..properties.stored import to_text
 from ..protocol.messages import Drag, DragFinished
-from ..scene import handle_paths, history, images, masks, models, placing, planes, shown, timing
+from ..scene import (
+    edits,
+    handle_paths,
+    history,
+    images,
+    masks,
+    models,
+    placing,
+    planes,
+    shown,
+    timing,
+)
 from . import continuing, live, recovery, requests
+from . import edits as edits_job
 
 _STATUS = {
     "reached": "Reached the targets",
@@ -49,6 +61,7 @@ def start_drag(
     """
     settings = plane.draggan
     recovery.require_ready(plane)
+    edits_job.refuse_if_changing(plane)
     placed = placing.read_pairs(context, plane)
     mask = masks.at_frame(plane, planes.scene_of(plane).frame_current)
     masks.refuse_black(plane, mask)
@@ -99,7 +112,7 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     images.remove_live(settings.uuid)
     handle_paths.use_keys(keys, plane)
     handle_paths.write_paths(plane, first, paths_px, turns=turns, before=before)
-    settings.latent = to_text(finished.latent)
+    edits.adopt(plane, finished.latent)
     settings.track = to_text(finished.track)
     settings.status = (
         f"{_STATUS.get(finished.status, finished.status)}: {finished.steps} steps, "
@@ -124,6 +137,7 @@ def reset(plane: Plane) -> None:
     requests.require_image(plane)
     history.note_points(plane)
     settings.latent, settings.track = settings.sampled_latent, ""
+    edits.clear(plane)
     settings.status, settings.failed = "", False
     handle_paths.clear_paths(plane)
     handle_paths.send_home(plane)

@@ -9,7 +9,8 @@ A running drag is stopped and keeps its result; a running bake is waited for. An
 change the image, because a keyed truncation belongs to the bake.
 
 Blender pushes an undo step of its own for the changed value, before its image exists. The undo of
-the image therefore goes one step further: see ``_after_undo``.
+the image therefore goes one step further: see ``_after_undo``. The same holds for changes in the
+list of edits (``edit_changes``).
 """
 
 from __future__ import annotations
@@ -30,17 +31,14 @@ from ..properties.owners import Plane
 from ..protocol.explore import SampleSheet, SeedThumbnail
 from ..protocol.messages import Ending, Message, Sample
 from ..scene import images, models, planes, thumbnails
-from . import delivery, image, recovery, requests, seed_sheet
+from . import delivery, edit_changes, image, recovery, requests, seed_sheet
+from .fitting_size import FittingSize
 
 # Time between two looks.
 _PERIOD_S = 0.02
 # How long a seed or a truncation must not change before its image is made. A person who pulls the
 # slider of the truncation may pause.
 _SEED_RESTS_S, _PSI_RESTS_S = 0.25, 0.5
-# The smallest and the largest preview, px, and how long one may and should take at least.
-_LEAST_PX, _MOST_PX = 64, 512
-_SLOW_S, _QUICK_S = 0.12, 0.04
-
 _PSI_PATH = "draggan.source.truncation_psi"
 
 
@@ -58,8 +56,7 @@ class _Change:
 
 # uuid -> the change of the plane's seed or truncation that the image has not followed yet.
 _changes: dict[str, _Change] = {}
-# The size of the next preview, px: it depends on the machine and the model.
-_size_px = _MOST_PX
+_size = FittingSize()
 # Whether an undo or a redo is running that ``step_again`` started.
 _is_stepping = False
 
@@ -149,7 +146,7 @@ def _preview(plane: Plane, change: _Change, wanted: tuple[int, float]) -> None:
         model_path=path,
         seeds=(wanted[0],),
         truncation_psi=wanted[1],
-        size_px=_size_px,
+        size_px=_size.px,
     )
     change.in_flight, change.previewed, change.asked_s = True, wanted, time.monotonic()
     image_id = plane.draggan.uuid
@@ -160,18 +157,13 @@ def _preview(plane: Plane, change: _Change, wanted: tuple[int, float]) -> None:
 
 def _take(image_id: str, message: Message) -> None:
     """Show a preview that has arrived, if the value is still changing."""
-    global _size_px
     change, plane = _changes.get(image_id), planes.find(image_id)
     if change is None:
         return
     if isinstance(message, Ending):
         change.in_flight = False
     elif isinstance(message, SeedThumbnail) and plane is not None:
-        took_s = time.monotonic() - change.asked_s
-        if took_s > _SLOW_S:
-            _size_px = max(_size_px // 2, _LEAST_PX)
-        elif took_s < _QUICK_S:
-            _size_px = min(_size_px * 2, _MOST_PX)
+        _size.took(time.monotonic() - change.asked_s)
         is_other_job = plane.draggan.request_id and not _is_sampling(plane)
         if not is_other_job and message.width * plane.draggan.size[1] == (
             message.height * plane.draggan.size[0]
@@ -211,10 +203,8 @@ def step_again(name: str) -> None:
         name: ``undo`` or ``redo``.
     """
     global _is_stepping
-    waiting = [plane for plane in planes.everywhere() if plane.draggan.source_changed]
-    if not waiting or _is_stepping:
-        for plane in waiting:
-            changed(plane)
+    if not _waiting() or _is_stepping:
+        _follow_waiting()
         return
     _is_stepping = True
     try:
@@ -230,9 +220,24 @@ def step_again(name: str) -> None:
         pass  # there is no further step
     finally:
         _is_stepping = False
-    for plane in planes.everywhere():
+    _follow_waiting()
+
+
+def _waiting() -> list[Plane]:
+    """Return the images with a value whose image was not made yet."""
+    return [
+        plane
+        for plane in planes.everywhere()
+        if plane.draggan.source_changed or plane.draggan.edits_changed
+    ]
+
+
+def _follow_waiting() -> None:
+    for plane in _waiting():
         if plane.draggan.source_changed:
             changed(plane)
+        if plane.draggan.edits_changed:
+            edit_changes.changed(plane)
 
 
 def _undo_again() -> None:
@@ -245,6 +250,7 @@ def _redo_again() -> None:
 
 def _after_step(again: Any) -> None:
     _changes.clear()
+    edit_changes.forget()
     if not _is_stepping and not bpy.app.timers.is_registered(again):
         bpy.app.timers.register(again, first_interval=0.0)
 
@@ -263,6 +269,7 @@ def _after_redo(*_arguments: Any) -> None:
 
 def _before_load(*_arguments: Any) -> None:
     _changes.clear()
+    edit_changes.forget()
     seed_sheet.close()
     thumbnails.forget()
 

@@ -21,7 +21,7 @@ from ..protocol.messages import (
     Sample,
     Sampled,
 )
-from ..scene import handle_paths, images, models, planes
+from ..scene import edits, handle_paths, images, models, planes
 from . import folders, recovery, requests
 
 
@@ -149,6 +149,7 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
     settings.latent = settings.sampled_latent = to_text(sampled.latent)
     settings.sampled_seed, settings.sampled_psi = request.seed, request.truncation_psi
     settings.track, settings.source_changed = "", False
+    edits.clear(plane)
     handle_paths.clear_paths(plane)
     handle_paths.send_home(plane)
     # The engine describes a model once, when it reads it, not for each request that uses it.

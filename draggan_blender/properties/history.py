@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The properties of an image's history: its states, on ``Object.draggan.history``.
 
-There is no logic here; ``scene.history`` records states and restores them. Long texts (latents and
-tracks) are kept once for all states, in ``texts``; a state refers to them by their SHA-256.
+There is no logic here; ``scene.history`` records states and restores them. Long texts (latents,
+lists of edits, tracks) are kept once for all states, in ``texts``; a state refers to them by their
+SHA-256.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .bake import DRAGGAN_PG_sequence
 class DRAGGAN_PG_stored_text(bpy.types.PropertyGroup):
     """A text that states share; its name is the SHA-256 of the text."""
 
-    text: StringProperty(description="A latent or a track, as base64")
+    text: StringProperty(description="A latent or a track, as base64; or a list of edits")
 
 
 class DRAGGAN_PG_state_pair(bpy.types.PropertyGroup):
@@ -71,6 +72,7 @@ class DRAGGAN_PG_state(bpy.types.PropertyGroup):
             ("DRAG", "Drag", "A drag"),
             ("BAKE", "Bake", "A bake"),
             ("LATENTS", "Keys", "Image keys or a blend"),
+            ("EDITS", "Edits", "A change in the list of edits"),
         ),
     )
     ordinal: IntProperty(description="Counts the states of one kind, from 1 on")
@@ -89,6 +91,9 @@ class DRAGGAN_PG_state(bpy.types.PropertyGroup):
     truncation_psi: FloatProperty()
     latent: StringProperty(description="The SHA-256 of the latent's text")
     sampled_latent: StringProperty(description="The SHA-256 of the text of the seed's latent")
+    edits: StringProperty(
+        description="The SHA-256 of the text of the list of edits; empty without edits"
+    )
     track: StringProperty(description="The SHA-256 of the track's text; empty without a track")
     under_track: StringProperty(
         description="The SHA-256 of the text of the track that the bake has replaced"

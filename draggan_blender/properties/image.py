@@ -28,6 +28,8 @@ from bpy.props import (
 from . import changes
 from .bake import DRAGGAN_PG_bake, DRAGGAN_PG_sequence
 from .drag import DRAGGAN_PG_drag
+from .edits import CLASSES as EDIT_CLASSES
+from .edits import DRAGGAN_PG_edit
 from .history import CLASSES as HISTORY_CLASSES
 from .history import DRAGGAN_PG_history
 from .timeline import CLASSES as TIMELINE_CLASSES
@@ -274,6 +276,16 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     pairs: CollectionProperty(type=DRAGGAN_PG_pair)
     active_pair: IntProperty(name="Active Pair", update=_pair_chosen)
     last_key: IntProperty(description="The last key that was given to a pair of this image")
+    edits: CollectionProperty(type=DRAGGAN_PG_edit)
+    active_edit: IntProperty(name="Active Edit")
+    last_edit_key: IntProperty(description="The last key that was given to an edit of this image")
+    edits_shown: StringProperty(
+        description="Which edits the latent shows, and how strongly, as scene.edits writes it"
+    )
+    edits_changed: BoolProperty(
+        description="Whether a person changed an edit in the list, and the image that shows it was "
+        "not made yet"
+    )
     mask: PointerProperty(
         name="Mask",
         description="White areas may change, black areas stay; without a mask everything may "
@@ -335,6 +347,7 @@ CLASSES = (
     DRAGGAN_PG_source,
     DRAGGAN_PG_pair,
     DRAGGAN_PG_use,
+    *EDIT_CLASSES,
     DRAGGAN_PG_drag,
     DRAGGAN_PG_sequence,
     DRAGGAN_PG_bake,

@@ -5,10 +5,10 @@
   messages that Blender and the engine send, and their conversion to bytes and back. They do no
   I/O.
 - ``settings`` (the table of drag options), ``pictures`` (what an image is made of, as bytes),
-  ``file_names``, ``atomic_files``, ``cache_folder`` and ``farm_lines`` are facts and rules that
-  both processes share.
+  ``layering`` (how masked edits add up), ``file_names``, ``atomic_files``, ``cache_folder`` and
+  ``farm_lines`` are facts and rules that both processes share.
 
-Only the standard library is imported. Blender imports the package as ``.protocol`` and the engine
+Only the standard library is imported, except for numpy in ``layering``. Blender imports the package as ``.protocol`` and the engine
 as ``draggan_blender.protocol``; they exchange bytes and no objects, so the two names do not clash.
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The messages for looking at many seeds: small images without files."""
+"""The messages for small images without files: of many seeds, and of a picture that changes."""
 
 from __future__ import annotations
 
@@ -56,4 +56,22 @@ class SeedThumbnail(Event):
         require(found == expected, f"pixels must have {expected} bytes, not {found}")
 
 
-EXPLORE_MESSAGES: tuple[type[Message], ...] = (SampleSheet, SeedThumbnail)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewPicture(ModelRequest):
+    """Make a small image of a picture: one ``Preview``, whose ``drag_id`` is the ``request_id``.
+
+    Attributes:
+        picture: See ``pictures``.
+        size_px: As in ``SampleSheet``.
+    """
+
+    kind: ClassVar[str] = "preview_picture"
+    picture: bytes
+    size_px: int
+
+    def __post_init__(self) -> None:
+        Request.__post_init__(self)
+        require(self.size_px > 0, f"size_px must be positive, not {self.size_px}")
+
+
+EXPLORE_MESSAGES: tuple[type[Message], ...] = (SampleSheet, SeedThumbnail, PreviewPicture)

@@ -19,7 +19,8 @@ The order is: connection, parts of requests, requests, events, endings.
 on the timeline; parts of a track can be rendered. 3: a preview is sent only after the last one was
 shown; the block whose features a mask holds can be chosen. 4: the pairs of a running drag can be
 replaced; pairs can be regions; many seeds can be shown small; a drag can continue a sequence; drags
-have a freedom. 5: masks can hold exactly, and latents can have masked layers.
+have a freedom. 5: masks can hold exactly, and latents can have masked layers. 6: a picture can be
+shown small.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .errors import require
 from .pairs import HandleState, Pair, require_pairs
 from .settings import DragSettings
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 
 _FILE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 

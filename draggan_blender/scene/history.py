@@ -7,7 +7,7 @@ its files exist, and can be rendered again from its track afterwards.
 
 States form a tree: a drag from an earlier state has that state as its parent. When a state is left,
 its points are stored again (``note_points``): somebody who goes back finds the points as they were
-just before the next drag.
+just before the next drag, and the edits with their names.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import bpy
 
 from ..properties.history import DRAGGAN_PG_state
 from ..properties.owners import Plane
-from . import images, planes, point_states, thumbnails, timing
+from . import edits, images, planes, point_states, thumbnails, timing
 from .frame_files import frame_path
 
 # What a state's name starts with, by its kind.
-_WORDS = {"SEED": "Seed", "DRAG": "Drag", "BAKE": "Bake", "LATENTS": "Keys"}
+_WORDS = {"SEED": "Seed", "DRAG": "Drag", "BAKE": "Bake", "LATENTS": "Keys", "EDITS": "Edits"}
 
 
 def label(state: DRAGGAN_PG_state) -> str:
@@ -73,20 +73,24 @@ def note_points(plane: Plane) -> None:
     if state is not None and _is_shown(plane, state):
         state.frame = planes.scene_of(plane).frame_current
         point_states.store(plane, state.pairs)
+        state.edits = _put(plane, edits.with_names(plane, _text(plane, state.edits)))
 
 
 def record(plane: Plane, kind: str) -> None:
     """Add the present image as a state, which becomes the active one.
 
     A seed that has a state already does not get another one. A seed whose truncation was changed
-    replaces its state, unless that state has a name or others were made from it.
+    replaces its state, unless that state has a name or others were made from it; and a change of
+    edits replaces the one before, likewise.
 
     Args:
         plane: A GAN image that shows the result.
-        kind: What made the result: ``SEED``, ``DRAG``, ``BAKE`` or ``LATENTS``.
+        kind: What made the result: ``SEED``, ``DRAG``, ``BAKE``, ``LATENTS`` or ``EDITS``.
     """
     history = plane.draggan.history
     state = _seed_to_reuse(plane) if kind == "SEED" else None
+    if kind == "EDITS":
+        state = _to_replace(plane, kind)
     if state is None:
         parent = history.active if kind != "SEED" else 0
         state = history.states.add()
@@ -117,6 +121,7 @@ def restore(plane: Plane, state: DRAGGAN_PG_state) -> None:
     source.kind, source.path = state.model_kind or "BUILT_IN", state.model_path
     settings.model_sha256, settings.w_dim = state.model_sha256, state.w_dim
     settings.latent, settings.sampled_latent = _text(plane, state.latent), sampled(plane, state)
+    edits.from_stored(plane, _text(plane, state.edits))
     settings.sampled_seed, settings.sampled_psi = state.seed, state.truncation_psi
     source.seed, source.truncation_psi = state.seed, state.truncation_psi
     settings.track = _text(plane, state.track)
@@ -200,6 +205,7 @@ def _write(plane: Plane, state: DRAGGAN_PG_state) -> None:
     state.seed, state.truncation_psi = settings.sampled_seed, settings.sampled_psi
     state.latent = _put(plane, settings.latent)
     state.sampled_latent = _put(plane, settings.sampled_latent)
+    state.edits = _put(plane, edits.to_stored(plane))
     state.track = _put(plane, settings.track)
     state.under_track = _put(plane, settings.bake.under_track)
     state.refinements = settings.bake.refinements
@@ -233,12 +239,19 @@ def _seed_to_reuse(plane: Plane) -> DRAGGAN_PG_state | None:
     state = seed_state(plane)
     if state is not None and state.latent == _key(settings.latent):
         return state
+    state = _to_replace(plane, "SEED")
+    if state is None:
+        return None
+    wanted = settings.sampled_seed, settings.model_sha256
+    return state if (state.seed, state.model_sha256) == wanted else None
+
+
+def _to_replace(plane: Plane, kind: str) -> DRAGGAN_PG_state | None:
+    """Return the active state if it may be replaced by a new one of a kind, or None."""
     state = active(plane)
-    if state is None or state.kind != "SEED" or state.title:
+    if state is None or state.kind != kind or state.title:
         return None
-    if (state.seed, state.model_sha256) != (settings.sampled_seed, settings.model_sha256):
-        return None
-    has_children = any(other.parent == state.number for other in settings.history.states)
+    has_children = any(other.parent == state.number for other in plane.draggan.history.states)
     return None if has_children else state
 
 
@@ -300,7 +313,13 @@ def _prune(plane: Plane) -> None:
     used = {
         key
         for state in history.states
-        for key in (state.latent, state.sampled_latent, state.track, state.under_track)
+        for key in (
+            state.latent,
+            state.sampled_latent,
+            state.edits,
+            state.track,
+            state.under_track,
+        )
     }
     for index in reversed(range(len(history.texts))):
         if history.texts[index].name not in used:

@@ -17,12 +17,13 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from draggan_blender.protocol.layering import Layer
 from stylegan2 import Generator
 
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
 from ..models import sample_latent
-from ..pictures import Layer, OpenPicture, Picture
+from ..pictures import OpenPicture, Picture
 from ..solving.drag import open_for
 from ..solving.options import DragOptions
 

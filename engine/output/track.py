@@ -24,10 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from draggan_blender.protocol.atomic_files import write_atomically
+from draggan_blender.protocol.layering import Layer
 
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
-from ..pictures import Layer, Picture
+from ..pictures import Picture
 from ..solving.options import DragOptions
 from ..solving.result import STATUSES, DragResult
 from .track_layers import LAYER_ARRAYS, TrackLayers

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from draggan_blender.protocol.layering import Layer
+
 from ..arrays import ByteArray, FloatArray
-from ..pictures import Layer, Picture
+from ..pictures import Picture
 
 # The name of each array in the file, and its type.
 LAYER_ARRAYS = {

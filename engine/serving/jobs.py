@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from draggan_blender.protocol.explore import SampleSheet
+from draggan_blender.protocol.explore import PreviewPicture, SampleSheet
 from draggan_blender.protocol.file_names import TRACK_FILE
 from draggan_blender.protocol.live import CheckPoints
 from draggan_blender.protocol.messages import (
@@ -48,7 +48,7 @@ from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
 from .job_queue import QueuedJob
 from .point_check_job import check_request
-from .sheet_job import render_sheet
+from .sheet_job import render_preview, render_sheet
 
 __all__ = ["Emit", "JobCancelledError", "JobRunner"]
 
@@ -68,6 +68,7 @@ class JobRunner:
             LoadModel: lambda request, model, job: None,
             Sample: lambda request, model, job: self._sample(request, model),
             SampleSheet: lambda request, model, job: render_sheet(request, model, job, emit),
+            PreviewPicture: lambda request, model, job: render_preview(request, model, emit),
             RenderLatent: lambda request, model, job: self._render_latent(request, model),
             RenderTrack: self._render_track,
             RenderLatents: self._render_latents,

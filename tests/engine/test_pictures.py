@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from draggan_blender.protocol.layering import Layer
 from engine.arrays import ByteArray, FloatArray
 from engine.errors import RequestError
 from engine.models import LoadedModel
-from engine.pictures import Layer, OpenPicture, Picture, open_picture
+from engine.pictures import OpenPicture, Picture, open_picture
 from stylegan2 import Generator
 
 SHAPE = (10, 16)

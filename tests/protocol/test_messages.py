@@ -137,6 +137,10 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
         (explore.SampleSheet, {**SHEET, "seeds": (2**32,)}),
         (explore.SampleSheet, {**SHEET, "size_px": 0}),
         (
+            explore.PreviewPicture,
+            {"request_id": 1, "model_path": "", "picture": b"", "size_px": 0},
+        ),
+        (
             explore.SeedThumbnail,
             {"request_id": 1, "seed": 1, "width": 1, "height": 2, "pixels": b"\0" * 16},
         ),

@@ -6,6 +6,7 @@ from __future__ import annotations
 from . import (
     bake,
     drag,
+    edits,
     engine,
     explore,
     export,
@@ -33,6 +34,7 @@ CLASSES = (
     *mask.CLASSES,
     *mask_draw.CLASSES,
     *drag.CLASSES,
+    *edits.CLASSES,
     *pull.CLASSES,
     *history.CLASSES,
     *bake.CLASSES,

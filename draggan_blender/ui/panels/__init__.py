@@ -9,6 +9,7 @@ from __future__ import annotations
 from . import (
     bake,
     drag,
+    edits,
     engine,
     explore,
     farm,
@@ -26,6 +27,7 @@ CLASSES = (
     *explore.CLASSES,
     *points.CLASSES,
     *mask.CLASSES,
+    *edits.CLASSES,
     *drag.CLASSES,
     *history.CLASSES,
     *bake.CLASSES,

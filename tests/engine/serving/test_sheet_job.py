@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from draggan_blender.protocol.explore import SampleSheet, SeedThumbnail
-from draggan_blender.protocol.messages import Message
+from draggan_blender.protocol.explore import PreviewPicture, SampleSheet, SeedThumbnail
+from draggan_blender.protocol.layering import MaskedChange, composed
+from draggan_blender.protocol.messages import Message, Preview
 from engine.errors import RequestError
 from engine.models import LoadedModel, sample_latent
 from engine.output.render import preview_pixels, render_images
 from engine.serving.job_parts import JobCancelledError
 from engine.serving.job_queue import QueuedJob
-from engine.serving.sheet_job import render_sheet
+from engine.serving.sheet_job import render_preview, render_sheet
 from stylegan2 import Generator
 
 
@@ -66,3 +67,27 @@ def test_a_truncation_out_of_range_is_refused(model: LoadedModel) -> None:
     request = _request((1,), 8, psi=9.0)
     with pytest.raises(RequestError, match="truncation"):
         render_sheet(request, model, QueuedJob(request), lambda _message: None)
+
+
+def test_a_picture_with_layers_is_shown_small(model: LoadedModel) -> None:
+    _, height, width = model.generator.img_shape
+    base = sample_latent(model.generator, 4, 0.7)
+    mask = np.zeros((height, width), np.uint8)
+    mask[:, : width // 2] = 255
+    change = sample_latent(model.generator, 5, 0.7) - base
+    edits = [MaskedChange(mask=mask, softness=0.0, change=change)]
+    shown = []
+    for picture in (composed(base, edits), composed(base, [])):
+        request = PreviewPicture(
+            request_id=7, model_path="tiny.pkl", picture=picture, size_px=width
+        )
+        emitted: list[Message] = []
+        render_preview(request, model, emitted.append)
+        (preview,) = emitted
+        assert isinstance(preview, Preview)
+        assert (preview.width, preview.height, preview.drag_id) == (width, height, 7)
+        shown.append(np.frombuffer(preview.pixels, np.float32).reshape(height, width, 4))
+    rows = torch.from_numpy(base[None])
+    np.testing.assert_array_equal(shown[1], preview_pixels(render_images(model.generator, rows)[0]))
+    np.testing.assert_array_equal(shown[0][:, width // 2 :], shown[1][:, width // 2 :])
+    assert np.abs(shown[0] - shown[1]).max() > 0.01

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The masked edits of an image: the list that a person sees, and the picture that it makes.
+
+The latent of the image is the picture of the visible edits at their strengths, one after the other
+in the order of the list. ``wanted`` computes it, and ``adopt`` does the reverse: it finds out which
+edits a drag has changed or added.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import compat
+from ..errors import EditError
+from ..properties.edits import DRAGGAN_PG_edit
+from ..properties.owners import Plane
+from ..properties.stored import to_bytes, to_text
+from ..protocol.layering import Latent, Mask, MaskedChange, composed, separated
+
+EDITS_PATH = "draggan.edits"
+
+# Changes of latents that differ by less than this part of the larger one are equal.
+_EQUAL = 1e-4
+_FIELDS = ("key", "name", "visible", "strength", "softness", "mask", "change")
+
+
+def wanted(plane: Plane, strengths: Sequence[float] | None = None) -> bytes:
+    """Return the picture that the edits of an image make, in the format of ``protocol.pictures``.
+
+    Args:
+        plane: A GAN image with a latent.
+        strengths: How much of each edit is shown, 0 for a hidden one; None for ``strengths_of``.
+
+    Raises:
+        EditError: The image or an edit cannot be read.
+    """
+    strengths = strengths_of(plane.draggan.edits) if strengths is None else strengths
+    try:
+        base, _ = separated(to_bytes(plane.draggan.latent), plane.draggan.w_dim)
+        return composed(
+            base,
+            [
+                _scaled(_masked(plane, row), strength)
+                for row, strength in zip(plane.draggan.edits, strengths, strict=True)
+                if strength > 0.0
+            ],
+        )
+    except (ValueError, zlib.error) as error:
+        raise EditError(f"The edits of {plane.name} cannot be read ({error})") from None
+
+
+def strengths_of(rows: Sequence[DRAGGAN_PG_edit]) -> list[float]:
+    """Return how much of each edit is shown, 0 for a hidden one."""
+    return [float(row.strength) if row.visible else 0.0 for row in rows]
+
+
+def signature(plane: Plane) -> str:
+    """Return a text that names the shown edits with their strengths, in their order."""
+    rows = plane.draggan.edits
+    strengths = zip(rows, strengths_of(rows), strict=True)
+    return " ".join(f"{row.key}:{strength:.6g}" for row, strength in strengths if strength > 0.0)
+
+
+def is_shown(plane: Plane) -> bool:
+    """Return whether the image shows the edits as they are in the list."""
+    return bool(signature(plane) == plane.draggan.edits_shown)
+
+
+def show(plane: Plane, picture: bytes, shown: str) -> None:
+    """Store a picture that ``wanted`` has returned as the latent of the image.
+
+    Args:
+        plane: The GAN image.
+        picture: The picture.
+        shown: The ``signature`` of that time.
+    """
+    settings = plane.draggan
+    settings.latent, settings.edits_shown = to_text(picture), shown
+    settings.edits_changed = not is_shown(plane)
+
+
+def adopt(plane: Plane, picture: bytes) -> None:
+    """Store the picture of a drag as the latent of the image, and bring the list up to date.
+
+    An edit that the drag has changed gets the strength 1, so that the image is what was dragged. If
+    its strength is animated, its full change is made larger instead. An edit that the picture lacks
+    is removed: the drag began in an image from before it. Hidden edits stay.
+
+    Args:
+        plane: The GAN image, whose latent is the one from before the drag.
+        picture: In the format of ``protocol.pictures``.
+
+    Raises:
+        EditError: The picture or an edit cannot be read.
+    """
+    settings = plane.draggan
+    try:
+        _, found = separated(picture, settings.w_dim)
+        known = {row.key: _masked(plane, row) for row in settings.edits}
+    except (ValueError, zlib.error) as error:
+        raise EditError(f"The edits of {plane.name} cannot be read ({error})") from None
+    before, matched = _strengths_in(settings.edits_shown), set[int]()
+    for change in found:
+        row = next(
+            (
+                row
+                for row in settings.edits
+                if row.visible and row.key not in matched
+                if known[row.key].has_place_of(change)
+            ),
+            None,
+        )
+        if row is None:
+            row = _add(plane, change)
+        else:
+            _update(plane, row, known[row.key].change, change.change, before)
+        matched.add(row.key)
+    for index in reversed(range(len(settings.edits))):
+        if settings.edits[index].key in before.keys() - matched:
+            _drop(plane, index)
+    show(plane, picture, signature(plane))
+
+
+def clear(plane: Plane) -> None:
+    """Forget all edits, for an image that has none."""
+    settings = plane.draggan
+    settings.edits.clear()
+    settings.edits_shown, settings.edits_changed = "", False
+    compat.remove_collection_curves(plane, EDITS_PATH)
+
+
+def remove(plane: Plane, index: int) -> None:
+    """Remove an edit from the list, with the animation of its strength."""
+    _drop(plane, index)
+    settings = plane.draggan
+    settings.active_edit = max(0, min(index, len(settings.edits) - 1))
+
+
+def move(plane: Plane, index: int, to: int) -> None:
+    """Move an edit to another place in the list, with the animation of its strength."""
+    settings = plane.draggan
+    settings.edits.move(index, to)
+    compat.move_item_curves(plane, EDITS_PATH, index, to)
+    settings.active_edit = to
+    plane.update_tag()
+
+
+def to_stored(plane: Plane) -> str:
+    """Return the list as a text for a state of the history; empty without edits."""
+    rows = [[getattr(row, name) for name in _FIELDS] for row in plane.draggan.edits]
+    return json.dumps([plane.draggan.edits_shown, rows]) if rows else ""
+
+
+def with_names(plane: Plane, text: str) -> str:
+    """Return the list of a state with the names that its edits have now."""
+    if not text:
+        return ""
+    shown, rows = json.loads(text)
+    names = {row.key: row.name for row in plane.draggan.edits}
+    at = _FIELDS.index("name")
+    for values in rows:
+        values[at] = names.get(values[_FIELDS.index("key")], values[at])
+    return json.dumps([shown, rows])
+
+
+def from_stored(plane: Plane, text: str) -> None:
+    """Replace the list by that of a state; the animation of strengths stays."""
+    settings = plane.draggan
+    shown, rows = json.loads(text) if text else ("", [])
+    settings.edits.clear()
+    for values in rows:
+        row = settings.edits.add()
+        for name, value in zip(_FIELDS, values, strict=True):
+            setattr(row, name, value)
+    settings.edits_shown, settings.edits_changed = shown, False
+    settings.active_edit = max(0, min(settings.active_edit, len(settings.edits) - 1))
+
+
+def _masked(plane: Plane, row: DRAGGAN_PG_edit) -> MaskedChange:
+    width, height = plane.draggan.size
+    levels = zlib.decompress(to_bytes(row.mask))
+    mask: Mask = np.frombuffer(levels, np.uint8).reshape(height, width)
+    change = np.frombuffer(to_bytes(row.change), "<f4").reshape(-1, plane.draggan.w_dim)
+    return MaskedChange(mask=mask, softness=row.softness, change=change.astype(np.float32))
+
+
+def _scaled(edit: MaskedChange, strength: float) -> MaskedChange:
+    if strength == 1.0:
+        return edit
+    change: NDArray[np.float32] = (edit.change * np.float32(strength)).astype(np.float32)
+    return MaskedChange(mask=edit.mask, softness=edit.softness, change=change)
+
+
+def _strengths_in(shown: str) -> dict[int, float]:
+    """Return the strengths of a ``signature`` by the keys of the edits."""
+    parts = (part.partition(":") for part in shown.split())
+    return {int(key): float(strength) for key, _, strength in parts}
+
+
+def _add(plane: Plane, edit: MaskedChange) -> DRAGGAN_PG_edit:
+    settings = plane.draggan
+    names = {row.name for row in settings.edits}
+    row: DRAGGAN_PG_edit = settings.edits.add()
+    settings.last_edit_key += 1
+    row.key = settings.last_edit_key
+    row.name = next(name for n in itertools.count(1) if (name := f"Edit {n}") not in names)
+    row.softness = edit.softness
+    row.mask = to_text(zlib.compress(edit.mask.tobytes(), 9))
+    row.change = _text(edit.change)
+    settings.active_edit = len(settings.edits) - 1
+    plane.update_tag()
+    return row
+
+
+def _update(
+    plane: Plane, row: DRAGGAN_PG_edit, full: Latent, seen: Latent, before: dict[int, float]
+) -> None:
+    """Change an edit if a picture shows something else of it than before.
+
+    Args:
+        plane: The GAN image.
+        row: The edit.
+        full: Its change at a strength of 1.
+        seen: What the picture shows of it.
+        before: The strengths before, by the keys of the edits.
+    """
+    strength = float(row.strength)
+    for one in (before.get(row.key, strength), strength):
+        if _is_equal(seen, full * np.float32(one)):
+            return
+    index = list(plane.draggan.edits).index(row)
+    if strength > 0.0 and compat.is_animated(plane, f"{EDITS_PATH}[{index}].strength"):
+        row.change = _text(seen / np.float32(strength))
+        return
+    row.change, row.strength = _text(seen), 1.0
+
+
+def _is_equal(one: Latent, other: Latent) -> bool:
+    largest = max(float(np.abs(one).max()), float(np.abs(other).max()), 1e-6)
+    return float(np.abs(one - other).max()) <= _EQUAL * largest
+
+
+def _text(change: Latent) -> str:
+    return to_text(np.ascontiguousarray(change, dtype="<f4").tobytes())
+
+
+def _drop(plane: Plane, index: int) -> None:
+    plane.draggan.edits.remove(index)
+    compat.remove_item_curves(plane, EDITS_PATH, index)
+    plane.update_tag()

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The list of masked edits with the real engine: the image shows it, and everything keeps it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+from support import TIMEOUT_S, SceneCase, ours
+
+# In UV: the muzzle and an eye, each with a box around it.
+MUZZLE = ((0.5, 0.35), (0.5, 0.28))
+MUZZLE_BOX = [(0.3, 0.1), (0.7, 0.1), (0.7, 0.5), (0.3, 0.5)]
+EYE = ((0.4, 0.7), (0.4, 0.74))
+EYES_BOX = [(0.2, 0.55), (0.8, 0.55), (0.8, 0.9), (0.2, 0.9)]
+# Overlaps both.
+MIDDLE_BOX = [(0.3, 0.4), (0.7, 0.4), (0.7, 0.7), (0.3, 0.7)]
+
+Pixels = NDArray[np.float32]
+
+
+class EditsTest(SceneCase):
+    def setUp(self) -> None:
+        """Make an image, and drag its muzzle and an eye under a mask each."""
+        super().setUp()
+        plane = self.new_plane(3)
+        bpy.context.view_layer.objects.active = plane
+        self.still = self.shown(plane)
+        self.edit(plane, MUZZLE_BOX, MUZZLE)
+        self.one = self.shown(plane)
+        self.edit(plane, EYES_BOX, EYE)
+        self.both = self.shown(plane)
+        bpy.ops.ed.undo_push(message="Dragged")
+
+    def edit(self, plane: Any, box: Any, pair: Any) -> None:
+        if plane.draggan.pairs:
+            ours("scene.points").remove_pair(plane, 0)
+        path = [{"name": "", "loc": corner, "time": 0.0} for corner in box]
+        self.assertEqual(bpy.ops.draggan.mask_region(corners_uv=path, how="REPLACE"), {"FINISHED"})
+        ours("scene.points").add_pair(plane, *pair)
+        bpy.context.view_layer.update()
+        self.drag(plane, 3)
+        self.assertFalse(plane.draggan.failed, plane.draggan.status)
+
+    def pull(self, plane: Any) -> None:
+        """Move the target of the last pair on, and drag."""
+        plane.draggan.pairs[0].target.location.x += 0.06
+        bpy.context.view_layer.update()
+        self.drag(plane, 2)
+        self.assertFalse(plane.draggan.failed, plane.draggan.status)
+
+    def shown(self, plane: Any) -> Pixels:
+        """Return what the file of the shown image has, ``H x W x 4``, bottom row first."""
+        image, sequence = plane.draggan.still, plane.draggan.sequence
+        if sequence.image is not None:
+            number = sequence.first_frame + ours("scene.timing").shown_row(plane)
+            folder = ours("scene.images").sequence_folder(plane)
+            path = ours("scene.frame_files").frame_path(folder, sequence.stem, number)
+            image = bpy.data.images.load(str(path))
+        values = np.empty(len(image.pixels), np.float32)
+        image.pixels.foreach_get(values)
+        return values.reshape(image.size[1], image.size[0], 4)
+
+    def render(self, plane: Any) -> Pixels:
+        """Let the image follow the list, and return it."""
+        request_id = ours("jobs.edits").start(plane)
+        self.assertIsNotNone(request_id)
+        ours("jobs.requests").wait(request_id, TIMEOUT_S)
+        self.assertFalse(plane.draggan.failed, plane.draggan.status)
+        return self.shown(plane)
+
+    def near(self, one: Pixels, other: Pixels) -> None:
+        """Compare images but for rounding: a latent is computed in another order."""
+        self.assertLessEqual(float(np.abs(one - other).max()), 1.01 / 255)
+
+    def follow(self, until: Callable[[], bool]) -> None:
+        """Call the timer's function and the pump until a condition holds."""
+        end_s = time.monotonic() + TIMEOUT_S
+        while not until():
+            self.assertLess(time.monotonic(), end_s, "the condition did not come true")
+            ours("jobs.edit_changes").look()
+            ours("connection.pump").tick()
+            time.sleep(0.005)
+
+    def names(self, plane: Any) -> list[str]:
+        return [row.name for row in plane.draggan.edits]
+
+    def test_each_mask_is_an_edit_that_can_be_hidden_weakened_and_removed(self) -> None:
+        plane = self.find_plane()
+        rows = plane.draggan.edits
+        self.assertEqual(self.names(plane), ["Edit 1", "Edit 2"])
+        self.assertIsNone(ours("jobs.edits").start(plane))
+
+        rows[1].visible = False
+        self.near(self.render(plane), self.one)
+        self.assertIsNone(plane.draggan.sequence.image)
+        self.assertEqual(plane.draggan.history.states[-1].kind, "EDITS")
+        rows[0].strength = 0.0
+        np.testing.assert_array_equal(self.render(plane), self.still)
+        rows[0].strength, rows[1].visible = 1.0, True
+        self.near(self.render(plane), self.both)
+        states = len(plane.draggan.history.states)
+
+        rows[0].strength = 0.5
+        half = self.render(plane)
+        whole = float(np.abs(self.both - self.still).mean())
+        self.assertLess(float(np.abs(half - self.still).mean()), whole)
+        self.assertGreater(float(np.abs(half - self.both).mean()), 0.05 * whole)
+        # A change of the list replaces the state of the change before.
+        self.assertEqual(len(plane.draggan.history.states), states)
+
+        plane.draggan.active_edit = 0
+        self.assertEqual(bpy.ops.draggan.remove_edit(), {"FINISHED"})
+        self.assertEqual(self.names(plane), ["Edit 2"])
+        eyes = self.shown(plane)
+        np.testing.assert_array_equal(eyes[: eyes.shape[0] // 3], self.still[: eyes.shape[0] // 3])
+        self.assertEqual(bpy.ops.draggan.remove_edit(), {"FINISHED"})
+        np.testing.assert_array_equal(self.shown(plane), self.still)
+        self.assertFalse(bpy.ops.draggan.remove_edit.poll())
+
+    def test_an_overlapping_edit_leaves_no_trace_of_a_hidden_one(self) -> None:
+        plane = self.find_plane()
+        self.edit(plane, MIDDLE_BOX, ((0.5, 0.5), (0.5, 0.54)))
+        rows = plane.draggan.edits
+        self.assertEqual(len(rows), 3)
+        three = self.shown(plane)
+        for row in rows:
+            row.visible = False
+        np.testing.assert_array_equal(self.render(plane), self.still)
+        for row in rows:
+            row.visible = True
+        self.near(self.render(plane), three)
+        # The order decides only what is blended into what at the borders.
+        plane.draggan.active_edit = 2
+        self.assertEqual(bpy.ops.draggan.move_edit(direction="UP"), {"FINISHED"})
+        self.assertEqual(self.names(plane), ["Edit 1", "Edit 3", "Edit 2"])
+        self.assertEqual(plane.draggan.active_edit, 1)
+        moved = self.shown(plane)
+        self.assertLess(float(np.abs(moved - three).mean()), 0.02)
+        self.assertEqual(bpy.ops.draggan.move_edit(direction="DOWN"), {"FINISHED"})
+        self.near(self.shown(plane), three)
+        self.assertEqual(bpy.ops.draggan.move_edit(direction="DOWN"), {"CANCELLED"})
+
+    def test_a_drag_goes_on_with_what_is_shown_of_its_edit(self) -> None:
+        plane = self.find_plane()
+        rows = plane.draggan.edits
+        rows[0].name, rows[0].visible = "Muzzle", False
+        rows[1].strength = 0.5
+        self.render(plane)
+        self.pull(plane)
+        # The mask is still that of the second edit; the hidden one stays as it is.
+        self.assertEqual(self.names(plane), ["Muzzle", "Edit 2"])
+        self.assertEqual([(row.visible, row.strength) for row in rows], [(False, 1.0), (True, 1.0)])
+        after = self.shown(plane)
+        rows[0].visible = True
+        self.render(plane)
+        rows[0].visible = False
+        self.near(self.render(plane), after)
+
+    def test_a_drag_without_a_mask_takes_the_edits_along(self) -> None:
+        plane = self.find_plane()
+        changes = [row.change for row in plane.draggan.edits]
+        plane.draggan.mask = None
+        self.pull(plane)
+        self.assertEqual([row.change for row in plane.draggan.edits], changes)
+        for row in plane.draggan.edits:
+            row.visible = False
+        base = self.render(plane)
+        self.assertGreater(float(np.abs(base - self.still).mean()), 0.001)
+
+    def test_one_undo_reverts_a_change_and_files_and_states_keep_the_list(self) -> None:
+        plane = self.find_plane()
+        changed = ours("jobs.edit_changes")
+        plane.draggan.edits[0].name = "Muzzle"
+        bpy.ops.ed.undo_push(message="Before")
+        plane.draggan.edits[0].strength = 0.3
+        changed.changed(plane)
+        self.follow(lambda: plane.draggan.previewing)
+        bpy.ops.ed.undo_push(message="Strength")  # what Blender's slider pushes
+        self.follow(lambda: not plane.draggan.edits_changed and not plane.draggan.request_id)
+        self.assertFalse(plane.draggan.previewing)
+        self.assertIsNone(changed.look())
+        weak = self.shown(plane)
+
+        bpy.ops.ed.undo()
+        ours("jobs.explore").step_again("undo")  # called by a timer
+        plane = self.find_plane()
+        self.assertEqual(plane.draggan.edits[0].strength, 1.0)
+        self.assertFalse(plane.draggan.edits_changed)
+        np.testing.assert_array_equal(self.shown(plane), self.both)
+        bpy.ops.ed.redo()
+        ours("jobs.explore").step_again("redo")
+        plane = self.find_plane()
+        self.assertAlmostEqual(plane.draggan.edits[0].strength, 0.3, 5)
+        np.testing.assert_array_equal(self.shown(plane), weak)
+
+        path = str(self.folder / "edits.blend")
+        bpy.ops.wm.save_as_mainfile(filepath=path)
+        bpy.ops.wm.open_mainfile(filepath=path)
+        plane = self.find_plane()
+        bpy.context.view_layer.objects.active = plane
+        self.assertEqual(self.names(plane), ["Muzzle", "Edit 2"])
+        np.testing.assert_array_equal(self.shown(plane), weak)
+
+        # The state of the second drag has both edits in full, that of the seed has none.
+        states = list(plane.draggan.history.states)
+        self.assertEqual([state.kind for state in states], ["SEED", "DRAG", "DRAG", "EDITS"])
+        ours("jobs.history").go_to(plane, states[0].number)
+        self.assertEqual(self.names(plane), [])
+        ours("jobs.history").go_to(plane, states[2].number)
+        self.assertEqual([row.strength for row in plane.draggan.edits], [1.0, 1.0])
+        self.assertEqual(self.names(plane), ["Muzzle", "Edit 2"])
+        copy = ours("scene.copies").duplicate(bpy.context, plane)
+        self.assertEqual(self.names(copy), ["Muzzle", "Edit 2"])
+        copy.draggan.edits[1].visible = False
+        self.near(self.render(copy), self.one)
+        self.assertTrue(plane.draggan.edits[1].visible)
+        bpy.context.view_layer.objects.active = plane
+        bpy.ops.draggan.reset()
+        self.assertEqual(self.names(plane), [])
