@@ -255,12 +255,13 @@ def _nla_strips(animation: Any) -> list[Any]:
     return [strip for strip in strips if not strip.mute and strip.action is not None]
 
 
-def is_animated(datablock: Any, prefix: str = "") -> bool:
+def is_animated(datablock: Any, prefix: str = "", but: tuple[str, ...] = ()) -> bool:
     """Return whether keys, the Nonlinear Animation or drivers animate a property of ``datablock``.
 
     Args:
         datablock: An ID.
         prefix: Only data paths that start with this count.
+        but: Data paths that start with one of these do not count.
     """
     animation = datablock.animation_data
     if animation is None:
@@ -269,7 +270,8 @@ def is_animated(datablock: Any, prefix: str = "") -> bool:
     for owner in (animation, *_nla_strips(animation)):
         if owner.action is not None:
             curves += _curves_of(owner.action, getattr(owner, "action_slot", None))
-    return any(curve.data_path.startswith(prefix) for curve in curves)
+    paths = [curve.data_path for curve in curves]
+    return any(path.startswith(prefix) and not path.startswith(but) for path in paths)
 
 
 def key_frames(datablock: Any, prefix: str = "") -> set[float]:

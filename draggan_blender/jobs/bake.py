@@ -15,6 +15,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from .. import compat
 from ..connection import pump
 from ..errors import EditError
 from ..properties.owners import Plane
@@ -23,6 +24,7 @@ from ..protocol import Decoder, LocalProtocolError, encode
 from ..protocol.messages import FrameTarget
 from ..protocol.timeline import Bake, BakeFinished, Edit
 from ..scene import (
+    edits,
     handle_paths,
     history,
     images,
@@ -174,7 +176,20 @@ def make_edit(plane: Plane, frames: range) -> Edit:
         smoothing=settings.bake.smoothing,
         radii_px=sampled.radii_px,
         turns=np.asarray(sampled.turns, dtype="<f4").tobytes(),
+        **_animated_edits(plane, frames),
     )
+
+
+def _animated_edits(plane: Plane, frames: range) -> dict[str, Any]:
+    """Return the fields of an ``Edit`` for masked edits with animated strengths, or none."""
+    if not compat.is_animated(plane, edits.EDITS_PATH):
+        return {}
+    rows = sampling.edit_strengths(plane, frames)
+    whole = [1.0] * len(plane.draggan.edits)
+    return {
+        "layered": edits.pictures(plane, [whole])[0],
+        "strengths": tuple(value for row in rows for value in row),
+    }
 
 
 def encoded(sampled: Edit) -> bytes:

@@ -10,9 +10,10 @@ from ..connection import pump
 from ..errors import EditError
 from ..properties import drag as drag_properties
 from ..properties.owners import Plane
-from ..properties.stored import to_text
+from ..properties.stored import to_bytes, to_text
 from ..protocol.messages import Drag, DragFinished
 from ..scene import (
+    edit_points,
     edits,
     handle_paths,
     history,
@@ -65,6 +66,10 @@ def start_drag(
     placed = placing.read_pairs(context, plane)
     mask = masks.at_frame(plane, planes.scene_of(plane).frame_current)
     masks.refuse_black(plane, mask)
+    latent = shown.latent(plane)
+    if latent == to_bytes(settings.latent):
+        edits.open_for(plane, mask)
+        latent = to_bytes(settings.latent)
     request_id = pump.new_request_id()
     earlier = continuing.continued(plane)
     request = Drag(
@@ -72,7 +77,7 @@ def start_drag(
         drag_id=request_id,
         model_path=models.model_path(settings.source),
         model_sha256=settings.model_sha256,
-        latent=shown.latent(plane),
+        latent=latent,
         pairs=live.pairs_of(placed),
         settings=drag_properties.drag_settings(settings.drag),
         mask=mask,
@@ -113,6 +118,9 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     handle_paths.use_keys(keys, plane)
     handle_paths.write_paths(plane, first, paths_px, turns=turns, before=before)
     edits.adopt(plane, finished.latent)
+    row = edits.worked_on(plane, request.mask)
+    if row is not None:
+        edit_points.take_pairs(plane, row.key)
     settings.track = to_text(finished.track)
     settings.status = (
         f"{_STATUS.get(finished.status, finished.status)}: {finished.steps} steps, "

@@ -90,7 +90,7 @@ def _follow(plane: Plane, change: _Change) -> bool:
     """Do what is due for a changed list, and return whether more will be due."""
     settings = plane.draggan
     if settings.request_id:
-        if settings.dragging and not change.has_stopped:
+        if settings.dragging and not edits.is_shown(plane) and not change.has_stopped:
             pump.stop_job(settings.uuid)
             change.has_stopped = True
         return True

@@ -108,13 +108,13 @@ def start_looking() -> None:
 def _follow(plane: Plane, change: _Change) -> bool:
     """Do what is due for a changed image, and return whether more will be due."""
     settings, wanted = plane.draggan, _wanted(plane)
+    is_keyed = compat.find_fcurve(plane, _PSI_PATH, 0) is not None
+    is_done = wanted == _sampled(plane) or (is_keyed and wanted[0] == settings.sampled_seed)
     if settings.request_id:
-        if settings.dragging and not change.has_stopped:
+        if settings.dragging and not is_done and not change.has_stopped:
             pump.stop_job(settings.uuid)
             change.has_stopped = True
         return True
-    is_keyed = compat.find_fcurve(plane, _PSI_PATH, 0) is not None
-    is_done = wanted == _sampled(plane) or (is_keyed and wanted[0] == settings.sampled_seed)
     if is_done or change.tried == wanted:
         settings.source_changed = False
         _end_preview(plane)

@@ -8,7 +8,7 @@ what they add up to (``protocol.layering``), so that nothing else needs to know 
 from __future__ import annotations
 
 import bpy
-from bpy.props import BoolProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from . import changes
 
@@ -38,6 +38,9 @@ class DRAGGAN_PG_edit(bpy.types.PropertyGroup):
     )
     mask: StringProperty(
         description="height x width bytes, top row first, compressed, as base64", options={"HIDDEN"}
+    )
+    image: PointerProperty(
+        description="The image whose pixels were the mask, to go on with", type=bpy.types.Image
     )
     change: StringProperty(
         description="What the edit adds to the latent inside its mask: num_ws x w_dim float32, "

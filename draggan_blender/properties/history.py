@@ -35,6 +35,9 @@ class DRAGGAN_PG_state_pair(bpy.types.PropertyGroup):
 
     key: IntProperty(description="The key of the pair")
     title: StringProperty(description="The pair's name")
+    edit: IntProperty()
+    rests: BoolProperty()
+    was_enabled: BoolProperty()
     enabled: BoolProperty(default=True)
     number: IntProperty()
     color: FloatVectorProperty(size=3, subtype="COLOR_GAMMA")

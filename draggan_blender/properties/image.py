@@ -156,6 +156,17 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
         size=4,
         options={"HIDDEN"},
     )
+    edit: IntProperty(
+        description="The key of the edit that the pair belongs to; 0 for the next new one",
+        options={"HIDDEN"},
+    )
+    rests: BoolProperty(
+        description="Whether the pair is hidden, because another edit is worked on",
+        options={"HIDDEN"},
+    )
+    was_enabled: BoolProperty(
+        description="Whether the pair was enabled before it came to rest", options={"HIDDEN"}
+    )
     enabled: BoolProperty(
         name="Enabled", description="Use this pair in the next drag or bake", default=True
     )
@@ -279,6 +290,10 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     edits: CollectionProperty(type=DRAGGAN_PG_edit)
     active_edit: IntProperty(name="Active Edit")
     last_edit_key: IntProperty(description="The last key that was given to an edit of this image")
+    worked_edit: IntProperty(
+        description="The key of the edit that the mask and the shown pairs belong to; 0 for the "
+        "next new one"
+    )
     edits_shown: StringProperty(
         description="Which edits the latent shows, and how strongly, as scene.edits writes it"
     )

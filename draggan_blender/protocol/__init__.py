@@ -8,8 +8,9 @@
   ``layering`` (how masked edits add up), ``file_names``, ``atomic_files``, ``cache_folder`` and
   ``farm_lines`` are facts and rules that both processes share.
 
-Only the standard library is imported, except for numpy in ``layering``. Blender imports the package as ``.protocol`` and the engine
-as ``draggan_blender.protocol``; they exchange bytes and no objects, so the two names do not clash.
+Only the standard library is imported, except for numpy in ``layering``. Blender imports the package
+as ``.protocol`` and the engine as ``draggan_blender.protocol``; they exchange bytes and no objects,
+so the two names do not clash.
 """
 
 from __future__ import annotations

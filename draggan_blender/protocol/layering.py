@@ -60,6 +60,12 @@ class MaskedChange:
     softness: float
     change: Latent
 
+    def at(self, strength: float) -> MaskedChange:
+        """Return the edit at a strength, where 1 is the whole edit."""
+        if strength == 1.0:
+            return self
+        return replace(self, change=self.change * np.float32(strength))
+
     def has_place_of(self, other: MaskedChange) -> bool:
         """Return whether another edit has the same mask and softness."""
         return self.softness == other.softness and np.array_equal(self.mask, other.mask)
@@ -114,6 +120,26 @@ def composed(base: Latent, edits: Iterable[MaskedChange]) -> bytes:
             for layer in covered(base, layers, edit.mask, edit.softness)
         ]
     return encoded(base, layers)
+
+
+def mixed(
+    base: Latent, edits: Sequence[MaskedChange], rows: Iterable[Sequence[float]]
+) -> list[bytes]:
+    """Return the pictures of edits at other strengths, as ``composed``; equal ones are one object.
+
+    Args:
+        base: ``num_ws x w_dim`` float32, the latent of the image without edits.
+        edits: From the lowest to the topmost.
+        rows: For each picture how much of each edit is shown; one at 0 leaves no layer.
+    """
+    made: dict[tuple[float, ...], bytes] = {}
+    pictures = []
+    for strengths in map(tuple, rows):
+        if strengths not in made:
+            parts = zip(edits, strengths, strict=True)
+            made[strengths] = composed(base, [one.at(part) for one, part in parts if part > 0.0])
+        pictures.append(made[strengths])
+    return pictures
 
 
 def encoded(base: Latent, layers: Iterable[Layer]) -> bytes:

@@ -67,6 +67,9 @@ class Edit(Message):
             pair is a region.
         turns: ``T x P x 2`` float32, little-endian: by which angle and factor each region should be
             turned and scaled since the image of ``latent``, 0 and 1 for a point; empty likewise.
+        layered: The picture of all masked edits in full, see ``layering``, for animated strengths;
+            empty if the frames start from ``latent`` as it is.
+        strengths: How much of each of its E edits is shown: E for each of the T frames.
     """
 
     kind: ClassVar[str] = "edit"
@@ -87,6 +90,8 @@ class Edit(Message):
     refined_track: bytes = b""
     radii_px: tuple[float, ...] = ()
     turns: bytes = b""
+    layered: bytes = b""
+    strengths: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         require(bool(self.handles_px), "an edit needs at least one handle")
@@ -111,6 +116,13 @@ class Edit(Message):
             require(0 <= radius < math.inf, f"radii_px must be 0 or more, not {radius}")
         turns, size = len(self.turns), found if radii else 0
         require(turns == size, f"turns must have {size} bytes, not {turns}")
+        fits = len(self.strengths) % self.frame_count == 0
+        is_whole = bool(self.layered) == bool(self.strengths) and fits
+        require(
+            is_whole, f"strengths has {len(self.strengths)} values for {self.frame_count} frames"
+        )
+        for strength in self.strengths:
+            require(0 <= strength <= 1, f"strengths must be 0 to 1, not {strength}")
 
     @property
     def frame_count(self) -> int:

@@ -14,14 +14,14 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import compat
 from ..errors import EditError
 from ..properties.edits import DRAGGAN_PG_edit
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text
-from ..protocol.layering import Latent, Mask, MaskedChange, composed, separated
+from ..protocol.layering import Latent, Mask, MaskedChange, mixed, separated
+from . import edit_points
 
 EDITS_PATH = "draggan.edits"
 
@@ -30,29 +30,34 @@ _EQUAL = 1e-4
 _FIELDS = ("key", "name", "visible", "strength", "softness", "mask", "change")
 
 
-def wanted(plane: Plane, strengths: Sequence[float] | None = None) -> bytes:
+def wanted(plane: Plane) -> bytes:
     """Return the picture that the edits of an image make, in the format of ``protocol.pictures``.
 
     Args:
         plane: A GAN image with a latent.
-        strengths: How much of each edit is shown, 0 for a hidden one; None for ``strengths_of``.
 
     Raises:
         EditError: The image or an edit cannot be read.
     """
-    strengths = strengths_of(plane.draggan.edits) if strengths is None else strengths
+    return pictures(plane, [strengths_of(plane.draggan.edits)])[0]
+
+
+def pictures(plane: Plane, rows: Sequence[Sequence[float]]) -> list[bytes]:
+    """Return the pictures that the edits make at other strengths, as ``wanted``.
+
+    Args:
+        plane: A GAN image with a latent.
+        rows: For each picture how much of each edit is shown, 0 for a hidden one.
+
+    Raises:
+        EditError: The image or an edit cannot be read.
+    """
     try:
         base, _ = separated(to_bytes(plane.draggan.latent), plane.draggan.w_dim)
-        return composed(
-            base,
-            [
-                _scaled(_masked(plane, row), strength)
-                for row, strength in zip(plane.draggan.edits, strengths, strict=True)
-                if strength > 0.0
-            ],
-        )
+        full = [_masked(plane, row) for row in plane.draggan.edits]
     except (ValueError, zlib.error) as error:
         raise EditError(f"The edits of {plane.name} cannot be read ({error})") from None
+    return mixed(base, full, rows)
 
 
 def strengths_of(rows: Sequence[DRAGGAN_PG_edit]) -> list[float]:
@@ -83,6 +88,58 @@ def show(plane: Plane, picture: bytes, shown: str) -> None:
     settings = plane.draggan
     settings.latent, settings.edits_shown = to_text(picture), shown
     settings.edits_changed = not is_shown(plane)
+
+
+def open_for(plane: Plane, mask: bytes) -> None:
+    """Move the edit with a mask to the end of the list, because a drag changes what is on top.
+
+    Args:
+        plane: A GAN image that shows its list.
+        mask: What ``masks.at_frame`` has returned, for a drag with the softness of the image.
+
+    Raises:
+        EditError: The edit is shown at a strength of 0, or cannot be read.
+    """
+    settings = plane.draggan
+    index = _index_of(plane, mask)
+    if index is None:
+        return
+    row = settings.edits[index]
+    if row.strength <= 0.0:
+        raise EditError(
+            f"{row.name} has a strength of 0 here, so a drag could not go on with it; raise its "
+            "strength, or press New Edit"
+        )
+    if any(strengths_of(settings.edits)[index + 1 :]):
+        active = settings.active_edit
+        move(plane, index, len(settings.edits) - 1)
+        settings.active_edit = len(settings.edits) - 1 if active == index else active
+        show(plane, wanted(plane), signature(plane))
+
+
+def worked_on(plane: Plane, mask: bytes) -> DRAGGAN_PG_edit | None:
+    """Return the visible edit with a mask and the softness of the image, or None."""
+    index = _index_of(plane, mask)
+    return None if index is None else plane.draggan.edits[index]
+
+
+def _index_of(plane: Plane, mask: bytes) -> int | None:
+    settings = plane.draggan
+    drag = settings.drag
+    if not mask or drag.mask_mode != "exact":
+        return None
+    for index in reversed(range(len(settings.edits))):
+        row = settings.edits[index]
+        if row.visible and row.softness == drag.softness and _levels(row) == mask:
+            return index
+    return None
+
+
+def _levels(row: DRAGGAN_PG_edit) -> bytes:
+    try:
+        return zlib.decompress(to_bytes(row.mask))
+    except (ValueError, zlib.error) as error:
+        raise EditError(f"The mask of {row.name} cannot be read ({error})") from None
 
 
 def adopt(plane: Plane, picture: bytes) -> None:
@@ -121,9 +178,11 @@ def adopt(plane: Plane, picture: bytes) -> None:
         else:
             _update(plane, row, known[row.key].change, change.change, before)
         matched.add(row.key)
+    gone = before.keys() - matched
     for index in reversed(range(len(settings.edits))):
-        if settings.edits[index].key in before.keys() - matched:
+        if settings.edits[index].key in gone:
             _drop(plane, index)
+    edit_points.release(plane, gone)
     show(plane, picture, signature(plane))
 
 
@@ -132,13 +191,17 @@ def clear(plane: Plane) -> None:
     settings = plane.draggan
     settings.edits.clear()
     settings.edits_shown, settings.edits_changed = "", False
+    edit_points.release(plane)
     compat.remove_collection_curves(plane, EDITS_PATH)
 
 
 def remove(plane: Plane, index: int) -> None:
-    """Remove an edit from the list, with the animation of its strength."""
-    _drop(plane, index)
+    """Remove an edit from the list, with the animation of its strength and its pairs."""
     settings = plane.draggan
+    key = settings.edits[index].key
+    _drop(plane, index)
+    edit_points.remove_pairs(plane, key)
+    edit_points.release(plane, {key})
     settings.active_edit = max(0, min(index, len(settings.edits) - 1))
 
 
@@ -153,26 +216,27 @@ def move(plane: Plane, index: int, to: int) -> None:
 
 def to_stored(plane: Plane) -> str:
     """Return the list as a text for a state of the history; empty without edits."""
-    rows = [[getattr(row, name) for name in _FIELDS] for row in plane.draggan.edits]
-    return json.dumps([plane.draggan.edits_shown, rows]) if rows else ""
+    settings = plane.draggan
+    rows = [[getattr(row, name) for name in _FIELDS] for row in settings.edits]
+    return json.dumps([settings.edits_shown, settings.worked_edit, rows]) if rows else ""
 
 
 def with_names(plane: Plane, text: str) -> str:
     """Return the list of a state with the names that its edits have now."""
     if not text:
         return ""
-    shown, rows = json.loads(text)
+    shown, worked, rows = json.loads(text)
     names = {row.key: row.name for row in plane.draggan.edits}
     at = _FIELDS.index("name")
     for values in rows:
         values[at] = names.get(values[_FIELDS.index("key")], values[at])
-    return json.dumps([shown, rows])
+    return json.dumps([shown, worked, rows])
 
 
 def from_stored(plane: Plane, text: str) -> None:
     """Replace the list by that of a state; the animation of strengths stays."""
     settings = plane.draggan
-    shown, rows = json.loads(text) if text else ("", [])
+    shown, settings.worked_edit, rows = json.loads(text) if text else ("", 0, [])
     settings.edits.clear()
     for values in rows:
         row = settings.edits.add()
@@ -188,13 +252,6 @@ def _masked(plane: Plane, row: DRAGGAN_PG_edit) -> MaskedChange:
     mask: Mask = np.frombuffer(levels, np.uint8).reshape(height, width)
     change = np.frombuffer(to_bytes(row.change), "<f4").reshape(-1, plane.draggan.w_dim)
     return MaskedChange(mask=mask, softness=row.softness, change=change.astype(np.float32))
-
-
-def _scaled(edit: MaskedChange, strength: float) -> MaskedChange:
-    if strength == 1.0:
-        return edit
-    change: NDArray[np.float32] = (edit.change * np.float32(strength)).astype(np.float32)
-    return MaskedChange(mask=edit.mask, softness=edit.softness, change=change)
 
 
 def _strengths_in(shown: str) -> dict[int, float]:

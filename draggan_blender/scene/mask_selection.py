@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import EditError
 from ..properties.owners import Plane
-from . import empties, mask_shapes, placing, planes, view
+from . import empties, mask_shapes, placing, planes, points, view
 from .mask_shapes import Mask
 
 # The radius around points whose pair has no radius, in the plane's units; its longer side has two.
@@ -54,4 +54,5 @@ def _chosen(context: bpy.types.Context, plane: Plane) -> list[Any]:
     pairs = list(plane.draggan.pairs)
     selected = {item for item in context.view_layer.objects if item.select_get()}
     chosen = [pair for pair in pairs if selected & {pair.handle, pair.target}]
-    return chosen or pairs[plane.draggan.active_pair :][:1]
+    active = points.active_pair(plane)
+    return chosen or ([] if active is None else [active])

@@ -41,7 +41,7 @@ def at_frame(plane: Plane, frame: int) -> bytes:
     if mask.source == "SEQUENCE":
         numbers, paths = _files(mask)
         return _file_bytes(paths[_index_at(numbers, frame)], plane)
-    return _image_bytes(mask, plane)
+    return of_image(mask, plane)
 
 
 def over_frames(plane: Plane, frames: range) -> tuple[tuple[MaskFrom, ...], bytes]:
@@ -63,7 +63,7 @@ def over_frames(plane: Plane, frames: range) -> tuple[tuple[MaskFrom, ...], byte
     if mask is None:
         return (), b""
     if mask.source != "SEQUENCE":
-        return _joined([(frames.start, _image_bytes(mask, plane))])
+        return _joined([(frames.start, of_image(mask, plane))])
     numbers, paths = _files(mask)
     first = _index_at(numbers, frames.start)
     last = _index_at(numbers, frames[-1])
@@ -148,12 +148,17 @@ def _file_bytes(path: Path, plane: Plane) -> bytes:
     except RuntimeError:
         raise EditError(f"The mask {path} cannot be read; choose another mask") from None
     try:
-        return _image_bytes(image, plane)
+        return of_image(image, plane)
     finally:
         bpy.data.images.remove(image)
 
 
-def _image_bytes(image: bpy.types.Image, plane: Plane) -> bytes:
+def of_image(image: bpy.types.Image, plane: Plane) -> bytes:
+    """Return what ``at_frame`` does, of a single image.
+
+    Raises:
+        EditError: The image is a movie, or has no pixels.
+    """
     width, height = image.size
     if image.source == "MOVIE":
         raise EditError(f"The mask {image.name} is a movie; render it to an image sequence first")

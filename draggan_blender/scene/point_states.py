@@ -14,10 +14,13 @@ import bpy
 from .. import compat
 from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
-from . import handle_paths, planes, points, timing, view
+from . import edit_points, handle_paths, planes, points, timing, view
 
 # What a pair and its entry in a state share, under the same names.
 _SHARED = (
+    "edit",
+    "rests",
+    "was_enabled",
     "enabled",
     "number",
     "color",
@@ -83,6 +86,7 @@ def restore(plane: Plane, stored: Any) -> None:
             timing.clear_path(pair.handle)
         if entry is not None:
             _put_back(plane, pair, entry)
+        edit_points.hide(pair)
     points.clear_states(plane)
     plane.update_tag()
 

@@ -80,7 +80,7 @@ def add_pin(plane: Plane, place_uv: Sequence[float]) -> DRAGGAN_PG_pair:
 
 def _add(plane: Plane, name: str, number: int, color: Sequence[float]) -> DRAGGAN_PG_pair:
     pair: DRAGGAN_PG_pair = plane.draggan.pairs.add()
-    pair.key = _new_key(plane)
+    pair.key, pair.edit = _new_key(plane), plane.draggan.worked_edit
     # The list and the Graph Editor show this name.
     pair.name, pair.number, pair.color = name, number, color
     plane.draggan.active_pair = len(plane.draggan.pairs) - 1
@@ -220,11 +220,11 @@ def pair_index(plane: Plane, point: bpy.types.Object) -> int | None:
 
 
 def active_pair(plane: Plane) -> DRAGGAN_PG_pair | None:
-    """Return the pair that is selected in the list."""
+    """Return the pair that is selected in the list; None if it rests, see ``edit_points``."""
     settings = plane.draggan
     if 0 <= settings.active_pair < len(settings.pairs):
         pair: DRAGGAN_PG_pair = settings.pairs[settings.active_pair]
-        return pair
+        return None if pair.rests else pair
     return None
 
 

@@ -24,11 +24,13 @@ from ..properties import drag as drag_properties
 from ..properties.owners import Plane
 from ..protocol.settings import DragSettings
 from ..protocol.timeline import SettingsFrom
-from . import placing, planes, playhead, points, view
+from . import edits, placing, planes, playhead, points, view
 
 # The data paths of a plane's own animation that belong to the edit start with this.
 _EDIT_PATHS = "draggan."
 _PSI_PATH = "draggan.source.truncation_psi"
+# Those that are no part of it: they make sequences without solving.
+_OTHER_PATHS = (edits.EDITS_PATH, "draggan.timeline")
 
 # Modifiers whose result depends on the previous frames.
 _SIMULATIONS = {"CLOTH", "SOFT_BODY", "FLUID", "DYNAMIC_PAINT", "PARTICLE_SYSTEM"}
@@ -105,6 +107,24 @@ def over_frames(plane: Plane, frames: range, bases_px: ArrayLike) -> SampledEdit
     )
 
 
+def edit_strengths(plane: Plane, frames: range) -> list[list[float]]:
+    """Return how much of each masked edit of an image is shown at each frame, 0 for a hidden one.
+
+    Args:
+        plane: The GAN image.
+        frames: Scene frames; the playhead visits them and returns to where it was.
+    """
+    scene = planes.scene_of(plane)
+    # Blender does not notice that a script has changed a collection.
+    plane.update_tag()
+    rows = []
+    with contextlib.closing(playhead.visit(scene, frames)) as visited:
+        for _frame in visited:
+            evaluated = plane.evaluated_get(depsgraph_of(scene))
+            rows.append(edits.strengths_of(evaluated.draggan.edits))
+    return rows
+
+
 def at_present(
     plane: Plane, depsgraph: bpy.types.Depsgraph, bases_px: ArrayLike, frame: int
 ) -> SampledEdit:
@@ -157,7 +177,7 @@ def key_frames(plane: Plane, frames: range) -> tuple[int, ...]:
 
 def is_animated(plane: Plane) -> bool:
     """Return whether the edit can change from frame to frame."""
-    if compat.is_animated(plane, _EDIT_PATHS):
+    if compat.is_animated(plane, _EDIT_PATHS, but=_OTHER_PATHS):
         return True
     return any(
         compat.is_animated(mover) or getattr(mover, "rigid_body", None) is not None

@@ -141,6 +141,9 @@ class AnimatedEdit:
         turns: ``T x P x 2`` float32, the wanted ``z`` of each pair, see ``solving.regions``; 1 and
             0 for a plain handle. Empty if there are no regions.
         layers: The masked layers over ``latent``, from the lowest to the topmost.
+        pictures: T pictures that the frames are solved from, if the strengths of masked edits are
+            animated; their latents of the whole image are ``latent``. Equal ones are one object.
+            Empty if all are that of ``latent`` and ``layers``.
 
     Raises:
         RequestError: A point is outside the image, or the parts do not fit each other.
@@ -161,9 +164,13 @@ class AnimatedEdit:
     radii_px: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
     turns: FloatArray = field(default_factory=lambda: _NO_TURNS[None])
     layers: tuple[Layer, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    picture: Picture = field(init=False, repr=False)
     _mask_hashes: tuple[bytes, ...] = field(init=False, repr=False)
-    # The picture as it was opened, by the index of the mask, the mode and the softness.
-    _opened: dict[tuple[int, str, float], OpenPicture] = field(
+    # By the ids of ``pictures``.
+    _picture_hashes: dict[int, bytes] = field(init=False, repr=False)
+    # Pictures as they were opened, by their ids, the index of the mask, the mode and the softness.
+    _opened: dict[tuple[int, int, str, float], OpenPicture] = field(
         init=False, repr=False, default_factory=dict
     )
 
@@ -180,8 +187,18 @@ class AnimatedEdit:
                 f"the track to refine has {len(self.refined.latents)} rows, but the edit has "
                 f"{len(self)} frames; bake the edit first"
             )
+        if self.pictures and len(self.pictures) != len(self):
+            raise RequestError(
+                f"the edit has {len(self.pictures)} pictures for {len(self)} frames; bake it again"
+            )
+        object.__setattr__(self, "picture", Picture(self.latent, self.layers))
         hashes = tuple(hashlib.sha256(mask.tobytes()).digest() for mask in self.masks)
         object.__setattr__(self, "_mask_hashes", hashes)
+        distinct = {id(picture): picture for picture in self.pictures}
+        digests = {
+            key: hashlib.sha256(picture.to_bytes()).digest() for key, picture in distinct.items()
+        }
+        object.__setattr__(self, "_picture_hashes", digests)
 
     def _check_points(self, name: str, points_px: FloatArray) -> None:
         inside = ((points_px >= 0) & (points_px <= self.image_size)).all(axis=2)
@@ -220,6 +237,7 @@ class AnimatedEdit:
             return False
         now, before = self.inputs(row), self.inputs(row - 1)
         is_like = now.options == before.options and now.mask is before.mask
+        is_like = is_like and self._picture(row) is self._picture(row - 1)
         return is_like and np.array_equal(now.base, before.base)
 
     def keys(self, model_sha256: str) -> list[bytes]:
@@ -244,25 +262,27 @@ class AnimatedEdit:
             previous = key if self.refined is None else previous
         return keys
 
-    @property
-    def picture(self) -> Picture:
-        """The picture that is edited."""
-        return Picture(self.latent, self.layers)
-
-    def untruncated(self, row: int) -> OpenPicture:
-        """Return the picture that is edited, opened under the mask of a row."""
-        options, index = self._options(row), self._mask_index(row)
-        key = index, options.mask_mode, options.softness
-        opened = self._opened.get(key)
-        if opened is None:
-            mask = None if index < 0 else self.masks[index]
-            opened = self._opened[key] = open_for(self.picture, mask, options)
-        return opened
+    def home(self, row: int) -> OpenPicture:
+        """Return the picture that ``handles_px`` are in, opened under the mask of a row."""
+        return self._open(self.picture, row)
 
     def _opened_at(self, row: int) -> OpenPicture:
         """Return the picture of a row without the edit, opened under the row's mask."""
-        opened = self.untruncated(row)
+        opened = self._open(self._picture(row), row)
         return opened if self.truncation is None else opened.on(self._base(row))
+
+    def _picture(self, row: int) -> Picture:
+        """Return the picture of a row without the edit and without a change of truncation."""
+        return self.pictures[row] if self.pictures else self.picture
+
+    def _open(self, picture: Picture, row: int) -> OpenPicture:
+        options, index = self._options(row), self._mask_index(row)
+        key = id(picture), index, options.mask_mode, options.softness
+        opened = self._opened.get(key)
+        if opened is None:
+            mask = None if index < 0 else self.masks[index]
+            opened = self._opened[key] = open_for(picture, mask, options)
+        return opened
 
     @property
     def has_regions(self) -> bool:
@@ -299,6 +319,8 @@ class AnimatedEdit:
         ]
         if self.has_regions:
             parts.append(self._turns(row).astype("<f4").tobytes())
+        if self.pictures:
+            parts.append(self._picture_hashes[id(self.pictures[row])])
         if self.truncation is not None:
             parts.append(self._base(row).astype("<f4").tobytes())
         if self.refined is not None:

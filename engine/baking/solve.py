@@ -228,7 +228,7 @@ class _Solver:
         if refined is not None:
             return _Start(refined.latents[row], refined.handles_px[row], refined.turns_of(row))
         if before is None:
-            previous = edit.untruncated(row)
+            previous = edit.home(row)
             turns = np.tile(np.array([1.0, 0.0], np.float32), (len(edit.radii_px), 1))
             start = _Start(previous.latent, edit.handles_px, turns)
         else:
@@ -270,8 +270,9 @@ class _Solver:
             if options == inputs.options and (both_plain or opened is inputs.opened):
                 return anchor
         edit, opened = self._edit, inputs.opened
-        # The handles of the edit are where they are in the image without a change of truncation.
-        home = edit.untruncated(row)
+        # The handles of the edit are where they are in the image without a change of truncation or
+        # of the strengths of masked edits.
+        home = edit.home(row)
         canvas = opened.canvas(self._generator)
         anchor = Anchor(
             self._generator,

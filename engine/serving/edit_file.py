@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from draggan_blender.protocol import Decoder, RemoteProtocolError
+from draggan_blender.protocol.layering import mixed, separated
 from draggan_blender.protocol.timeline import Edit
 
 from ..arrays import FloatArray
@@ -20,6 +21,7 @@ from ..baking.animated_edit import AnimatedEdit, Refined, Truncation
 from ..errors import RequestError
 from ..models import LoadedModel
 from ..output.track import Track
+from ..pictures import Picture
 from ..solving.options import DragOptions
 from ..solving.regions import turn_of
 
@@ -95,6 +97,7 @@ def animated_edit(edit: Edit, model: LoadedModel) -> AnimatedEdit:
         first_number=first_number,
         latent=picture.latent,
         layers=picture.layers,
+        pictures=_pictures(edit, model),
         handles_px=np.array(edit.handles_px, dtype=np.float32),
         targets_px=targets.astype(np.float32),
         image_size=(width, height),
@@ -111,6 +114,23 @@ def animated_edit(edit: Edit, model: LoadedModel) -> AnimatedEdit:
         radii_px=radii_px,
         turns=turns,
     )
+
+
+def _pictures(edit: Edit, model: LoadedModel) -> tuple[Picture, ...]:
+    """Return the picture that each frame starts from; empty if no strength is animated."""
+    if not edit.layered:
+        return ()
+    model.picture(edit.layered)  # refuses what does not fit the model
+    base, changes = separated(edit.layered, model.generator.w_dim)
+    strengths = np.array(edit.strengths, np.float32).reshape(edit.frame_count, -1)
+    if strengths.shape[1] != len(changes):
+        raise RequestError(
+            f"the edit has {strengths.shape[1]} strengths for {len(changes)} masked edits; bake it "
+            "again"
+        )
+    pictures = mixed(base, changes, strengths.tolist())
+    made = {data: model.picture(data) for data in set(pictures)}
+    return tuple(made[data] for data in pictures)
 
 
 def _regions(edit: Edit) -> tuple[FloatArray, FloatArray]:

@@ -222,3 +222,117 @@ class EditsTest(SceneCase):
         bpy.context.view_layer.objects.active = plane
         bpy.ops.draggan.reset()
         self.assertEqual(self.names(plane), [])
+
+    def test_each_edit_has_its_pairs_and_its_mask(self) -> None:
+        plane = self.find_plane()
+        settings = plane.draggan
+        masks = ours("scene.masks")
+        eyes, (eye,) = masks.at_frame(plane, 1), settings.pairs
+        self.assertEqual((eye.edit, settings.worked_edit), (2, 2))
+
+        self.assertEqual(bpy.ops.draggan.new_edit(), {"FINISHED"})
+        self.assertEqual((eye.enabled, eye.rests, eye.handle.hide_viewport), (False, True, True))
+        self.assertFalse(any(masks.at_frame(plane, 1)))
+        with self.assertRaisesRegex(ours("errors").EditError, "enabled pair"):
+            ours("jobs.drag").start_drag(bpy.context, plane)
+        path = [{"name": "", "loc": corner, "time": 0.0} for corner in MUZZLE_BOX]
+        bpy.ops.draggan.mask_region(corners_uv=path, how="ADD")
+        muzzle = masks.at_frame(plane, 1)
+        pair = ours("scene.points").add_pair(plane, (0.5, 0.3), (0.54, 0.3))
+        bpy.context.view_layer.update()
+        self.drag(plane, 2)
+        # It has the mask of the first edit, so the drag went on with that one, and it came last.
+        self.assertEqual(self.names(plane), ["Edit 2", "Edit 1"])
+        self.assertEqual((pair.edit, settings.worked_edit), (1, 1))
+        after = self.shown(plane)
+
+        settings.active_edit = 0
+        self.assertEqual(bpy.ops.draggan.edit_this(), {"FINISHED"})
+        eye, pair = settings.pairs
+        self.assertEqual((eye.enabled, eye.rests, eye.handle.hide_viewport), (True, False, False))
+        self.assertEqual((pair.enabled, pair.rests, pair.handle.hide_viewport), (False, True, True))
+        self.assertEqual(masks.at_frame(plane, 1), eyes)
+        eye.target.location.y -= 0.05
+        bpy.context.view_layer.update()
+        self.drag(plane, 2)
+        self.assertEqual(self.names(plane), ["Edit 1", "Edit 2"])
+        # What is dragged below the eyes stays, but for what the borders have in common.
+        third = after.shape[0] // 3
+        apart = np.abs(self.shown(plane)[:third] - after[:third])
+        self.assertLess(float(apart.max()), 4 / 255)
+        settings.active_edit = 0
+        bpy.ops.draggan.edit_this()
+        self.assertEqual(masks.at_frame(plane, 1), muzzle)
+        settings.active_edit = 0
+        self.assertEqual(bpy.ops.draggan.remove_edit(), {"FINISHED"})
+        self.assertEqual([one.edit for one in settings.pairs], [2])
+        bpy.ops.draggan.reset()
+        (eye,) = settings.pairs
+        self.assertEqual((eye.edit, eye.enabled, eye.rests), (0, True, False))
+
+    def test_an_edit_at_a_strength_of_0_is_not_dragged(self) -> None:
+        plane = self.find_plane()
+        plane.draggan.edits[1].strength = 0.0
+        self.render(plane)
+        with self.assertRaisesRegex(ours("errors").EditError, "Edit 2 has a strength of 0"):
+            ours("jobs.drag").start_drag(bpy.context, plane)
+
+    def test_keyed_strengths_make_a_sequence(self) -> None:
+        plane, scene = self.find_plane(), bpy.context.scene
+        for frame, strength in ((1, 0.0), (5, 1.0)):
+            plane.draggan.edits[1].strength = strength
+            plane.keyframe_insert("draggan.edits[1].strength", frame=frame)
+        scene.frame_start, scene.frame_end = 1, 5
+        self.assertEqual(bpy.ops.draggan.render_edits(), {"FINISHED"})
+        self.assertEqual(plane.draggan.sequence.kind, "LATENTS")
+        changes = []
+        for frame in range(1, 6):
+            scene.frame_set(frame)
+            changes.append(float(np.abs(self.shown(plane) - self.one).mean()))
+        self.assertEqual(changes, sorted(changes))
+        self.near(self.shown(plane), self.both)
+        scene.frame_set(1)
+        self.near(self.shown(plane), self.one)
+
+        # A drag of an animated edit keeps its keys: the full change is larger.
+        scene.frame_set(3)
+        half = float(plane.draggan.edits[1].strength)
+        self.assertTrue(0.1 < half < 0.9)
+        self.pull(plane)
+        after = self.shown(plane)
+        self.assertEqual(len(plane.draggan.edits), 2)
+        self.assertEqual(bpy.ops.draggan.render_edits(), {"FINISHED"})
+        scene.frame_set(3)
+        self.near(self.shown(plane), after)
+
+        # Its animation moves and goes with it.
+        plane.draggan.active_edit = 1
+        bpy.ops.draggan.move_edit(direction="UP")
+        find = ours("compat").find_fcurve
+        self.assertIsNotNone(find(plane, "draggan.edits[0].strength", 0))
+        self.assertIsNone(find(plane, "draggan.edits[1].strength", 0))
+        bpy.ops.draggan.remove_edit()
+        self.assertFalse(ours("compat").is_animated(plane, "draggan.edits"))
+
+    def test_a_bake_goes_over_edits_with_keyed_strengths(self) -> None:
+        plane, scene = self.find_plane(), bpy.context.scene
+        for frame, strength in ((1, 0.0), (3, 1.0)):
+            plane.draggan.edits[0].strength = strength
+            plane.keyframe_insert("draggan.edits[0].strength", frame=frame)
+        scene.frame_set(3)
+        target = plane.draggan.pairs[0].target
+        target.keyframe_insert("location", frame=1)
+        target.location.y += 0.04
+        target.keyframe_insert("location", frame=3)
+        scene.frame_set(1)
+        scene.frame_start, scene.frame_end = 1, 3
+        ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), TIMEOUT_S)
+        self.assertFalse(plane.draggan.failed, plane.draggan.status)
+        third = self.still.shape[0] // 3
+        first = self.shown(plane)[:third]
+        scene.frame_set(3)
+        last = self.shown(plane)[:third]
+        # Below the eyes there is only the muzzle, which comes in.
+        self.assertLess(float(np.abs(first - self.still[:third]).max()), 4 / 255)
+        self.assertLess(float(np.abs(last - self.both[:third]).max()), 4 / 255)
+        self.assertGreater(float(np.abs(last - first).max()), 8 / 255)

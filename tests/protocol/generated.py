@@ -93,6 +93,9 @@ def _sample_timeline(values: dict[str, Any], source: random.Random) -> None:
     values["radii_px"] = tuple(source.random() for _ in values["handles_px"]) if regions else ()
     values["turns"] = source.randbytes(len(values["targets_px"])) if regions else b""
     values["truncation_psi"] = source.choice(((), tuple(source.random() for _ in range(count))))
+    edits = source.choice((0, 1, 3))
+    values["layered"] = source.randbytes(9) if edits else b""
+    values["strengths"] = tuple(source.random() for _ in range(edits * count))
     values["settings"] = tuple(
         timeline.SettingsFrom(number=first + 3 * index, settings=make(DragSettings, source))
         for index in range(source.choice((1, 2)))

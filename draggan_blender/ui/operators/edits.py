@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The operators of the list of edits: the order, and removing an edit.
+"""The operators of the list of edits: choosing which one to work on, the order, and removing.
 
 The image follows as after a change of a slider (``jobs.edit_changes``), with an undo step of its
 own. Without a window there are no timers, so there the image is rendered at once.
@@ -12,10 +12,12 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty
 
+from ...jobs import bake as bake_job
 from ...jobs import edit_changes
 from ...jobs import edits as edits_job
 from ...properties.owners import Plane
-from ...scene import edits, planes
+from ...scene import edit_points, edits, planes
+from ...timeline import edit_frames
 from .common import Result, poll_idle, require, run
 
 
@@ -36,8 +38,46 @@ def _follow(plane: Plane) -> int | None:
     return None
 
 
+class DRAGGAN_OT_new_edit(bpy.types.Operator):
+    """Begin an edit of another part, with an empty mask and no points: what was dragged stays"""
+
+    bl_idname = "draggan.new_edit"
+    bl_label = "New Edit"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return poll_idle(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        edit_points.begin_new(planes.require_active(context))
+        self.report({"INFO"}, "Mask what may change, for example with Rectangle, and add points")
+        return {"FINISHED"}
+
+
+class DRAGGAN_OT_edit_this(bpy.types.Operator):
+    """Take the mask and the points of the selected edit up again: the next drag goes on with it"""
+
+    bl_idname = "draggan.edit_this"
+    bl_label = "Edit This"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _poll_edit(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        plane = planes.require_active(context)
+
+        def begin() -> int | None:
+            edit_points.begin(plane, plane.draggan.edits[plane.draggan.active_edit])
+            return _follow(plane)
+
+        return run(self, begin)
+
+
 class DRAGGAN_OT_remove_edit(bpy.types.Operator):
-    """Remove the selected edit from the image; what was dragged with other masks stays"""
+    """Remove the selected edit and its points; what was dragged with other masks stays"""
 
     bl_idname = "draggan.remove_edit"
     bl_label = "Remove Edit"
@@ -50,6 +90,9 @@ class DRAGGAN_OT_remove_edit(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> Result:
         plane = planes.require_active(context)
         edits.remove(plane, plane.draggan.active_edit)
+        # One of the removed points was the active object.
+        if context.view_layer.objects.active is None:
+            context.view_layer.objects.active = plane
         return run(self, lambda: _follow(plane))
 
 
@@ -83,4 +126,27 @@ class DRAGGAN_OT_move_edit(bpy.types.Operator):
         return run(self, lambda: _follow(plane))
 
 
-CLASSES = (DRAGGAN_OT_remove_edit, DRAGGAN_OT_move_edit)
+class DRAGGAN_OT_render_edits(bpy.types.Operator):
+    """Render the edits with their strengths at each frame of the range of a bake"""
+
+    bl_idname = "draggan.render_edits"
+    bl_label = "Render Edits"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _poll_edit(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        # The one undo step is pushed when the result arrives.
+        plane = planes.require_active(context)
+        return run(self, lambda: edit_frames.render(plane, bake_job.frames_of(plane)))
+
+
+CLASSES = (
+    DRAGGAN_OT_new_edit,
+    DRAGGAN_OT_edit_this,
+    DRAGGAN_OT_remove_edit,
+    DRAGGAN_OT_move_edit,
+    DRAGGAN_OT_render_edits,
+)

@@ -122,7 +122,9 @@ class DRAGGAN_OT_remove_pair(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         return poll_points(cls, context) and require(
-            cls, len(planes.require_active(context).draggan.pairs) > 0, "There is no pair of points"
+            cls,
+            points.active_pair(planes.require_active(context)) is not None,
+            "There is no pair of points",
         )
 
     def execute(self, context: bpy.types.Context) -> Result:

@@ -8,12 +8,12 @@ from typing import Any
 import bpy
 
 from ...scene import planes
-from .common import ImagePanel, is_narrow
+from .common import ImagePanel, is_narrow, pair_of
 from .text import draw_text
 
 
 class DRAGGAN_UL_edits(bpy.types.UIList):
-    """A line for each edit: its name, its strength, and whether it is visible."""
+    """A line for each edit: whether it is worked on, its name, strength and visibility."""
 
     bl_idname = "DRAGGAN_UL_edits"
 
@@ -30,7 +30,14 @@ class DRAGGAN_UL_edits(bpy.types.UIList):
         flt_flag: int | None = 0,
     ) -> None:
         row = layout.row(align=True)
-        row.prop(item, "name", text="", emboss=False, icon="MOD_MASK")
+        is_worked_on = item.key == data.worked_edit
+        row.prop(
+            item,
+            "name",
+            text="",
+            emboss=False,
+            icon="GREASEPENCIL" if is_worked_on else "BLANK1",
+        )
         if not is_narrow():
             slider = row.row(align=True)
             slider.active = item.visible
@@ -62,10 +69,14 @@ class DRAGGAN_PT_edits(ImagePanel, bpy.types.Panel):
             "DRAGGAN_UL_edits", "", settings, "edits", settings, "active_edit", rows=3
         )
         buttons = row.column(align=True)
+        buttons.operator("draggan.new_edit", text="", icon="ADD")
         buttons.operator("draggan.remove_edit", text="", icon="REMOVE")
         buttons.separator()
         buttons.operator("draggan.move_edit", text="", icon="TRIA_UP").direction = "UP"
         buttons.operator("draggan.move_edit", text="", icon="TRIA_DOWN").direction = "DOWN"
+        row = pair_of(layout)
+        row.operator("draggan.edit_this", icon="GREASEPENCIL")
+        row.operator("draggan.render_edits", icon="RENDER_ANIMATION")
         if is_narrow() and settings.active_edit < len(settings.edits):
             layout.prop(settings.edits[settings.active_edit], "strength", slider=True)
 

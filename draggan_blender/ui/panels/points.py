@@ -70,6 +70,17 @@ class DRAGGAN_UL_pairs(bpy.types.UIList):
         elif not is_narrow():
             row.prop(item, "influence", text="")
 
+    def filter_items(  # type: ignore[override]  # the stubs know no result
+        self, context: bpy.types.Context, data: Any, property: str
+    ) -> tuple[list[int], list[int]]:
+        """Leave out the pairs of edits that are not worked on, and filter by name."""
+        pairs, bit = getattr(data, property), self.bitflag_filter_item
+        flags = [bit] * len(pairs)
+        if self.filter_name:
+            helper: Any = bpy.types.UI_UL_list
+            flags = helper.filter_items_by_name(self.filter_name, bit, pairs, "name")
+        return [0 if pair.rests else flag for pair, flag in zip(pairs, flags, strict=True)], []
+
 
 class DRAGGAN_PT_points(ImagePanel, bpy.types.Panel):
     """The list of the image's pairs of points, and adding and removing them."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from draggan_blender.protocol.layering import MaskedChange, composed, mixed
 from draggan_blender.protocol.settings import DragSettings
 from draggan_blender.protocol.timeline import Edit, MaskFrom, SettingsFrom
 from engine.arrays import ByteArray, FloatArray
 from engine.baking.solve import BakeReport
+from engine.errors import RequestError
 from engine.models import LoadedModel, sample_latent
 from engine.output.render import render_image
 from engine.output.track import Track
@@ -166,3 +169,44 @@ def test_an_animated_truncation_moves_the_held_image_as_it_would_without_the_edi
         still = render_image(generator, base)
         assert np.array_equal(frame[held], still[held])
     assert not np.array_equal(base, latent)
+
+
+def test_animated_strengths_of_other_edits_are_seen_where_nothing_is_dragged(
+    model: LoadedModel, latent: FloatArray, tmp_path: Path
+) -> None:
+    below = np.zeros((32, 32), np.uint8)
+    below[28:] = 255
+    change = sample_latent(model.generator, 5, 0.7) - latent
+    other = MaskedChange(mask=below, softness=0.0, change=change)
+    strengths = (0.0, 0.0, 0.25, 0.5, 1.0, 1.0, 1.0, 0.0)
+    edit = _edit(
+        latent,
+        mask_spans=(MaskFrom(number=FIRST, index=0),),
+        masks=EARLY.tobytes(),
+        layered=composed(latent, [other]),
+        strengths=strengths,
+    )
+    assert bake(model, edit, tmp_path).solved_count == 8
+    for frame, picture in zip(
+        _frames(tmp_path), mixed(latent, [other], [[one] for one in strengths]), strict=True
+    ):
+        expected = render_image(model.generator, model.picture(picture))
+        assert np.array_equal(frame[EARLY == 0], expected[EARLY == 0])
+        assert not np.array_equal(frame, expected)
+    # Another strength changes its frame and, because they follow, the later ones.
+    later = replace(edit, strengths=(*strengths[:4], 0.75, *strengths[5:]))
+    keys, changed = (animated_edit(one, model).keys("") for one in (edit, later))
+    assert [one == other for one, other in zip(keys, changed, strict=True)] == [
+        *[True] * 4,
+        *[False] * 4,
+    ]
+    assert bake(model, edit, tmp_path).solved_count == 0
+
+
+def test_strengths_that_do_not_fit_the_edits_are_refused(
+    model: LoadedModel, latent: FloatArray
+) -> None:
+    other = MaskedChange(mask=EARLY, softness=0.0, change=np.ones_like(latent))
+    edit = _edit(latent, layered=composed(latent, [other]), strengths=(1.0,) * 16)
+    with pytest.raises(RequestError, match="2 strengths for 1 masked edits"):
+        animated_edit(edit, model)
