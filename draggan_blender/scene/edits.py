@@ -237,11 +237,13 @@ def from_stored(plane: Plane, text: str) -> None:
     """Replace the list by that of a state; the animation of strengths stays."""
     settings = plane.draggan
     shown, settings.worked_edit, rows = json.loads(text) if text else ("", 0, [])
+    images = {row.key: row.image for row in settings.edits}
     settings.edits.clear()
     for values in rows:
         row = settings.edits.add()
         for name, value in zip(_FIELDS, values, strict=True):
             setattr(row, name, value)
+        row.image = images.get(row.key)
     settings.edits_shown, settings.edits_changed = shown, False
     settings.active_edit = max(0, min(settings.active_edit, len(settings.edits) - 1))
 
