@@ -30,6 +30,7 @@ from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode, live
 from draggan_blender.protocol import explore as e
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol import pairs as p
+from draggan_blender.protocol import parts as q
 from draggan_blender.protocol import timeline as t
 from tests import fake_bake
 from tests.fake_drag import FakeDrag
@@ -68,6 +69,7 @@ class FakeEngine:
             m.Sample: self.sample,
             m.Drag: lambda request: FakeDrag(self, request).run(),
             live.CheckPoints: self.check_points,
+            q.FindParts: self.find_parts,
             e.SampleSheet: self.sheet,
             m.RenderTrack: lambda request: fake_bake.render_track(self, request),
             m.RenderLatent: lambda request: self.render(request.latent, request.image_path),
@@ -206,6 +208,34 @@ class FakeEngine:
         """Say that the left quarter of the image is plain."""
         flat = tuple(x < SIZE_PX / 4 for x, _ in request.points_px)
         self.send(live.PointsChecked(request_id=request.request_id, flat=flat))
+
+    def find_parts(self, request: q.FindParts) -> None:
+        """Send a tree of 4 x 4 cells: the quarters of the image, its halves, and all of it."""
+        quarters = [2 * (cell // 8) + cell % 4 // 2 for cell in range(16)]
+        # In each quarter, its four cells are joined one after the other.
+        parents, following = [0] * 31, 16
+        tops = []
+        for quarter in range(4):
+            cells = [cell for cell in range(16) if quarters[cell] == quarter]
+            top = cells[0]
+            for cell in cells[1:]:
+                parents[top] = parents[cell] = following
+                top, following = following, following + 1
+            tops.append(top)
+        for first, second in ((0, 1), (2, 3)):
+            parents[tops[first]] = parents[tops[second]] = following
+            following += 1
+        parents[28] = parents[29] = 30
+        parents[30] = -1
+        self.send(
+            q.PartsFound(
+                request_id=request.request_id,
+                rows=4,
+                columns=4,
+                parents=struct.pack("<31i", *parents),
+                heights=struct.pack("<15f", *[0.001] * 12, 1.0, 1.0, 2.0),
+            )
+        )
 
     def report(
         self,

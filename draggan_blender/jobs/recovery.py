@@ -25,8 +25,9 @@ from . import requests
 # uuid -> (request id, dragging, baking) of the planes that are settled while the file is saved.
 _parked: dict[str, tuple[int, bool, bool]] = {}
 
-# Ends the image id of a job that solves the playhead's frame, and of one that checks points.
-_PREVIEW, _CHECK = " preview", " check"
+# Ends the image id of a job that solves the playhead's frame, of one that checks points, and of one
+# that finds the parts of the picture.
+_PREVIEW, _CHECK, _PARTS = " preview", " check", " parts"
 
 
 def _is_live(settings: Any) -> bool:
@@ -67,9 +68,14 @@ def check_id(plane: Plane) -> str:
     return f"{plane.draggan.uuid}{_CHECK}"
 
 
+def parts_id(plane: Plane) -> str:
+    """Return the image id of jobs that find the parts of the picture; see ``preview_id``."""
+    return f"{plane.draggan.uuid}{_PARTS}"
+
+
 def is_aside(image_id: str) -> bool:
-    """Return whether an image id comes from ``preview_id`` or ``check_id``."""
-    return image_id.endswith((_PREVIEW, _CHECK))
+    """Return whether an image id comes of ``preview_id``, ``check_id`` or ``parts_id``."""
+    return image_id.endswith((_PREVIEW, _CHECK, _PARTS))
 
 
 def end_preview(plane: Plane) -> None:

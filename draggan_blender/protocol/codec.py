@@ -27,6 +27,7 @@ from .errors import LocalProtocolError, RemoteProtocolError
 from .explore import EXPLORE_MESSAGES
 from .live import LIVE_MESSAGES
 from .messages import MESSAGES, Message
+from .parts import PART_MESSAGES
 from .timeline import TIMELINE_MESSAGES
 
 MAX_HEADER_BYTES = 4 * 1024 * 1024
@@ -34,7 +35,13 @@ MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
 # The size of a frame before the peer has proven the token; a hello has about 150 bytes.
 MAX_UNPROVEN_BYTES = 1024
 
-ALL_MESSAGES = (*MESSAGES, *EXPLORE_MESSAGES, *LIVE_MESSAGES, *TIMELINE_MESSAGES)
+ALL_MESSAGES = (
+    *MESSAGES,
+    *EXPLORE_MESSAGES,
+    *LIVE_MESSAGES,
+    *PART_MESSAGES,
+    *TIMELINE_MESSAGES,
+)
 
 _PREFIX = struct.Struct(">II")
 _CLASSES = {message.kind: message for message in ALL_MESSAGES}

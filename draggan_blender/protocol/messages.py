@@ -20,7 +20,7 @@ on the timeline; parts of a track can be rendered. 3: a preview is sent only aft
 shown; the block whose features a mask holds can be chosen. 4: the pairs of a running drag can be
 replaced; pairs can be regions; many seeds can be shown small; a drag can continue a sequence; drags
 have a freedom. 5: masks can hold exactly, and latents can have masked layers. 6: a picture can be
-shown small; bakes have animated strengths of masked edits.
+shown small, and its parts asked for; bakes have animated strengths of masked edits.
 """
 
 from __future__ import annotations

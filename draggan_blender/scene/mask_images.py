@@ -94,6 +94,18 @@ def write(image: bpy.types.Image, wanted: Mask) -> None:
     _invert_alpha(image)
 
 
+def show(image: bpy.types.Image, wanted: Mask) -> None:
+    """Change the pixels of a mask without a step of Blender's undo; ``write`` makes one later.
+
+    Args:
+        image: A mask that ``require_editable`` returned.
+        wanted: ``H x W`` of the image's size.
+    """
+    pixels = _pixels(image)
+    pixels[:, :, :3] = wanted[:, :, None]
+    _set_pixels(image, pixels)
+
+
 def is_between_steps() -> bool:
     """Return whether an undo or redo stopped between the two undo steps of ``write``."""
     if not _between:

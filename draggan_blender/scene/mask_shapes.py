@@ -86,12 +86,12 @@ def combine(mask: Mask | None, shape: Mask, how: Combination) -> Mask:
         mask: The mask before; None if there is no mask, so that everything may change.
         shape: The shape, of the same size; 1 inside.
         how: ``REPLACE``: only the inside may change. ``ADD``: the inside may change too; without a
-            mask the same as ``REPLACE``, because the shape would have no effect otherwise.
-            ``SUBTRACT``: the inside stays.
+            mask, or with a white one, the same as ``REPLACE``, because the shape would have no
+            effect otherwise. ``SUBTRACT``: the inside stays.
     """
-    if how == "REPLACE" or (how == "ADD" and mask is None):
-        return shape
     before = np.ones_like(shape) if mask is None else mask
+    if how == "REPLACE" or (how == "ADD" and bool((before >= 1.0).all())):
+        return shape
     return np.maximum(before, shape) if how == "ADD" else np.minimum(before, 1.0 - shape)
 
 

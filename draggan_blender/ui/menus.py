@@ -25,6 +25,7 @@ class DRAGGAN_MT_image(bpy.types.Menu):
         layout.operator("draggan.restore_point", icon="RECOVER_LAST")
         layout.operator("draggan.swap_points", icon="ARROW_LEFTRIGHT")
         layout.operator("draggan.set_radius", icon="MESH_CIRCLE")
+        layout.operator("draggan.select_part", icon="EYEDROPPER")
         layout.separator()
         layout.operator("wm.tool_set_by_id", text="Pull Tool").name = DRAGGAN_WT_pull.bl_idname
         layout.operator("draggan.drag", icon="PLAY")

@@ -18,7 +18,7 @@ _AT_ONCE = {"properties": [("starts_at_once", True)]}
 
 
 class DRAGGAN_WT_pull(bpy.types.WorkSpaceTool):
-    """The tool: a press pulls, a click sets a pin, Ctrl-click removes points, Shift-drag masks."""
+    """The tool: a press pulls, a click sets a pin, Ctrl-click removes points, Shift masks."""
 
     bl_space_type = "VIEW_3D"
     bl_context_mode = "OBJECT"
@@ -29,7 +29,8 @@ class DRAGGAN_WT_pull(bpy.types.WorkSpaceTool):
         "\N{BULLET} Click to set a pin, which stays in place.\n"
         "\N{BULLET} Drag a point to move it.\n"
         "\N{BULLET} Ctrl-click removes a point.\n"
-        "\N{BULLET} Shift-drag masks what may change, Ctrl-Shift-drag takes away"
+        "\N{BULLET} Shift-click masks the part under the mouse; the wheel grows and shrinks it.\n"
+        "\N{BULLET} Shift-drag masks what may change; with Ctrl, both take away"
     )
     bl_icon = str(Path(__file__).with_name("icons") / "draggan.pull")
     bl_cursor = "CROSSHAIR"

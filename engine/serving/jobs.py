@@ -28,6 +28,7 @@ from draggan_blender.protocol.messages import (
     Sample,
     Sampled,
 )
+from draggan_blender.protocol.parts import FindParts
 from draggan_blender.protocol.timeline import Bake, RenderLatents, TrackMade
 from stylegan2 import Generator
 
@@ -47,6 +48,7 @@ from .bake_job import BakeJob
 from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
 from .job_queue import QueuedJob
+from .parts_job import find_request
 from .point_check_job import check_request
 from .sheet_job import render_preview, render_sheet
 
@@ -73,6 +75,7 @@ class JobRunner:
             RenderTrack: self._render_track,
             RenderLatents: self._render_latents,
             CheckPoints: lambda request, model, job: check_request(request, model, emit),
+            FindParts: lambda request, model, job: find_request(request, model, emit),
             Drag: self._drag,
             Bake: lambda request, model, job: BakeJob(request, model, job, emit).run(),
         }

@@ -8,7 +8,7 @@ import typing
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from draggan_blender.protocol import explore, timeline
+from draggan_blender.protocol import explore, parts, timeline
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol.codec import ALL_MESSAGES
 from draggan_blender.protocol.settings import DragSettings
@@ -65,6 +65,11 @@ def make(cls: type[Any], source: random.Random) -> Any:
     if cls in (m.Preview, explore.SeedThumbnail):
         values["width"], values["height"] = source.choice(((1, 1), (3, 2), (16, 16)))
         values["pixels"] = source.randbytes(values["width"] * values["height"] * 16)
+    if cls is parts.PartsFound:
+        values["rows"], values["columns"] = source.choice(((1, 1), (2, 3), (8, 8)))
+        cells = values["rows"] * values["columns"]
+        values["parents"] = source.randbytes(4 * (2 * cells - 1))
+        values["heights"] = source.randbytes(4 * (cells - 1))
     if cls is m.Drag:
         _continue(values, source)
     if cls is timeline.RenderLatents:

@@ -41,9 +41,7 @@ def apply_shape(plane: Plane, shape_of: Callable[[int, int], Mask], how: Any, na
     image = mask_images.require_editable(plane)
     if image is not None:
         shape, levels = shape_of(*image.size), mask_images.levels(image)
-        # With a white mask everything may change, as without one: nothing could be added to it.
-        is_white = how == "ADD" and bool((levels >= 1.0).all())
-        mask_images.write(image, mask_shapes.combine(None if is_white else levels, shape, how))
+        mask_images.write(image, mask_shapes.combine(levels, shape, how))
     else:
         shape = shape_of(*plane.draggan.size)
         mask_images.create(plane, mask_shapes.combine(None, shape, how))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import bpy
@@ -11,7 +12,10 @@ from bpy.props import BoolProperty, EnumProperty
 from gpu_extras.batch import batch_for_shader
 
 from ...errors import EditError
+from ...jobs import parts
+from ...properties.owners import Plane
 from ...scene import mask_shapes, planes, pointing
+from . import pull
 from .common import Result, poll_image
 from .mask import COMBINATIONS, apply_shape
 
@@ -44,7 +48,7 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
     starts_at_once: BoolProperty(
         name="Start at Once",
         description="Begin at the mouse instead of waiting for the left mouse button; a click then "
-        "selects",
+        "selects the part under it",
         options={"SKIP_SAVE", "HIDDEN"},
     )
 
@@ -113,6 +117,11 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
         self._is_drawing = self._view is not None
         if self._is_drawing:
             self._follow(context, event)
+        plane = planes.find(self._uuid)
+        if self.starts_at_once and plane is not None:
+            # It may become a click, and the engine looks for the parts meanwhile.
+            with contextlib.suppress(EditError):
+                parts.ask(plane)
         return self._is_drawing
 
     def _follow(self, context: bpy.types.Context, event: bpy.types.Event) -> None:
@@ -136,9 +145,7 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
         region, region_3d = shown
         if max(across) < _SMALLEST:
             if self.starts_at_once and region == context.region:
-                # With the tool, Shift-click selects as it does with others.
-                x, y = self._path[-1]
-                bpy.ops.view3d.select(toggle=True, location=(int(x), int(y)))
+                _click(context, plane, self._path[-1], how)
             return {"CANCELLED"}
         try:
             found = [pointing.uv_at(plane, region, region_3d, place) for place in outline]
@@ -168,6 +175,23 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
             context.area.header_text_set(None)
             context.area.tag_redraw()
         return result
+
+
+def _click(context: bpy.types.Context, plane: Plane, place: tuple[float, float], how: str) -> None:
+    """Select the part of the image under a click of the tool; points and others are selected."""
+    region: Any = context.region
+    region_3d: Any = context.region_data
+    is_part = (
+        pull.point_under(context, place) is None
+        and pointing.plane_at(context, region, region_3d, place) == plane
+    )
+    uv = pointing.uv_at(plane, region, region_3d, place) if is_part else None
+    if uv is None:
+        x, y = place
+        bpy.ops.view3d.select(toggle=True, location=(int(x), int(y)))
+        return
+    operators: Any = bpy.ops
+    operators.draggan.select_part("INVOKE_DEFAULT", place_uv=uv, how=how, follows=True)
 
 
 def _outline(path: list[tuple[float, float]], kind: str) -> list[tuple[float, float]]:

@@ -207,7 +207,7 @@ class DRAGGAN_OT_remove_at_mouse(bpy.types.Operator):
         if region is None or region.type != "WINDOW" or region_3d is None:
             return {"PASS_THROUGH"}
         mouse = (event.mouse_region_x, event.mouse_region_y)
-        found = _point_under(context, mouse)
+        found = point_under(context, mouse)
         if found is None:
             return {"PASS_THROUGH"}
         settings = found.plane.draggan
@@ -230,7 +230,7 @@ def _begin(
     """
     region: Any = context.region
     region_3d: Any = context.region_data
-    found = _point_under(context, mouse)
+    found = point_under(context, mouse)
     plane = pointing.plane_at(context, region, region_3d, mouse) if found is None else found.plane
     if plane is None:
         return None
@@ -261,7 +261,7 @@ def _begin(
     return begun, gesture
 
 
-def _point_under(
+def point_under(
     context: bpy.types.Context, mouse: tuple[float, float]
 ) -> pointing.FoundPoint | None:
     """Return the point under the mouse, or None."""

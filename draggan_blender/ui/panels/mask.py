@@ -44,6 +44,7 @@ class DRAGGAN_PT_mask(ImagePanel, bpy.types.Panel):
         row = layout.row(align=True)
         row.operator("draggan.mask_draw", text="Rectangle", icon="SELECT_SET").kind = "BOX"
         row.operator("draggan.mask_draw", text="Lasso", icon="GREASEPENCIL").kind = "LASSO"
+        row.operator("draggan.select_part", text="Part", icon="EYEDROPPER")
         layout.operator_menu_enum(
             "draggan.mask_from_selection", "how", text="From Selection", icon="PIVOT_INDIVIDUAL"
         )
