@@ -27,6 +27,7 @@ EXTERNAL: list[tuple[str, set[str]]] = [
     ("draggan_blender/scene/view.py", STDLIB | {"numpy"}),
     ("draggan_blender/scene/overlay_data.py", STDLIB | {"numpy"}),
     ("draggan_blender/scene/mask_shapes.py", STDLIB | {"numpy"}),
+    ("draggan_blender/scene/part_tree.py", STDLIB | {"numpy"}),
     ("draggan_blender/scene/overlay_shapes.py", STDLIB | {"numpy"}),
     ("draggan_blender/timeline/interpolation.py", STDLIB | {"numpy"}),
     ("draggan_blender/timeline/memory.py", STDLIB | {"numpy"}),

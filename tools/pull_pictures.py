@@ -23,6 +23,7 @@ SIZE = (1280, 800)
 
 # Places in the plane's units: x to the right, y up, the image reaches from -1 to 1.
 _NOSE, _EAR, _BROW = (0.03, -0.16), (-0.62, 0.0), (0.03, 0.25)
+_FREE_EAR = (0.68, 0.0)
 # The radius of the region, and how far it is turned: the tool turns by half a degree per px.
 _RADIUS_NOTCHES, _TURN_PX = 3, 60
 _TURN = math.radians(30.0)
@@ -139,6 +140,7 @@ def steps(window: Any) -> Iterator[float]:
     yield from _pin(person)
     yield from _region(person)
     yield from _undo_and_redo(person)
+    yield from _part(person)
     yield from _mask(person)
     yield from _pause(person)
     yield from _save_open_render(person)
@@ -251,6 +253,36 @@ def _undo_and_redo(person: _Person) -> Iterator[float]:
         yield from person.key("ctrl+shift+z")
         counts.append(len(person.plane.draggan.pairs))
     _check(counts == [3, 2, 1, 0, 1, 2, 3], f"undo and redo: {counts} pairs")
+
+
+def _part(person: _Person) -> Iterator[float]:
+    """Shift-click an ear: grow and shrink it, keep it, undo it, and take it back with Esc."""
+    levels = person.window.module("scene.mask_images").levels
+    x, y = person.at(_FREE_EAR)
+    click = ("keydown", "shift", "sleep", 0.3, "mousedown", 1, "sleep", 0.2, "mouseup", 1)
+    yield from person.mouse("mousemove", x, y, "sleep", 0.6, *click, "sleep", 0.5)
+    yield from person.until(lambda: person.plane.draggan.mask is not None, "the part")
+    shares = [float(levels(person.plane.draggan.mask).mean())]
+    yield 1.0
+    yield from person.take_while_pulling("part")
+    for button in (4, 4, 5, 5, 5):
+        yield from person.mouse("click", button, "sleep", 0.8)
+        shares.append(float(levels(person.plane.draggan.mask).mean()))
+    _check(shares[0] < shares[1] < shares[2], f"the wheel has not grown the part: {shares}")
+    _check(shares[5] < shares[0] == shares[4], f"the wheel has not shrunk the part: {shares}")
+    yield from person.mouse("click", 4, "sleep", 0.5, "keyup", "shift", "sleep", 1.0)
+    _check(abs(float(levels(person.plane.draggan.mask).mean()) - shares[0]) < 1e-6, "not kept")
+    # A second part is added, and Esc takes it back.
+    x, y = person.at(_NOSE)
+    yield from person.mouse("mousemove", x, y, "sleep", 0.6, *click, "sleep", 1.5)
+    both = float(levels(person.plane.draggan.mask).mean())
+    _check(both > shares[0], "the second part was not added")
+    yield from person.mouse("key", "Escape", "sleep", 0.5, "keyup", "shift", "sleep", 0.5)
+    _check(
+        abs(float(levels(person.plane.draggan.mask).mean()) - shares[0]) < 1e-6, "not taken back"
+    )
+    yield from person.key("ctrl+z")
+    _check(person.plane.draggan.mask is None, "one undo has not removed the mask")
 
 
 def _mask(person: _Person) -> Iterator[float]:

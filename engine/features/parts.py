@@ -96,7 +96,8 @@ def _principal(features: Tensor) -> Tensor:
     else:
         values, vectors = torch.linalg.eigh(rows.T @ rows)
         found = (vectors * values.clamp(min=0.0).sqrt())[:, -count:].T
-    return found.reshape(count, height, width)
+    components: Tensor = found.reshape(count, height, width)
+    return components
 
 
 def _positions(shape: tuple[int, int]) -> Tensor:

@@ -22,7 +22,7 @@ from .mask import COMBINATIONS, redraw
 _PICK = "Click on a part of the image  |  Esc, RMB: cancel"
 _LOOKING = "Finding the parts of the image  |  Esc, RMB: take back"
 _FOLLOW = (
-    "Part {number} of {count}  |  Wheel, + and -: grow, shrink  |  {end}  |  Esc, RMB: take back"
+    "Size {number} of {count}  |  Wheel, + and -: grow, shrink  |  {end}  |  Esc, RMB: take back"
 )
 # How often a click looks whether the parts are there.
 _LOOK_S = 0.05
@@ -104,7 +104,7 @@ class DRAGGAN_OT_select_part(bpy.types.Operator):
         name="Margin",
         description="How much room there is around the part for it to move to, as a share of the "
         "image's longer side",
-        default=0.03,
+        default=0.05,
         min=0.0,
         max=0.5,
         subtype="FACTOR",
