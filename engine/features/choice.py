@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from stylegan2 import Canvas, Generator, plan_windows
 
 from .full_map import FullMapSource
 from .source import FeatureSource
-from .windows import WindowSource
+from .windows import WindowSource, choose_plan, multiply_adds
 
 # The side of the windows that the methods request with the default options.
 _USUAL_SIDE = 13
@@ -29,6 +31,8 @@ def open_source(
     held: int = 0,
     windows: bool | None = None,
     canvas: Canvas | None = None,
+    directions: int = 0,
+    between: Callable[[], None] = lambda: None,
 ) -> FeatureSource:
     """Return a feature source for a drag.
 
@@ -48,6 +52,10 @@ def open_source(
         windows: True to compute windows, False to compute whole maps, None for whichever is
             cheaper.
         canvas: The picture whose features are observed; None for the pictures of the generator.
+        directions: How many directions of each window are pulled back at every latent with
+            ``FeatureView.pull_back_each``, usually.
+        between: Called between parts of the computations, so that a long one can be left: an
+            exception that it raises ends the computation and is not caught.
     """
     reference = start if reference_ws is None else reference_ws
     if canvas is not None and not (canvas.is_single and canvas.has_below):
@@ -55,10 +63,28 @@ def open_source(
     if windows is None:
         config = generator.config
         whole = plan_windows(config, resolution, _USUAL_SIDE, points, least_crop=resolution)
-        # On a canvas the held map is computed apart from the windows.
-        least_crop = 0 if fixed is None or canvas is not None else held or resolution
-        best = plan_windows(config, resolution, _USUAL_SIDE, points, least_crop=least_crop)
-        windows = best.multiply_adds <= _WORTH_IT * whole.multiply_adds
+        best, _ = choose_plan(
+            config,
+            resolution,
+            _USUAL_SIDE,
+            points,
+            held=0 if fixed is None else held or resolution,
+            directions=directions,
+            must_be_apart=canvas is not None,
+        )
+        cost, of_whole = (multiply_adds(plan, points, directions) for plan in (best, whole))
+        windows = cost <= _WORTH_IT * of_whole
     if not windows:
-        return FullMapSource(generator, resolution, reference, fixed, held, canvas)
-    return WindowSource(generator, resolution, start, num_layers, reference, fixed, held, canvas)
+        return FullMapSource(generator, resolution, reference, fixed, held, canvas, between=between)
+    return WindowSource(
+        generator,
+        resolution,
+        start,
+        num_layers,
+        reference,
+        fixed,
+        held,
+        canvas,
+        directions=directions,
+        between=between,
+    )

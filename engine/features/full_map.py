@@ -7,6 +7,8 @@ it. The mask's term can read the same map, as published.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,8 @@ class FullMapSource:
         fixed: Tensor | None = None,
         held: int = 0,
         canvas: Canvas | None = None,
+        *,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Compute the features that the fixed area keeps, if there is a mask.
 
@@ -39,9 +43,11 @@ class FullMapSource:
             held: The block whose features the fixed area keeps, see ``source.held_block``; 0 for
                 the feature block.
             canvas: The picture whose features are observed; None for the pictures of the generator.
+            between: Called between passes; it may raise to end the computation.
         """
         self._generator = generator
         self._canvas = canvas
+        self._between = between
         self._resolution = resolution
         self._held_block = held or resolution
         self._grid = grid_of(generator, resolution)
@@ -79,9 +85,10 @@ class FullMapSource:
 
     def observe(self, ws: Tensor, centres: Tensor, radius: int) -> FullMapView:
         """Compute the whole map of a latent; see ``source.FeatureSource.observe``."""
+        self._between()
         features, held = self._maps(ws)
         windows = cut_windows(features, centres, radius)
-        return FullMapView(features, ws, windows, held, self._fixed)
+        return FullMapView(features, ws, windows, held, self._fixed, self._between)
 
 
 class FullMapView:
@@ -94,6 +101,7 @@ class FullMapView:
         windows: Windows,
         held: Tensor,
         fixed: FixedArea | None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Store the computed features.
 
@@ -103,12 +111,14 @@ class FullMapView:
             windows: The windows cut from ``features``.
             held: ``C' x h' x w'`` float32, the map of the held block.
             fixed: The fixed area of ``held``; None if nothing is fixed.
+            between: Called between passes.
         """
         self._features = features
         self._ws = ws
         self._windows = windows
         self._held = held
         self._fixed = fixed
+        self._between = between
 
     @property
     def windows(self) -> Windows:
@@ -120,7 +130,7 @@ class FullMapView:
 
         See ``source.FeatureView.pull_back_each``.
         """
-        return rows_by_autograd(self._windows.values, self._ws, directions)
+        return rows_by_autograd(self._windows.values, self._ws, directions, self._between)
 
     def fixed_change(self) -> Tensor:
         """Return the mean absolute change; see ``source.FeatureView.fixed_change``."""
@@ -141,24 +151,27 @@ class FullMapView:
         return spread_of(self._held)
 
 
-def rows_by_autograd(values: Tensor, leaf: Tensor, directions: Tensor) -> Tensor:
+def rows_by_autograd(
+    values: Tensor, leaf: Tensor, directions: Tensor, between: Callable[[], None] = lambda: None
+) -> Tensor:
     """Return the derivatives of ``sum(direction * window)``, separately for each window.
 
     Args:
         values: ``P x S x S x C``, the windows, with a gradient to ``leaf``.
         leaf: The tensor to differentiate with respect to.
         directions: ``R x P x S x S x C``.
+        between: Called before each backward pass.
 
     Returns:
         ``R x P x`` the shape of ``leaf``.
     """
     with torch.enable_grad():
         windows = values.unbind()
-    rows = [
-        torch.autograd.grad(window, leaf, part, retain_graph=True)[0]
-        for direction in directions
-        for window, part in zip(windows, direction, strict=True)
-    ]
+    rows = []
+    for direction in directions:
+        for window, part in zip(windows, direction, strict=True):
+            between()
+            rows += torch.autograd.grad(window, leaf, part, retain_graph=True)
     return torch.stack(rows).reshape(*directions.shape[:2], *leaf.shape)
 
 

@@ -3,11 +3,14 @@
 
 The map of the held block, which the fixed area of a mask needs, is computed as a whole. That costs
 little if the held block is an early one. On a canvas the windows are blended with what is below,
-and the held map, which is not, is a computation of its own.
+and the held map, which is not, is a computation of its own. It is also one where windows are
+cheaper from a lower block on, see ``choose_plan``.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +19,9 @@ from torch import Tensor
 from stylegan2 import (
     Canvas,
     Generator,
+    GeneratorConfig,
     WindowPass,
+    WindowPlan,
     WindowSynthesis,
     fused_operators,
     plan_windows,
@@ -33,6 +38,9 @@ from .source import (
     spread_of,
 )
 
+# The largest number of windows in a group, see ``WindowSource._groups``.
+_GROUP = 16
+
 
 class WindowSource:
     """A ``FeatureSource`` that computes only windows, and the held map if there is a mask."""
@@ -47,6 +55,9 @@ class WindowSource:
         fixed: Tensor | None = None,
         held: int = 0,
         canvas: Canvas | None = None,
+        *,
+        directions: int = 0,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Compute the features that the fixed area keeps, if there is a mask.
 
@@ -64,6 +75,9 @@ class WindowSource:
                 the feature block.
             canvas: The picture whose features are observed, of which one latent changes; None for
                 the pictures of the generator.
+            directions: How many directions of each window are pulled back at every latent with
+                ``FeatureView.pull_back_each``, usually.
+            between: Called between parts of the computations; it may raise to end them.
         """
         self._generator = generator
         self._canvas = canvas
@@ -73,10 +87,13 @@ class WindowSource:
         self._num_layers = min(num_layers, generator.layers_below(resolution))
         self._grid = grid_of(generator, resolution)
         self._mask = fixed
+        self._directions = directions
+        self._between = between
         self._full: FullMapSource | None = None
         # Looked up once, so that a drag does not switch operators when they become ready.
         self._operators = fused_operators(start.device)
-        self._syntheses: dict[tuple[int, int], WindowSynthesis] = {}
+        # With the synthesis, whether the held map is computed apart from it.
+        self._syntheses: dict[tuple[int, int], tuple[WindowSynthesis, bool]] = {}
         self._held_block = 0
         self.fixed: FixedArea | None = None
         if fixed is not None and bool(fixed.any()):
@@ -99,11 +116,15 @@ class WindowSource:
         x, y = wanted.unbind(-1)
         # A window that would extend beyond the map is moved back, so that all its pixels exist.
         origins = torch.stack([x.clamp(0, columns - side), y.clamp(0, rows - side)], dim=-1)
-        run = self._synthesis(side, len(centres)).run(ws.detach(), origins.long())
-        held = run
-        if self._canvas is not None and self._held_block and len(centres):
-            held = self._synthesis(1, 0).run(ws.detach(), origins[:0].long())
-        return WindowView(self, ws, run, held, origins)
+        groups = self._groups(origins)
+        runs, is_held_apart = [], False
+        for group in groups:
+            synthesis, is_held_apart = self._synthesis(side, len(group), len(groups) > 1)
+            runs.append(synthesis.run(ws.detach(), group.long()))
+        held = runs[0]
+        if is_held_apart:
+            held = self._synthesis(1, 0)[0].run(ws.detach(), origins[:0].long())
+        return WindowView(self, ws, runs, held, origins)
 
     def whole_map(self, ws: Tensor) -> Tensor:
         """Return the feature map of a latent.
@@ -123,28 +144,44 @@ class WindowSource:
         """The block whose features the fixed area keeps; 0 if nothing is fixed."""
         return self._held_block
 
-    def _synthesis(self, side: int, count: int) -> WindowSynthesis:
+    def _groups(self, origins: Tensor) -> tuple[Tensor, ...]:
+        """Return the windows, ``P x 2``, in groups that are computed one after the other.
+
+        A backward pass that takes each window apart costs the same in groups, with less memory, and
+        can be left between them. Other passes share what whole maps compute, and are not divided.
+        """
+        if not self._directions or len(origins) <= _GROUP:
+            return (origins,)
+        return torch.tensor_split(origins, math.ceil(len(origins) / _GROUP))
+
+    def _synthesis(
+        self, side: int, count: int, is_group: bool = False
+    ) -> tuple[WindowSynthesis, bool]:
         key = (side, count)
         if key not in self._syntheses:
             # Without points, only the held map is computed.
             wanted = self._resolution if count else self._held_block
-            is_apart = self._canvas is not None and count > 0
-            plan = plan_windows(
+            is_blended = self._canvas is not None and count > 0
+            plan, is_held_apart = choose_plan(
                 self._generator.config,
                 wanted,
                 side if count else 1,
                 count,
-                least_crop=0 if is_apart else self._held_block,
+                held=self._held_block,
+                directions=self._directions,
+                must_be_apart=is_blended or is_group,
             )
-            self._syntheses[key] = WindowSynthesis(
+            synthesis = WindowSynthesis(
                 self._generator,
                 wanted,
                 plan,
                 self._start,
                 self._num_layers,
                 self._operators,
-                self._canvas if is_apart else None,
+                self._canvas if is_blended else None,
+                self._between,
             )
+            self._syntheses[key] = synthesis, is_held_apart
         return self._syntheses[key]
 
     def _full_maps(self) -> FullMapSource:
@@ -156,8 +193,48 @@ class WindowSource:
                 self._mask,
                 self._held_block,
                 self._canvas,
+                between=self._between,
             )
         return self._full
+
+
+def choose_plan(
+    config: GeneratorConfig,
+    resolution: int,
+    side: int,
+    count: int,
+    *,
+    held: int = 0,
+    directions: int = 0,
+    must_be_apart: bool = False,
+) -> tuple[WindowPlan, bool]:
+    """Return the plan of windows, and whether the map of the held block is computed apart.
+
+    Args:
+        config: The network.
+        resolution: The feature block.
+        side: Side of the windows, feature pixels.
+        count: Number of windows; 0 for the held map alone.
+        held: The held block; 0 without a mask.
+        directions: See ``WindowSource``.
+        must_be_apart: Whether the held map cannot be one that the windows are computed from: on a
+            canvas, and where windows are in groups.
+    """
+    together = plan_windows(config, resolution, side, count, least_crop=held, directions=directions)
+    if not held or not count:
+        return together, False
+    alone = plan_windows(config, resolution, side, count, directions=directions)
+    of_held = plan_windows(config, held, 1, 0, least_crop=held).multiply_adds
+    is_apart = must_be_apart or (
+        multiply_adds(alone, count, directions) + of_held
+        < multiply_adds(together, count, directions)
+    )
+    return (alone if is_apart else together), is_apart
+
+
+def multiply_adds(plan: WindowPlan, count: int, directions: int) -> int:
+    """Return the multiply-adds of a forward pass and of the directions that are pulled back."""
+    return plan.multiply_adds + directions * count * plan.multiply_adds_back
 
 
 class WindowView:
@@ -167,7 +244,7 @@ class WindowView:
         self,
         source: WindowSource,
         ws: Tensor,
-        run: WindowPass,
+        runs: Sequence[WindowPass],
         held_run: WindowPass,
         origins: Tensor,
     ) -> None:
@@ -176,21 +253,22 @@ class WindowView:
         Args:
             source: What has computed them.
             ws: ``num_ws x w_dim`` float32, the latent.
-            run: The pass with the windows.
-            held_run: The pass with the held map, often the same one.
+            runs: The passes with the windows, in order.
+            held_run: The pass with the held map, often the only one of these.
             origins: ``P x 2`` float32, see ``Windows``.
         """
         self._source = source
         self._ws = ws
-        self._run = run
-        block = source.held_block
-        values, held = _WithGradient.apply(  # type: ignore[no-untyped-call]
-            ws, run, block if held_run is run else 0
-        )
-        if held_run is not run:
-            _, held = _WithGradient.apply(ws, held_run, block)  # type: ignore[no-untyped-call]
-        self._windows = Windows(values, origins)
-        self._held: Tensor | None = held
+        self._runs = runs
+        self._held: Tensor | None = None
+        values = []
+        for run in [*runs, *([] if held_run in runs else [held_run])]:
+            block = source.held_block if run is held_run else 0
+            part, held = _WithGradient.apply(ws, run, block)  # type: ignore[no-untyped-call]
+            values.append(part)
+            self._held = held if run is held_run else self._held
+        together = values[0] if len(runs) == 1 else torch.cat(values[: len(runs)])
+        self._windows = Windows(together, origins)
 
     @property
     def windows(self) -> Windows:
@@ -198,8 +276,10 @@ class WindowView:
         return self._windows
 
     def pull_back_each(self, directions: Tensor) -> Tensor:
-        """Differentiate all windows in one pass; see ``source.FeatureView.pull_back_each``."""
-        return self._run.pull_back_each(directions)
+        """Differentiate each group in one pass; see ``source.FeatureView.pull_back_each``."""
+        parts = directions.split([len(run.values) for run in self._runs], dim=1)
+        rows = [run.pull_back_each(part) for run, part in zip(self._runs, parts, strict=True)]
+        return torch.cat(rows, dim=1)
 
     def fixed_change(self) -> Tensor:
         """Return the mean absolute change; see ``source.FeatureView.fixed_change``."""

@@ -25,7 +25,7 @@ from ..features.source import feature_block, grid_of, held_block
 from ..inputs import check_latent, check_points
 from ..pictures import OpenPicture
 from .lost import find_lost, lost_sentence
-from .methods import METHODS, DragProblem, Look
+from .methods import DIRECTIONS, METHODS, DragProblem, Look
 from .options import DragOptions
 from .pair_points import PairPoints
 from .picture import Paths
@@ -139,6 +139,7 @@ class Loop:
             held=held,
             windows=windows,
             canvas=canvas,
+            directions=DIRECTIONS.get(options.method, 0),
         )
         problem = DragProblem(
             generator=generator,

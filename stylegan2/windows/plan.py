@@ -53,12 +53,14 @@ class WindowPlan:
             windows save nothing.
         blocks: The blocks above it, upwards; the last one computes the requested windows.
         multiply_adds: Multiply-adds of the convolutions in one forward pass.
+        multiply_adds_back: Those that take one cotangent of one window back to the latent.
     """
 
     side: int
     crop: int
     blocks: tuple[WindowBlock, ...]
     multiply_adds: int
+    multiply_adds_back: int
 
     @property
     def cut_side(self) -> int:
@@ -80,9 +82,19 @@ def side_below(side: int) -> int:
 
 
 def plan_windows(
-    config: GeneratorConfig, resolution: int, side: int, count: int, *, least_crop: int = 0
+    config: GeneratorConfig,
+    resolution: int,
+    side: int,
+    count: int,
+    *,
+    least_crop: int = 0,
+    directions: int = 0,
 ) -> WindowPlan:
     """Return the plan with the fewest multiply-adds.
+
+    Windows share what whole maps compute in a forward pass, but not in a backward pass that takes
+    cotangents of each window apart. So with many windows whole maps are the cheapest for a forward
+    pass, and windows from a low block on for such a backward pass.
 
     Args:
         config: The configuration of the generator.
@@ -90,13 +102,16 @@ def plan_windows(
         side: Side of the windows in pixels of that block.
         count: Number of windows.
         least_crop: Name of a block; the blocks up to this one compute their whole maps.
+        directions: How many cotangents of each window are taken back to the latent after each
+            forward pass, as ``WindowPass.pull_back_each`` does.
 
     Raises:
         ValueError: The model has no block ``resolution``.
     """
     blocks = config.resolutions[: config.level_of(resolution) + 1]
     whole = [whole_multiply_adds(config, block) for block in blocks]
-    best = WindowPlan(side, resolution, (), sum(whole))
+    best = WindowPlan(side, resolution, (), sum(whole), sum(whole))
+    least = (1 + directions * count) * sum(whole)
     windows: tuple[WindowBlock, ...] = ()
     needed = side
     for level in range(len(blocks) - 1, 0, -1):
@@ -106,9 +121,12 @@ def plan_windows(
             break
         windows = (block, *windows)
         needed = block.side_in
-        cost = sum(whole[:level]) + count * sum(b.multiply_adds(config) for b in windows)
-        if cost < best.multiply_adds:
-            best = WindowPlan(side, blocks[level - 1], windows, cost)
+        below, above = sum(whole[:level]), sum(b.multiply_adds(config) for b in windows)
+        forward = below + count * above
+        cost = forward + directions * count * (below + above)
+        if cost < least:
+            least = cost
+            best = WindowPlan(side, blocks[level - 1], windows, forward, below + above)
     return best
 
 

@@ -12,7 +12,7 @@ change, so windows of them are cut from whole maps that were computed once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -58,6 +58,7 @@ class WindowSynthesis:
     Attributes:
         plan: The plan that the windows are computed by.
         num_layers: How many of the first w vectors may change; at most those below the block.
+        between: Called between the layers of every pass.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class WindowSynthesis:
         num_layers: int,
         operators: FusedOperators | None = None,
         canvas: Canvas | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Compute the styles of the w vectors that do not change.
 
@@ -82,6 +84,8 @@ class WindowSynthesis:
             operators: Result of ``fused_operators`` for the device of the generator, or None.
             canvas: What the features are blended with; a canvas on which one latent changes. None
                 for the plain features of the generator.
+            between: Called between the layers of every pass. An exception that it raises ends the
+                pass and is not caught.
         """
         self._config = generator.config
         self._synthesis = generator.synthesis
@@ -91,6 +95,7 @@ class WindowSynthesis:
         first = self._synthesis.block(self._config.resolutions[0])
         self._const = first.const.detach().permute(1, 2, 0).contiguous()[None]
         self._scratch = Scratch()
+        self.between = between
         self._operators = operators
         with torch.no_grad():
             below = self._config.layers_below(resolution)
@@ -121,6 +126,7 @@ class WindowSynthesis:
         mattes: dict[int, Tensor] = {}
 
         def compute(index: int, x: Tensor, place: Place | None = None) -> Tensor:
+            self.between()
             style = self._fixed_styles.get(index)
             if style is None:
                 style = LayerStyle.of(self.layer(index), ws[index])
@@ -312,6 +318,7 @@ class WindowPass:
                 g = more if g is None else g + more
             if g is None:
                 continue
+            self._synthesis.between()
             matte = self._mattes.get(index)
             if matte is not None:
                 g = (split_batch(g, len(matte)) * matte).flatten(0, 1)

@@ -15,7 +15,7 @@ from .draggan import DragGan
 from .freedrag import FreeDrag
 from .linearised import Linearised
 
-__all__ = ["METHODS", "DragMethod", "DragProblem", "Look"]
+__all__ = ["DIRECTIONS", "METHODS", "DragMethod", "DragProblem", "Look"]
 
 # The class of each value of the option ``method``.
 METHODS: dict[str, Callable[[DragProblem], DragMethod]] = {
@@ -23,3 +23,7 @@ METHODS: dict[str, Callable[[DragProblem], DragMethod]] = {
     "freedrag": FreeDrag,
     "linearised": Linearised,
 }
+
+# How many directions of each window a method pulls back in a step, see ``features.choice``; 0 for
+# those that are not here.
+DIRECTIONS = {"linearised": 2}

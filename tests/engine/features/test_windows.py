@@ -209,6 +209,46 @@ def test_windows_are_taken_where_they_are_cheaper(generator: Generator) -> None:
     assert kind(windows=False) is FullMapSource
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_many_windows_are_differentiated_in_groups(generator: Generator, masked: bool) -> None:
+    start, moved = _latents(generator)
+    fixed = torch.from_numpy(_mask()) / 255 if masked else None
+    torch.manual_seed(5)
+    centres = torch.rand(40, 2) * 63
+    directions = torch.randn(2, 40, 11, 11, 12)
+    looks = []
+    for windows in (False, True):
+        leaf = moved.clone().requires_grad_()
+        source = open_source(
+            generator,
+            BLOCK,
+            start,
+            num_layers=NUM_LAYERS,
+            points=40,
+            fixed=fixed,
+            held=HELD,
+            windows=windows,
+            directions=2,
+        )
+        view = source.observe(leaf, centres, 5)
+        rows = view.pull_back_each(directions)[:, :, :NUM_LAYERS]
+        positions = centres[:, None]
+        loss = view.fixed_change() + view.windows.sample(positions).sin().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        looks.append((view, rows, _gradient(leaf)[:NUM_LAYERS]))
+    (whole, rows, gradient), (view, found, found_gradient) = looks
+    _assert_close(found_gradient, gradient)
+    assert isinstance(view, WindowView)
+    # At the border, windows of a map repeat it, and others are moved back.
+    places = (whole.windows.origins == view.windows.origins).all(dim=1)
+    assert places.sum() > 10
+    _assert_close(view.windows.values[places], whole.windows.values[places])
+    _assert_close(found[:, places], rows[:, places])
+    assert (view.fixed_difference() is None) is not masked
+    if masked:
+        _assert_close(_difference(view), _difference(whole))
+
+
 @pytest.fixture
 def fused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Make windows use fused operators; return the list that their calls are appended to."""

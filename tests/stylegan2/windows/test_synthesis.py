@@ -16,6 +16,7 @@ from stylegan2 import (
     GeneratorConfig,
     Matte,
     Overlay,
+    WindowPlan,
     WindowSynthesis,
     plan_windows,
 )
@@ -174,6 +175,19 @@ def test_the_plan_is_the_one_with_the_fewest_multiply_adds() -> None:
     few, many = plan_windows(config, 128, 15, 1), plan_windows(config, 128, 15, 200)
     assert few.multiply_adds < whole / 15
     assert (many.blocks, many.cut_side, many.multiply_adds) == ((), 15, whole)
+
+
+def test_with_many_windows_backward_passes_of_each_begin_at_a_lower_block() -> None:
+    config = GeneratorConfig.standard(1024)
+    forward, both = (plan_windows(config, 128, 13, 68, directions=count) for count in (0, 2))
+    assert (forward.crop, both.crop) == (128, 8)
+
+    def all_of(plan: WindowPlan) -> int:
+        return plan.multiply_adds + 2 * 68 * plan.multiply_adds_back
+
+    assert all_of(both) < all_of(forward) / 10
+    five = plan_windows(config, 128, 13, 5, directions=2)
+    assert all_of(both) < 68 / 5 * (five.multiply_adds + 2 * 5 * five.multiply_adds_back)
 
 
 def test_a_block_reads_as_much_of_the_one_below_as_the_definition_says() -> None:
