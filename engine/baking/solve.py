@@ -36,6 +36,7 @@ from ..solving.loop import Home, tolerance_of
 from ..solving.options import DragOptions
 from ..solving.regions import SMALLEST, angle_and_scale, turn_of
 from ..solving.result import DragResult, DragStatus, DragStep
+from ..solving.stopping import StoppedError, leave_if
 from .animated_edit import AnimatedEdit, FrameInputs
 from .poses import joined, split
 from .prediction import ROWS, predict
@@ -59,7 +60,8 @@ class BakeReport:
         on_step: Called with the row and each step of its drag. An exception from it ends the bake.
         on_row: Called with the row, its result, and whether it was solved and not reused. An
             exception from it ends the bake.
-        should_stop: Called once per step; True ends the bake with the rows that are complete.
+        should_stop: Called after each step and between the passes of a step; True ends the bake
+            with the rows that are complete. An exception from it ends the bake.
     """
 
     on_step: Callable[[int, DragStep], None] | None = None
@@ -126,6 +128,12 @@ class _Solver:
 
     def solve(self, row: int, rows: list[SolvedRow]) -> SolvedRow | None:
         """Solve a row from those before it; return None if the bake was stopped."""
+        try:
+            return self._solve(row, rows)
+        except StoppedError:
+            return None
+
+    def _solve(self, row: int, rows: list[SolvedRow]) -> SolvedRow | None:
         edit = self._edit
         before = rows[-1] if rows else None
         if before is not None and before.status in _DONE and edit.is_like_before(row):
@@ -282,6 +290,7 @@ class _Solver:
             radii_px=edit.radii_px,
             canvas=canvas,
             home=canvas if home is opened else home.canvas(self._generator),
+            between=leave_if(self._report.should_stop),
         )
         self._anchor_of = inputs.options, opened, anchor
         return anchor

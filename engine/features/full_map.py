@@ -167,7 +167,7 @@ def rows_by_autograd(
     """
     with torch.enable_grad():
         windows = values.unbind()
-    rows = []
+    rows: list[Tensor] = []
     for direction in directions:
         for window, part in zip(windows, direction, strict=True):
             between()

@@ -277,7 +277,7 @@ class WindowView:
 
     def pull_back_each(self, directions: Tensor) -> Tensor:
         """Differentiate each group in one pass; see ``source.FeatureView.pull_back_each``."""
-        parts = directions.split([len(run.values) for run in self._runs], dim=1)
+        parts = torch.split(directions, [len(run.values) for run in self._runs], dim=1)
         rows = [run.pull_back_each(part) for run, part in zip(self._runs, parts, strict=True)]
         return torch.cat(rows, dim=1)
 

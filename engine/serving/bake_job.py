@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from draggan_blender.protocol.messages import Progress
@@ -18,7 +19,14 @@ from ..models import LoadedModel
 from ..output.frames import FrameNames
 from ..solving.result import DragStep
 from .edit_file import animated_edit, decode_edit
-from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled, frame_names
+from .job_parts import (
+    Emit,
+    JobCancelledError,
+    SequenceJob,
+    check_cancelled,
+    frame_names,
+    should_stop,
+)
 from .job_queue import QueuedJob
 from .previews import Previews
 
@@ -61,7 +69,9 @@ class BakeJob:
             names = FrameNames(Path(request.earlier_folder), target.stem, target.first_number)
             earlier = BakeFolder(names)
         report = BakeReport(
-            on_step=self._on_step, on_row=self._on_row, should_stop=self._job.stopped.is_set
+            on_step=self._on_step,
+            on_row=self._on_row,
+            should_stop=partial(should_stop, self._job),
         )
         folder = BakeFolder(frame_names(target))
         try:

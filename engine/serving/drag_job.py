@@ -29,7 +29,7 @@ from ..output.track import Track
 from ..solving.drag import drag, open_for
 from ..solving.options import DragOptions
 from ..solving.result import DragResult, DragStep
-from .job_parts import Emit, SequenceJob, check_cancelled, frame_names
+from .job_parts import Emit, SequenceJob, check_cancelled, frame_names, should_stop
 from .job_queue import QueuedJob
 from .live_points import LivePairs
 from .previews import Previews
@@ -93,7 +93,7 @@ class DragJob:
                 judged=True,
                 changes=self._live,
                 on_step=self._on_step,
-                should_stop=self._job.stopped.is_set,
+                should_stop=partial(should_stop, self._job),
             )
         check_cancelled(self._job)
         if request.previews:

@@ -31,6 +31,16 @@ def check_cancelled(job: QueuedJob) -> None:
         raise JobCancelledError
 
 
+def should_stop(job: QueuedJob) -> bool:
+    """Return whether a job must end where it is.
+
+    Raises:
+        JobCancelledError: The job was cancelled.
+    """
+    check_cancelled(job)
+    return job.stopped.is_set()
+
+
 def frame_names(target: FrameTarget) -> FrameNames:
     """Return the file names of the sequence that a request writes."""
     return FrameNames(Path(target.folder), target.stem, target.first_number)

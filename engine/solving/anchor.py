@@ -50,6 +50,7 @@ class Anchor:
         radii_px: FloatArray | None = None,
         canvas: Canvas | None = None,
         home: Canvas | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Sample the features at the handles, and at the points of regions, in the edit's image.
 
@@ -62,6 +63,7 @@ class Anchor:
                 handle; None or empty if all are plain.
             canvas: The picture that the latents belong to; None for pictures of one latent.
             home: The picture that ``latent`` belongs to, if it is another one; None for ``canvas``.
+            between: Called between passes, then and whenever handles are searched; it may raise.
 
         Raises:
             RequestError: The options name a feature block that the model does not have, or the
@@ -94,9 +96,11 @@ class Anchor:
                 num_layers=generator.num_ws,
                 points=len(starts_px),
                 canvas=canvas,
+                between=between,
             )
 
         self._source = opened(canvas)
+        self._between = between
         self._r2 = options.r2
         # Of the window around the expected position, which is rounded to a pixel.
         self._radius = math.ceil(0.5 + options.r2 + options.tracking_radius + reach)
@@ -192,7 +196,14 @@ class Anchor:
         """
         after = check_latent(self._generator, latent)
         grid = self._source.grid
-        tracker = PointTracker(self._features, grid, self._r2, patch=self._patch, renewal=1.0)
+        tracker = PointTracker(
+            self._features,
+            grid,
+            self._r2,
+            patch=self._patch,
+            renewal=1.0,
+            between=self._between,
+        )
         points = self._home
         for left in range(_PARTS, 0, -1):
             there = torch.lerp(self._latent, after, 1 - (left - 1) / _PARTS)

@@ -89,7 +89,9 @@ def drag(
             space.
         on_step: Called with every step, the start included. An exception that it raises ends the
             drag and is not caught.
-        should_stop: Called once per step; the drag ends with the current step if it returns True.
+        should_stop: Called after each step and between the passes of a step; if it returns True,
+            the drag ends with the last complete step. An exception that it raises ends the drag
+            and is not caught.
 
     Raises:
         RequestError: The arguments do not match the generator or each other, or the model computes
@@ -122,8 +124,9 @@ def drag(
         judged=judged,
         opened=opened,
         masked_space=masked_space,
+        should_stop=should_stop,
     )
-    status, reason = loop.run(on_step, should_stop, changes)
+    status, reason = loop.run(on_step, changes)
     return loop.result(status, reason, started)
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from .picture import Paths
 from .points import LiveChanges, LivePoints, PointChange, RowPoints, numbers_of
 from .regions import angle_and_scale, turn_of
 from .result import DragResult, DragStatus, DragStep, Record, RowReport
+from .stopping import StoppedError, leave_after, leave_if
 
 # With more handles than this, the tolerance is multiplied by ``MANY_FACTOR``; Pan et al., "Drag
 # Your GAN", section 4.
@@ -39,6 +41,8 @@ MANY_HANDLES = 5
 MANY_FACTOR = 2.0
 # Progress means that the mean distance falls by more than this share of the tolerance.
 _PROGRESS = 0.01
+# How long a drag that was stopped may still search for lost handles, seconds.
+_JUDGED_WITHIN_S = 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +99,7 @@ class Loop:
         judged: bool,
         opened: OpenPicture,
         masked_space: str,
+        should_stop: Callable[[], bool] | None,
     ) -> None:
         check_points(generator, points.handles_px, points.targets_px)
         num_layers = min(options.num_layers, generator.num_ws)
@@ -110,6 +115,7 @@ class Loop:
         self._options = options
         self._least_steps = least_steps
         self._judged = judged
+        self._should_stop = should_stop
         self._tolerance_px = tolerance_of(options, len(points.keys))
         self._grid = grid_of(generator, block)
         self._canvas = canvas = opened.canvas(generator)
@@ -140,6 +146,7 @@ class Loop:
             windows=windows,
             canvas=canvas,
             directions=DIRECTIONS.get(options.method, 0),
+            between=self._between,
         )
         problem = DragProblem(
             generator=generator,
@@ -154,7 +161,9 @@ class Loop:
             regions=self._regions,
             origin=origin,
             enough_px=enough_px,
+            between=self._between,
         )
+        self._first_handles = problem.handles
         self._method = METHODS[options.method](problem)
         self.record = Record(start, num_layers, _row_points(points), opened=opened)
         self.record.flat = self._flat()
@@ -162,10 +171,19 @@ class Loop:
     def run(
         self,
         on_step: Callable[[DragStep], None] | None,
-        should_stop: Callable[[], bool] | None,
         changes: LiveChanges | None,
     ) -> tuple[DragStatus, str]:
         """Make steps until the drag ends; return the status and the reason."""
+        try:
+            return self._run(on_step, changes)
+        except StoppedError:
+            if not self.record.losses:
+                self._add_start(on_step)
+            return self._stopped(len(self.record.losses) - 1)
+
+    def _run(
+        self, on_step: Callable[[DragStep], None] | None, changes: LiveChanges | None
+    ) -> tuple[DragStatus, str]:
         step = 0
         while True:
             with torch.enable_grad():
@@ -178,7 +196,7 @@ class Loop:
                 on_step(self.record.step(look.latent))
             # An open drag, and one whose points were changed, must not jump back to its start.
             may_begin_anew = not self.record.first and (changes is None or not changes.is_open)
-            ending = self._ending(step, should_stop, may_begin_anew=may_begin_anew)
+            ending = self._ending(step, may_begin_anew=may_begin_anew)
             step += 1
             if ending is None and self.record.exhausted:
                 # The method has returned to the start.
@@ -287,9 +305,35 @@ class Loop:
             points_px=places if regions is None else split[4].reshape(-1, 2),
         )
 
-    def _ending(
-        self, step: int, should_stop: Callable[[], bool] | None, *, may_begin_anew: bool
-    ) -> tuple[DragStatus, str] | None:
+    def _between(self) -> None:
+        """Leave a step, between two of its passes, if the drag was stopped."""
+        rows = len(self.record.losses)
+        # A look at new points is completed: the last row would be one of other points.
+        if not rows or rows > self.record.first:
+            leave_if(self._should_stop)()
+
+    def _add_start(self, on_step: Callable[[DragStep], None] | None) -> None:
+        """Record the start of a drag that was stopped before its first look was completed."""
+        start = self.record.start
+        none = start.new_zeros(())
+        look = Look(
+            latent=start,
+            handles=self._first_handles,
+            loss=none,
+            settled=none > 0,
+            exhausted=none > 0,
+        )
+        report = self._report(look)
+        assert report is not None, "the handles were checked"
+        self.record.add(start, report)
+        if on_step is not None:
+            on_step(self.record.step(start))
+
+    @staticmethod
+    def _stopped(step: int) -> tuple[DragStatus, str]:
+        return DragStatus.STOPPED, f"stopped by request at step {step}"
+
+    def _ending(self, step: int, *, may_begin_anew: bool) -> tuple[DragStatus, str] | None:
         """Return the status and the reason if the drag ends at this step, else None.
 
         An exhausted method is asked to make another attempt first.
@@ -300,8 +344,8 @@ class Loop:
         if may_end and record.arrived_index(self._tolerance_px) is not None:
             distance = f"within {self._tolerance_px:g} px of its target"
             return DragStatus.REACHED, f"every handle is {distance} after {step} steps"
-        if should_stop is not None and should_stop():
-            return DragStatus.STOPPED, f"stopped by request at step {step}"
+        if self._should_stop is not None and self._should_stop():
+            return self._stopped(step)
         if at_limit:
             text = f"the limit of {options.max_steps} steps was reached; {record.closest()}"
             return DragStatus.STEP_LIMIT, text
@@ -318,7 +362,7 @@ class Loop:
     def result(self, status: DragStatus, reason: str, started: float) -> DragResult:
         """Return the result of ``drag``, which began at a time of ``time.monotonic``."""
         row = self.record.last_index(status, self._tolerance_px)
-        lost = self._lost(row)
+        lost = self._lost(row, is_stopped=status is DragStatus.STOPPED)
         result = self.record.result(status, reason, 0.0, self._tolerance_px)
         if any(lost):
             if status in (DragStatus.REACHED, DragStatus.STALLED):
@@ -334,21 +378,28 @@ class Loop:
             seconds=time.monotonic() - started,
         )
 
-    def _lost(self, row: int) -> tuple[bool, ...]:
-        """Return for each pair whether it was lost on the way to a row."""
+    def _lost(self, row: int, *, is_stopped: bool) -> tuple[bool, ...]:
+        """Return for each pair whether it was lost on the way to a row.
+
+        Whoever stops a drag does not wait long for this: then no pair counts as lost.
+        """
         points_px = self.record.points_px[row]
+        nobody = (False,) * len(self._pairs.known)
         if not self._judged or len(points_px) != len(self._pairs.keys):
-            return (False,) * len(self._pairs.known)
-        return find_lost(
-            self._generator,
-            self._options,
-            self._grid,
-            self._pairs.known,
-            self._regions,
-            points_px,
-            self.record.latent(row),
-            self._canvas,
-        )
+            return nobody
+        with contextlib.suppress(StoppedError):
+            return find_lost(
+                self._generator,
+                self._options,
+                self._grid,
+                self._pairs.known,
+                self._regions,
+                points_px,
+                self.record.latent(row),
+                self._canvas,
+                leave_after(_JUDGED_WITHIN_S) if is_stopped else leave_if(None),
+            )
+        return nobody
 
     def _not_finite(self, step: int) -> str:
         if not self.record.losses:

@@ -12,7 +12,7 @@ Kalal, Mikolajczyk and Matas, "Forward-Backward Error", 2010.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +47,7 @@ def find_lost(
     points_px: FloatArray,
     latent: Tensor,
     canvas: Canvas | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> tuple[bool, ...]:
     """Return for each pair whether the content at its handle was lost.
 
@@ -59,6 +60,7 @@ def find_lost(
         points_px: ``K x 2`` float32, where the drag tracked the points, image pixels.
         latent: ``num_ws x w_dim`` float32, the latent that the drag ended with.
         canvas: The picture that the latents belong to; None for pictures of one latent.
+        between: Called between passes; it may raise to end the search.
     """
     options = replace(options, r2=max(options.r2, _SEARCH))
     counts = [len(one.starts_px) for one in known]
@@ -69,13 +71,20 @@ def find_lost(
     for start in {id(one.latent): one.latent for one in known}.values():
         members = np.repeat([one.latent is start for one in known], counts)
         searches.append((start.cpu().numpy(), members))
-        anchor = Anchor(generator, searches[-1][0], starts_px[members], options, canvas=canvas)
+        anchor = Anchor(
+            generator,
+            searches[-1][0],
+            starts_px[members],
+            options,
+            canvas=canvas,
+            between=between,
+        )
         again_px[members] = anchor.find(end, points_px[members])
     doubtful = _apart(grid, regions, points_px, again_px)
     if not doubtful.any():
         return (False,) * len(known)
     for begin, members in searches:
-        anchor = Anchor(generator, end, points_px[members], options, canvas=canvas)
+        anchor = Anchor(generator, end, points_px[members], options, canvas=canvas, between=between)
         back_px[members] = anchor.find(begin, starts_px[members])
     return tuple((doubtful & _apart(grid, regions, starts_px, back_px)).tolist())
 

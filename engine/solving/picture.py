@@ -69,8 +69,8 @@ def slopes_of_picture(
     latent: Tensor,
     components: Tensor,
     num_layers: int,
-    is_wanted: Callable[[], bool] = lambda: True,
-) -> Tensor | None:
+    between: Callable[[], None] = lambda: None,
+) -> Tensor:
     """Return the derivative of the coarse picture along the widest components.
 
     It is computed once for a latent, by finite differences.
@@ -81,20 +81,16 @@ def slopes_of_picture(
         components: ``K x w_dim`` float32, the principal components of W, each with the length of a
             standard deviation, in descending order.
         num_layers: How many of the first w vectors change.
-        is_wanted: Called between parts of the computation, which ends without a result if it
-            returns False.
+        between: Called between parts of the computation; it may raise to end it.
 
     Returns:
-        ``k x C x h x w`` float32, the change per standard deviation; k is at most K. None if it was
-        not wanted.
+        ``k x C x h x w`` float32, the change per standard deviation; k is at most K.
     """
     known = _SLOPES.setdefault(generator, {})
     key = latent.cpu().numpy().tobytes() + bytes([num_layers])
     slopes = known.pop(key, None)
     if slopes is None or slopes.device != latent.device:
-        slopes = _differences(generator, latent, components, num_layers, is_wanted)
-        if slopes is None:
-            return None
+        slopes = _differences(generator, latent, components, num_layers, between)
     known[key] = slopes
     while len(known) > _KEPT:
         known.pop(next(iter(known)))
@@ -106,16 +102,15 @@ def _differences(
     latent: Tensor,
     components: Tensor,
     num_layers: int,
-    is_wanted: Callable[[], bool],
-) -> Tensor | None:
+    between: Callable[[], None],
+) -> Tensor:
     block = min(PICTURE_PX, generator.resolutions[-1])
     components = components[: _count(generator, block)]
     latents = latent.repeat(len(components) + 1, 1, 1)
     latents[1:, :num_layers] += _DIFFERENCE * components[:, None]
     parts = []
     for part in torch.split(latents, _BATCH):
-        if not is_wanted():
-            return None
+        between()
         parts.append(generator.synthesis(part, noise_mode="const", resolution=block))
     pictures = torch.cat(parts)
     slopes: Tensor = (pictures[1:] - pictures[0]) / _DIFFERENCE

@@ -14,6 +14,7 @@ is chosen and a handle in a uniform area does not move.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ from .regions import Regions, turned
 
 # Half-width and spacing, feature pixels, of the finer searches around the best position so far.
 _FINER = ((1.0, 0.25), (0.2, 0.05))
+# The largest number of sampled features that candidates are compared by at once.
+_AT_ONCE = 2**22
 
 
 def square_offsets(half_width: float, spacing: float) -> Tensor:
@@ -60,6 +63,7 @@ class PointTracker:
         renewal: float = 0.0,
         memory: float = 0.0,
         inertia: float = 0.0,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Store the features to look for.
 
@@ -76,6 +80,7 @@ class PointTracker:
             inertia: The cost of a candidate is multiplied by ``1 + inertia * (distance / r2)^2``,
                 with the distance from the expected position, so that farther positions must match
                 better. 0 selects the best match, as published.
+            between: Called between parts of a search; it may raise to end it.
         """
         self.references = references.detach()
         self._patch = references.new_zeros(1, 2) if patch is None else patch
@@ -87,6 +92,7 @@ class PointTracker:
         self._renewal = renewal
         self._memory = memory
         self._inertia = inertia
+        self._between = between
         levels = [(r2, min(1.0, r2)), *(level for level in _FINER if level[0] <= r2)]
         self._levels = [square_offsets(*level).to(references.device) for level in levels]
 
@@ -190,10 +196,23 @@ class PointTracker:
         Returns:
             ``P x K``, the sum of absolute differences.
         """
-        patch = self._patch if self._turned is None else self._turned[:, None]
-        positions = candidates[:, :, None] + patch
-        found = windows.sample(positions.flatten(1, 2)).reshape(*positions.shape[:3], -1)
-        costs: Tensor = (found - self.references[:, None]).abs().sum(dim=(2, 3))
+        size = candidates.shape[1] * self.references[0].numel()
+        # As many handles as fit, at least one: the memory does not grow with their number.
+        count = max(1, _AT_ONCE // size)
+        costs = []
+        for first in range(0, len(candidates), count):
+            self._between()
+            costs.append(self._costs_of(slice(first, first + count), windows, candidates))
+        return torch.cat(costs) if costs else candidates.new_zeros(candidates.shape[:2])
+
+    def _costs_of(self, part: slice, windows: Windows, candidates: Tensor) -> Tensor:
+        """Return the costs of the candidates of a part of the handles, see ``_costs``."""
+        patch = self._patch if self._turned is None else self._turned[part, None]
+        positions = candidates[part, :, None] + patch
+        here = Windows(windows.values[part], windows.origins[part])
+        found = here.sample(positions.flatten(1, 2)).reshape(*positions.shape[:3], -1)
+        costs: Tensor = (found - self.references[part, None]).abs().sum(dim=(2, 3))
         if self._memory:
-            costs = costs + self._memory * (found - self._first[:, None]).abs().sum(dim=(2, 3))
+            first = self._first[part, None]
+            costs = costs + self._memory * (found - first).abs().sum(dim=(2, 3))
         return costs

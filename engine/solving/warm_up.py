@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +17,7 @@ from .drag import drag
 from .options import DragOptions
 from .picture import slopes_of_picture
 from .principal import principal_components
+from .stopping import StoppedError, leave_if
 
 
 def warm_up(generator: Generator, latent: FloatArray) -> None:
@@ -52,4 +54,5 @@ def look_ahead(generator: Generator, latent: FloatArray, is_wanted: Callable[[],
         return
     layers = min(DragOptions().num_layers, generator.num_ws)
     components = principal_components(generator).scaled()
-    slopes_of_picture(generator, start, components, layers, is_wanted)
+    with contextlib.suppress(StoppedError):
+        slopes_of_picture(generator, start, components, layers, leave_if(lambda: not is_wanted()))

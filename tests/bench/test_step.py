@@ -159,13 +159,14 @@ def test_the_engine_is_asked_for_what_a_way_says(way: str, monkeypatch: pytest.M
         targets: FloatArray,
         options: DragOptions,
         *,
+        on_step: Callable[[object], None],
         should_stop: Callable[[], bool],
         **others: Any,
     ) -> None:
         asked.update(options=options, points=len(handles), **others)
         assert handles.shape == targets.shape
         while not should_stop():
-            pass
+            on_step(None)
 
     monkeypatch.setattr(step_measure, "drag", drag)
     row = step_measure.measure(Case("suzanne", 8, mask=False), way, 4, "cpu", 1)

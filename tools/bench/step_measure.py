@@ -169,6 +169,7 @@ def _drag(generator: Generator, case: Case, way: Way, watch: Stopwatch) -> None:
             should_stop=watch.is_enough,
         )
     else:
+        enough: list[bool] = []
         drag(
             generator,
             latent,
@@ -176,7 +177,9 @@ def _drag(generator: Generator, case: Case, way: Way, watch: Stopwatch) -> None:
             targets,
             options_of(way),
             mask=mask,
-            should_stop=watch.is_enough,
+            # A drag asks whether to stop more often than once per step.
+            on_step=lambda _: enough.append(watch.is_enough()),
+            should_stop=lambda: bool(enough) and enough[-1],
             windows=way.windows,
         )
 

@@ -9,6 +9,7 @@ the derivative of each handle's position uses ``engine.solving.latent_space.Late
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +44,8 @@ class DragProblem:
         origin: ``num_ws x w_dim`` float32, the latent of the original image if this drag continues
             earlier ones; None for ``start``.
         enough_px: Handles this close to their targets, image pixels, need not move closer.
+        between: Called between parts of a long computation; it may raise to end it. The source
+            calls it as well.
     """
 
     generator: Generator
@@ -57,6 +60,7 @@ class DragProblem:
     regions: Regions | None = None
     origin: Tensor | None = None
     enough_px: float = 0.0
+    between: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,5 +137,6 @@ def track_from(problem: DragProblem, windows: Windows, **how: float) -> PointTra
         problem.source.grid,
         options.r2,
         patch=patch,
+        between=problem.between,
         **how,
     )

@@ -361,9 +361,12 @@ class Linearised:
         if self._slopes is None:
             components = principal_components(problem.generator).scaled()
             self._slopes = slopes_of_picture(
-                problem.generator, problem.home, components, problem.num_layers
+                problem.generator,
+                problem.home,
+                components,
+                problem.num_layers,
+                problem.between,
             )
-            assert self._slopes is not None, "nobody stops this computation"
             self._strain = Strain(problem.generator, problem.start, self._space.mixing)
         self._freedom = freedom
         seen = seen_away(self._slopes, grid, problem.paths, self._space.coordinates.shape[1])

@@ -30,6 +30,7 @@ from engine.machine.device import choose_device, use_threads
 from engine.models import ModelCache, model_path, sample_latent
 from engine.output.track import Track
 from engine.serving.failures import failure
+from engine.serving.job_parts import should_stop
 from engine.serving.job_queue import JobQueue, QueuedJob
 from engine.serving.jobs import JobCancelledError, JobRunner
 from engine.serving.outbox import Outbox
@@ -277,3 +278,13 @@ def test_a_drag_continues_the_sequence_of_another_and_renders_only_its_own_image
     assert len(names) == len(track) + 1
     for path in (tmp_path / "one").glob("*.png"):
         assert (tmp_path / "two" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_job_is_asked_for_both_signals_in_the_middle_of_a_step() -> None:
+    job = QueuedJob(LoadModel(request_id=1, model_path="model"))
+    assert not should_stop(job)
+    job.stopped.set()
+    assert should_stop(job)
+    job.cancelled.set()
+    with pytest.raises(JobCancelledError):
+        should_stop(job)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from itertools import count
 
+import pytest
 import torch
 from torch import Tensor
 
 from engine.features.source import FeatureGrid
 from engine.solving.picture import Paths, seen_away, slopes_of_picture
 from engine.solving.principal import principal_components
+from engine.solving.stopping import StoppedError, leave_if
 from stylegan2 import Generator
 
 from ..synthetic import paths_of
@@ -80,9 +82,10 @@ def test_slopes_are_computed_once_and_can_be_given_up(generator: Generator) -> N
     )
     components = principal_components(generator).scaled()
     calls = count()
-    assert slopes_of_picture(generator, latent, components, 2, lambda: next(calls) < 1) is None
+    with pytest.raises(StoppedError):
+        slopes_of_picture(generator, latent, components, 2, leave_if(lambda: next(calls) >= 1))
     slopes = slopes_of_picture(generator, latent, components, 2)
-    assert slopes_of_picture(generator, latent, components, 2, lambda: False) is slopes
+    assert slopes_of_picture(generator, latent, components, 2, leave_if(lambda: True)) is slopes
     assert slopes_of_picture(generator, latent, components, 3) is not slopes
 
 
