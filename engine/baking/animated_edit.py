@@ -29,7 +29,7 @@ from ..solving.options import DragOptions
 
 # Part of every key. Increase it with each change of the solver after which a frame with the same
 # inputs has another result.
-ALGORITHM = 3
+ALGORITHM = 4
 
 _NO_TURNS = np.empty((0, 2), np.float32)
 

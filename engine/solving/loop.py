@@ -25,8 +25,8 @@ from ..features.seam import seam_band
 from ..features.source import feature_block, grid_of, held_block
 from ..inputs import check_latent, check_points
 from ..pictures import OpenPicture
-from .lost import find_lost, lost_sentence
-from .methods import DIRECTIONS, METHODS, DragProblem, Look
+from .lost import find_again, find_lost, lost_sentence
+from .methods import DIRECTIONS, METHODS, UNTRACKED, DragProblem, Look
 from .options import DragOptions
 from .pair_points import PairPoints
 from .picture import Paths
@@ -34,6 +34,7 @@ from .points import LiveChanges, LivePoints, PointChange, RowPoints, numbers_of
 from .regions import angle_and_scale, turn_of
 from .result import DragResult, DragStatus, DragStep, Record, RowReport
 from .stopping import StoppedError, leave_after, leave_if
+from .structure import shares_seen
 
 # With more handles than this, the tolerance is multiplied by ``MANY_FACTOR``; Pan et al., "Drag
 # Your GAN", section 4.
@@ -162,6 +163,7 @@ class Loop:
             origin=origin,
             enough_px=enough_px,
             between=self._between,
+            shares=self._shares(start.device),
         )
         self._first_handles = problem.handles
         self._method = METHODS[options.method](problem)
@@ -241,6 +243,7 @@ class Loop:
                 is_same=is_same,
                 paths=self._paths(pairs, device),
                 regions=self._regions,
+                shares=self._shares(device),
             )
         )
         return is_same
@@ -261,6 +264,15 @@ class Loop:
         tensors = (torch.from_numpy(np.asarray(part, np.float32)).to(device) for part in parts)
         homes, targets, radii, rims = tensors
         return Paths(homes_px=homes, targets_px=targets, radii_px=radii, rims_px=rims)
+
+    def _shares(self, device: torch.device) -> Tensor | None:
+        """Return how much each handle counts, ``P``; None if all show what can be followed."""
+        structures = [one.structure for one in self._pairs.known]
+        if self._regions is not None or not any(self._flat()):
+            return None
+        seen = [one for one in structures if one is not None]
+        assert len(seen) == len(structures), "either all plain handles are judged or none"
+        return shares_seen(torch.cat(seen)).to(device)
 
     def _flat(self) -> tuple[bool, ...]:
         return tuple(one.is_flat for one in self._pairs.known)
@@ -362,8 +374,11 @@ class Loop:
     def result(self, status: DragStatus, reason: str, started: float) -> DragResult:
         """Return the result of ``drag``, which began at a time of ``time.monotonic``."""
         row = self.record.last_index(status, self._tolerance_px)
-        lost = self._lost(row, is_stopped=status is DragStatus.STOPPED)
         result = self.record.result(status, reason, 0.0, self._tolerance_px)
+        if status is DragStatus.REACHED and self._options.method in UNTRACKED:
+            result = self._as_seen(result)
+            status, reason = result.status, result.reason
+        lost = self._lost(row, is_stopped=status is DragStatus.STOPPED)
         if any(lost):
             if status in (DragStatus.REACHED, DragStatus.STALLED):
                 status, reason = DragStatus.LOST, lost_sentence(lost)
@@ -377,6 +392,31 @@ class Loop:
             lost=lost,
             seconds=time.monotonic() - started,
         )
+
+    def _as_seen(self, result: DragResult) -> DragResult:
+        """Return a result of search points that are at their targets, judged by what is there."""
+        if not self._judged or self._regions is not None:
+            return result
+        latent = self.record.latent(len(result.latents) - 1)
+        places_px, _ = find_again(
+            self._generator,
+            self._options,
+            self._pairs.known,
+            result.handles_px[-1],
+            latent,
+            self._canvas,
+        )
+        distance_px = float(np.linalg.norm(places_px - result.targets_px, axis=1).max())
+        handles_px, distances_px = result.handles_px.copy(), result.distances_px.copy()
+        handles_px[-1], distances_px[-1] = places_px, distance_px
+        seen = replace(result, handles_px=handles_px, distances_px=distances_px)
+        if distance_px <= self._tolerance_px:
+            return seen
+        reason = (
+            "the search points are at their targets, but what was under the handles is seen up to "
+            f"{distance_px:.1f} px away from them"
+        )
+        return replace(seen, status=DragStatus.STALLED, reason=reason)
 
     def _lost(self, row: int, *, is_stopped: bool) -> tuple[bool, ...]:
         """Return for each pair whether it was lost on the way to a row.

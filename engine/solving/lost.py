@@ -62,11 +62,48 @@ def find_lost(
         canvas: The picture that the latents belong to; None for pictures of one latent.
         between: Called between passes; it may raise to end the search.
     """
-    options = replace(options, r2=max(options.r2, _SEARCH))
-    counts = [len(one.starts_px) for one in known]
     starts_px = np.concatenate([one.starts_px for one in known])
     end = latent.cpu().numpy()
-    again_px, back_px = points_px.copy(), starts_px.copy()
+    again_px, searches = find_again(generator, options, known, points_px, latent, canvas, between)
+    back_px = starts_px.copy()
+    options = _wide(options)
+    doubtful = _apart(grid, regions, points_px, again_px)
+    if not doubtful.any():
+        return (False,) * len(known)
+    for begin, members in searches:
+        anchor = Anchor(generator, end, points_px[members], options, canvas=canvas, between=between)
+        back_px[members] = anchor.find(begin, starts_px[members])
+    return tuple((doubtful & _apart(grid, regions, starts_px, back_px)).tolist())
+
+
+def find_again(
+    generator: Generator,
+    options: DragOptions,
+    known: Sequence[Known],
+    points_px: FloatArray,
+    latent: Tensor,
+    canvas: Canvas | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> tuple[FloatArray, list[tuple[FloatArray, BoolArray]]]:
+    """Search points once more, from the images in which their pairs began.
+
+    Args:
+        generator: As for ``find_lost``; also the others.
+        options: The options of the drag.
+        known: The P pairs.
+        points_px: ``K x 2`` float32, where the points are expected, image pixels.
+        latent: ``num_ws x w_dim`` float32, of the image to search.
+        canvas: The picture that the latents belong to, or None.
+        between: Called between passes.
+
+    Returns:
+        ``K x 2`` float32, where the points are seen, image pixels; and for each of the images in
+        which pairs began its latent, ``num_ws x w_dim``, and which points began there, ``K``.
+    """
+    options = _wide(options)
+    counts = [len(one.starts_px) for one in known]
+    starts_px = np.concatenate([one.starts_px for one in known])
+    end, again_px = latent.cpu().numpy(), points_px.copy()
     searches = []
     for start in {id(one.latent): one.latent for one in known}.values():
         members = np.repeat([one.latent is start for one in known], counts)
@@ -80,13 +117,11 @@ def find_lost(
             between=between,
         )
         again_px[members] = anchor.find(end, points_px[members])
-    doubtful = _apart(grid, regions, points_px, again_px)
-    if not doubtful.any():
-        return (False,) * len(known)
-    for begin, members in searches:
-        anchor = Anchor(generator, end, points_px[members], options, canvas=canvas, between=between)
-        back_px[members] = anchor.find(begin, starts_px[members])
-    return tuple((doubtful & _apart(grid, regions, starts_px, back_px)).tolist())
+    return again_px, searches
+
+
+def _wide(options: DragOptions) -> DragOptions:
+    return replace(options, r2=max(options.r2, _SEARCH))
 
 
 def _apart(

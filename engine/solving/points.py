@@ -75,6 +75,7 @@ class PointChange:
             differ.
         paths: The ways of the pairs.
         regions: The regions that the points belong to; None if all are plain.
+        shares: How much each point counts, see ``methods.base.DragProblem``.
     """
 
     kept: Tensor
@@ -83,6 +84,7 @@ class PointChange:
     is_same: bool
     paths: Paths
     regions: Regions | None = None
+    shares: Tensor | None = None
 
     def carry(self, present: Tensor, new: Tensor) -> Tensor:
         """Return a tensor with a row for each point: the present row, or the new one.

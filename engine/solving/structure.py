@@ -32,6 +32,8 @@ SLOPE_REACH = 0.5
 # A disc whose features change by less than this share of their spread from one pixel to the next,
 # in whatever direction, is flat.
 FLAT_BELOW = 0.12
+# What a handle counts that shows nothing at all.
+_LEAST_SHARE = 0.01
 # Near the border of a map the features differ because of the border, whatever the image shows:
 # this far from it, in feature pixels, they no longer do.
 _BORDER = 3.0
@@ -135,6 +137,18 @@ def eigenvalues(structure: Tensor) -> tuple[Tensor, Tensor]:
     middle = (x + y) / 2
     difference = torch.hypot((x - y) / 2, both)
     return (middle - difference).clamp(min=0), middle + difference
+
+
+def shares_seen(structure: Tensor) -> Tensor:
+    """Return how much handles count beside each other, by what can be seen at them.
+
+    Args:
+        structure: ``P x 2 x 2``, see ``structure_at``.
+
+    Returns:
+        ``P`` float32, 1 for a handle that is not flat, and close to 0 for one that shows nothing.
+    """
+    return (eigenvalues(structure)[1] / FLAT_BELOW**2).clamp(_LEAST_SHARE, 1)
 
 
 def is_flat(structure: Tensor) -> Tensor:

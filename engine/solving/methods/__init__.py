@@ -15,7 +15,7 @@ from .draggan import DragGan
 from .freedrag import FreeDrag
 from .linearised import Linearised
 
-__all__ = ["DIRECTIONS", "METHODS", "DragMethod", "DragProblem", "Look"]
+__all__ = ["DIRECTIONS", "METHODS", "UNTRACKED", "DragMethod", "DragProblem", "Look"]
 
 # The class of each value of the option ``method``.
 METHODS: dict[str, Callable[[DragProblem], DragMethod]] = {
@@ -27,3 +27,7 @@ METHODS: dict[str, Callable[[DragProblem], DragMethod]] = {
 # How many directions of each window a method pulls back in a step, see ``features.choice``; 0 for
 # those that are not here.
 DIRECTIONS = {"linearised": 2}
+
+# Methods whose handles are search points: they are where the content should be, and whether it is
+# there has to be seen.
+UNTRACKED = frozenset({"freedrag"})

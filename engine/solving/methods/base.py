@@ -44,6 +44,8 @@ class DragProblem:
         origin: ``num_ws x w_dim`` float32, the latent of the original image if this drag continues
             earlier ones; None for ``start``.
         enough_px: Handles this close to their targets, image pixels, need not move closer.
+        shares: ``P`` float32, how much each handle counts beside the others, 0 to 1, see
+            ``structure.shares_seen``; None if all count the same.
         between: Called between parts of a long computation; it may raise to end it. The source
             calls it as well.
     """
@@ -60,6 +62,7 @@ class DragProblem:
     regions: Regions | None = None
     origin: Tensor | None = None
     enough_px: float = 0.0
+    shares: Tensor | None = None
     between: Callable[[], None] = lambda: None
 
 

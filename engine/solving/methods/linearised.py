@@ -240,6 +240,7 @@ class Linearised:
             targets=change.targets,
             paths=change.paths,
             regions=change.regions,
+            shares=change.shares,
         )
         self._has_metric = False
         self._least_error = torch.full_like(self._least_error, math.inf)
@@ -337,7 +338,12 @@ class Linearised:
         regions = self._problem.regions
         if regions is None:
             wanted = steps_to_targets(base.handles, self._problem.targets, self._limit)
-            return base.jacobian, wanted.flatten()
+            shares = self._problem.shares
+            if shares is None:
+                return base.jacobian, wanted.flatten()
+            # Relative to the largest: a handle that is alone asks for all of its way.
+            each = (shares / shares.max()).repeat_interleave(2)
+            return each[:, None] * base.jacobian, each * wanted.flatten()
         poses = regions.poses(base.handles)
         change = regions.on_the_way(poses, self._limit) - poses
         return regions.rows(base.jacobian), regions.lengths(change)

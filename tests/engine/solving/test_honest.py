@@ -96,3 +96,57 @@ def test_a_region_turns_the_head_and_says_by_how_much(
     assert scale == pytest.approx(1, abs=1 / 26)
     assert result.handles_px.shape == (len(result.latents), 1, 2)
     assert result.distances_of_pairs_px()[0] == pytest.approx(result.distances_px[-1], abs=1e-3)
+
+
+def test_a_handle_that_shows_nothing_leaves_the_others_their_way(
+    suzanne: Generator, start: FloatArray
+) -> None:
+    handles = np.array([(64.0, 64.0), (8.0, 10.0)], np.float32)
+    targets = handles + np.array([(0.0, 6.0), (6.0, 0.0)], np.float32)
+    options = DragOptions(latent_space="principal", max_steps=1)
+
+    def step(count: int, *, judged: bool) -> FloatArray:
+        points = handles[:count], targets[:count]
+        latents = drag(suzanne, start, *points, options, judged=judged).latents
+        change: FloatArray = latents[-1] - latents[0]
+        return change
+
+    alone = step(1, judged=True)
+    beside, counted = (np.linalg.norm(step(2, judged=judged) - alone) for judged in (True, False))
+    assert beside < 0.05 * np.linalg.norm(alone)
+    assert beside < 0.3 * counted
+
+
+def test_a_flat_handle_that_is_alone_is_pulled_as_before(
+    suzanne: Generator, start: FloatArray
+) -> None:
+    handle, target = np.array([[8.0, 10.0]], np.float32), np.array([[12.0, 10.0]], np.float32)
+    options = DragOptions(max_steps=2)
+    ends = [
+        drag(suzanne, start, handle, target, options, judged=judged) for judged in (True, False)
+    ]
+    assert np.allclose(ends[0].latents, ends[1].latents)
+
+
+def test_search_points_have_reached_their_targets_only_with_what_was_under_them(
+    suzanne: Generator, start: FloatArray
+) -> None:
+    handle, target = np.array([[64.0, 64.0]], np.float32), np.array([[70.0, 74.0]], np.float32)
+    options = DragOptions(method="freedrag", latent_space="w+", max_steps=60)
+    believed, seen = (
+        drag(suzanne, start, handle, target, options, judged=judged) for judged in (False, True)
+    )
+    assert believed.status is DragStatus.REACHED and believed.distances_px[-1] < 1
+    assert seen.status in (DragStatus.STALLED, DragStatus.LOST)
+    assert seen.distances_px[-1] > 2
+    assert np.array_equal(seen.latents, believed.latents)
+    assert np.linalg.norm(seen.handles_px[-1] - target) == pytest.approx(seen.distances_px[-1])
+
+
+def test_search_points_that_took_their_content_along_have_reached_their_targets(
+    suzanne: Generator, start: FloatArray
+) -> None:
+    handle, target = np.array([[64.0, 64.0]], np.float32), np.array([[65.5, 64.0]], np.float32)
+    options = DragOptions(method="freedrag", latent_space="w+", max_steps=100, tolerance_px=1.5)
+    result = drag(suzanne, start, handle, target, options, judged=True)
+    assert result.status is DragStatus.REACHED and result.distances_px[-1] <= 1.5

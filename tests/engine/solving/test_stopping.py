@@ -20,7 +20,7 @@ from engine.solving.drag import drag
 from engine.solving.options import METHOD_NAMES, DragOptions
 from engine.solving.result import DragResult, DragStatus
 from stylegan2 import Generator, GeneratorConfig
-from stylegan2.windows import synthesis
+from stylegan2.windows import fused_pass, synthesis
 
 # How long each layer of a pass takes longer than usual, and how long a stop may take.
 _LAYER_S, _ANSWER_S = 0.1, 1.0
@@ -42,7 +42,7 @@ def generator() -> Generator:
 def slow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Make each layer of windows slow; return the times when one began."""
     times: list[float] = []
-    compute = synthesis.compute_layer
+    compute = fused_pass.compute_layer
 
     def slowly(*arguments: Any, **others: Any) -> Any:
         times.append(time.monotonic())
