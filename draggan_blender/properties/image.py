@@ -307,6 +307,10 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
         "change",
         type=bpy.types.Image,
     )
+    mask_step: StringProperty(
+        description="Changes with every change that an operator makes to the mask's pixels: see "
+        "scene/mask_images.py"
+    )
     show_mask: BoolProperty(
         name="Show Mask",
         description="Tint what the mask protects, in the 3D view, also while it is not painted",

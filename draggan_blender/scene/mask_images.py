@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The image of a mask that is painted or filled: making it, writing its pixels, keeping them.
 
-Blender's undo does not contain pixels that Python writes. It does contain those of its own operator
-*Invert Channels*, with the image as that operator leaves it. So ``write`` calls it twice, for the
-alpha channel, which masks do not use, and writes the pixels in between. The state between the two
-calls is an undo step that a person should not see: ``is_between_steps`` recognises it, and
-``ui.mask_watch`` steps over it.
+Blender's undo does not contain pixels that Python writes. So ``write`` does one of two things:
+
+- Outside of texture painting, it packs the pixels into the .blend and changes ``mask_step`` of the
+  plane, both of which an undo step contains. What was painted before and is not in the .blend is
+  remembered here, by ``mask_step``.
+- In texture painting, an undo step contains nothing but what Blender's own operators have done to
+  pixels, with the image as they leave it. So ``write`` calls *Invert Channels* twice, for the alpha
+  channel, which masks do not use, and writes the pixels in between. These are two undo steps before
+  the one that the operator pushes; ``ui.mask_watch`` steps over them. The first has pixels of its
+  own. The second is recognised by an undo or a redo that has not changed the pixels, because it
+  went from the last step to this one or the other way.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import uuid
+import zlib
+from typing import Any, NamedTuple
 
 import bpy
 import numpy as np
@@ -21,11 +29,45 @@ from ..properties.owners import Plane
 from . import planes
 from .mask_shapes import Mask
 
-# Digests of the pixels between the two steps of ``write``. They stay valid as long as Blender runs.
-_between: set[bytes] = set()
 
-# Name of a mask -> its pixels, while Blender undoes or redoes a step.
-_held: dict[str, Any] = {}
+class _Change(NamedTuple):
+    """A change of a mask outside of texture painting, with compressed levels.
+
+    A plane can have a mask for each of its edits; ``image`` is the session uid of the changed one.
+    """
+
+    image: int
+    previous: str
+    before: bytes
+    after: bytes
+
+
+# ``mask_step`` -> the change that has made it, the newest last; Blender has at most 256 undo steps.
+_changes: dict[str, _Change] = {}
+_MOST_CHANGES = 256
+
+# Digests of the pixels in undo steps of texture painting, by a plane's uuid: those at which no undo
+# should stop, and the results of operations. They are valid as long as Blender runs.
+_inner: dict[str, set[bytes]] = {}
+_results: dict[str, set[bytes]] = {}
+# A plane's uuid -> the levels before the last operation in texture painting.
+_painted: dict[str, Mask] = {}
+# Whether the last undo or redo has stopped at one of the steps that should be stepped over.
+_has_stopped_between = False
+
+
+class _Held(NamedTuple):
+    """A mask before an undo or a redo; ``image`` is the session uid of its image."""
+
+    image: int
+    step: str
+    is_painting: bool
+    is_inner: bool
+    pixels: Any
+
+
+# A plane's uuid -> its mask before the undo or redo that is running.
+_held: dict[str, _Held] = {}
 
 
 def create(plane: Plane, levels: Mask | None = None) -> bpy.types.Image:
@@ -79,19 +121,67 @@ def levels(image: bpy.types.Image) -> Mask:
     return np.array(_pixels(image)[:, :, 0], dtype=np.float32)
 
 
-def write(image: bpy.types.Image, wanted: Mask) -> None:
-    """Change the pixels of a mask, as one step of Blender's undo.
+def levels_to_change(plane: Plane) -> Mask:
+    """Return the levels of a plane's mask that an operation begins with; see ``levels``.
+
+    Blender's redo panel (*Adjust Last Operation*) goes back by one step, which in texture painting
+    still has the result of the operation.
+    """
+    found = levels(plane.draggan.mask)
+    before = _painted.get(plane.draggan.uuid)
+    if not (_has_stopped_between and _is_painting()) or before is None:
+        return found
+    _inner.setdefault(plane.draggan.uuid, set()).add(_digest(_pixels(plane.draggan.mask)))
+    return before
+
+
+def write(plane: Plane, wanted: Mask, before: Mask) -> None:
+    """Change the pixels of a plane's mask; the caller then pushes an undo step.
 
     Args:
-        image: A mask that ``require_editable`` returned.
-        wanted: ``H x W`` of the image's size.
+        plane: A plane with a mask that ``require_editable`` returned.
+        wanted: ``H x W`` of the mask's size.
+        before: What ``levels_to_change`` has returned.
     """
+    global _has_stopped_between
+    _has_stopped_between = False
+    settings = plane.draggan
+    if _is_painting():
+        _painted[settings.uuid] = before
+        _write_steps(settings.uuid, settings.mask, wanted)
+        return
+    show(settings.mask, wanted)
+    settings.mask.pack()
+    step = uuid.uuid4().hex
+    mask = settings.mask
+    _changes[step] = _Change(
+        mask.session_uid, settings.mask_step, _compressed(before), _compressed(levels(mask))
+    )
+    settings.mask_step = step
+    if len(_changes) > _MOST_CHANGES:
+        del _changes[next(iter(_changes))]
+
+
+def note_pixels(plane: Plane) -> None:
+    """Tell Blender's undo which pixels a mask has when painting starts.
+
+    A stroke takes the pixels around it from the steps of pixels before it, which may lack what was
+    written since.
+    """
+    if plane.draggan.mask_step in _changes:
+        _write_steps(plane.draggan.uuid, plane.draggan.mask, levels(plane.draggan.mask))
+
+
+def _write_steps(image_id: str, image: bpy.types.Image, wanted: Mask) -> None:
+    """Write pixels as two undo steps of texture painting."""
+    inner = _inner.setdefault(image_id, set())
     _invert_alpha(image)
-    pixels = _pixels(image)
-    _between.add(_digest(pixels))
-    pixels[:, :, :3] = wanted[:, :, None]
-    _set_pixels(image, pixels)
+    inner.add(_digest(_pixels(image)))
+    show(image, wanted)
     _invert_alpha(image)
+    result = _digest(_pixels(image))
+    inner.discard(result)
+    _results.setdefault(image_id, set()).add(result)
 
 
 def show(image: bpy.types.Image, wanted: Mask) -> None:
@@ -106,11 +196,32 @@ def show(image: bpy.types.Image, wanted: Mask) -> None:
     _set_pixels(image, pixels)
 
 
-def is_between_steps() -> bool:
-    """Return whether an undo or redo stopped between the two undo steps of ``write``."""
-    if not _between:
+def has_stopped_between() -> bool:
+    """Return whether the last undo or redo has stopped at one of the steps to step over."""
+    return _has_stopped_between
+
+
+def _is_painting() -> bool:
+    active = bpy.context.view_layer.objects.active
+    return active is not None and active.mode == "TEXTURE_PAINT"
+
+
+def _is_inner(plane: Plane) -> bool:
+    digests = _inner.get(plane.draggan.uuid, set())
+    return bool(digests) and _digest(_pixels(plane.draggan.mask)) in digests
+
+
+def _is_between(plane: Plane, held: _Held | None, undo: bool) -> bool:
+    """Return whether an undo or redo should go on, by a mask before it and now."""
+    if held is None or not (held.is_painting or _is_painting()):
         return False
-    return any(_digest(_pixels(image)) in _between for image in _editable())
+    if _is_inner(plane):
+        return True
+    if not (held.is_painting and _is_painting()):
+        return False
+    found = _pixels(plane.draggan.mask)
+    is_result = _digest(found) in _results.get(plane.draggan.uuid, set())
+    return is_result and np.array_equal(held.pixels, found) == undo
 
 
 def keep(image: bpy.types.Image | None) -> None:
@@ -122,41 +233,73 @@ def keep(image: bpy.types.Image | None) -> None:
 
 
 def hold_pixels() -> None:
-    """Remember the pixels of masks before an undo or redo that does not change them itself.
-
-    See ``restore_pixels``. In texture painting, and between the two steps of ``write``, the step
-    that is undone may be one of the pixels.
-    """
+    """Remember the masks before an undo or redo; see ``restore_pixels``."""
     _held.clear()
-    active = bpy.context.view_layer.objects.active
-    if active is not None and active.mode == "TEXTURE_PAINT":
-        return
-    for image in _editable():
-        pixels = _pixels(image)
-        if _digest(pixels) not in _between:
-            _held[image.name] = pixels
+    is_painting = _is_painting()
+    for plane in _editable():
+        mask, step = plane.draggan.mask, plane.draggan.mask_step
+        _held[plane.draggan.uuid] = _Held(
+            mask.session_uid, step, is_painting, _is_inner(plane), _pixels(mask)
+        )
 
 
-def restore_pixels() -> None:
-    """Give masks their pixels back that the undo or redo has read from the .blend again.
+def restore_pixels(undo: bool) -> None:
+    """Give masks the pixels of the step that an undo or redo has gone to.
 
-    Blender does so if a mask was packed between two steps of its undo. A mask that is read again
-    has no unsaved changes; one that an undo step of its pixels has changed does.
+    If ``mask_step`` has changed, they are remembered here. Otherwise they are the pixels before, if
+    Blender has read the mask from the .blend again, and the step was not one of texture painting. A
+    mask that is read again has no unsaved changes; one that a step of painting has changed does.
+
+    Args:
+        undo: Whether it was an undo.
     """
-    for image in _editable():
-        pixels = _held.get(image.name)
-        if pixels is None or image.is_dirty:
+    global _has_stopped_between
+    _has_stopped_between = False
+    for plane in _editable():
+        held = _held.get(plane.draggan.uuid)
+        if held is None:
             continue
-        found = _pixels(image)
-        if found.shape == pixels.shape and not np.array_equal(found, pixels):
-            _set_pixels(image, pixels)
+        if held.step != plane.draggan.mask_step:
+            _restore_levels(plane, held.step, undo)
+        elif plane.draggan.mask.session_uid != held.image:
+            continue  # the masks of other edits have their own pixels
+        elif not (plane.draggan.mask.is_dirty or held.is_painting or held.is_inner):
+            found = _pixels(plane.draggan.mask)
+            if found.shape == held.pixels.shape and not np.array_equal(found, held.pixels):
+                _set_pixels(plane.draggan.mask, held.pixels)
+        _has_stopped_between = _has_stopped_between or _is_between(plane, held, undo)
     _held.clear()
 
 
-def _editable() -> list[bpy.types.Image]:
-    """Return the masks of all planes that are single images with pixels."""
-    images = {plane.draggan.mask for plane in planes.everywhere()} - {None}
-    return [image for image in images if image.source in ("FILE", "GENERATED") and all(image.size)]
+def _restore_levels(plane: Plane, left: str, undo: bool) -> None:
+    """Write the levels before the oldest change that was undone, or after the newest redone."""
+    image, now = plane.draggan.mask, plane.draggan.mask_step
+    step, end = (left, now) if undo else (now, left)
+    found = None
+    while step != end and (change := _changes.get(step)) is not None:
+        if change.image == image.session_uid and (undo or found is None):
+            found = change
+        step = change.previous
+    if found is None:
+        return
+    values = zlib.decompress(found.before if undo else found.after)
+    width, height = image.size
+    if len(values) == 4 * width * height:
+        show(image, np.frombuffer(values, np.float32).reshape(height, width))
+
+
+def _compressed(values: Mask) -> bytes:
+    return zlib.compress(np.ascontiguousarray(values).tobytes(), 1)
+
+
+def _editable() -> list[Plane]:
+    """Return the planes whose masks are single images with pixels."""
+    masked = [plane for plane in planes.everywhere() if plane.draggan.mask is not None]
+    return [
+        plane
+        for plane in masked
+        if plane.draggan.mask.source in ("FILE", "GENERATED") and all(plane.draggan.mask.size)
+    ]
 
 
 def _invert_alpha(image: bpy.types.Image) -> None:

@@ -119,7 +119,9 @@ def begin(context: bpy.types.Context, plane: Plane) -> bool:
     if _before.mode != "OBJECT":
         _set_mode("OBJECT")
     _select(context, [plane.name], plane.name)
-    return _prepare(context, _before, mask)
+    has_brush = _prepare(context, _before, mask)
+    mask_images.note_pixels(plane)
+    return has_brush
 
 
 def resume(context: bpy.types.Context) -> None:

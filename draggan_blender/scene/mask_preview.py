@@ -59,17 +59,17 @@ class MaskPreview:
 
         Args:
             plane: The GAN image.
-            name: The name of the undo step that contains a new mask.
+            name: The name of the undo step.
         """
         image = plane.draggan.mask
         if self._levels is None or image is None:
             return
         if self._before is None:
             image.pack()
-            bpy.ops.ed.undo_push(message=name)
         else:
             mask_images.show(image, self._before)
-            mask_images.write(image, self._levels)
+            mask_images.write(plane, self._levels, self._before)
+        bpy.ops.ed.undo_push(message=name)
 
     def take_back(self, plane: Plane) -> None:
         """Restore the mask that was there before, or none."""

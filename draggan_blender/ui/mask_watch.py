@@ -15,7 +15,9 @@ from ..scene import mask_images, mask_painting, planes
 
 # Time between two looks.
 _PERIOD_S = 0.2
-
+# Blender has at most so many undo steps. An operation has two inner ones, and two more with each
+# change in the redo panel while painting.
+_MOST_STEPS = 256
 
 # Whether an undo or redo came after the last look.
 _was_undone = False
@@ -42,14 +44,15 @@ def look(context: bpy.types.Context) -> None:
 
 
 def step_over(undo: bool) -> None:
-    """Undo or redo again if the last one stopped between the two steps of one mask operation.
+    """Undo or redo again while the last one stopped at an inner step of a mask operation.
 
     Args:
         undo: Whether the last one was an undo.
     """
-    if not mask_images.is_between_steps():
-        return
-    (bpy.ops.ed.undo if undo else bpy.ops.ed.redo)()
+    step: Any = bpy.ops.ed.undo if undo else bpy.ops.ed.redo
+    for _ in range(_MOST_STEPS):
+        if mask_images.has_stopped_between() and step.poll():
+            step()
 
 
 def _undo_again() -> None:
@@ -76,9 +79,9 @@ def _before_undo(*_arguments: Any) -> None:
 def _after_undo(*_arguments: Any) -> None:
     global _was_undone
     _was_undone = True
-    mask_images.restore_pixels()
+    mask_images.restore_pixels(undo=True)
     # A handler must not undo: Blender continues with what the handler would replace.
-    if not bpy.app.background and mask_images.is_between_steps():
+    if not bpy.app.background and mask_images.has_stopped_between():
         bpy.app.timers.register(_undo_again, first_interval=0.0)
 
 
@@ -86,8 +89,8 @@ def _after_undo(*_arguments: Any) -> None:
 def _after_redo(*_arguments: Any) -> None:
     global _was_undone
     _was_undone = True
-    mask_images.restore_pixels()
-    if not bpy.app.background and mask_images.is_between_steps():
+    mask_images.restore_pixels(undo=False)
+    if not bpy.app.background and mask_images.has_stopped_between():
         bpy.app.timers.register(_redo_again, first_interval=0.0)
 
 

@@ -12,6 +12,11 @@ from mathutils import Euler, Matrix, Vector
 from support import SceneCase, ours
 
 
+def press(name: str, **properties: Any) -> Any:
+    """Call an operator as a button does: with an undo step."""
+    return getattr(bpy.ops.draggan, name)("EXEC_DEFAULT", True, **properties)
+
+
 def levels(plane: Any) -> Any:
     return ours("scene.mask_images").levels(plane.draggan.mask)
 
@@ -39,7 +44,7 @@ class MaskCase(SceneCase):
 
     def region(self, corners: Any, how: str = "REPLACE") -> None:
         path = [{"name": "", "loc": corner, "time": 0.0} for corner in corners]
-        self.assertEqual(bpy.ops.draggan.mask_region(corners_uv=path, how=how), {"FINISHED"})
+        self.assertEqual(press("mask_region", corners_uv=path, how=how), {"FINISHED"})
 
 
 LEFT_HALF = [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]
@@ -72,40 +77,40 @@ class MaskToolTest(MaskCase):
         self.assertFalse(sent[height // 2 :].any())
 
     def test_a_region_that_is_added_to_a_white_mask_is_all_that_may_change(self) -> None:
-        self.assertEqual(bpy.ops.draggan.mask_fill(), {"FINISHED"})
+        self.assertEqual(press("mask_fill"), {"FINISHED"})
         self.region(LEFT_HALF, "ADD")
         self.assertAlmostEqual(float(levels(self.plane).mean()), 0.5)
 
     def test_an_outline_of_two_corners_is_refused(self) -> None:
         path = [{"name": "", "loc": corner, "time": 0.0} for corner in LEFT_HALF[:2]]
         with self.assertRaisesRegex(RuntimeError, "at least three corners, but has 2"):
-            bpy.ops.draggan.mask_region(corners_uv=path)
+            press("mask_region", corners_uv=path)
 
     def test_fill_clear_invert_and_filters_change_the_levels(self) -> None:
         width = self.plane.draggan.size[0]
         self.region(LEFT_HALF)
-        bpy.ops.draggan.mask_invert()
+        press("mask_invert")
         self.assertEqual(float(levels(self.plane)[0, 0]), 0.0)
         self.assertEqual(float(levels(self.plane)[0, -1]), 1.0)
-        bpy.ops.draggan.mask_grow(radius=3)
+        press("mask_grow", radius=3)
         self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), width // 2 + 3)
-        bpy.ops.draggan.mask_shrink(radius=5)
+        press("mask_shrink", radius=5)
         self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), width // 2 - 2)
-        bpy.ops.draggan.mask_soften(radius=4)
+        press("mask_soften", radius=4)
         row = levels(self.plane)[0]
         self.assertGreater(int(((row > 0.02) & (row < 0.98)).sum()), 3)
-        bpy.ops.draggan.mask_clear()
+        press("mask_clear")
         self.assertFalse(levels(self.plane).any())
-        bpy.ops.draggan.mask_fill()
+        press("mask_fill")
         self.assertTrue((levels(self.plane) == 1.0).all())
         self.assertEqual(ours("scene.masks").at_frame(self.plane, 1), b"")
 
     def test_one_undo_takes_back_one_operation_and_redo_repeats_it(self) -> None:
         self.region(LEFT_HALF)
         half = levels(self.plane)
-        bpy.ops.draggan.mask_grow(radius=3)
+        press("mask_grow", radius=3)
         grown = levels(self.plane)
-        bpy.ops.draggan.mask_invert()
+        press("mask_invert")
         inverted = levels(self.plane)
         self.assertFalse(np.array_equal(half, grown))
         for expected in (grown, half):
@@ -119,6 +124,67 @@ class MaskToolTest(MaskCase):
         self.undo()
         np.testing.assert_array_equal(levels(self.plane), grown)
 
+    def test_the_redo_panel_changes_the_amount(self) -> None:
+        self.region(LEFT_HALF)
+        half = int((levels(self.plane)[0] == 1.0).sum())
+        press("mask_grow", radius=3)
+        for radius in (7, 1, 5):
+            # Blender goes back by one step, and runs the operator again with the new radius.
+            bpy.ops.ed.undo()
+            press("mask_grow", radius=radius)
+            self.plane = self.find_plane()
+            self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half + radius)
+        self.undo()
+        self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half)
+        self.redo()
+        self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half + 5)
+        self.undo()
+        self.undo()
+        self.assertIsNone(self.plane.draggan.mask)
+
+    def test_an_operation_that_changes_nothing_leaves_the_undo_of_the_one_before(self) -> None:
+        self.region(LEFT_HALF)
+        half = levels(self.plane)
+        press("mask_fill")
+        press("mask_grow", radius=3)
+        self.undo()
+        self.assertTrue((levels(self.plane) == 1.0).all())
+        self.undo()
+        np.testing.assert_array_equal(levels(self.plane), half)
+        self.undo()
+        self.assertIsNone(self.plane.draggan.mask)
+
+    def test_pixels_that_come_back_are_a_step_of_their_own(self) -> None:
+        self.region(LEFT_HALF)
+        half = levels(self.plane)
+        for _ in range(2):
+            press("mask_invert")
+        press("mask_clear")
+        for expected in (half, 1.0 - half, half):
+            self.undo()
+            np.testing.assert_array_equal(levels(self.plane), expected)
+        for expected in (1.0 - half, half, 0.0 * half):
+            self.redo()
+            np.testing.assert_array_equal(levels(self.plane), expected)
+
+    def test_another_step_between_two_operations_is_undone_alone(self) -> None:
+        self.region(LEFT_HALF)
+        half = levels(self.plane)
+        self.plane.location.x = 1.0
+        bpy.ops.ed.undo_push(message="Move")
+        press("mask_grow", radius=3)
+        self.plane.location.x = 2.0
+        bpy.ops.ed.undo_push(message="Move")
+        grown = levels(self.plane)
+        for x, expected in ((1.0, grown), (1.0, half), (0.0, half)):
+            self.undo()
+            self.assertEqual(self.plane.location.x, x)
+            np.testing.assert_array_equal(levels(self.plane), expected)
+        for x, expected in ((1.0, half), (1.0, grown), (2.0, grown)):
+            self.redo()
+            self.assertEqual(self.plane.location.x, x)
+            np.testing.assert_array_equal(levels(self.plane), expected)
+
     def test_the_area_around_selected_points_has_the_radius_of_the_pair(self) -> None:
         pair = self.add_pair(self.plane)
         other = ours("scene.points").add_pair(self.plane, (0.2, 0.2), (0.2, 0.2))
@@ -126,7 +192,7 @@ class MaskToolTest(MaskCase):
         pair.radius = 0.2
         for item in bpy.context.view_layer.objects:
             item.select_set(item == pair.target)
-        bpy.ops.draggan.mask_from_selection()
+        press("mask_from_selection")
         found = levels(self.plane)
         height, width = found.shape
 
@@ -144,7 +210,7 @@ class MaskToolTest(MaskCase):
         bpy.context.view_layer.objects.active = self.plane
         self.plane.draggan.active_pair = 1
         self.assertEqual(self.plane.draggan.pairs[1], other)
-        bpy.ops.draggan.mask_from_selection(how="ADD")
+        press("mask_from_selection", how="ADD")
         found = levels(self.plane)
         self.assertEqual((at(0.2, 0.2), at(0.47, 0.5)), (1.0, 1.0))
 
@@ -153,12 +219,12 @@ class MaskToolTest(MaskCase):
         mask.source = "SEQUENCE"
         self.plane.draggan.mask = mask
         with self.assertRaisesRegex(RuntimeError, "not a single image"):
-            bpy.ops.draggan.mask_invert()
+            press("mask_invert")
 
     def test_a_black_mask_is_refused_unless_it_is_ignored(self) -> None:
         self.add_pair(self.plane)
         bpy.context.view_layer.objects.active = self.plane
-        bpy.ops.draggan.mask_clear()
+        press("mask_clear")
         with self.assertRaisesRegex(RuntimeError, "black everywhere, .* press Fill"):
             bpy.ops.draggan.drag()
         make_edit = ours("jobs.bake").make_edit
@@ -175,17 +241,31 @@ class MaskToolTest(MaskCase):
     def test_saving_leaves_the_undo_of_what_came_before(self) -> None:
         self.region(LEFT_HALF)
         half = levels(self.plane)
-        bpy.ops.draggan.mask_grow(radius=3)
+        press("mask_grow", radius=3)
         bpy.ops.wm.save_as_mainfile(filepath=str(self.folder / "mask.blend"))
         self.undo()
         np.testing.assert_array_equal(levels(self.plane), half)
 
+    def test_saving_between_two_operations_leaves_the_undo_of_both(self) -> None:
+        self.region(LEFT_HALF)
+        half = levels(self.plane)
+        press("mask_grow", radius=3)
+        grown = levels(self.plane)
+        bpy.ops.wm.save_as_mainfile(filepath=str(self.folder / "mask.blend"))
+        press("mask_invert")
+        bpy.ops.wm.save_as_mainfile(filepath=str(self.folder / "mask.blend"))
+        for expected in (grown, half):
+            self.undo()
+            np.testing.assert_array_equal(levels(self.plane), expected)
+        for expected in (grown, 1.0 - grown):
+            self.redo()
+            np.testing.assert_array_equal(levels(self.plane), expected)
+
     def test_saving_keeps_painted_pixels(self) -> None:
-        bpy.ops.draggan.mask_fill()
-        bpy.ops.draggan.mask_clear()
+        press("mask_fill")
+        press("mask_clear")
         self.region(LEFT_HALF, "ADD")
         before = levels(self.plane)
-        self.assertTrue(self.plane.draggan.mask.is_dirty)
         path = str(self.folder / "mask.blend")
         bpy.ops.wm.save_as_mainfile(filepath=path)
         bpy.ops.wm.open_mainfile(filepath=path)
@@ -222,7 +302,7 @@ class MaskPaintingTest(MaskCase):
 
     def test_painting_takes_the_mask_and_done_gives_everything_back(self) -> None:
         before = self._begin()
-        self.assertEqual(bpy.ops.draggan.mask_paint(), {"FINISHED"})
+        self.assertEqual(press("mask_paint"), {"FINISHED"})
         mask = self.plane.draggan.mask
         self.assertTrue((levels(self.plane) == 1.0).all())
         during = self._state()
@@ -233,9 +313,9 @@ class MaskPaintingTest(MaskCase):
         self.assertEqual(during["strength"], 1.0)
         self.assertTrue(ours("scene.mask_painting").is_painting(self.plane))
         self.assertTrue(ours("ui.mask_tint").is_tinted(self.plane))
-        bpy.ops.draggan.mask_clear()
+        press("mask_clear")
         self.region(BOTTOM_HALF, "ADD")
-        self.assertEqual(bpy.ops.draggan.mask_paint(), {"FINISHED"})
+        self.assertEqual(press("mask_paint"), {"FINISHED"})
         self.assertEqual(self._state(), before)
         self.assertFalse(self.plane.draggan.mask.is_dirty)
         self.assertFalse(ours("ui.mask_tint").is_tinted(self.plane))
@@ -244,34 +324,33 @@ class MaskPaintingTest(MaskCase):
 
     def test_another_way_out_of_the_mode_gives_everything_back_too(self) -> None:
         before = self._begin()
-        bpy.ops.draggan.mask_paint()
+        press("mask_paint")
         bpy.ops.object.mode_set(mode="OBJECT")
         ours("ui.mask_watch").look(bpy.context)
         self.assertEqual(self._state(), before)
 
     def test_edit_mode_comes_back_to_painting(self) -> None:
-        bpy.ops.draggan.mask_paint()
+        press("mask_paint")
         bpy.ops.object.mode_set(mode="EDIT")
         ours("ui.mask_watch").look(bpy.context)
         bpy.ops.object.mode_set(mode="TEXTURE_PAINT")
         self.assertTrue(ours("scene.mask_painting").is_painting(self.plane))
-        bpy.ops.draggan.mask_paint()
+        press("mask_paint")
         self.assertEqual(self.plane.mode, "OBJECT")
 
     def test_a_drag_reads_what_is_painted_and_not_saved(self) -> None:
-        bpy.ops.draggan.mask_paint()
-        bpy.ops.draggan.mask_clear()
+        press("mask_paint")
+        press("mask_clear")
         self.region(LEFT_HALF, "ADD")
         self.assertTrue(self.plane.draggan.mask.is_dirty)
         self.assertEqual(self.plane.mode, "TEXTURE_PAINT")
         sent = np.frombuffer(ours("scene.masks").at_frame(self.plane, 1), np.uint8)
         self.assertAlmostEqual(float(sent.mean()), 127.5)
-        bpy.ops.draggan.mask_paint()
+        press("mask_paint")
 
     def test_undo_while_painting_is_one_step_and_stays_in_the_mode(self) -> None:
-        bpy.ops.draggan.mask_paint()
-        bpy.ops.ed.undo_push(message="Paint Mask")
-        bpy.ops.draggan.mask_clear()
+        press("mask_paint")
+        press("mask_clear")
         self.region(LEFT_HALF, "ADD")
         self.undo()
         self.assertFalse(levels(self.plane).any())
@@ -282,14 +361,32 @@ class MaskPaintingTest(MaskCase):
         self.assertFalse(levels(self.plane).any())
         ours("scene.mask_painting").end_any(bpy.context)
 
+    def test_the_redo_panel_changes_the_amount_while_painting(self) -> None:
+        press("mask_paint")
+        self.region(LEFT_HALF)
+        half = int((levels(self.plane)[0] == 1.0).sum())
+        press("mask_grow", radius=3)
+        for radius in (7, 1, 5):
+            bpy.ops.ed.undo()
+            press("mask_grow", radius=radius)
+            self.plane = self.find_plane()
+            self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half + radius)
+        self.undo()
+        self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half)
+        self.redo()
+        self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half + 5)
+        self.undo()
+        self.undo()
+        self.assertTrue((levels(self.plane) == 1.0).all())
+        self.assertEqual(self.plane.mode, "TEXTURE_PAINT")
+        ours("scene.mask_painting").end_any(bpy.context)
+
     def test_undo_after_painting_keeps_what_was_painted_before(self) -> None:
-        bpy.ops.draggan.mask_paint()
-        bpy.ops.ed.undo_push(message="Paint Mask")
-        bpy.ops.draggan.mask_clear()
+        press("mask_paint")
+        press("mask_clear")
         self.region(LEFT_HALF, "ADD")
         painted = levels(self.plane)
-        bpy.ops.draggan.mask_paint()
-        bpy.ops.ed.undo_push(message="Done")
+        press("mask_paint")
         self.plane.location.x = 1.0
         bpy.ops.ed.undo_push(message="Move")
         self.undo()
@@ -298,12 +395,18 @@ class MaskPaintingTest(MaskCase):
         np.testing.assert_array_equal(levels(self.plane), painted)
         self.undo()
         self.assertFalse(levels(self.plane).any())
+        self.redo()
+        np.testing.assert_array_equal(levels(self.plane), painted)
+        for mode in ("OBJECT", "OBJECT"):
+            self.redo()
+            np.testing.assert_array_equal(levels(self.plane), painted)
+            self.assertEqual(self.plane.mode, mode)
         ours("scene.mask_painting").end_any(bpy.context)
 
     def test_a_hidden_plane_is_not_painted(self) -> None:
         self.plane.hide_set(True)
         with self.assertRaisesRegex(RuntimeError, "is hidden"):
-            bpy.ops.draggan.mask_paint()
+            press("mask_paint")
 
 
 class PointingTest(MaskCase):

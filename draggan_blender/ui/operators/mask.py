@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The operators that start painting a mask, and that fill, invert, grow and soften it.
-
-They push their undo steps themselves (``scene.mask_images``), so they do not have the option UNDO.
-"""
+"""The operators that start painting a mask, and that fill, invert, grow and soften it."""
 
 from __future__ import annotations
 
@@ -26,26 +23,29 @@ COMBINATIONS = (
 )
 
 
-def apply_shape(plane: Plane, shape_of: Callable[[int, int], Mask], how: Any, name: str) -> None:
+def apply_shape(plane: Plane, shape_of: Callable[[int, int], Mask], how: Any) -> None:
     """Combine a shape with the mask of a plane, which gets a mask if it has none.
+
+    The caller pushes an undo step.
 
     Args:
         plane: The GAN image.
         shape_of: Returns the shape for a width and a height in pixels.
         how: One of ``COMBINATIONS``.
-        name: The name of the undo step that contains a new mask.
 
     Raises:
         EditError: The mask is not an image whose pixels can be changed.
     """
     image = mask_images.require_editable(plane)
     if image is not None:
-        shape, levels = shape_of(*image.size), mask_images.levels(image)
-        mask_images.write(image, mask_shapes.combine(levels, shape, how))
+        shape, levels = shape_of(*image.size), mask_images.levels_to_change(plane)
+        # With a white mask everything may change, as without one: nothing could be added to it.
+        is_white = how == "ADD" and bool((levels >= 1.0).all())
+        combined = mask_shapes.combine(None if is_white else levels, shape, how)
+        mask_images.write(plane, combined, levels)
     else:
         shape = shape_of(*plane.draggan.size)
         mask_images.create(plane, mask_shapes.combine(None, shape, how))
-        bpy.ops.ed.undo_push(message=name)
     redraw()
 
 
@@ -92,8 +92,7 @@ class _MaskOperator:
     """An operator that computes the mask again from its levels."""
 
     report: Any
-    bl_label: str
-    bl_options = {"REGISTER"}
+    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -109,12 +108,12 @@ class _MaskOperator:
         def action() -> None:
             image = mask_images.require_editable(plane)
             if image is not None:
-                mask_images.write(image, self.changed(mask_images.levels(image)))
+                levels = mask_images.levels_to_change(plane)
+                mask_images.write(plane, self.changed(levels), levels)
             else:
                 width, height = plane.draggan.size
                 white = np.ones((height, width), dtype=np.float32)
                 mask_images.create(plane, self.changed(white))
-                bpy.ops.ed.undo_push(message=self.bl_label)
             redraw()
 
         return run(self, action)
@@ -225,7 +224,7 @@ class DRAGGAN_OT_mask_from_selection(bpy.types.Operator):
         "Let the area around the selected points change: the way from each handle to its target, "
         "as wide as the radius of the pair. Without selected points, that of the active pair"
     )
-    bl_options = {"REGISTER"}
+    bl_options = {"REGISTER", "UNDO"}
 
     how: EnumProperty(
         name="Combine", description="What happens to the mask around the points", items=COMBINATIONS
@@ -245,7 +244,7 @@ class DRAGGAN_OT_mask_from_selection(bpy.types.Operator):
         def shape_of(width: int, height: int) -> Mask:
             return mask_selection.around_points(context, plane, width, height)
 
-        return run(self, lambda: apply_shape(plane, shape_of, self.how, self.bl_label))
+        return run(self, lambda: apply_shape(plane, shape_of, self.how))
 
 
 class DRAGGAN_OT_mask_region(bpy.types.Operator):
@@ -253,7 +252,7 @@ class DRAGGAN_OT_mask_region(bpy.types.Operator):
 
     bl_idname = "draggan.mask_region"
     bl_label = "Mask a Region"
-    bl_options = {"REGISTER"}
+    bl_options = {"REGISTER", "UNDO"}
 
     corners_uv: CollectionProperty(
         type=bpy.types.OperatorMousePath,
@@ -285,7 +284,6 @@ class DRAGGAN_OT_mask_region(bpy.types.Operator):
                 planes.require_active(context),
                 lambda width, height: mask_shapes.polygon(corners, width, height),
                 self.how,
-                self.bl_label,
             )
 
         return run(self, action)

@@ -160,11 +160,11 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
                 plane,
                 lambda width, height: mask_shapes.polygon(corners, width, height),
                 how,
-                self.bl_label,
             )
         except EditError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        bpy.ops.ed.undo_push(message=self.bl_label)
         return {"FINISHED"}
 
     def _finish(self, context: bpy.types.Context, result: Result) -> Result:
