@@ -27,6 +27,7 @@ from .jobs import (
 from .properties import image as image_properties
 from .timeline import following, scrubbing
 from .ui import (
+    held_button,
     keymaps,
     local_views,
     mask_tint,
@@ -67,6 +68,7 @@ _MODULES = (
     missing_images,
     explore,
     edit_changes,
+    held_button,
     scrubbing,
     following,
     installation,

@@ -28,13 +28,13 @@ from ..properties.owners import Plane
 from ..protocol.explore import PreviewPicture
 from ..protocol.messages import Ending, Message, Preview, RenderLatent
 from ..scene import edits, images, models, planes
-from . import delivery, recovery, requests
+from . import delivery, held_value, recovery, requests
 from . import edits as edits_job
 from .fitting_size import FittingSize
 
 # Time between two looks.
 _PERIOD_S = 0.02
-# How long the list must not change before its image is rendered. A person who pulls a slider may
+# How long the list must not change, and no button be held, before its image is rendered. A person who pulls a slider may
 # pause, and Blender pushes an undo step of its own only when the slider is released.
 _RESTS_S = 0.8
 
@@ -96,6 +96,8 @@ def _follow(plane: Plane, change: _Change) -> bool:
             change.has_stopped = True
         return True
     wanted = edits.signature(plane)
+    if held_value.is_held():
+        change.changed_s = time.monotonic()
     is_resting = time.monotonic() - change.changed_s >= _RESTS_S
     is_keyed = compat.is_animated(plane, edits.EDITS_PATH)
     if edits.is_shown(plane) or change.tried == wanted or (is_keyed and is_resting):

@@ -2,8 +2,9 @@
 """The image follows its seed and its truncation while a person changes them.
 
 While the value changes, the plane shows previews: small images without files and without undo
-steps, one at a time, always of the newest value. When the value has rested, its image is made as
-*Update Image* makes it: one undo step, and a state of the history. So an edited image is not lost.
+steps, one at a time, always of the newest value. When the value has rested, and the mouse button
+that changes it was released, its image is made as *Update Image* makes it: one undo step, and a
+state of the history. So an edited image is not lost.
 
 A running drag is stopped and keeps its result; a running bake is waited for. Animation does not
 change the image, because a keyed truncation belongs to the bake.
@@ -31,14 +32,13 @@ from ..properties.owners import Plane
 from ..protocol.explore import SampleSheet, SeedThumbnail
 from ..protocol.messages import Ending, Message, Sample
 from ..scene import images, models, planes, thumbnails
-from . import delivery, edit_changes, image, recovery, requests, seed_sheet
+from . import delivery, edit_changes, held_value, image, recovery, requests, seed_sheet
 from .fitting_size import FittingSize
 
 # Time between two looks.
 _PERIOD_S = 0.02
-# How long a seed or a truncation must not change before its image is made. A person who pulls the
-# slider of the truncation may pause.
-_SEED_RESTS_S, _PSI_RESTS_S = 0.25, 0.5
+# How long a seed or a truncation must not change before its image is made.
+_RESTS_S = 0.25
 _PSI_PATH = "draggan.source.truncation_psi"
 
 
@@ -119,8 +119,9 @@ def _follow(plane: Plane, change: _Change) -> bool:
         settings.source_changed = False
         _end_preview(plane)
         return False
-    rest_s = _PSI_RESTS_S if wanted[0] == settings.sampled_seed else _SEED_RESTS_S
-    if time.monotonic() - change.changed_s < rest_s:
+    if held_value.is_held():
+        change.changed_s = time.monotonic()
+    if time.monotonic() - change.changed_s < _RESTS_S:
         _preview(plane, change, wanted)
         return True
     change.tried = wanted

@@ -59,6 +59,23 @@ class ExploreTest(SceneCase):
         self.follow(lambda: plane.draggan.sampled_seed == 8)
         self.assertEqual([state.seed for state in states], [1, 8])
 
+    def test_a_value_that_rests_while_the_button_is_held_is_a_preview(self) -> None:
+        plane = self.prepared()
+        explore = ours("jobs.explore")
+        held = [True]
+        explore.wait_for_button(lambda: held[0])
+        self.addCleanup(explore.wait_for_button, ours("ui.held_button").is_held)
+        for seed, psi in ((2, 0.5), (3, 0.3)):
+            self.change(plane, seed, psi)
+            end_s = time.monotonic() + 0.6
+            self.follow(lambda: time.monotonic() > end_s)  # noqa: B023
+            self.assertTrue(plane.draggan.previewing)
+        self.assertEqual(len(plane.draggan.history.states), 1)
+        held[0] = False
+        self.follow(lambda: not plane.draggan.source_changed)
+        self.assertEqual([state.seed for state in plane.draggan.history.states], [1, 3])
+        self.assertAlmostEqual(plane.draggan.sampled_psi, 0.3)
+
     def test_a_value_that_comes_back_leaves_the_image(self) -> None:
         plane = self.prepared()
         still = plane.draggan.still
