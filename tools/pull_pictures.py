@@ -141,6 +141,7 @@ def steps(window: Any) -> Iterator[float]:
     yield from _region(person)
     yield from _undo_and_redo(person)
     yield from _part(person)
+    yield from _draw_masks(person)
     yield from _mask(person)
     yield from _pause(person)
     yield from _save_open_render(person)
@@ -283,6 +284,28 @@ def _part(person: _Person) -> Iterator[float]:
     )
     yield from person.key("ctrl+z")
     _check(person.plane.draggan.mask is None, "one undo has not removed the mask")
+
+
+def _draw_masks(person: _Person) -> Iterator[float]:
+    """Draw a rectangle and a lasso by Shift-drag, and take both back."""
+    tools = person.window.window.workspace.tools
+    tool = tools.from_space_view3d_mode("OBJECT", create=False)
+    corners = [(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5)]
+    # A rectangle is drawn from its first corner to its last; a lasso goes along all.
+    for kind, part in (("BOX", 0.25), ("LASSO", 0.125)):
+        tool.operator_properties("draggan.mask_draw").kind = kind
+        yield from person.mouse("mousemove", *person.at(corners[0]), "keydown", "shift")
+        yield from person.press_on(corners[0])
+        yield from person.move([person.at(corner) for corner in corners])
+        yield from person.mouse("mouseup", 1, "sleep", 0.3, "keyup", "shift", "sleep", 1)
+        mask: Any = person.plane.draggan.mask
+        _check(mask is not None, f"{kind}: Shift-drag has drawn no mask")
+        levels = list(mask.pixels)[::4]
+        found = sum(levels) / len(levels)
+        _check(abs(found - part) < 0.03, f"{kind}: {found:.3f} of the mask is white, not {part}")
+        yield from person.key("ctrl+z")
+        _check(person.plane.draggan.mask is None, f"{kind}: one undo has not removed the mask")
+    tool.operator_properties("draggan.mask_draw").kind = "BOX"
 
 
 def _mask(person: _Person) -> Iterator[float]:

@@ -62,9 +62,9 @@ class ExploreTest(SceneCase):
     def test_a_value_that_rests_while_the_button_is_held_is_a_preview(self) -> None:
         plane = self.prepared()
         explore = ours("jobs.explore")
-        held = [True]
-        explore.wait_for_button(lambda: held[0])
-        self.addCleanup(explore.wait_for_button, ours("ui.held_button").is_held)
+        held, held_value = [True], ours("jobs.held_value")
+        held_value.ask(lambda: held[0])
+        self.addCleanup(held_value.ask, ours("ui.held_button").is_held)
         for seed, psi in ((2, 0.5), (3, 0.3)):
             self.change(plane, seed, psi)
             end_s = time.monotonic() + 0.6

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from inspect import isfunction
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import bpy
 import numpy as np
@@ -407,6 +409,82 @@ class MaskPaintingTest(MaskCase):
         self.plane.hide_set(True)
         with self.assertRaisesRegex(RuntimeError, "is hidden"):
             press("mask_paint")
+
+
+class DrawingTest(MaskCase):
+    """Shift-drag with the Pull tool, by its events; ``tools/pull_pictures.py`` has a real mouse."""
+
+    def draw(self, kind: str, places: Any, **keys: bool) -> set[str]:
+        """Draw over a view in which the image fills 100 x 100 px, and return the result."""
+        module = ours("ui.operators.mask_draw")
+        shown = module.DRAGGAN_OT_mask_draw
+        functions = {name: value for name, value in vars(shown).items() if isfunction(value)}
+        drawing: Any = type("Drawing", (), functions)()
+        drawing.kind, drawing.how = kind, "REPLACE"
+        drawing.starts_at_once = keys.get("starts", True)
+        drawing.bl_label, drawing._uuid = shown.bl_label, self.plane.draggan.uuid
+        drawing._path, drawing._view, drawing._is_drawing = [], None, False
+        drawing.errors = []
+        drawing.report = lambda _kind, text: drawing.errors.append(text)
+        drawing._finish = lambda _context, result: result
+        region = SimpleNamespace(x=0, y=0, width=100, height=100)
+        area = SimpleNamespace(tag_redraw=lambda: None)
+        context: Any = SimpleNamespace(area=area, region=region)
+        events = [
+            SimpleNamespace(
+                type="MOUSEMOVE",
+                value="NOTHING",
+                mouse_x=x,
+                mouse_y=y,
+                shift=keys.get("shift", True),
+                ctrl=keys.get("ctrl", False),
+            )
+            for x, y in places
+        ]
+        events[-1].type, events[-1].value = "LEFTMOUSE", "RELEASE"
+        with (
+            mock.patch.object(module.pointing, "view_index", return_value=0),
+            mock.patch.object(module.pointing, "view_of", return_value=(region, None)),
+            mock.patch.object(
+                module.pointing,
+                "uv_at",
+                side_effect=lambda _plane, _region, _view, at: (at[0] / 100.0, at[1] / 100.0),
+            ),
+        ):
+            self.assertTrue(drawing._start(context, events[0]))
+            for event in events[1:]:
+                result = drawing.modal(context, event)
+        self.assertEqual(drawing.errors, [])
+        return set(result)
+
+    def mean(self) -> float:
+        return float(levels(self.plane).mean())
+
+    def test_a_rectangle_is_a_new_mask_and_one_undo_step(self) -> None:
+        self.assertEqual(self.draw("BOX", [(0, 0), (80, 20), (50, 100)]), {"FINISHED"})
+        self.assertAlmostEqual(self.mean(), 0.5)
+        self.assertTrue(self.plane.draggan.show_mask)
+        self.draw("BOX", [(50, 0), (100, 50)])
+        self.assertAlmostEqual(self.mean(), 0.75)
+        self.undo()
+        self.assertAlmostEqual(self.mean(), 0.5)
+        self.undo()
+        self.assertIsNone(self.plane.draggan.mask)
+        self.redo()
+        self.assertAlmostEqual(self.mean(), 0.5)
+
+    def test_ctrl_takes_away(self) -> None:
+        self.draw("BOX", [(0, 0), (50, 100)])
+        self.draw("BOX", [(0, 0), (50, 50)], ctrl=True)
+        self.assertAlmostEqual(self.mean(), 0.25)
+
+    def test_a_lasso_joins_its_ends(self) -> None:
+        self.assertEqual(self.draw("LASSO", [(0, 0), (100, 0), (100, 100)]), {"FINISHED"})
+        self.assertAlmostEqual(self.mean(), 0.5, delta=0.02)
+
+    def test_a_tiny_outline_masks_nothing(self) -> None:
+        self.assertEqual(self.draw("BOX", [(50, 50), (52, 51)], starts=False), {"CANCELLED"})
+        self.assertIsNone(self.plane.draggan.mask)
 
 
 class PointingTest(MaskCase):
