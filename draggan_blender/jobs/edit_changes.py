@@ -34,9 +34,8 @@ from .fitting_size import FittingSize
 
 # Time between two looks.
 _PERIOD_S = 0.02
-# How long the list must not change, and no button be held, before its image is rendered. A person who pulls a slider may
-# pause, and Blender pushes an undo step of its own only when the slider is released.
-_RESTS_S = 0.8
+# How long the list must not change, and no button be held, before its image is rendered.
+_RESTS_S = 0.25
 
 
 @dataclass

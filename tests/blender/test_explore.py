@@ -61,7 +61,6 @@ class ExploreTest(SceneCase):
 
     def test_a_value_that_rests_while_the_button_is_held_is_a_preview(self) -> None:
         plane = self.prepared()
-        explore = ours("jobs.explore")
         held, held_value = [True], ours("jobs.held_value")
         held_value.ask(lambda: held[0])
         self.addCleanup(held_value.ask, ours("ui.held_button").is_held)
