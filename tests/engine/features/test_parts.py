@@ -8,11 +8,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from draggan_blender.protocol.layering import Layer
 from draggan_blender.scene.part_tree import PartTree
 from engine.arrays import FloatArray
 from engine.features.parts import find_parts, merge_tree
 from engine.models import sample_latent
-from engine.pictures import Layer, OpenPicture, Picture
+from engine.pictures import OpenPicture, Picture
 from stylegan2 import Generator, load_generator
 from stylegan2.models import builtin_model_path
 
