@@ -121,6 +121,7 @@ class DRAGGAN_OT_select_part(bpy.types.Operator):
     _uuid: str
     _choice: _Choice | None
     _is_picked: bool
+    _is_shift_held: bool
     _timer: bpy.types.Timer | None
 
     @classmethod
@@ -149,6 +150,8 @@ class DRAGGAN_OT_select_part(bpy.types.Operator):
         plane = planes.require_active(context)
         self._uuid, self._choice = plane.draggan.uuid, None
         self._is_picked = bool(self.follows)
+        # Shift may have been released before the mouse; then the next action ends the choice.
+        self._is_shift_held = self._is_picked and event.shift
         try:
             # The parts may be there before the click.
             parts.ask(plane)
@@ -160,7 +163,7 @@ class DRAGGAN_OT_select_part(bpy.types.Operator):
         if not self._is_picked:
             context.window.cursor_modal_set("EYEDROPPER")
         manager.modal_handler_add(self)
-        self._say(context, event)
+        self._say(context)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
@@ -179,7 +182,7 @@ class DRAGGAN_OT_select_part(bpy.types.Operator):
         if event.type in {"ESC", "RIGHTMOUSE"} and is_press:
             return self._take_back(context, plane)
         if event.type.startswith("TIMER"):
-            self._look(context, plane, event)
+            self._look(context, plane)
             return {"PASS_THROUGH"}
         if not self._is_picked:
             return self._pick(context, plane, event)
@@ -188,7 +191,7 @@ class DRAGGAN_OT_select_part(bpy.types.Operator):
             if self._choice is not None:
                 self._choice.change(by)
                 self._choice.show(plane, str(self.how), self.margin)
-                self._say(context, event)
+                self._say(context)
             else:
                 self.size += by
             return {"RUNNING_MODAL"}
@@ -219,11 +222,11 @@ class DRAGGAN_OT_select_part(bpy.types.Operator):
         if event.shift or event.ctrl:
             self.how = "SUBTRACT" if event.ctrl else "ADD"
         context.window.cursor_modal_restore()
-        self._look(context, plane, event)
-        self._say(context, event)
+        self._look(context, plane)
+        self._say(context)
         return {"RUNNING_MODAL"}
 
-    def _look(self, context: bpy.types.Context, plane: Plane, event: bpy.types.Event) -> None:
+    def _look(self, context: bpy.types.Context, plane: Plane) -> None:
         """Show the part if it was clicked and the parts are there.
 
         Raises:
@@ -241,15 +244,15 @@ class DRAGGAN_OT_select_part(bpy.types.Operator):
             return
         self._choice = _Choice(plane, tree, self.place_uv, self.size)
         self._choice.show(plane, str(self.how), self.margin)
-        self._say(context, event)
+        self._say(context)
 
-    def _say(self, context: bpy.types.Context, _event: bpy.types.Event) -> None:
+    def _say(self, context: bpy.types.Context) -> None:
         if not self._is_picked:
             text = _PICK
         elif self._choice is None:
             text = _LOOKING
         else:
-            end = "Release Shift: keep" if self.follows else "Enter or the next click: keep"
+            end = "Release Shift: keep" if self._is_shift_held else "Enter or the next click: keep"
             number, count = self._choice.index + 1, self._choice.count
             text = _FOLLOW.format(number=number, count=count, end=end)
         context.workspace.status_text_set(text)
