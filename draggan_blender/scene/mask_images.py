@@ -50,6 +50,8 @@ _MOST_CHANGES = 256
 # should stop, and the results of operations. They are valid as long as Blender runs.
 _inner: dict[str, set[bytes]] = {}
 _results: dict[str, set[bytes]] = {}
+# The digest of an operation's first step in texture painting -> the compressed levels before it.
+_begun: dict[bytes, bytes] = {}
 # A plane's uuid -> the levels before the last operation in texture painting.
 _painted: dict[str, Mask] = {}
 # Whether the last undo or redo has stopped at one of the steps that should be stepped over.
@@ -174,9 +176,11 @@ def note_pixels(plane: Plane) -> None:
 
 def _write_steps(image_id: str, image: bpy.types.Image, wanted: Mask) -> None:
     """Write pixels as two undo steps of texture painting."""
-    inner = _inner.setdefault(image_id, set())
+    inner, before = _inner.setdefault(image_id, set()), _compressed(levels(image))
     _invert_alpha(image)
-    inner.add(_digest(_pixels(image)))
+    first = _digest(_pixels(image))
+    inner.add(first)
+    _begun[first] = before
     show(image, wanted)
     _invert_alpha(image)
     result = _digest(_pixels(image))
@@ -263,12 +267,25 @@ def restore_pixels(undo: bool) -> None:
             _restore_levels(plane, held.step, undo)
         elif plane.draggan.mask.session_uid != held.image:
             continue  # the masks of other edits have their own pixels
-        elif not (plane.draggan.mask.is_dirty or held.is_painting or held.is_inner):
-            found = _pixels(plane.draggan.mask)
-            if found.shape == held.pixels.shape and not np.array_equal(found, held.pixels):
-                _set_pixels(plane.draggan.mask, held.pixels)
+        elif not plane.draggan.mask.is_dirty:
+            _restore_held(plane, held, undo)
         _has_stopped_between = _has_stopped_between or _is_between(plane, held, undo)
     _held.clear()
+
+
+def _restore_held(plane: Plane, held: _Held, undo: bool) -> None:
+    """Write what Blender has read again as it was before the undo or redo."""
+    image = plane.draggan.mask
+    digest = _digest(held.pixels)
+    if held.is_inner and undo and digest in _begun:
+        _write_compressed(image, _begun[digest])
+        return
+    is_last = digest in _results.get(plane.draggan.uuid, set())
+    if held.is_inner or (held.is_painting and not is_last):
+        return
+    found = _pixels(image)
+    if found.shape == held.pixels.shape and not np.array_equal(found, held.pixels):
+        _set_pixels(image, held.pixels)
 
 
 def _restore_levels(plane: Plane, left: str, undo: bool) -> None:
@@ -282,7 +299,11 @@ def _restore_levels(plane: Plane, left: str, undo: bool) -> None:
         step = change.previous
     if found is None:
         return
-    values = zlib.decompress(found.before if undo else found.after)
+    _write_compressed(image, found.before if undo else found.after)
+
+
+def _write_compressed(image: bpy.types.Image, compressed: bytes) -> None:
+    values = zlib.decompress(compressed)
     width, height = image.size
     if len(values) == 4 * width * height:
         show(image, np.frombuffer(values, np.float32).reshape(height, width))
