@@ -7,7 +7,7 @@ real window::
     python tools/window.py tools/pull_pictures.py --blender blender --zip ZIP \
         --engine-python .venv/bin/python --out docs
 
-Needs ImageMagick. With ``--check``, all is done and checked, but ``pull.gif`` is not made.
+Needs ImageMagick. With ``--check``, all is done and checked, but no moving picture is made.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ SIZE = (1280, 800)
 # Places in the plane's units: x to the right, y up, the image reaches from -1 to 1.
 _NOSE, _EAR, _BROW = (0.03, -0.16), (-0.62, 0.0), (0.03, 0.25)
 _FREE_EAR = (0.68, 0.0)
+# The image whose ear is lifted, the ear, where it goes, and two corners around both.
+_EAR_SEED, _LOW_EAR, _LIFTED_EAR = 9, (-0.63, 0.03), (-0.69, 0.28)
+_EAR_BOX = ((-0.95, -0.25), (-0.37, 0.55))
 # The radius of the region, and how far it is turned: the tool turns by half a degree per px.
 _RADIUS_NOTCHES, _TURN_PX = 3, 60
 _TURN = math.radians(30.0)
@@ -135,8 +138,11 @@ def steps(window: Any) -> Iterator[float]:
         Seconds for Blender's main loop.
     """
     person = _Person(window)
+    yield from _new_image(person, _EAR_SEED)
+    yield from _recorded(person, "ear.gif", _lift_ear(person))
     yield from _new_image(person)
-    yield from _pull(person)
+    yield from _recorded(person, "pull.gif", _pull(person))
+    yield from _see_pull(person)
     yield from _pin(person)
     yield from _region(person)
     yield from _undo_and_redo(person)
@@ -147,8 +153,8 @@ def steps(window: Any) -> Iterator[float]:
     yield from _save_open_render(person)
 
 
-def _new_image(person: _Person) -> Iterator[float]:
-    """Add an image from the *Add* menu, and choose the tool by its key."""
+def _new_image(person: _Person, seed: int | None = None) -> Iterator[float]:
+    """Add an image from the *Add* menu, choose a seed, and choose the tool by its key."""
     import bpy
 
     for item in list(bpy.data.objects):
@@ -164,6 +170,9 @@ def _new_image(person: _Person) -> Iterator[float]:
     yield from person.until(lambda: planes.everywhere(), "the new image")
     yield from person.until_idle()
     yield 2.0
+    if seed is not None:
+        person.plane.draggan.source.seed = seed
+        yield from person.until(lambda: person.plane.draggan.sampled_seed == seed, "the seed")
     yield from person.key("p")
     tools = person.window.window.workspace.tools
     tool = tools.from_space_view3d_mode("OBJECT", create=False)
@@ -173,27 +182,45 @@ def _new_image(person: _Person) -> Iterator[float]:
     yield 1.0
 
 
+def _lift_ear(person: _Person) -> Iterator[float]:
+    """Draw a rectangle around an ear by Shift-drag, and pull the ear up."""
+    low, high = (person.at(corner) for corner in _EAR_BOX)
+    yield from person.mouse("mousemove", *low, "sleep", 0.6, "keydown", "shift", "mousedown", 1)
+    yield from person.move(_between(low, high, 10))
+    yield from person.mouse("sleep", 0.3, "mouseup", 1, "sleep", 0.3, "keyup", "shift", "sleep", 1)
+    _check(person.plane.draggan.mask is not None, "Shift-drag has drawn no mask")
+    yield from person.press_on(_LOW_EAR)
+    way = _between(person.at(_LOW_EAR), person.at(_LIFTED_EAR), 24)
+    yield from person.move([*way, *reversed(way[12:]), *way[12:]])
+    yield from person.release()
+    yield 1.0
+
+
+def _between(start: tuple[int, int], end: tuple[int, int], count: int) -> list[tuple[int, int]]:
+    """Return positions on the straight way to ``end``, px in the window."""
+    (x, y), (to_x, to_y) = start, end
+    parts = (number / count for number in range(1, count + 1))
+    return [(round(x + (to_x - x) * part), round(y + (to_y - y) * part)) for part in parts]
+
+
 def _pull(person: _Person) -> Iterator[float]:
-    """Pull at the nose, in a picture that moves."""
+    """Pull at the nose."""
     (x, y), scale = person.at(_NOSE), person.at((1.0, 0.0))[0] - person.at((0.0, 0.0))[0]
     there = [
         (x + int(0.3 * scale * math.sin(part)), y - int(0.12 * scale * (1 - math.cos(part))))
         for part in (math.tau * number / 48 for number in range(1, 49))
     ]
     there += [(x + int(0.2 * scale * n / 12), y + int(0.06 * scale * n / 12)) for n in range(13)]
-    with tempfile.TemporaryDirectory() as name:
-        if not person.window.options.check:
-            person.window.record(Path(name))
-        yield from person.press_on(_NOSE)
-        yield from person.move(there)
-        before = person.plane.draggan.request_id
-        _check(before != 0, "no drag is running during the pull")
-        yield from person.release()
-        yield 1.0
-        if not person.window.options.check:
-            person.window.record(None)
-            yield 0.5
-            yield from _moving_picture(person, Path(name))
+    yield from person.press_on(_NOSE)
+    yield from person.move(there)
+    before = person.plane.draggan.request_id
+    _check(before != 0, "no drag is running during the pull")
+    yield from person.release()
+    yield 1.0
+
+
+def _see_pull(person: _Person) -> Iterator[float]:
+    """Check what the pull has left, and take a picture with the sidebar."""
     pair = person.plane.draggan.pairs[0]
     apart = (pair.handle.location - pair.target.location).length
     _check(apart < 0.04, f"the handle is {apart:.3f} from its target")
@@ -202,8 +229,21 @@ def _pull(person: _Person) -> Iterator[float]:
     yield from person.take("pulled")
 
 
-def _moving_picture(person: _Person, folder: Path) -> Iterator[float]:
-    """Make ``pull.gif`` of the screens in a folder."""
+def _recorded(person: _Person, name: str, steps: Iterator[float]) -> Iterator[float]:
+    """Do some steps, and make a moving picture of them unless it is only a check."""
+    if person.window.options.check:
+        yield from steps
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        person.window.record(Path(folder))
+        yield from steps
+        person.window.record(None)
+        yield 0.5
+        yield from _moving_picture(person, Path(folder), name)
+
+
+def _moving_picture(person: _Person, folder: Path, name: str) -> Iterator[float]:
+    """Make a moving picture of the screens in a folder."""
     region = person.window.region(person.area)
     left, top, width, height = person.window.box(region)
     crop = f"{min(width, 900)}x{height}+{left}+{top}"
@@ -213,7 +253,7 @@ def _moving_picture(person: _Person, folder: Path) -> Iterator[float]:
     yield from person.window.ask(["mogrify", "-format", "png", *smaller, screens])
     command = ["convert", "-delay", str(_GIF_DELAY), "-loop", "0", str(folder / "*.png")]
     command += ["+dither", "-colors", str(_GIF_COLORS), "-fuzz", "3%", "-layers", "OptimizeFrame"]
-    command += ["-layers", "OptimizeTransparency", str(person.out / "pull.gif")]
+    command += ["-layers", "OptimizeTransparency", str(person.out / name)]
     yield from person.window.ask(command)
 
 

@@ -46,6 +46,8 @@ class DRAGGAN_OT_read_button(bpy.types.Operator):
 
 def is_held() -> bool:
     """Return whether the left mouse button is held in any window of Blender."""
+    if bpy.app.background:
+        return False
     operators: Any = bpy.ops
     for window in bpy.context.window_manager.windows:
         with bpy.context.temp_override(window=window):
