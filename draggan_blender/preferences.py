@@ -145,13 +145,8 @@ def _engine_python() -> Path:
     installed = installed_python(Places(user_folder()), this_platform())
     if installed is not None:
         return installed
-    if bpy.app.background:
-        raise LaunchError(
-            "No engine is installed; run blender -b --online-mode -c draggan install, or set the "
-            f"variable {PYTHON_VARIABLE}, or Engine Python in the extension's preferences, to a "
-            "Python with PyTorch."
-        )
     raise LaunchError(
-        "No engine is installed; press Install Engine in the DragGAN tab, or choose a Python with "
-        "PyTorch as Engine Python in the extension's preferences."
+        "No engine is installed; press Install Engine in the DragGAN tab, or run blender -b "
+        "--online-mode -c draggan install, or set Engine Python in the extension's preferences, or "
+        f"the variable {PYTHON_VARIABLE}, to a Python with PyTorch."
     )
