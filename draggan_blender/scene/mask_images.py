@@ -229,7 +229,10 @@ def _is_between(plane: Plane, held: _Held | None, undo: bool) -> bool:
 
 
 def keep(image: bpy.types.Image | None) -> None:
-    """Pack the painted pixels of a mask into the .blend, which Blender does not do on saving."""
+    """Pack the changed pixels of a mask into the .blend, which Blender does not do on saving.
+
+    Without a change, Blender 4.3 would drop what is packed.
+    """
     if image is None or image.library is not None or image.source not in ("FILE", "GENERATED"):
         return
     if image.is_dirty and image.has_data:

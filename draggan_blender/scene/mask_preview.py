@@ -65,7 +65,7 @@ class MaskPreview:
         if self._levels is None or image is None:
             return
         if self._before is None:
-            image.pack()
+            mask_images.keep(image)
         else:
             mask_images.show(image, self._before)
             mask_images.write(plane, self._levels, self._before)
