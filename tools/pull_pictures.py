@@ -140,6 +140,7 @@ def steps(window: Any) -> Iterator[float]:
     person = _Person(window)
     yield from _new_image(person, _EAR_SEED)
     yield from _recorded(person, "ear.gif", _lift_ear(person))
+    yield from person.until_idle()
     yield from _new_image(person)
     yield from _recorded(person, "pull.gif", _pull(person))
     yield from _see_pull(person)
@@ -186,14 +187,14 @@ def _lift_ear(person: _Person) -> Iterator[float]:
     """Draw a rectangle around an ear by Shift-drag, and pull the ear up."""
     low, high = (person.at(corner) for corner in _EAR_BOX)
     yield from person.mouse("mousemove", *low, "sleep", 0.6, "keydown", "shift", "mousedown", 1)
-    yield from person.move(_between(low, high, 10))
+    yield from person.move(_between(low, high, 6))
     yield from person.mouse("sleep", 0.3, "mouseup", 1, "sleep", 0.3, "keyup", "shift", "sleep", 1)
     _check(person.plane.draggan.mask is not None, "Shift-drag has drawn no mask")
     yield from person.press_on(_LOW_EAR)
-    way = _between(person.at(_LOW_EAR), person.at(_LIFTED_EAR), 24)
-    yield from person.move([*way, *reversed(way[12:]), *way[12:]])
-    yield from person.release()
-    yield 1.0
+    yield from person.move(_between(person.at(_LOW_EAR), person.at(_LIFTED_EAR), 20))
+    yield from person.mouse("sleep", 0.5, "mouseup", 1)
+    person.plane.draggan.show_mask = False
+    yield 2.0
 
 
 def _between(start: tuple[int, int], end: tuple[int, int], count: int) -> list[tuple[int, int]]:

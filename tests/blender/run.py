@@ -18,8 +18,10 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
@@ -48,6 +50,28 @@ def _chosen(suite: unittest.TestSuite, part: str) -> unittest.TestSuite:
     return chosen
 
 
+class _TimedResult(unittest.TextTestResult):
+    """A result that knows how long each test took, with what prepared and ended it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.seconds: dict[str, float] = {}
+        self._began_s = 0.0
+
+    def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802
+        self._began_s = time.monotonic()
+        super().startTest(test)
+
+    def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802
+        super().stopTest(test)
+        self.seconds[test.id()] = time.monotonic() - self._began_s
+
+    def print_slowest(self) -> None:
+        """Print the slowest tests."""
+        slowest = sorted(self.seconds.items(), key=lambda item: item[1], reverse=True)
+        print("Slowest:", *(f"{took_s:6.1f} s  {name}" for name, took_s in slowest[:15]), sep="\n")
+
+
 def main() -> int:
     """Install the extension, run the tests, disable it; return the exit code."""
     options = _options()
@@ -63,7 +87,10 @@ def main() -> int:
     import support  # ``discover`` has added this folder to the path
 
     support.install(options.zip.absolute(), options.model)
-    result = unittest.TextTestRunner(verbosity=2).run(_chosen(suite, options.only))
+    runner = unittest.TextTestRunner(verbosity=2, resultclass=_TimedResult)
+    result = runner.run(_chosen(suite, options.only))
+    if isinstance(result, _TimedResult):
+        result.print_slowest()
     # The module of Blender 4.5 hangs when the process exits if a handler is still registered.
     support.disable()
     if own is not None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,17 @@ class EditsTest(SceneCase):
         self.edit(plane, EYES_BOX, EYE)
         self.both = self.shown(plane)
         bpy.ops.ed.undo_push(message="Dragged")
+
+    def tearDown(self) -> None:
+        """Remove the folder; the engine stays for the next test, because its start takes long."""
+        shutil.rmtree(self.folder)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """End the engine."""
+        pump = ours("connection.pump")
+        pump.stop()
+        pump.run_until(pump.is_off, 15.0)
 
     def edit(self, plane: Any, box: Any, pair: Any) -> None:
         if plane.draggan.pairs:
