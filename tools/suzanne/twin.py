@@ -8,7 +8,8 @@ and no length is set afterwards. It is for the benchmark only: a method that is 
 the built-in model's W is flat fails here.
 
 With ``--out FILE`` the command writes the model of the state instead of training. The state is
-written once a minute, so the training can be stopped and started again at any time.
+written once a minute, so the training can be stopped and started again at any time. With ``--start
+FILE`` and the remaining ``--stages`` it goes on with a model whose state is lost.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stylegan2 import Generator, GeneratorConfig, save_generator
+from stylegan2 import Generator, GeneratorConfig, load_generator, save_generator
 from tools.suzanne.curved import LAYERS, CurvedMap
 from tools.suzanne.dataset import load_pictures
 from tools.suzanne.distill import contact_sheet, license_note, set_w_average
@@ -102,6 +103,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the rendered shards")
     parser.add_argument("--training", type=Path, required=True, help="folder for the state")
     parser.add_argument("--out", type=Path, help="write this .safetensors file, do not train")
+    parser.add_argument("--start", type=Path, help="begin with the network of a model's file")
     parser.add_argument(
         "--stages",
         type=parse_stage,
@@ -125,8 +127,12 @@ def main() -> None:
         parser.error("--data is needed for training")
     train, held_out = load_pictures(options.data, options.held_out)
     _LOG.info("%d pictures, %d held out", len(train), len(held_out))
+    generator = make_twin()
+    if options.start:
+        known = load_generator(options.start, torch.device("cpu"))
+        generator.synthesis.load_state_dict(known.synthesis.state_dict())
     trainer = Trainer(
-        make_twin(),
+        generator,
         CurvedSampler(),
         learning_rate=options.learning_rate,
         fast=options.bfloat16,
