@@ -97,6 +97,13 @@ class Index:
     ranges: list[str] = field(default_factory=list)
     served: int = 0
 
+    def has_served(self, wanted: int) -> bool:
+        """Return whether so many bytes were sent; a client may be ahead of the count."""
+        ends_s = time.monotonic() + 10.0
+        while self.served != wanted and time.monotonic() < ends_s:
+            time.sleep(0.01)
+        return self.served == wanted
+
     @cached_property
     def server(self) -> ThreadingHTTPServer:
         """The running server."""
