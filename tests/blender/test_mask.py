@@ -48,6 +48,24 @@ class MaskCase(SceneCase):
         path = [{"name": "", "loc": corner, "time": 0.0} for corner in corners]
         self.assertEqual(press("mask_region", corners_uv=path, how=how), {"FINISHED"})
 
+    def grow_and_adjust(self) -> None:
+        """Grow a mask, adjust the radius as in the redo panel, and take all of it back."""
+        self.region(LEFT_HALF)
+        half = int((levels(self.plane)[0] == 1.0).sum())
+        press("mask_grow", radius=3)
+        for radius in (7, 1, 5):
+            # Blender goes back by one step, and runs the operator again with the new radius.
+            bpy.ops.ed.undo()
+            press("mask_grow", radius=radius)
+            self.plane = self.find_plane()
+            self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half + radius)
+        self.undo()
+        self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half)
+        self.redo()
+        self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half + 5)
+        self.undo()
+        self.undo()
+
 
 LEFT_HALF = [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]
 BOTTOM_HALF = [(0.0, 0.0), (1.0, 0.0), (1.0, 0.5), (0.0, 0.5)]
@@ -127,21 +145,7 @@ class MaskToolTest(MaskCase):
         np.testing.assert_array_equal(levels(self.plane), grown)
 
     def test_the_redo_panel_changes_the_amount(self) -> None:
-        self.region(LEFT_HALF)
-        half = int((levels(self.plane)[0] == 1.0).sum())
-        press("mask_grow", radius=3)
-        for radius in (7, 1, 5):
-            # Blender goes back by one step, and runs the operator again with the new radius.
-            bpy.ops.ed.undo()
-            press("mask_grow", radius=radius)
-            self.plane = self.find_plane()
-            self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half + radius)
-        self.undo()
-        self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half)
-        self.redo()
-        self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half + 5)
-        self.undo()
-        self.undo()
+        self.grow_and_adjust()
         self.assertIsNone(self.plane.draggan.mask)
 
     def test_an_operation_that_changes_nothing_leaves_the_undo_of_the_one_before(self) -> None:
@@ -365,20 +369,7 @@ class MaskPaintingTest(MaskCase):
 
     def test_the_redo_panel_changes_the_amount_while_painting(self) -> None:
         press("mask_paint")
-        self.region(LEFT_HALF)
-        half = int((levels(self.plane)[0] == 1.0).sum())
-        press("mask_grow", radius=3)
-        for radius in (7, 1, 5):
-            bpy.ops.ed.undo()
-            press("mask_grow", radius=radius)
-            self.plane = self.find_plane()
-            self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half + radius)
-        self.undo()
-        self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half)
-        self.redo()
-        self.assertEqual(int((levels(self.plane)[0] == 1.0).sum()), half + 5)
-        self.undo()
-        self.undo()
+        self.grow_and_adjust()
         self.assertTrue((levels(self.plane) == 1.0).all())
         self.assertEqual(self.plane.mode, "TEXTURE_PAINT")
         ours("scene.mask_painting").end_any(bpy.context)
