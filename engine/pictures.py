@@ -116,6 +116,33 @@ class OpenPicture:
         """
         return OpenPicture(OpenPicture(self.picture).at(base), self.first)
 
+    def widened(self, mask: ByteArray) -> OpenPicture | None:
+        """Return the same with a larger mask over what changes.
+
+        What changes keeps its latents. The larger mask may cover older layers that the smaller one
+        did not; these are repeated inside it, with the same change.
+
+        Args:
+            mask: ``H x W`` uint8, 255 = may change, at no place less than the present mask.
+
+        Returns:
+            None if the picture is not open under a mask, or if the larger mask is over another
+            image of the whole, so that there is no common change.
+        """
+        if not self.first:
+            return None
+        layers = self.picture.layers
+        below, opened = layers[: self.first - 1], layers[self.first - 1]
+        base = self.picture.latent
+        before = covered(base, below, opened.mask, opened.softness)[0].latent
+        wider = covered(base, below, mask, opened.softness)
+        if not np.array_equal(wider[0].latent, before):
+            return None
+        change = opened.latent - before
+        moved = (replace(layer, latent=layer.latent + change) for layer in wider[1:])
+        first = replace(opened, mask=mask)
+        return OpenPicture(Picture(base, (*below, first, *moved)), self.first)
+
     def canvas(self, generator: Generator) -> Canvas | None:
         """Return what computes the picture; None if it has one latent, for the whole image.
 

@@ -260,7 +260,9 @@ def _changed(job: Job, event: JobChangeAsked) -> Job:
     is_meant = job.image_id == event.image_id and request.request_id == change.request_id
     if not (is_meant and isinstance(request, Drag) and isinstance(change, ReplacePairs)):
         return job
-    return replace(job, request=replace(request, pairs=change.pairs, live=change.live))
+    wider = change.mask or request.wider_mask
+    changed = replace(request, pairs=change.pairs, live=change.live, wider_mask=wider)
+    return replace(job, request=changed)
 
 
 def _delivery_failed(state: State, event: DeliveryFailed) -> Outcome:

@@ -22,12 +22,14 @@ from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text
 from ..protocol import Decoder, LocalProtocolError, encode
 from ..protocol.messages import FrameTarget
+from ..protocol.pairs import Point
 from ..protocol.timeline import Bake, BakeFinished, Edit
 from ..scene import (
     edits,
     handle_paths,
     history,
     images,
+    mask_following,
     masks,
     models,
     placing,
@@ -37,9 +39,13 @@ from ..scene import (
     sampling,
     shown,
     tracks,
+    view,
 )
 from . import bake_folder, folders, recovery, requests
 from . import edits as edits_job
+
+# Ways that differ by less than this share of the image's longer side need the same room.
+_EQUAL_WAYS = 1 / 64
 
 
 def start_bake(plane: Plane) -> int:
@@ -156,6 +162,9 @@ def make_edit(plane: Plane, frames: range) -> Edit:
     )
     sampled = sampling.over_frames(plane, frames, bases_px)
     mask_spans, mask_bytes = masks.over_frames(plane, frames)
+    if mask_following.follows(plane):
+        ways = _ways(plane, bases_px, sampled.targets_px)
+        mask_bytes = mask_following.grown(plane, mask_bytes, ways) or mask_bytes
     # A white mask is not among the bytes, but in the spans.
     if all(span.index >= 0 for span in mask_spans):
         masks.refuse_black(plane, mask_bytes)
@@ -178,6 +187,19 @@ def make_edit(plane: Plane, frames: range) -> Edit:
         turns=np.asarray(sampled.turns, dtype="<f4").tobytes(),
         **_animated_edits(plane, frames),
     )
+
+
+def _ways(
+    plane: Plane, bases_px: view.Points, targets_px: view.Points
+) -> list[tuple[Point, Point]]:
+    """Return the ways of the handles to their targets, without those that differ little."""
+    ways = []
+    unit = _EQUAL_WAYS * max(plane.draggan.size)
+    for number, (x, y) in enumerate(bases_px.tolist()):
+        offsets = targets_px[:, number] - bases_px[number]
+        for dx, dy in np.unique(np.rint(offsets / unit), axis=0).tolist():
+            ways.append(((x, y), (x + dx * unit, y + dy * unit)))
+    return ways
 
 
 def _animated_edits(plane: Plane, frames: range) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..scene import (
     handle_paths,
     history,
     images,
+    mask_following,
     masks,
     models,
     placing,
@@ -35,6 +36,7 @@ _STATUS = {
     "stopped": "Stopped",
     "lost": "Lost a handle",
 }
+_BEYOND = "This model has no images beyond this; try a nearer target, or a mask"
 
 
 def start_drag(
@@ -70,6 +72,10 @@ def start_drag(
     if latent == to_bytes(settings.latent):
         edits.open_for(plane, mask)
         latent = to_bytes(settings.latent)
+    pairs = live.pairs_of(placed)
+    wider = b""
+    if mask_following.follows(plane):
+        wider = mask_following.grown(plane, mask, live.ways_of(pairs))
     request_id = pump.new_request_id()
     earlier = continuing.continued(plane)
     request = Drag(
@@ -78,9 +84,10 @@ def start_drag(
         model_path=models.model_path(settings.source),
         model_sha256=settings.model_sha256,
         latent=latent,
-        pairs=live.pairs_of(placed),
+        pairs=pairs,
         settings=drag_properties.drag_settings(settings.drag),
         mask=mask,
+        wider_mask=wider,
         frames=continuing.frames_of(plane),
         previews=previews,
         live=is_open,
@@ -117,13 +124,16 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     images.remove_live(settings.uuid)
     handle_paths.use_keys(keys, plane)
     handle_paths.write_paths(plane, first, paths_px, turns=turns, before=before)
-    edits.adopt(plane, finished.latent)
-    row = edits.worked_on(plane, request.mask)
+    mask = edits.adopt(plane, finished.latent, request.mask)
+    row = edits.worked_on(plane, mask)
     if row is not None:
         edit_points.take_pairs(plane, row.key)
+    if mask != request.mask:
+        mask_following.store(plane, mask)
     settings.track = to_text(finished.track)
+    ending = _BEYOND if finished.is_beyond else _STATUS.get(finished.status, finished.status)
     settings.status = (
-        f"{_STATUS.get(finished.status, finished.status)}: {finished.steps} steps, "
+        f"{ending}: {finished.steps} steps, "
         f"{finished.distance_px:.1f} px left, {finished.seconds:.1f} s"
     )
     _go_to_frame(plane, first + count - 1)

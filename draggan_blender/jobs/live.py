@@ -20,8 +20,8 @@ from ..errors import EditError
 from ..properties.owners import Plane
 from ..protocol.live import Pause, ReplacePairs
 from ..protocol.messages import Drag
-from ..protocol.pairs import Pair
-from ..scene import handle_paths, placing, planes
+from ..protocol.pairs import Pair, Point
+from ..scene import handle_paths, mask_following, placing, planes
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,18 @@ class _Running:
         image_id: The uuid of its plane.
         pairs: The pairs that it has, or will have.
         is_open: Whether the drag waits for other targets when it cannot come closer to these.
+        starts: Where the handle of each pair that it had was at first, image pixels, by key.
+        mask: The exact mask that it has begun with; empty if that does not grow.
+        wider: What the mask has grown to; empty if it has not.
         is_paused: Whether it is paused.
     """
 
     image_id: str
     pairs: tuple[Pair, ...]
     is_open: bool
+    starts: dict[int, Point]
+    mask: bytes = b""
+    wider: bytes = b""
     is_paused: bool = False
 
 
@@ -62,9 +68,21 @@ def pairs_of(placed: Sequence[placing.PlacedPair]) -> tuple[Pair, ...]:
     )
 
 
+def ways_of(pairs: Sequence[Pair]) -> list[tuple[Point, Point]]:
+    """Return where the handles of pairs are, and where they should go, image pixels."""
+    return [(pair.handle_px, pair.target_px) for pair in pairs]
+
+
 def began(plane: Plane, request: Drag) -> None:
     """Follow the points of a plane's drag from now on."""
-    _running[request.request_id] = _Running(plane.draggan.uuid, request.pairs, request.live)
+    _running[request.request_id] = _Running(
+        plane.draggan.uuid,
+        request.pairs,
+        request.live,
+        {pair.key: pair.handle_px for pair in request.pairs},
+        mask=request.mask if mask_following.follows(plane) else b"",
+        wider=request.wider_mask,
+    )
 
 
 def ended(request_id: int) -> None:
@@ -153,8 +171,13 @@ def follow(plane: Plane, *, closes: bool = False) -> None:
         return
     if [pair.key for pair in pairs] != [pair.key for pair in now.pairs]:
         handle_paths.change([entry.pair for entry in placed], plane)
-    _running[settings.request_id] = replace(now, pairs=pairs, is_open=open_now)
-    change = ReplacePairs(request_id=settings.request_id, pairs=pairs, live=open_now)
+    starts = {pair.key: pair.handle_px for pair in pairs} | now.starts
+    ways = [(starts[pair.key], pair.target_px) for pair in pairs]
+    wider = mask_following.grown(plane, now.mask, ways, now.wider, in_advance=True)
+    _running[settings.request_id] = replace(
+        now, pairs=pairs, is_open=open_now, starts=starts, wider=wider or now.wider
+    )
+    change = ReplacePairs(request_id=settings.request_id, pairs=pairs, live=open_now, mask=wider)
     pump.change_job(settings.uuid, change)
 
 

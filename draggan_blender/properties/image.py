@@ -315,6 +315,11 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
         name="Show Mask",
         description="Tint what the mask protects, in the 3D view, also while it is not painted",
     )
+    mask_follows: BoolProperty(
+        name="Follow Pull",
+        description="Let the mask grow along a pull, so that what is pulled is not cut off at its "
+        "border; selecting a part switches this on, drawing a mask switches it off",
+    )
     uses: CollectionProperty(type=DRAGGAN_PG_use)
     keep_colours: BoolProperty(
         description="Whether the image is read so that the view transform does not change it"

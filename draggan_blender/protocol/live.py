@@ -23,12 +23,14 @@ class ReplacePairs(Message):
         request_id: The id of the ``Drag`` request.
         pairs: All pairs from now on, at least one.
         live: Whether the drag stays open; see ``messages.Drag``.
+        mask: A larger exact mask, see ``messages.Drag.wider_mask``; empty to keep the mask.
     """
 
     kind: ClassVar[str] = "replace_pairs"
     request_id: int
     pairs: tuple[Pair, ...]
     live: bool
+    mask: bytes = b""
 
     def __post_init__(self) -> None:
         require_pairs(self.pairs)

@@ -20,7 +20,8 @@ on the timeline; parts of a track can be rendered. 3: a preview is sent only aft
 shown; the block whose features a mask holds can be chosen. 4: the pairs of a running drag can be
 replaced; pairs can be regions; many seeds can be shown small; a drag can continue a sequence; drags
 have a freedom. 5: masks can hold exactly, and latents can have masked layers. 6: a picture can be
-shown small, and its parts asked for; bakes have animated strengths of masked edits.
+shown small, and its parts asked for; bakes have animated strengths of masked edits. 7: the mask of
+a drag can become larger while it runs.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from .errors import require
 from .pairs import HandleState, Pair, require_pairs
 from .settings import DragSettings
 
-PROTOCOL_VERSION = 6
+PROTOCOL_VERSION = 7
 
 _FILE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -186,6 +187,8 @@ class Drag(ModelRequest):
         pairs: The handles and targets, at least one.
         settings: How the drag is solved.
         mask: ``H x W`` bytes of the generator's size, or empty if everything may change.
+        wider_mask: What the layer of an exact mask is seen through from this drag on: at no place
+            less than ``mask``, which says which layer it is. Empty for ``mask``.
         frames: The files of the resulting sequence.
         previews: Whether ``Preview`` events are sent.
         live: Whether the drag stays open: when it cannot come closer to the targets, it waits for
@@ -207,6 +210,7 @@ class Drag(ModelRequest):
     pairs: tuple[Pair, ...]
     settings: DragSettings = field(default_factory=DragSettings)
     mask: bytes = b""
+    wider_mask: bytes = b""
     frames: FrameTarget
     previews: bool = True
     live: bool = False
@@ -392,6 +396,7 @@ class DragFinished(Event):
             each frame. A handle that was added later is before that where it was added.
         turns: ``frame_count x P x 2`` float32, little-endian, the angle and the scale of these
             handles in each frame; empty if none is a region.
+        is_beyond: Whether the drag came no closer because the model has no such images.
     """
 
     kind: ClassVar[str] = "drag_finished"
@@ -407,6 +412,7 @@ class DragFinished(Event):
     handles: tuple[HandleState, ...]
     handles_px: bytes
     turns: bytes = b""
+    is_beyond: bool = False
 
     def __post_init__(self) -> None:
         require_rows(self.handles_px, self.frame_count)

@@ -142,7 +142,7 @@ def _levels(row: DRAGGAN_PG_edit) -> bytes:
         raise EditError(f"The mask of {row.name} cannot be read ({error})") from None
 
 
-def adopt(plane: Plane, picture: bytes) -> None:
+def adopt(plane: Plane, picture: bytes, mask: bytes = b"") -> bytes:
     """Store the picture of a drag as the latent of the image, and bring the list up to date.
 
     An edit that the drag has changed gets the strength 1, so that the image is what was dragged. If
@@ -152,6 +152,10 @@ def adopt(plane: Plane, picture: bytes) -> None:
     Args:
         plane: The GAN image, whose latent is the one from before the drag.
         picture: In the format of ``protocol.pictures``.
+        mask: The exact mask that the drag began with; empty if everything could change.
+
+    Returns:
+        The mask as the drag has ended with it: ``mask``, or a larger one, which the edit now has.
 
     Raises:
         EditError: The picture or an edit cannot be read.
@@ -159,6 +163,7 @@ def adopt(plane: Plane, picture: bytes) -> None:
     settings = plane.draggan
     try:
         _, found = separated(picture, settings.w_dim)
+        mask = _grow(plane, mask, found)
         known = {row.key: _masked(plane, row) for row in settings.edits}
     except (ValueError, zlib.error) as error:
         raise EditError(f"The edits of {plane.name} cannot be read ({error})") from None
@@ -184,6 +189,21 @@ def adopt(plane: Plane, picture: bytes) -> None:
             _drop(plane, index)
     edit_points.release(plane, gone)
     show(plane, picture, signature(plane))
+    return mask
+
+
+def _grow(plane: Plane, mask: bytes, found: Sequence[MaskedChange]) -> bytes:
+    """Give the edit of a drag the mask that the drag has ended with, and return that mask."""
+    if not mask or not found or plane.draggan.drag.mask_mode != "exact":
+        return mask
+    # What was dragged is on top.
+    last = found[-1].mask
+    if not (last.ravel() >= np.frombuffer(mask, np.uint8)).all():
+        return mask
+    index = _index_of(plane, mask)
+    if index is not None:
+        plane.draggan.edits[index].mask = _stored_mask(last)
+    return last.tobytes()
 
 
 def clear(plane: Plane) -> None:
@@ -270,7 +290,7 @@ def _add(plane: Plane, edit: MaskedChange) -> DRAGGAN_PG_edit:
     row.key = settings.last_edit_key
     row.name = next(name for n in itertools.count(1) if (name := f"Edit {n}") not in names)
     row.softness = edit.softness
-    row.mask = to_text(zlib.compress(edit.mask.tobytes(), 9))
+    row.mask = _stored_mask(edit.mask)
     row.change = _text(edit.change)
     settings.active_edit = len(settings.edits) - 1
     plane.update_tag()
@@ -303,6 +323,10 @@ def _update(
 def _is_equal(one: Latent, other: Latent) -> bool:
     largest = max(float(np.abs(one).max()), float(np.abs(other).max()), 1e-6)
     return float(np.abs(one - other).max()) <= _EQUAL * largest
+
+
+def _stored_mask(mask: Mask) -> str:
+    return to_text(zlib.compress(mask.tobytes(), 9))
 
 
 def _text(change: Latent) -> str:

@@ -26,6 +26,7 @@ from ..output.even_rows import even_rows
 from ..output.joined_track import joined_track, rows_before
 from ..output.linked_frames import frames_taken_over
 from ..output.track import Track
+from ..pictures import OpenPicture
 from ..solving.drag import drag, open_for
 from ..solving.options import DragOptions
 from ..solving.result import DragResult, DragStep
@@ -50,12 +51,12 @@ class DragJob:
         self._emit = emit
         self._options = DragOptions(**asdict(request.settings))
         self._previews = Previews(job, request.drag_id, model, emit)
-        self._show = self._previews.show
-        self._live = LivePairs(request, job, self._show_at_rest)
+        self._live = LivePairs(request, job, self._show_at_rest, partial(_mask, model=model))
         self._pairs = self._live.pairs
-        # The last step and its latent, and since when the drag has waited after it.
+        # The last step, its latent and picture, and since when the drag has waited after it.
         self._step = 0
         self._latent: Tensor | None = None
+        self._opened: OpenPicture | None = None
         self._rests_since_s: float | None = None
         self._first_distance_px = 0.0
         self._fraction = 0.0
@@ -76,7 +77,9 @@ class DragJob:
         points = self._live.points()
         mask = _mask(request.mask, model)
         opened = open_for(model.picture(request.latent), mask, self._options)
-        self._show = partial(self._previews.show, opened=opened)
+        wider = _mask(request.wider_mask, model)
+        if wider is not None:
+            opened = opened.widened(wider) or opened
         device = device_of(model.generator)
         with one_core_left(device) if request.live else contextlib.nullcontext():
             result = drag(
@@ -98,6 +101,7 @@ class DragJob:
         check_cancelled(self._job)
         if request.previews:
             last = check_latent(model.generator, result.latents[-1])
+            self._opened = result.opened
             self._show(last, len(result.latents) - 1, stays=True)
         result = even_rows(result, model.generator.img_shape[2])
         track = Track.from_drag(
@@ -145,7 +149,8 @@ class DragJob:
         if pairs is not self._pairs:
             # The way to other targets has another length.
             self._pairs, self._first_distance_px, self._fraction = pairs, 0.0, 0.0
-        self._step, self._latent, self._rests_since_s = step.step, step.latent, None
+        self._step, self._latent, self._opened = step.step, step.latent, step.opened
+        self._rests_since_s = None
         self._emit(
             Step(
                 request_id=request.request_id,
@@ -168,6 +173,9 @@ class DragJob:
             step.step == 0 or self._previews.is_due(is_open=self._live.is_open)
         ):
             self._show(step.latent, step.step)
+
+    def _show(self, latent: Tensor, step: int, *, stays: bool = False) -> None:
+        self._previews.show(latent, step, stays=stays, opened=self._opened)
 
     def _show_at_rest(self, latent: Tensor | None) -> float | None:
         """Show the image that the drag waits at: quickly, and after a while in its full size."""
@@ -225,6 +233,7 @@ class DragJob:
                 ),
                 handles_px=result.handles_px.astype("<f4").tobytes(),
                 turns=b"" if turns is None else turns.astype("<f4").tobytes(),
+                is_beyond=result.is_beyond,
             )
         )
 

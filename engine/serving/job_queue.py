@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import replace
 
 from draggan_blender.protocol.live import Pause, ReplacePairs
 from draggan_blender.protocol.messages import Request
@@ -37,12 +38,16 @@ class QueuedJob:
         self._news = threading.Event()
 
     def tell(self, change: ReplacePairs | Pause) -> None:
-        """Store a change for the job; of several ``ReplacePairs``, the job gets the newest."""
+        """Store a change for the job; of several ``ReplacePairs``, the job gets the newest.
+
+        A mask that has grown is not lost if the next message has none.
+        """
         if isinstance(change, Pause):
             self.is_paused = change.paused
         else:
             with self._lock:
-                self._pairs = change
+                mask = change.mask or (self._pairs.mask if self._pairs else b"")
+                self._pairs = replace(change, mask=mask)
         self._news.set()
 
     def wake(self) -> None:

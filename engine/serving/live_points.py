@@ -11,6 +11,7 @@ from torch import Tensor
 from draggan_blender.protocol.messages import Drag
 from draggan_blender.protocol.pairs import Pair
 
+from ..arrays import ByteArray
 from ..solving.points import LivePoints
 from .job_parts import check_cancelled
 from .job_queue import QueuedJob
@@ -29,6 +30,7 @@ class LivePairs:
         request: Drag,
         job: QueuedJob,
         show_at_rest: Callable[[Tensor | None], float | None],
+        mask_of: Callable[[bytes], ByteArray | None],
     ) -> None:
         """Begin with the pairs of the request.
 
@@ -38,11 +40,14 @@ class LivePairs:
             show_at_rest: Called while the drag waits, with the latent that it would end with, or
                 None for the one of the last step if it is paused. It returns after how many seconds
                 it is to be called again, None for not before something has arrived.
+            mask_of: Returns the mask of a message, None for an empty one.
         """
         self.pairs: Sequence[Pair] = request.pairs
         self.is_open = request.live
         self._job = job
         self._show_at_rest = show_at_rest
+        self._mask_of = mask_of
+        self._mask: ByteArray | None = None
 
     def points(self) -> LivePoints:
         """Return the present pairs as points of a drag."""
@@ -53,6 +58,7 @@ class LivePairs:
             turns=np.array(turns, dtype=np.float32),
             handles_px=np.array([pair.handle_px for pair in self.pairs], dtype=np.float32),
             targets_px=np.array([pair.target_px for pair in self.pairs], dtype=np.float32),
+            mask=self._mask,
         )
 
     def take(self, resting: Tensor | None) -> LivePoints | None:
@@ -72,6 +78,7 @@ class LivePairs:
                 change = job.take_pairs()
                 if change is not None:
                     self.pairs, self.is_open = change.pairs, change.live
+                    self._mask = self._mask_of(change.mask)
                     return self.points()
                 if resting is None or not self.is_open:
                     return None

@@ -20,13 +20,12 @@ from stylegan2 import Generator
 
 from ..arrays import FloatArray
 from ..errors import RequestError
-from ..features.choice import open_source
-from ..features.seam import seam_band
-from ..features.source import feature_block, grid_of, held_block
+from ..features.source import feature_block, grid_of
 from ..inputs import check_latent, check_points
 from ..pictures import OpenPicture
+from .ground import Ground
 from .lost import find_again, find_lost, lost_sentence
-from .methods import DIRECTIONS, METHODS, UNTRACKED, DragProblem, Look
+from .methods import METHODS, UNTRACKED, DragProblem, Look
 from .options import DragOptions
 from .pair_points import PairPoints
 from .picture import Paths
@@ -108,10 +107,18 @@ class Loop:
             block = feature_block(generator, options.feature_resolution)
         except ValueError as error:
             raise RequestError(f"feature_resolution: {error}") from None
-        try:
-            held = held_block(generator, block, num_layers, options.mask_resolution)
-        except ValueError as error:
-            raise RequestError(f"mask_resolution: {error}") from None
+        self._ground = Ground(
+            generator,
+            start,
+            opened,
+            fixed,
+            options,
+            block=block,
+            num_layers=num_layers,
+            origin=origin,
+            windows=windows,
+            between=self._between,
+        )
         self._generator = generator
         self._options = options
         self._least_steps = least_steps
@@ -119,39 +126,19 @@ class Loop:
         self._should_stop = should_stop
         self._tolerance_px = tolerance_of(options, len(points.keys))
         self._grid = grid_of(generator, block)
-        self._canvas = canvas = opened.canvas(generator)
         self._pairs = PairPoints(
-            generator, block, self._grid, options.r1, judged=judged, canvas=canvas
+            generator, block, self._grid, options.r1, judged=judged, canvas=self._ground.canvas
         )
         solved, self._regions = self._pairs.expand(points, start, {})
         self._homes_px = {}
         if home is not None:
             self._homes_px = dict(zip(points.keys, home.handles_px, strict=True))
         handles_px, self._targets_px = check_points(generator, solved.handles_px, solved.targets_px)
-        if canvas is not None and canvas.matte is not None:
-            fixed = seam_band(canvas.matte.full)
-            if options.latent_space == DEFAULTS["latent_space"]:
-                options = replace(options, latent_space=masked_space)
-        elif options.mask_mode == "exact":
-            fixed = None  # a white mask, which fixes nothing
-        fixed = fixed if options.mask_weight else None
-        source = open_source(
-            generator,
-            block,
-            start,
-            num_layers=num_layers,
-            points=len(handles_px),
-            reference_ws=origin,
-            fixed=fixed,
-            held=held,
-            windows=windows,
-            canvas=canvas,
-            directions=DIRECTIONS.get(options.method, 0),
-            between=self._between,
-        )
+        if self._ground.is_masked and options.latent_space == DEFAULTS["latent_space"]:
+            options = replace(options, latent_space=masked_space)
         problem = DragProblem(
             generator=generator,
-            source=source,
+            source=self._ground.source(len(handles_px)),
             start=start,
             num_layers=num_layers,
             handles=self._grid.to_feature(handles_px),
@@ -214,7 +201,7 @@ class Loop:
                     self._method.update()
 
     def _replace(self, pairs: LivePoints) -> bool:
-        """Go on with other pairs; return whether only their targets differ."""
+        """Go on with other pairs, or a larger mask; return whether only targets differ."""
         device = self._targets_px.device
         present, was_plain = self._pairs.keys, self._regions is None
         before = self.record.points.keys
@@ -223,6 +210,8 @@ class Loop:
         checked_px = np.where(is_new, pairs.handles_px, pairs.targets_px)
         check_points(self._generator, checked_px, pairs.targets_px)
         latent, places = self.record.present()
+        is_wider = pairs.mask is not None and self._ground.widen(pairs.mask)
+        self._pairs.canvas, self.record.opened = self._ground.canvas, self._ground.opened
         points, self._regions = self._pairs.expand(pairs, latent.to(device), places)
         handles_px, self._targets_px = check_points(
             self._generator, points.handles_px, points.targets_px
@@ -233,7 +222,10 @@ class Loop:
         kept = numbers_of(points.keys, present)
         kept[[key in self._pairs.moved for key in points.keys]] = -1
         is_same = (
-            tuple(points.keys) == present and is_plain == was_plain and bool((kept >= 0).all())
+            tuple(points.keys) == present
+            and is_plain == was_plain
+            and bool((kept >= 0).all())
+            and not is_wider
         )
         self._method.replace(
             PointChange(
@@ -244,6 +236,7 @@ class Loop:
                 paths=self._paths(pairs, device),
                 regions=self._regions,
                 shares=self._shares(device),
+                source=self._ground.source(len(handles_px)) if is_wider else None,
             )
         )
         return is_same
@@ -288,7 +281,8 @@ class Loop:
         Returns:
             The numbers, or None if not all of them are finite.
         """
-        states = (state.to(look.loss) for state in (look.settled, look.exhausted))
+        strained = look.settled.new_zeros(()) if look.strained is None else look.strained
+        states = (state.to(look.loss) for state in (look.settled, look.exhausted, strained))
         numbers = torch.stack([look.loss, *states])
         points_px = self._grid.to_image(look.handles)
         regions = self._regions
@@ -311,6 +305,7 @@ class Loop:
             loss=float(split[0][0]),
             settled=bool(split[0][1]),
             exhausted=bool(split[0][2]),
+            strained=bool(split[0][3]),
             places_px=places,
             distances_px=split[2],
             turns=None if regions is None else angle_and_scale(split[3].reshape(-1, 2)),
@@ -404,7 +399,7 @@ class Loop:
             self._pairs.known,
             result.handles_px[-1],
             latent,
-            self._canvas,
+            self._ground.canvas,
         )
         distance_px = float(np.linalg.norm(places_px - result.targets_px, axis=1).max())
         handles_px, distances_px = result.handles_px.copy(), result.distances_px.copy()
@@ -436,7 +431,7 @@ class Loop:
                 self._regions,
                 points_px,
                 self.record.latent(row),
-                self._canvas,
+                self._ground.canvas,
                 leave_after(_JUDGED_WITHIN_S) if is_stopped else leave_if(None),
             )
         return nobody

@@ -53,6 +53,7 @@ class PairPoints:
         known: What is known of each pair, in the order of the pairs.
         moved: The keys of the points around a handle that the last ``expand`` has placed again,
             because the radius of their region was changed.
+        canvas: The picture that the latents belong to; None for pictures of one latent.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class PairPoints:
             canvas: The picture that the latents belong to; None for pictures of one latent.
         """
         self._generator = generator
-        self._canvas = canvas
+        self.canvas = canvas
         self._block = block
         self._grid = grid
         self._disc = disc_offsets(max(radius, 1.0))
@@ -170,7 +171,7 @@ class PairPoints:
         starts_px = np.concatenate([known[key].starts_px for key in judged])
         points = self._grid.to_feature(torch.from_numpy(starts_px).to(latent.device))
         disc = self._disc.to(latent.device)
-        found = structure_at(self._generator, self._block, latent, points, disc, self._canvas).cpu()
+        found = structure_at(self._generator, self._block, latent, points, disc, self.canvas).cpu()
         counts = [len(known[key].starts_px) for key in judged]
         for key, part in zip(judged, torch.split(found, counts), strict=True):
             known[key] = replace(known[key], structure=part)

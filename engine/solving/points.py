@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import FloatArray
+from ..arrays import ByteArray, FloatArray
+from ..features.source import FeatureSource
 from .picture import Paths
 from .regions import Regions, turn_of
 
@@ -30,6 +31,8 @@ class LivePoints:
             points are plain. See ``regions``.
         turns: ``P x 2`` float, the angle and scale that each region should have in the end, 0 and 1
             for a plain point; None if all points are plain.
+        mask: ``H x W`` uint8, 255 = may change: a larger exact mask that the drag continues with;
+            None to keep the mask.
     """
 
     keys: Sequence[Hashable]
@@ -37,6 +40,7 @@ class LivePoints:
     targets_px: FloatArray
     radii_px: FloatArray | None = None
     turns: FloatArray | None = None
+    mask: ByteArray | None = None
 
     @property
     def has_regions(self) -> bool:
@@ -76,6 +80,8 @@ class PointChange:
         paths: The ways of the pairs.
         regions: The regions that the points belong to; None if all are plain.
         shares: How much each point counts, see ``methods.base.DragProblem``.
+        source: What computes the features from now on, if the mask has become larger; None for the
+            one before. Then ``is_same`` is False.
     """
 
     kept: Tensor
@@ -85,6 +91,7 @@ class PointChange:
     paths: Paths
     regions: Regions | None = None
     shares: Tensor | None = None
+    source: FeatureSource | None = None
 
     def carry(self, present: Tensor, new: Tensor) -> Tensor:
         """Return a tensor with a row for each point: the present row, or the new one.

@@ -55,6 +55,7 @@ class DragStep:
         turns: ``P x 2`` float32, the angles (radians, counter-clockwise as a person sees the image)
             and scales of regions; None if there is no region.
         flat: For each handle, whether it was placed on something that cannot be followed.
+        opened: The picture that the latent belongs to; None for that of a whole image.
     """
 
     step: int
@@ -65,6 +66,7 @@ class DragStep:
     distances_px: FloatArray
     turns: FloatArray | None = None
     flat: tuple[bool, ...] = ()
+    opened: OpenPicture | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,7 @@ class RowReport:
         loss: The method's loss.
         settled: Whether the method has settled, see ``methods.base.Look``.
         exhausted: Whether the method is exhausted.
+        strained: Whether one of the last steps was cut short, see ``methods.base.Look``.
         places_px: ``P x 2`` float32, the places of the handles, image pixels.
         distances_px: ``P`` float32, how far each handle is from its target, image pixels.
         turns: ``P x 2`` float32, angles and scales; None if there is no region.
@@ -84,6 +87,7 @@ class RowReport:
     loss: float
     settled: bool
     exhausted: bool
+    strained: bool
     places_px: FloatArray
     distances_px: FloatArray
     turns: FloatArray | None
@@ -118,6 +122,7 @@ class DragResult:
         flat: For each handle, whether it was placed on something that cannot be followed; False
             if nobody asked.
         lost: For each handle, whether its content was lost at the end; likewise.
+        is_beyond: Whether the drag came no closer because the model has no such images.
         wanted: What the last rows were made for.
         opened: The picture that the latents belong to; None if each is that of a whole image.
     """
@@ -137,6 +142,7 @@ class DragResult:
     turns: FloatArray | None = None
     flat: tuple[bool, ...] = ()
     lost: tuple[bool, ...] = ()
+    is_beyond: bool = False
     wanted: RowPoints | None = None
     opened: OpenPicture | None = None
 
@@ -181,6 +187,7 @@ class Record:
         losses: The method's loss, for each row.
         settled: Whether the method has settled at the last row, see ``methods.base.Look``.
         exhausted: Whether the method is exhausted at the last row.
+        strained: Whether one of the last steps was cut short, see ``methods.base.Look``.
         progress_at: How many rows there were when the last progress was made, or at the last
             change of the points.
         progress_px: The mean distance at the last progress.
@@ -203,6 +210,7 @@ class Record:
     losses: list[float] = field(default_factory=list)
     settled: bool = False
     exhausted: bool = False
+    strained: bool = False
     progress_at: int = 0
     progress_px: float = math.inf
 
@@ -211,6 +219,7 @@ class Record:
         self.edited.append(latent[: self.num_layers].clone())
         self.losses.append(report.loss)
         self.settled, self.exhausted = report.settled, report.exhausted
+        self.strained = report.strained
         self.handles_px.append(report.places_px)
         self.turns.append(report.turns)
         self.points_px.append(report.points_px)
@@ -276,7 +285,10 @@ class Record:
     def closest(self) -> str:
         """Return a clause about the best row, for the reason of the result."""
         best = self.best_index
-        return f"the closest was step {best}, with a mean distance of {self.mean_px[best]:.2f} px"
+        text = f"the closest was step {best}, with a mean distance of {self.mean_px[best]:.2f} px"
+        if self.strained:
+            text += ", beyond which this model has no images: try a nearer target, or a mask"
+        return text
 
     def step(self, latent: Tensor) -> DragStep:
         """Return the last row for the callback, with its latent ``num_ws x w_dim``."""
@@ -289,6 +301,7 @@ class Record:
             distances_px=self.distances_px,
             turns=self.turns[-1],
             flat=self.flat,
+            opened=self.opened,
         )
 
     def latent(self, row: int) -> Tensor:
@@ -345,6 +358,7 @@ class Record:
             steps=len(self.losses) - 1,
             seconds=seconds,
             turns=turns,
+            is_beyond=self.strained and status in (DragStatus.STALLED, DragStatus.STEP_LIMIT),
             wanted=points,
             opened=self.opened,
         )

@@ -130,7 +130,7 @@ class SceneCase(unittest.TestCase):
     def run_until(self, predicate: Callable[[Any], bool], timeout_s: float = TIMEOUT_S) -> None:
         """Run the pump until ``predicate(state)`` is True; fail if it is not in time."""
         pump = ours("connection.pump")
-        self.assertTrue(pump.run_until(predicate, timeout_s), f"not true: {pump.state()}")
+        self.assertTrue(pump.run_until(predicate, timeout_s), f"not true: {pump.state()!s:.2000}")
 
     def find_plane(self) -> Any:
         """Return the only plane of the file; undo and loading replace the object."""

@@ -42,6 +42,7 @@ class PartTest(MaskCase):
         self.assertEqual(tuple(self.plane.draggan.mask.size), tuple(self.plane.draggan.size))
         self.assertTrue(self.plane.draggan.mask.packed_file)
         self.assertTrue(self.plane.draggan.show_mask)
+        self.assertTrue(self.plane.draggan.mask_follows)
         # The border is soft.
         found = levels(self.plane)
         self.assertTrue(((found > 0.2) & (found < 0.8)).any())

@@ -438,7 +438,11 @@ def test_new_pairs_go_to_the_running_drag_and_into_the_request_of_a_waiting_one(
     assert session(ev.JobChangeAsked("other", later)) == ()
     request = session.state.queue[0].request
     assert isinstance(request, m.Drag)
-    assert (request.pairs, request.live) == ((pair,), True)
+    assert (request.pairs, request.live, request.wider_mask) == ((pair,), True, b"")
+    wider = replace(later, mask=b"larger")
+    session(ev.JobChangeAsked("other", wider), ev.JobChangeAsked("other", later))
+    request = session.state.queue[0].request
+    assert isinstance(request, m.Drag) and request.wider_mask == b"larger"
 
 
 def test_a_drag_that_was_asked_to_end_is_not_changed_any_more() -> None:

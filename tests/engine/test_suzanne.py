@@ -86,6 +86,18 @@ def test_a_handle_on_the_plain_background_ends_soon_and_the_image_stays(
     assert np.abs(after - before).mean() < 15
 
 
+def test_a_target_far_beyond_the_images_of_the_model_ends_undamaged_and_says_so(
+    generator: Generator,
+) -> None:
+    latent = sample_latent(generator, 700100, 0.7)
+    ear, far = np.array([[99, 68]], np.float32), np.array([[122, 8]], np.float32)
+    result = drag(generator, latent, ear, far, DragOptions())
+    assert result.status is DragStatus.STALLED and result.is_beyond
+    assert "beyond which this model has no images" in result.reason
+    near = drag(generator, latent, ear, ear - 6, DragOptions())
+    assert near.status is DragStatus.REACHED and not near.is_beyond
+
+
 def test_least_squares_keep_the_fixed_area_as_it_is(generator: Generator) -> None:
     _, _, size = generator.img_shape
     chin_px = np.array([[0.5, 0.7]], dtype=np.float32) * size

@@ -217,14 +217,14 @@ def test_a_preview_of_another_size_than_its_pixels_is_refused() -> None:
         3,
         [],
         [5],
-        [3, 2],
-        [3, 3, 0],
-        [3, 1, 0, 1],
-        [7, -2, 0],
-        [2.5, 2.5, 0],
-        ["5", 0, 0],
-        [True, 4, 0],
-        [10**30, 0, 0],
+        [3, 2, 0],
+        [3, 3, 0, 0],
+        [3, 1, 0, 0, 1],
+        [7, -2, 0, 0],
+        [2.5, 2.5, 0, 0],
+        ["5", 0, 0, 0],
+        [True, 4, 0, 0],
+        [10**30, 0, 0, 0],
     ],
     ids=repr,
 )
@@ -233,11 +233,12 @@ def test_lengths_that_do_not_fit_the_payload_are_refused(blobs: Any) -> None:
         typed(m.Drag, make(m.Drag, random.Random(7))),
         latent=b"123",
         mask=b"45",
+        wider_mask=b"",
         earlier_track=b"",
         earlier_count=0,
     )
     header, payload = split(encode(drag))
-    assert header["blobs"] == [3, 2, 0]
+    assert header["blobs"] == [3, 2, 0, 0]
     with pytest.raises(RemoteProtocolError, match="payload does not fit"):
         decode(join({**header, "blobs": blobs}, payload))
     with pytest.raises(RemoteProtocolError, match="payload does not fit"):

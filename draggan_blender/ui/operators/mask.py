@@ -46,6 +46,9 @@ def apply_shape(plane: Plane, shape_of: Callable[[int, int], Mask], how: Any) ->
     else:
         shape = shape_of(*plane.draggan.size)
         mask_images.create(plane, mask_shapes.combine(None, shape, how))
+    if how == "REPLACE":
+        # An area that was drawn is one that nothing should leave.
+        plane.draggan.mask_follows = False
     redraw()
 
 

@@ -68,7 +68,8 @@ class _Choice:
         redraw()
 
     def keep(self, plane: Plane, name: str) -> None:
-        """Keep the mask, as one undo step."""
+        """Keep the mask, as one undo step; it grows when the part is pulled."""
+        plane.draggan.mask_follows = True
         self._preview.keep(plane, name)
         redraw()
 

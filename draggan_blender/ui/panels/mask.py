@@ -59,6 +59,9 @@ class DRAGGAN_PT_mask(ImagePanel, bpy.types.Panel):
         row = column.row(align=True)
         row.active = drag.mask_mode == "exact"
         row.prop(drag, "softness")
+        row = column.row()
+        row.active = drag.mask_mode == "exact"
+        row.prop(plane.draggan, "mask_follows")
         layout.template_ID(plane.draggan, "mask", open="image.open")
         if is_painting:  # last, so that no button moves
             draw_text(layout, "Paint what stays; X changes to white, which may change", "INFO")

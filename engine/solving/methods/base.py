@@ -80,6 +80,9 @@ class Look:
             A drag whose handles are at their targets continues until this is true.
         exhausted: A scalar bool, whether the method cannot bring the handles closer, so that the
             drag ends.
+        strained: A scalar bool, whether one of the last steps was cut short because it would have
+            led too far from the latents of the model's own images; None if the method has no such
+            limit.
     """
 
     latent: Tensor
@@ -87,6 +90,7 @@ class Look:
     loss: Tensor
     settled: Tensor
     exhausted: Tensor
+    strained: Tensor | None = None
 
 
 class DragMethod(Protocol):

@@ -65,7 +65,12 @@ class DragGan:
     def replace(self, change: PointChange) -> None:
         """Go on with other handles and targets; see ``base.DragMethod.replace``."""
         self._handles = change.carry(self._handles, change.handles)
-        self._problem = replace(self._problem, handles=self._handles, targets=change.targets)
+        self._problem = replace(
+            self._problem,
+            handles=self._handles,
+            targets=change.targets,
+            source=change.source or self._problem.source,
+        )
         self._change = change
 
     def begin_anew(self) -> bool:

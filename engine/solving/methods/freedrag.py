@@ -102,7 +102,12 @@ class FreeDrag:
     def replace(self, change: PointChange) -> None:
         """Go on with other search points and targets; see ``base.DragMethod.replace``."""
         self._handles = change.carry(self._handles, change.handles)
-        self._problem = replace(self._problem, handles=self._handles, targets=change.targets)
+        self._problem = replace(
+            self._problem,
+            handles=self._handles,
+            targets=change.targets,
+            source=change.source or self._problem.source,
+        )
         self._directions = _directions(self._problem)
         if not change.is_same:
             # As at the start: the next look ends the sub-motion, and begins one of all points.

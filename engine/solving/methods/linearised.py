@@ -72,6 +72,9 @@ _EXHAUSTED = 1 / 20
 # With other points or targets the limit is at least this share of the reach: that a step did not
 # bring the handles closer to the old targets says little about the new ones.
 _RENEWED = 1 / 4
+# A step of which less than this is left is one that was cut short. After one, the limits are
+# smaller, and the next steps may not be.
+_CUT_SHORT, _RECENT = 0.5, 6
 # The largest root mean square change of any layer's w in a step at the full reach, in units of the
 # spread of W. A handle in a uniform area, which no change moves, would ask for any change.
 _LARGEST_CHANGE = 0.5
@@ -149,6 +152,8 @@ class Linearised:
         self._slopes: Tensor | None = None
         self._freedom = start.new_zeros(())
         self._strain: Strain | None = None
+        # How many steps ago the strain has cut a step short.
+        self._cut_ago = start.new_full((), math.inf)
         self._has_metric = False
         self._begin()
 
@@ -212,6 +217,7 @@ class Linearised:
             loss=error,
             settled=self._is_settled(),
             exhausted=self._limit < _EXHAUSTED * self._reach,
+            strained=self._cut_ago < _RECENT,
         )
 
     def _error(self, handles: Tensor) -> Tensor:
@@ -241,6 +247,7 @@ class Linearised:
             paths=change.paths,
             regions=change.regions,
             shares=change.shares,
+            source=change.source or self._problem.source,
         )
         self._has_metric = False
         self._least_error = torch.full_like(self._least_error, math.inf)
@@ -411,7 +418,10 @@ class Linearised:
         none = torch.zeros_like(change)
         typical = NormalEquations(rows, none, damping=_DAMPING, taken_back=0.0)
         change = share * change + typical.least_change((1 - share) * wanted)
-        return change * self._strain.share_of_any(here, change.reshape(shape), self._freedom)
+        share = self._strain.share_of_any(here, change.reshape(shape), self._freedom)
+        cut = share < _CUT_SHORT
+        self._cut_ago = torch.where(cut, torch.zeros_like(share), self._cut_ago + 1)
+        return change * share
 
     def _held_back(self, normal: NormalEquations, change: Tensor, difference: Tensor) -> Tensor:
         """Return the correction of a change, ``N``, that also keeps the fixed area.

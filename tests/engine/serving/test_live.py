@@ -159,10 +159,13 @@ def test_the_newest_of_several_changes_is_taken(checkpoint: Path, latent: FloatA
     job = QueuedJob(drag_request(1, checkpoint, latent, Path("unused")))
     for x in (1.0, 2.0):
         pair = Pair(handle_px=(0.0, 0.0), target_px=(x, 0.0))
-        job.tell(ReplacePairs(request_id=1, pairs=(pair,), live=True))
+        mask = b"larger" if x == 1.0 else b""
+        job.tell(ReplacePairs(request_id=1, pairs=(pair,), live=True, mask=mask))
     job.tell(Pause(request_id=1, paused=True))
     taken = job.take_pairs()
     assert taken is not None and taken.pairs[0].target_px == (2.0, 0.0)
+    # Only the message before it had a mask, which would be lost otherwise.
+    assert taken.mask == b"larger"
     assert job.take_pairs() is None
     assert job.is_paused
     job.wait(timeout_s=5.0)

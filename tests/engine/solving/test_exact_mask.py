@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from engine.arrays import ByteArray, FloatArray
 from engine.models import sample_latent
 from engine.output.render import render_image
 from engine.output.track import Track
-from engine.pictures import Picture, open_picture
+from engine.pictures import OpenPicture, Picture, open_picture
 from engine.solving.drag import drag, open_for
 from engine.solving.options import DragOptions
+from engine.solving.points import LivePoints
 from engine.solving.result import DragResult, DragStatus
 from stylegan2 import Generator, load_generator
 from stylegan2.models import builtin_model_path
@@ -177,3 +179,80 @@ def test_open_pictures_are_those_of_the_options(start: FloatArray) -> None:
     exact = open_for(Picture(start), EAR_MASK, replace(OPTIONS, softness=7.0))
     assert exact.picture.layers[0].softness == 7.0
     assert open_picture(exact.picture, EAR_MASK, 7.0).first == 1
+
+
+def test_a_larger_mask_shows_more_of_the_same_layer(suzanne: Generator, ear_up: DragResult) -> None:
+    opened = ear_up.opened
+    assert opened is not None
+    larger = _circle((99, 60), 30)
+    wider = OpenPicture(ear_up.picture(-1), opened.first).widened(np.maximum(larger, EAR_MASK))
+    assert wider is not None
+    first, second = (_image(suzanne, picture) for picture in (ear_up.picture(-1), wider.picture))
+    assert np.array_equal(first[larger == 0], second[larger == 0])
+    assert not np.array_equal(first, second)
+    assert np.array_equal(wider.latent, ear_up.latents[-1])
+
+
+def test_a_larger_mask_takes_up_the_layers_that_it_covers(
+    suzanne: Generator, ear_up: DragResult
+) -> None:
+    opened = open_for(ear_up.picture(-1), _circle((66, 60), 8), OPTIONS)
+    assert len(opened.picture.layers) == 2, "the first mask does not touch the ear's"
+    wider = opened.widened(WHITE)
+    assert wider is not None
+    assert len(wider.picture.layers) == 3, "the ear's layer is repeated inside the larger mask"
+    # Without a change, everything is as it was, to rounding.
+    before, after = (_image(suzanne, p).astype(int) for p in (ear_up.picture(-1), wider.picture))
+    assert np.abs(before - after).max() <= 1
+
+
+def test_a_picture_without_a_mask_gets_no_larger_one(start: FloatArray) -> None:
+    assert open_picture(Picture(start)).widened(WHITE) is None
+
+
+class _Widening:
+    """Changes that replace the target and the mask once, when the drag comes to rest."""
+
+    is_open = False
+
+    def __init__(self, handle: tuple[float, float], by: tuple[float, float], mask: ByteArray):
+        handles = np.array([handle], np.float32)
+        self._points: LivePoints | None = LivePoints(
+            keys=(0,),
+            handles_px=handles,
+            targets_px=handles + np.array([by], np.float32),
+            mask=mask,
+        )
+
+    def take(self, resting: Tensor | None) -> LivePoints | None:
+        points, self._points = (None, self._points) if resting is None else (self._points, None)
+        return points
+
+
+@pytest.mark.parametrize("method", ["linearised", "draggan", "freedrag"])
+@pytest.mark.parametrize("windows", [False, True])
+def test_a_drag_goes_on_under_a_larger_mask(
+    suzanne: Generator, start: FloatArray, method: str, windows: bool
+) -> None:
+    options = replace(OPTIONS, method=method, max_steps=6)
+    small = _circle((99, 66), 14)
+    large = np.maximum(small, _circle((99, 54), 16))
+    result = _drag(
+        suzanne,
+        Picture(start),
+        EAR,
+        (0, -3),
+        small,
+        options,
+        windows=windows,
+        changes=_Widening(EAR, (0, -14), large),
+    )
+    assert result.opened is not None
+    assert np.array_equal(result.picture(-1).layers[0].mask, large)
+    # The methods that descend make small steps.
+    least = 4 if method == "linearised" else 0.5
+    assert result.handles_px[-1, 0, 1] < EAR[1] - least, "the ear goes on under the larger mask"
+    before = _image(suzanne, Picture(start))
+    last = _image(suzanne, result.picture(-1))
+    assert np.array_equal(last[large == 0], before[large == 0])
+    assert not np.array_equal(last[small == 0], before[small == 0])

@@ -220,7 +220,7 @@ def test_another_radius_of_a_region_changes_neither_its_scale_nor_its_angle(
 ) -> None:
     monkeypatch.setattr(structure, "feature_spread", lambda *_arguments: torch.ones(()))
 
-    def region(radius_px: float, move: FloatArray) -> dict[str, FloatArray]:
+    def region(radius_px: float, move: FloatArray) -> dict[str, Any]:
         return {
             "handles_px": HANDLES[:1],
             "targets_px": HANDLES[:1] + move,
