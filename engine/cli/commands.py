@@ -81,10 +81,11 @@ def _drag(parsed: argparse.Namespace, output: Output) -> int:
     await_operators(device_of(model.generator))
     latent = sample_latent(model.generator, parsed.seed, parsed.psi)
     mask = None if parsed.mask is None else _read_mask(parsed.mask)
-    if mask is not None and not mask.any() and (options.mask_mode == "exact" or options.mask_weight):
+    holds = options.mask_mode == "exact" or options.mask_weight > 0
+    if mask is not None and holds and not mask.any():
         raise RequestError(
-            f"the mask {parsed.mask} is black everywhere, so nothing may move; paint white where the "
-            "image may change"
+            f"the mask {parsed.mask} is black everywhere, so nothing may move; paint white where "
+            "the image may change"
         )
     handles, targets = (
         np.array([pair[side] for pair in parsed.pairs], dtype=np.float32) for side in (0, 1)

@@ -111,6 +111,17 @@ def test_what_cannot_be_done_is_a_sentence_and_code_1(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_black_mask_is_refused_because_nothing_could_move(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = tmp_path / "black.png"
+    Image.new("L", (32, 32)).save(mask)
+    arguments = _drag_arguments(checkpoint, tmp_path / "out", "--mask", str(mask))
+    assert main(arguments) == 1
+    assert "black everywhere, so nothing may move" in capsys.readouterr().err
+    assert main([*arguments, "--mask-mode", "soft", "--mask-weight", "0"]) == 0
+
+
 def test_a_mask_that_unpacks_beyond_all_measure_is_a_sentence(
     checkpoint: Path,
     tmp_path: Path,
