@@ -11,13 +11,16 @@ import torch
 
 from draggan_blender.protocol.layering import Layer
 from draggan_blender.protocol.pictures import decode_picture
-from stylegan2 import Generator, load_generator, sha256_of
+from stylegan2 import Generator, ModelError, ModelErrorKind, load_generator, sha256_of
 from stylegan2.models import builtin_model_path
 
 from .arrays import ByteArray, FloatArray
 from .errors import RequestError
 from .inputs import device_of
 from .pictures import Picture
+
+# How many latents of a model are checked when it is opened.
+_SEEDS_CHECKED = 4
 
 
 def model_path(name_or_path: str) -> Path:
@@ -44,6 +47,36 @@ class LoadedModel:
     generator: Generator
     path: Path
     sha256: str
+
+    def require_finite(self) -> None:
+        """Refuse a model whose latents are not finite: nothing can be made with it.
+
+        Raises:
+            ModelError: A latent is not finite.
+        """
+        ws = [sample_latent(self.generator, seed, 1.0) for seed in range(_SEEDS_CHECKED)]
+        if not np.isfinite(ws).all():
+            raise self._overflow("latents")
+
+    def require_image(self) -> None:
+        """Refuse a model whose image is not finite: it would be black. It renders one image.
+
+        Raises:
+            ModelError: A value of the image of seed 0 is not finite.
+        """
+        device = device_of(self.generator)
+        ws = torch.from_numpy(sample_latent(self.generator, 0, 1.0)[None]).to(device)
+        with torch.no_grad():
+            image = self.generator.synthesis(ws, noise_mode="const")
+        if not bool(image.isfinite().all()):
+            raise self._overflow("images")
+
+    def _overflow(self, what: str) -> ModelError:
+        return ModelError(
+            ModelErrorKind.DAMAGED,
+            f"{self.path.name} was read, but its {what} hold values that are not finite, as of a "
+            "training that failed; choose another checkpoint of the model",
+        )
 
     def require(self, sha256: str) -> None:
         """Raise ``RequestError`` if the model is not the expected file.
@@ -173,7 +206,7 @@ class ModelCache:
             name_or_path: A built-in model's name or a path, see ``model_path``.
 
         Raises:
-            ModelError: The file cannot be read as a model.
+            ModelError: The file cannot be read as a model, or its latents are not finite.
         """
         path = model_path(name_or_path)
         stamp = _stamp(path)
@@ -182,9 +215,10 @@ class ModelCache:
         # Release the old model first: two models may not fit into memory.
         self._model = self._stamp = None
         generator = load_generator(path, self._device)
-        self._model = LoadedModel(generator, path, sha256_of(path))
-        self._stamp = stamp
-        return self._model, True
+        model = LoadedModel(generator, path, sha256_of(path))
+        model.require_finite()
+        self._model, self._stamp = model, stamp
+        return model, True
 
 
 def _stamp(path: Path) -> tuple[Path, int, int] | None:

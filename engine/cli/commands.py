@@ -67,17 +67,24 @@ def _load(parsed: argparse.Namespace, output: Output) -> LoadedModel:
     return model
 
 
+def _load_checked(parsed: argparse.Namespace, output: Output) -> LoadedModel:
+    """Load a model, and refuse it if its images are not finite."""
+    model = _load(parsed, output)
+    model.require_image()
+    return model
+
+
 def _bake(parsed: argparse.Namespace, output: Output) -> None:
-    bake(parsed, _load(parsed, output), output)
+    bake(parsed, _load_checked(parsed, output), output)
 
 
 def _render(parsed: argparse.Namespace, output: Output) -> None:
-    render(parsed, _load(parsed, output), output)
+    render(parsed, _load_checked(parsed, output), output)
 
 
 def _drag(parsed: argparse.Namespace, output: Output) -> int:
     options = DragOptions(**{name: getattr(parsed, name) for name in OPTIONS})
-    model = _load(parsed, output)
+    model = _load_checked(parsed, output)
     await_operators(device_of(model.generator))
     latent = sample_latent(model.generator, parsed.seed, parsed.psi)
     mask = None if parsed.mask is None else _read_mask(parsed.mask)

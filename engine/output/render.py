@@ -22,6 +22,7 @@ from torch import Tensor
 from stylegan2 import Canvas, Generator
 
 from ..arrays import ByteArray, FloatArray
+from ..errors import RequestError
 from ..inputs import device_of
 from ..pictures import OpenPicture, Picture
 
@@ -37,6 +38,8 @@ def render_images(
     latents: Tensor,
     resolution: int | None = None,
     canvas: Canvas | None = None,
+    *,
+    is_checked: bool = False,
 ) -> ByteArray:
     """Synthesise images.
 
@@ -45,10 +48,14 @@ def render_images(
         latents: ``N x num_ws x w_dim`` float32 on the generator's device.
         resolution: The block whose image is rendered, for a smaller image; None for the last.
         canvas: The picture that the latents belong to; None for pictures of one latent.
+        is_checked: Whether values that are not finite are an error; otherwise they become black.
 
     Returns:
         ``N x H x W x 3`` uint8, sRGB, top row first. The generator's [-1, 1] becomes 0 to 255. A
         model with one channel gives grey, and channels after the third are left out.
+
+    Raises:
+        RequestError: ``is_checked``, and a value is not finite.
     """
     if canvas is None:
         images = generator.synthesis(latents, noise_mode="const", resolution=resolution)[:, :3]
@@ -56,6 +63,11 @@ def render_images(
         images = canvas.image(latents, resolution)[:, :3]
     if images.shape[1] < 3:
         images = images[:, :1].expand(-1, 3, -1, -1)
+    if is_checked and not bool(images.isfinite().all()):
+        raise RequestError(
+            "the numbers of the model overflow in this image, so that it would be black; choose "
+            "another checkpoint of the model"
+        )
     scaled = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     result: ByteArray = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return result
@@ -70,8 +82,11 @@ def render_image(generator: Generator, picture: Picture | FloatArray) -> ByteArr
 
     Returns:
         ``H x W x 3`` uint8, as ``render_images``.
+
+    Raises:
+        RequestError: A value of the image is not finite.
     """
-    return next(render_frames(generator, [picture]))
+    return next(render_frames(generator, [picture], is_checked=True))
 
 
 def preview_pixels(image: ByteArray) -> FloatArray:
@@ -98,6 +113,8 @@ def render_frames(
     generator: Generator,
     pictures: Iterable[Picture | FloatArray],
     canvases: Canvases | None = None,
+    *,
+    is_checked: bool = False,
 ) -> Iterator[ByteArray]:
     """Synthesise many images, in small batches.
 
@@ -105,6 +122,7 @@ def render_frames(
         generator: The model.
         pictures: Pictures, or latents of whole images, ``num_ws x w_dim`` float32.
         canvases: Keeps what pictures have in common, also between calls; None for this call only.
+        is_checked: As of ``render_images``.
 
     Yields:
         ``H x W x 3`` uint8, as ``render_images``, one for each picture.
@@ -117,14 +135,15 @@ def render_frames(
         if batch:
             rows = torch.from_numpy(np.ascontiguousarray(np.stack(batch)))
             batch.clear()
-            yield from render_images(generator, rows.to(device))
+            yield from render_images(generator, rows.to(device), is_checked=is_checked)
 
     for picture in pictures:
         if isinstance(picture, Picture) and picture.layers:
             yield from rendered()
             latent = torch.from_numpy(np.ascontiguousarray(picture.layers[picture.top].latent))
             canvas = canvases.under_top(picture)
-            yield from render_images(generator, latent[None].to(device), canvas=canvas)
+            latents = latent[None].to(device)
+            yield from render_images(generator, latents, canvas=canvas, is_checked=is_checked)
             continue
         batch.append(picture.latent if isinstance(picture, Picture) else picture)
         if len(batch) == size:

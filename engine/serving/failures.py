@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import torch
 
 from draggan_blender.protocol import LocalProtocolError
@@ -11,7 +13,15 @@ from stylegan2 import ModelError
 from ..errors import RequestError
 
 # What the text of a plain ``RuntimeError`` of torch contains when memory runs out (CPU, MPS).
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+# The thread that writes frames cannot start either when memory is short.
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "can't start new thread",
+)
 
 
 def failure(error: Exception) -> tuple[str, str]:
@@ -43,5 +53,7 @@ def failure(error: Exception) -> tuple[str, str]:
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(part in text for part in _OUT_OF_MEMORY)

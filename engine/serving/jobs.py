@@ -62,6 +62,8 @@ class JobRunner:
         self._models = ModelCache(device)
         # The generator that has made a first step.
         self._warm: Generator | None = None
+        # The model for which getting ready has failed.
+        self._unready: LoadedModel | None = None
         # The latent of the image that was shown last, which a drag may begin with.
         self._shown: FloatArray | None = None
         self._emit = emit
@@ -105,7 +107,9 @@ class JobRunner:
             is_idle: Returns whether no request waits; called again from time to time.
         """
         model = self._models.current
-        if model is not None:
+        if model is not None and model is not self._unready:
+            # If this fails, it is not tried again after each request.
+            self._unready = model
             principal_components(model.generator)
             feature_spread(model.generator, feature_block(model.generator))
             if self._warm is not model.generator:
@@ -113,6 +117,7 @@ class JobRunner:
                 warm_up(model.generator, sample_latent(model.generator, 0, 0.5))
             if self._shown is not None:
                 look_ahead(model.generator, self._shown, is_idle)
+            self._unready = None
 
     def _model(self, request: ModelRequest) -> LoadedModel:
         if not self._models.holds(request.model_path):
@@ -120,6 +125,9 @@ class JobRunner:
             self._emit(Progress(request_id=request.request_id, fraction=0.0, text=text))
         model, is_new = self._models.get(request.model_path)
         model.require(request.model_sha256)
+        if is_new and not isinstance(request, Sample | RenderLatent):
+            # These two find out by the image that they make.
+            model.require_image()
         if is_new or isinstance(request, LoadModel):
             generator = model.generator
             _, height, width = generator.img_shape

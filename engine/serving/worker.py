@@ -53,7 +53,18 @@ class Worker:
         while True:
             job = self._jobs.take()
             self._emit(self._do(job))
+            self._get_ready()
+
+    def _get_ready(self) -> None:
+        """Compute what the next drag would wait for; what fails here fails again when it is asked.
+
+        Nobody has asked for this, so a failure is no ending of a request, and must not end the
+        engine.
+        """
+        try:
             self._runner.get_ready(self._jobs.is_empty)
+        except Exception as error:  # the root of what is done between two requests
+            _LOG.warning("cannot get ready for the next drag: %s", failure(error)[1])
 
     def _do(self, job: QueuedJob) -> Ending:
         """Run a job and return its ending."""

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from stylegan2 import Generator
 
+from ..errors import RequestError
 from ..inputs import device_of
 
 # The share of the variance of W that the kept components hold at least.
@@ -29,6 +30,8 @@ VARIANCE_KEPT = 0.999
 # The smallest standard deviation of a kept component, relative to the largest.
 LEAST_WIDTH = 1e-3
 
+# Samples of W that differ by less than this, relative to the largest value, are one point.
+_SAME = 1e-6
 _SAMPLES = 10_000
 _BATCH = 500
 _SEED = 0
@@ -65,10 +68,24 @@ def principal_components(generator: Generator) -> PrincipalComponents:
     """Return the components of a generator, on its device; computed once for each generator.
 
     The classes of a conditional model are sampled with equal probability.
+
+    Raises:
+        RequestError: W is one point, so that the model has only one image, or is not finite.
     """
     known = _KNOWN.get(generator)
     if known is None or known.sigmas.device != device_of(generator):
-        known = _KNOWN[generator] = decompose(_samples(generator))
+        samples = _samples(generator)
+        if not bool(samples.isfinite().all()):
+            raise RequestError(
+                "the latents of this model hold values that are not finite; choose another "
+                "checkpoint of the model"
+            )
+        if float((samples - samples[0]).abs().max()) <= _SAME * float(samples.abs().max()):
+            raise RequestError(
+                "all seeds of this model give one image, so there is nothing that a drag could "
+                "change it to; choose another checkpoint of the model"
+            )
+        known = _KNOWN[generator] = decompose(samples)
     return known
 
 
