@@ -46,6 +46,7 @@ from .network.config import GeneratorConfig
 from .network.generator import Generator
 from .network.layers import NoiseMode
 from .network.synthesis import SynthesisState
+from .ops.fused import end_loading as end_fused_loading
 from .windows.fused_start import fused_operators, start_fused_operators
 from .windows.plan import WindowPlan, plan_windows
 from .windows.synthesis import WindowPass, WindowSynthesis
@@ -65,6 +66,7 @@ __all__ = [
     "WindowPlan",
     "WindowSynthesis",
     "convert_checkpoint",
+    "end_fused_loading",
     "fused_operators",
     "inspect_checkpoint",
     "load_generator",

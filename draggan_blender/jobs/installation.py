@@ -32,6 +32,7 @@ from ..installing.request import InstallRequest
 from ..installing.state import InstallState
 from ..installing.variants import LABELS, Locks
 from ..package import ROOT, ROOT_PACKAGE
+from ..protocol.cache_folder import home_folder
 from . import delivery
 
 _EVERY_S = 0.2
@@ -194,7 +195,15 @@ def report() -> str:
         facts.append(("PyTorch", f"{stored.torch} in Python {stored.python}"))
         facts.append(("Self-test", stored.sentence))
     log = read_log(log_path())
-    return make_report(facts, log, home=Path.home(), user=getpass.getuser())
+    return make_report(facts, log, home=home_folder() or ROOT, user=_user())
+
+
+def _user() -> str:
+    """Return the person's name in this system; empty in a container whose user has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""
 
 
 def _version() -> str:

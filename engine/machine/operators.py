@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 
 from draggan_blender.protocol.cache_folder import cache_folder
-from stylegan2 import fused_operators, start_fused_operators
+from stylegan2 import end_fused_loading, fused_operators, start_fused_operators
 
 
 def start_operators(device: torch.device) -> None:
@@ -15,6 +15,11 @@ def start_operators(device: torch.device) -> None:
     Further calls for the same device do nothing. See ``stylegan2.start_fused_operators``.
     """
     start_fused_operators(cache_folder() / "operators", device)
+
+
+def end_loading() -> None:
+    """Say that this process ends because it was asked to, and not by loading the operators."""
+    end_fused_loading()
 
 
 def await_operators(device: torch.device) -> bool:

@@ -19,7 +19,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -47,6 +47,8 @@ _LOG = logging.getLogger(__name__)
 _MAX_LINE_BYTES = 4096
 _FLUSH_TIMEOUT_S = 2.0
 _CHUNK_BYTES = 1 << 18
+# What is done before the process exits; each must be quick, and safe from any thread.
+_AT_END: list[Callable[[], None]] = []
 
 
 class _StartError(Exception):
@@ -99,6 +101,8 @@ def _log_to_stderr() -> None:
 
 def _end(code: int) -> NoReturn:
     """Exit immediately, from any thread, even while another thread is inside torch."""
+    for tidy in _AT_END:
+        tidy()
     logging.shutdown()
     os._exit(code)
 
@@ -229,8 +233,10 @@ class _Session:
     def _work(self) -> None:
         """Run the worker; importing torch takes most of the time of a start."""
         try:
+            from ..machine.operators import end_loading
             from .worker import Worker
 
+            _AT_END.append(end_loading)
             worker = Worker(self._jobs, self._outbox.put, self._device, self._threads)
         except ImportError as error:
             _LOG.exception("a package is missing")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from ..ops.fused import BuildError, FusedOperators, build
+from ..ops.fused import FusedOperators, build, noted, private_folder
 from .fused_proof import difference, speed_up
 
 # The environment variable that turns the fused operators off if its value is 0.
@@ -40,9 +40,13 @@ class _Preparation:
 
     def _run(self, folder: Path, device: torch.device) -> None:
         try:
-            operators = FusedOperators(build(folder, device), device)
-            problem = difference(operators) or _slowness(operators)
-        except (BuildError, OSError, AttributeError, RuntimeError) as error:
+            # Other things of this user are in the folder above, so it is closed, but not emptied.
+            private_folder(folder.parent, is_emptied=False)
+            library = build(folder, device)
+            with noted(library):
+                operators = FusedOperators(library, device)
+                problem = difference(operators) or _slowness(operators)
+        except Exception as error:  # the root of a thread: drags run without them
             _LOG.info("drags run without fused operators: %s", str(error).replace("\n", " "))
             return
         if problem is not None:
@@ -59,7 +63,8 @@ def start_fused_operators(folder: Path, device: torch.device) -> None:
     """Start a thread that compiles, loads and tests the operators of a device, once per process.
 
     Args:
-        folder: Folder for compiled libraries, which later sessions use again.
+        folder: Folder for compiled libraries, which later sessions use again. It and the folder
+            above it, if that is this user's, are closed to others.
         device: A CPU or a CUDA GPU; on other devices no operators are made.
     """
     if os.environ.get(SWITCH) != "0" and device not in _PREPARATIONS:

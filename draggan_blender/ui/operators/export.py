@@ -16,11 +16,19 @@ from ...errors import EditError
 from ...export import files as export_files
 from ...export import portable_copy
 from ...jobs import folders
+from ...protocol.cache_folder import home_folder
 from ...scene import planes
 from .common import Result, poll_sequence, run
 
 # How long one turn of Blender's main loop may write files.
 _BUDGET_S = 0.1
+
+
+def _opened() -> Path:
+    """Return the path of the open file; of one that was never saved, a name in the home folder."""
+    if bpy.data.filepath:
+        return Path(bpy.data.filepath)
+    return (home_folder() or Path.cwd()) / "untitled"
 
 
 class _SequenceExport:
@@ -125,7 +133,11 @@ class _FileExport(_SequenceExport, ExportHelper):
         properties: Any = getattr(self, "properties")  # noqa: B009  (of the operator)
         if not properties.filepath:
             stem = folders.stem_of(planes.require_active(context))
-            folder = Path(bpy.data.filepath).parent if bpy.data.filepath else Path.home()
+            folder = (
+                Path(bpy.data.filepath).parent
+                if bpy.data.filepath
+                else (home_folder() or Path.cwd())
+            )
             properties.filepath = str(folder / f"{stem}{self.filename_ext}")
         result: Result = ExportHelper.invoke(self, context, event)  # type: ignore[assignment]
         return result
@@ -225,7 +237,11 @@ class DRAGGAN_OT_bake_down(bpy.types.Operator, ExportHelper):
     def invoke(self, context: bpy.types.Context, event: Any) -> Result:  # type: ignore[override]
         properties: Any = getattr(self, "properties")  # noqa: B009  (of the operator)
         if not properties.filepath:
-            opened = Path(bpy.data.filepath) if bpy.data.filepath else Path.home() / "untitled"
+            opened = (
+                Path(bpy.data.filepath)
+                if bpy.data.filepath
+                else (home_folder() or Path.cwd()) / "untitled"
+            )
             self.properties.filepath = str(opened.with_name(f"{opened.stem}_baked.blend"))
         result: Result = ExportHelper.invoke(self, context, event)  # type: ignore[assignment]
         return result

@@ -13,6 +13,16 @@ functions of both libraries. ``build.py`` compiles them, and ``operators.py`` ca
 from __future__ import annotations
 
 from .build import BuildError, build
+from .loading import end_loading, noted
 from .operators import Activation, FusedOperators
+from .private import private_folder
 
-__all__ = ["Activation", "BuildError", "FusedOperators", "build"]
+__all__ = [
+    "Activation",
+    "BuildError",
+    "FusedOperators",
+    "build",
+    "end_loading",
+    "noted",
+    "private_folder",
+]

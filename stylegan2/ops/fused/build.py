@@ -19,13 +19,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from .locking import try_to_lock
+from .private import close_content, empty, private_folder, read_plain, write_private
 
 _FOLDER = Path(__file__).parent
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -33,6 +32,10 @@ _OBJECT = ".obj" if sys.platform == "win32" else ".o"
 _TIMEOUT_S = 120.0
 # How long Ninja has to end its compilers before it is killed.
 _GRACE_S = 5.0
+# Processes that hold it build in its folder.
+_LOCK = "lock"
+# What is built is for this user alone, whatever the umask.
+_ONLY_THIS_USER: dict[str, Any] = {} if sys.platform == "win32" else {"umask": 0o077}
 _NOT_BUILT = "the fused operators were not built"
 
 _GNU = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden")
@@ -73,7 +76,8 @@ def build(folder: Path, device: torch.device) -> Path:
     """Build the library for a device; compile only what changed since the last build.
 
     Args:
-        folder: Folder for the builds of all devices; created if it is missing.
+        folder: Folder for the builds of all devices; created if it is missing. Only this user may
+            be able to write to it.
         device: A CPU or a CUDA GPU.
 
     Returns:
@@ -82,7 +86,7 @@ def build(folder: Path, device: torch.device) -> Path:
 
     Raises:
         BuildError: There are no fused operators for this device, Ninja or the compiler is missing,
-            or the build failed.
+            the build failed, or someone else could change the folder.
     """
     if device.type == "cuda":
         return build_by(cuda_target(torch.cuda.get_device_capability(device)), folder)
@@ -95,18 +99,60 @@ def build_by(target: Target, folder: Path) -> Path:
     """Build a target; arguments, result and errors are those of ``build``."""
     # A home folder may be shared by machines: what differs between them must not share a build.
     machine = "\n".join((platform.platform(), platform.machine(), torch.__version__))
-    work = folder.absolute() / f"{target.name}-{_digest(machine.encode())}"
-    library = work / f"fused{_SUFFIX}"
+    name = f"{target.name}-{_digest(machine.encode())}"
     ninja = _ninja()
     try:
-        work.mkdir(parents=True, exist_ok=True)
-        with _locked(work / "lock") as lock:
-            _copy_sources(target, work)
-            _write_build_file(target, library)
-            _run(ninja, target.compile[0], work, lock)
-            return _published(library)
+        work = private_folder(private_folder(folder) / name)
+        library = work / f"fused{_SUFFIX}"
+        with _locked(work / _LOCK) as lock:
+            if not _is_as_built(library):
+                _remove_built(work)
+            had_objects = any(work.glob(f"*{_OBJECT}"))
+            try:
+                return _built(target, library, ninja, lock)
+            except BuildError:
+                # What a crash or a full disk has left of an earlier build may be why.
+                if not had_objects:
+                    raise
+                _remove_built(work)
+                return _built(target, library, ninja, lock)
     except OSError as error:
         raise BuildError(f"{_NOT_BUILT}: {error}") from error
+
+
+def _built(target: Target, library: Path, ninja: str, lock: int) -> Path:
+    """Build a target in its folder, which is locked, and return the library of a fixed name."""
+    _copy_sources(target, library.parent)
+    _write_build_file(target, library)
+    _run(ninja, target.compile[0], library.parent, lock)
+    return _published(library)
+
+
+def _is_as_built(library: Path) -> bool:
+    """Return whether Ninja's library is missing, or has the content that it was built with."""
+    content, hash = read_plain(library), read_plain(_hash_path(library))
+    if content is None:
+        return not os.path.lexists(library)
+    return hash == hashlib.sha256(content).hexdigest().encode()
+
+
+def _hash_path(library: Path) -> Path:
+    return library.with_name(f"{library.name}.sha256")
+
+
+def _remove_built(work: Path) -> None:
+    """Remove everything from a build folder except the lock, and the libraries of a fixed name.
+
+    Another process may have one of these loaded; their notes stay as well.
+    """
+    for path in work.iterdir():
+        if path.name == _LOCK or path.name.startswith("fused-"):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            empty(path)
+            path.rmdir()
+        else:
+            path.unlink()
 
 
 def cuda_target(capability: tuple[int, int]) -> Target:
@@ -191,22 +237,11 @@ def _locked(path: Path) -> Iterator[int]:
     """Hold the lock of a build folder; yields the descriptor of its file."""
     end = time.monotonic() + _TIMEOUT_S
     with path.open("ab") as file:
-        while not _try_to_lock(file.fileno()):
+        while not try_to_lock(file.fileno()):
             if time.monotonic() > end:
                 raise BuildError(f"{_NOT_BUILT}: {path} was locked for over {_TIMEOUT_S:.0f} s")
             time.sleep(0.02)
         yield file.fileno()
-
-
-def _try_to_lock(descriptor: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
 
 
 def _copy_sources(target: Target, work: Path) -> None:
@@ -278,6 +313,7 @@ def _run(ninja: str, compiler: str, work: Path, lock: int) -> None:
         stderr=subprocess.STDOUT,
         # If this process is killed, the folder stays locked until its compilers have ended.
         pass_fds=() if sys.platform == "win32" else (lock,),
+        **_ONLY_THIS_USER,
     ) as process:
         try:
             output, _ = process.communicate(timeout=_TIMEOUT_S)
@@ -314,11 +350,17 @@ def _first_error(output: str, ninja: str, compiler: str, code: int) -> str:
 
 
 def _published(library: Path) -> Path:
-    """Return a copy that nothing overwrites: another process may have this one loaded."""
+    """Return a copy that nothing overwrites: another process may have this one loaded.
+
+    The copy is compared with what was built now, so a damaged one is replaced. The hash of Ninja's
+    library is written beside it, for the next build.
+    """
     content = library.read_bytes()
+    with library.open("rb+") as file:
+        os.fsync(file.fileno())
+    close_content(library.parent)
+    write_private(_hash_path(library), hashlib.sha256(content).hexdigest().encode())
     published = library.with_stem(f"fused-{_digest(content)}")
-    if not published.is_file():
-        part = library.with_suffix(".part")
-        part.write_bytes(content)
-        os.replace(part, published)
+    if read_plain(published) != content:
+        write_private(published, content)
     return published

@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from draggan_blender.protocol.messages import Cancelled, Done, Failed, LoadModel, Message, Sample
+from draggan_blender.protocol.messages import (
+    Cancelled,
+    Done,
+    Failed,
+    LoadModel,
+    Message,
+    ModelRequest,
+    Sample,
+)
 from engine.errors import RequestError
 from engine.models import ModelCache, sample_latent
 from engine.serving import jobs as jobs_module
@@ -39,7 +47,7 @@ class _Engine:
                 self._endings[message.request_id] = message
                 self._ended.notify_all()
 
-    def do(self, request: Sample | LoadModel) -> Message:
+    def do(self, request: ModelRequest) -> Message:
         self._queue.put(request)
         with self._ended:
             assert self._ended.wait_for(lambda: request.request_id in self._endings, 60)
