@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import EditError
 from ..protocol import LocalProtocolError
 from ..protocol.messages import Ending, Failed, Message, Request
 from . import events, launcher, session
@@ -156,7 +157,9 @@ class Runtime:
             self.delivery(effect.job, effect.message)
         except Exception as error:  # any error of the callback: the timer must continue
             _LOG.exception("%s: a %s could not be shown", effect.job.label, effect.message.kind)
-            detail = f"{type(error).__name__}: {error}"
+            # An EditError is a sentence already; the name of another error says more than its text.
+            name = "" if isinstance(error, EditError) else f"{type(error).__name__}: "
+            detail = " ".join(f"{name}{error}".split())
             self.dispatch(events.DeliveryFailed(effect.job, effect.message, detail))
 
     def _send(self, message: Message) -> None:

@@ -27,7 +27,11 @@ from ..jobs import bake_folder, folders, recovery
 from ..properties.owners import Plane
 from ..protocol import file_names
 from ..protocol.atomic_files import link_or_copy, write_atomically
+from ..protocol.plain_files import read_plain_file
 from ..scene import frame_files, handle_paths, history, images, models, planes, sampling
+
+# An image of a sequence, far beyond the largest.
+_MAX_IMAGE_BYTES = 1 << 29
 
 
 def prepare(scene: bpy.types.Scene, base: Path) -> list[str]:
@@ -213,7 +217,7 @@ def _base_png(plane: Plane) -> bytes:
             last = sequence.first_frame + sequence.frame_count - 1
             path = frame_files.frame_path(folder, sequence.stem, last)
             if path.is_file():
-                return path.read_bytes()
+                return read_plain_file(path, _MAX_IMAGE_BYTES)
     still = settings.still
     if still is None or still.packed_file is None:
         raise EditError(f"{plane.name} has no image in the file; press Restore Images first")

@@ -16,6 +16,8 @@ from ..errors import EditError
 from ..properties.owners import Plane
 from ..protocol import Decoder, RemoteProtocolError
 from ..protocol.file_names import EDIT_FILE, JOURNAL_FILE, TRACK_FILE
+from ..protocol.plain_arrays import MOST_BYTES
+from ..protocol.plain_files import read_plain_file
 from ..protocol.timeline import Edit
 from ..scene import tracks
 from . import folders
@@ -86,7 +88,7 @@ def read_track(folder: Path) -> bytes:
         EditError: The track cannot be read.
     """
     try:
-        return (folder / TRACK_FILE).read_bytes()
+        return read_plain_file(folder / TRACK_FILE, MOST_BYTES)
     except OSError as error:
         raise EditError(
             f"The track {folder / TRACK_FILE} cannot be read ({error.strerror or error}); "
@@ -177,8 +179,7 @@ def _stored_edit(folder: Path) -> bytes:
     """Return the bytes of the edit in a bake's folder; empty if it is missing or very large."""
     path = folder / EDIT_FILE
     with contextlib.suppress(OSError):
-        if path.stat().st_size <= _MAX_EDIT_BYTES:
-            return path.read_bytes()
+        return read_plain_file(path, _MAX_EDIT_BYTES)
     return b""
 
 

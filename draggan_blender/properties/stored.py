@@ -7,6 +7,9 @@ Blender's string properties cannot hold zero bytes.
 from __future__ import annotations
 
 import base64
+import zlib
+
+from ..errors import EditError
 
 
 def to_text(data: bytes) -> str:
@@ -18,6 +21,32 @@ def to_bytes(text: str) -> bytes:
     """Return the binary data of a string property; empty for an empty property.
 
     Raises:
-        ValueError: The text is not base64.
+        EditError: The text is not base64: the file is damaged, or a script has changed it.
     """
-    return base64.b64decode(text)
+    try:
+        return base64.b64decode(text)
+    except ValueError:
+        raise EditError(
+            "What is stored of this image in the .blend is damaged; go back in the history, or "
+            "make a new image"
+        ) from None
+
+
+def unpacked(text: str, size: int) -> bytes:
+    """Return the binary data of a string property that was compressed before.
+
+    Args:
+        text: The property.
+        size: How many bytes it must have, so that no others are unpacked.
+
+    Raises:
+        EditError: The text is not base64.
+        ValueError: It is not compressed data of that size.
+    """
+    try:
+        data = zlib.decompressobj().decompress(to_bytes(text), size + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if len(data) != size:
+        raise ValueError(f"{size} bytes were expected")
+    return data

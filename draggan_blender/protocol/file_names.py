@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+# The last frame that Blender has.
+GREATEST_FRAME = 1_048_574
+
 # The solved track: latents and handle positions of every row.
 TRACK_FILE = "track.npz"
 
@@ -11,6 +14,20 @@ EDIT_FILE = "edit.draggan"
 
 # The rows that a bake has solved so far, while solving is not finished.
 JOURNAL_FILE = "solve.journal"
+
+
+def frame_number(stem: str, name: str) -> int | None:
+    """Return the number of a frame's file; None for the name of another file.
+
+    Args:
+        stem: What the names of the sequence start with.
+        name: The name of a file.
+    """
+    digits = name.removeprefix(f"{stem}_").removesuffix(".png")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 9:
+        return None
+    number = int(digits)
+    return number if frame_file(stem, number) == name else None
 
 
 def frame_file(stem: str, number: int) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from .errors import require
 from .messages import Event, Message, ModelRequest, Request
-from .pairs import Pair, Point, require_pairs
+from .pairs import Pair, Point, require_count, require_pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,7 @@ class CheckPoints(ModelRequest):
     def __post_init__(self) -> None:
         Request.__post_init__(self)
         require(bool(self.points_px), "at least one point is needed")
+        require_count(len(self.points_px))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .errors import require
+from .file_names import GREATEST_FRAME
 from .pairs import HandleState, Pair, require_pairs
 from .settings import DragSettings
 
@@ -48,6 +49,17 @@ def require_rows(handles_px: bytes, frame_count: int) -> None:
     found, row = len(handles_px), 8 * frame_count
     fits = row > 0 < found and found % row == 0
     require(fits, f"handles_px has {found} bytes, which do not fit {frame_count} frames")
+
+
+def require_frames(first_number: int, count: int = 1) -> None:
+    """Check that Blender has the frames of a sequence.
+
+    Raises:
+        LocalProtocolError: The first one is below 1, or the last one is beyond Blender's last.
+    """
+    last = first_number + count - 1
+    fits = first_number >= 1 and last <= GREATEST_FRAME
+    require(fits, f"frames {first_number} to {last} are not within 1 to {GREATEST_FRAME}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +148,7 @@ class FrameTarget:
 
     def __post_init__(self) -> None:
         require(bool(_FILE_STEM.fullmatch(self.stem)), f"not a plain file name: {self.stem!r}")
-        require(self.first_number >= 1, f"first_number must be 1 or more, not {self.first_number}")
+        require_frames(self.first_number)
         require(bool(self.folder), "the folder of a sequence must not be empty")
 
 

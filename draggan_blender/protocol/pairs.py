@@ -15,6 +15,10 @@ from .errors import require
 
 Point = tuple[float, float]
 
+# The most pairs of a drag or an edit. Time and memory of a step grow with their number: about
+# 4 MiB for each on the built-in model.
+MOST_PAIRS = 256
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
@@ -71,11 +75,21 @@ class HandleState:
 
 
 def require_pairs(pairs: Sequence[Pair]) -> None:
-    """Check that there is a pair, and that no two pairs have the same key.
+    """Check that there is a pair, not more than ``MOST_PAIRS``, and none with another's key.
 
     Raises:
-        LocalProtocolError: One of both is not so.
+        LocalProtocolError: One of these is not so.
     """
     require(bool(pairs), "a drag needs at least one pair of points")
+    require_count(len(pairs))
     distinct = len({pair.key for pair in pairs}) == len(pairs)
     require(distinct, "two pairs of a drag have the same key")
+
+
+def require_count(count: int) -> None:
+    """Check that there are not more than ``MOST_PAIRS`` pairs.
+
+    Raises:
+        LocalProtocolError: There are more.
+    """
+    require(count <= MOST_PAIRS, f"there are {count} pairs of points; at most {MOST_PAIRS} work")

@@ -20,9 +20,10 @@ from .messages import (
     Message,
     ModelRequest,
     Request,
+    require_frames,
     require_rows,
 )
-from .pairs import Point
+from .pairs import Point, require_count
 from .settings import DragSettings
 
 
@@ -95,11 +96,12 @@ class Edit(Message):
 
     def __post_init__(self) -> None:
         require(bool(self.handles_px), "an edit needs at least one handle")
+        require_count(len(self.handles_px))
         row = 8 * len(self.handles_px)
         found = len(self.targets_px)
         fits = found > 0 and found % row == 0
         require(fits, f"targets_px has {found} bytes, not a multiple of {row}")
-        require(self.first_number >= 1, f"first_number must be 1 or more, not {self.first_number}")
+        require_frames(self.first_number, self.frame_count)
         require(bool(self.settings), "an edit needs settings")
         starts = self.settings[0].number == self.first_number
         require(starts, f"settings must start at frame {self.first_number}")

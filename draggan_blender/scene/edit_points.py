@@ -7,15 +7,13 @@ are hidden and switched off, and are as they were before when their edit is work
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 
 from ..errors import EditError
 from ..properties.edits import DRAGGAN_PG_edit
 from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
-from ..properties.stored import to_bytes
+from ..properties.stored import unpacked
 from . import mask_images, masks, points
 
 
@@ -43,9 +41,9 @@ def begin(plane: Plane, row: DRAGGAN_PG_edit) -> None:
     settings = plane.draggan
     width, height = settings.size
     try:
-        levels = np.frombuffer(zlib.decompress(to_bytes(row.mask)), np.uint8)
+        levels = np.frombuffer(unpacked(row.mask, width * height), np.uint8)
         rows = levels.reshape(height, width)
-    except (ValueError, zlib.error) as error:
+    except ValueError as error:
         raise EditError(f"The mask of {row.name} cannot be read ({error})") from None
     if not _has_mask(plane, row, rows.tobytes()):
         image = mask_images.create(plane, np.flipud(rows).astype(np.float32) / 255.0)

@@ -19,7 +19,7 @@ from .. import compat
 from ..errors import EditError
 from ..properties.edits import DRAGGAN_PG_edit
 from ..properties.owners import Plane
-from ..properties.stored import to_bytes, to_text
+from ..properties.stored import to_bytes, to_text, unpacked
 from ..protocol.layering import Latent, Mask, MaskedChange, mixed, separated
 from . import edit_points
 
@@ -55,7 +55,7 @@ def pictures(plane: Plane, rows: Sequence[Sequence[float]]) -> list[bytes]:
     try:
         base, _ = separated(to_bytes(plane.draggan.latent), plane.draggan.w_dim)
         full = [_masked(plane, row) for row in plane.draggan.edits]
-    except (ValueError, zlib.error) as error:
+    except ValueError as error:
         raise EditError(f"The edits of {plane.name} cannot be read ({error})") from None
     return mixed(base, full, rows)
 
@@ -130,15 +130,16 @@ def _index_of(plane: Plane, mask: bytes) -> int | None:
         return None
     for index in reversed(range(len(settings.edits))):
         row = settings.edits[index]
-        if row.visible and row.softness == drag.softness and _levels(row) == mask:
+        if row.visible and row.softness == drag.softness and _levels(plane, row) == mask:
             return index
     return None
 
 
-def _levels(row: DRAGGAN_PG_edit) -> bytes:
+def _levels(plane: Plane, row: DRAGGAN_PG_edit) -> bytes:
+    width, height = plane.draggan.size
     try:
-        return zlib.decompress(to_bytes(row.mask))
-    except (ValueError, zlib.error) as error:
+        return unpacked(row.mask, width * height)
+    except ValueError as error:
         raise EditError(f"The mask of {row.name} cannot be read ({error})") from None
 
 
@@ -165,7 +166,7 @@ def adopt(plane: Plane, picture: bytes, mask: bytes = b"") -> bytes:
         _, found = separated(picture, settings.w_dim)
         mask = _grow(plane, mask, found)
         known = {row.key: _masked(plane, row) for row in settings.edits}
-    except (ValueError, zlib.error) as error:
+    except ValueError as error:
         raise EditError(f"The edits of {plane.name} cannot be read ({error})") from None
     before, matched = _strengths_in(settings.edits_shown), set[int]()
     for change in found:
@@ -270,7 +271,7 @@ def from_stored(plane: Plane, text: str) -> None:
 
 def _masked(plane: Plane, row: DRAGGAN_PG_edit) -> MaskedChange:
     width, height = plane.draggan.size
-    levels = zlib.decompress(to_bytes(row.mask))
+    levels = unpacked(row.mask, width * height)
     mask: Mask = np.frombuffer(levels, np.uint8).reshape(height, width)
     change = np.frombuffer(to_bytes(row.change), "<f4").reshape(-1, plane.draggan.w_dim)
     return MaskedChange(mask=mask, softness=row.softness, change=change.astype(np.float32))

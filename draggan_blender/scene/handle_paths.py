@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..errors import EditError
 from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text
@@ -270,8 +271,17 @@ def to_stored(path: NDArray[np.float64] | None) -> str:
 
 
 def from_stored(text: str, count: int) -> NDArray[np.float64]:
-    """Return a path of ``count`` images from what ``to_stored`` has returned for it."""
-    return np.frombuffer(to_bytes(text), "<f4").reshape(count, -1).astype(np.float64)
+    """Return a path of ``count`` images from what ``to_stored`` has returned for it.
+
+    Raises:
+        EditError: The text is damaged.
+    """
+    try:
+        return np.frombuffer(to_bytes(text), "<f4").reshape(count, -1).astype(np.float64)
+    except ValueError:
+        raise EditError(
+            "The path of a handle that is stored in the .blend is damaged; drag or bake again"
+        ) from None
 
 
 def cover_paths(plane: Plane) -> None:

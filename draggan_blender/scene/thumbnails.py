@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 # The longest side of a stored thumbnail.
 SIZE_PX = 96
+# The longest side that is read.
+_MOST_PX = 1024
 
 # The icons of this session by name; None before the first one.
 _icons: Any = None
@@ -50,8 +52,11 @@ def to_pixels(text: str) -> NDArray[np.float32]:
     """
     size, _, packed = text.partition(":")
     width, height = (int(side) for side in size.split("x"))
+    if not 0 < width <= _MOST_PX >= height > 0:
+        raise ValueError(f"not a thumbnail: {width} x {height} px")
     try:
-        data = zlib.decompress(base64.b64decode(packed))
+        unpacking = zlib.decompressobj()
+        data = unpacking.decompress(base64.b64decode(packed), 3 * width * height + 1)
     except zlib.error as error:
         raise ValueError(f"not a thumbnail: {error}") from None
     differences = np.frombuffer(data, np.uint8).reshape(height, width, 3)

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,19 +11,21 @@ from numpy.typing import NDArray
 
 from ..errors import EditError
 from ..properties.stored import to_bytes
+from ..protocol.file_names import GREATEST_FRAME
 from ..protocol.pictures import Picture, PictureLayer, encode_picture
+from ..protocol.plain_arrays import read_arrays
 
-# What numpy raises for bytes that are not an ``.npz`` of plain arrays, or lack an array.
-READ_ERRORS = (
-    ValueError,
-    LookupError,
-    OSError,
-    EOFError,
-    MemoryError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_OF_PICTURES = {
+    "start",
+    "edited",
+    "layer_entries",
+    "layer_masks",
+    "layer_softness",
+    "layer_latents",
+    "layer_clipped",
+}
+# What reading a track raises: the bytes are not one, or lack an array or a row.
+READ_ERRORS = (EditError, ValueError, LookupError, TypeError, OverflowError)
 
 
 def handles_px(track: str) -> NDArray[np.float32]:
@@ -39,8 +38,8 @@ def handles_px(track: str) -> NDArray[np.float32]:
         EditError: The track cannot be read.
     """
     try:
-        with np.load(io.BytesIO(to_bytes(track)), allow_pickle=False) as arrays:
-            places = np.asarray(arrays["handles_px"], dtype=np.float32)
+        arrays = read_arrays(to_bytes(track), {"handles_px"})
+        places = np.asarray(arrays["handles_px"], dtype=np.float32)
         return places.reshape(len(places), -1, 2)
     except READ_ERRORS as error:
         raise EditError(
@@ -58,8 +57,8 @@ def turns(track: str) -> NDArray[np.float32] | None:
         ``T x P x 2``: the scale times the cosine of the angle, counter-clockwise in the image, and
         times its negative sine. None if the track has no regions.
     """
-    with np.load(io.BytesIO(to_bytes(track)), allow_pickle=False) as arrays:
-        return np.asarray(arrays["turns"], dtype=np.float32) if "turns" in arrays else None
+    arrays = read_arrays(to_bytes(track), {"turns"})
+    return np.asarray(arrays["turns"], dtype=np.float32) if "turns" in arrays else None
 
 
 def pictures_of(track: bytes, rows: Sequence[int]) -> list[bytes]:
@@ -74,9 +73,9 @@ def pictures_of(track: bytes, rows: Sequence[int]) -> list[bytes]:
     Raises:
         Exception: One of ``READ_ERRORS``: the bytes are not a track, or lack a row.
     """
-    with np.load(io.BytesIO(track), allow_pickle=False) as arrays:
-        start, edited = np.asarray(arrays["start"], dtype="<f4"), arrays["edited"]
-        layers = _layers(arrays, start, rows) if "layer_entries" in arrays else [()] * len(rows)
+    arrays = read_arrays(track, _OF_PICTURES)
+    start, edited = np.asarray(arrays["start"], dtype="<f4"), arrays["edited"]
+    layers = _layers(arrays, start, rows) if "layer_entries" in arrays else [()] * len(rows)
     return [
         encode_picture(Picture(latent=_whole(edited[row], start), layers=over))
         for row, over in zip(rows, layers, strict=True)
@@ -124,6 +123,9 @@ def frames_of(track: bytes) -> tuple[int | None, int]:
     Raises:
         Exception: One of ``READ_ERRORS``: the bytes are not a track.
     """
-    with np.load(io.BytesIO(track), allow_pickle=False) as arrays:
-        first = int(arrays["first_number"]) if "first_number" in arrays else None
-        return first, len(arrays["edited"])
+    arrays = read_arrays(track, {"first_number", "numbers"})
+    first = int(arrays["first_number"]) if "first_number" in arrays else None
+    count = len(arrays["numbers"])
+    if first is not None and not -GREATEST_FRAME <= first <= GREATEST_FRAME - count + 1:
+        raise ValueError(f"it has frames from {first} on, which Blender does not have")
+    return first, count

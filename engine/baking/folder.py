@@ -12,18 +12,19 @@ the files that differ from it are removed. However a process ends, the files tha
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from draggan_blender.protocol.atomic_files import link_or_copy
-from draggan_blender.protocol.file_names import EDIT_FILE, JOURNAL_FILE, TRACK_FILE
+from draggan_blender.protocol.file_names import EDIT_FILE, JOURNAL_FILE, TRACK_FILE, frame_number
 
 from ..output.frames import FrameNames
 from ..output.track import Track, TrackError
 from ..solving.result import STATUSES
-from .journal import read_journal
+from .journal import are_numbers_sound, read_journal
 from .row import SolvedRow
 
 
@@ -99,10 +100,16 @@ class BakeFolder:
                 valid.update(self.names.paths_of_row(row))
         first = min(one.first_number for one in both) - 1
         end = max(one.first_number + len(one) for one in both)
-        for number in range(first, end):
-            path = self.names.path(number)
-            if path not in valid:
-                path.unlink(missing_ok=True)
+        try:
+            existing = os.listdir(self.names.folder)
+        except FileNotFoundError:
+            return
+        for name in existing:
+            number = frame_number(self.names.stem, name)
+            if number is not None and first <= number < end:
+                path = self.names.path(number)
+                if path not in valid:
+                    path.unlink(missing_ok=True)
 
     def take_frames(self, earlier: BakeFolder, track: Track) -> None:
         """Take the files of an earlier bake for the rows of a track that are the same there.
@@ -175,4 +182,5 @@ def rows_by_key(
             status=STATUSES[baked.statuses[row]],
         )
         for row in range(len(track))
+        if are_numbers_sound(track.distances_px[row], track.losses[row], int(baked.steps[row]))
     }

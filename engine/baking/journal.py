@@ -10,6 +10,7 @@ another edit, or one that two processes wrote, does no harm.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import struct
 import zlib
@@ -20,6 +21,7 @@ from types import TracebackType
 import numpy as np
 
 from draggan_blender.protocol.atomic_files import write_atomically
+from draggan_blender.protocol.plain_files import read_plain_file
 
 from ..arrays import FloatArray
 from ..solving.result import STATUSES
@@ -27,6 +29,9 @@ from .row import SolvedRow
 
 _MAGIC = b"DragGAN bake journal 1\n"
 _KEY_BYTES = 32
+# Far beyond any bake; a larger file or number was not written here.
+_MAX_BYTES = 1 << 30
+_MAX_STEPS = 1 << 31
 # Distance, loss, steps, status.
 _NUMBERS = struct.Struct("<ffQB")
 # CRC-32 of the rest of the record.
@@ -107,7 +112,7 @@ def read_journal(
         OSError: The file exists and cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = read_plain_file(path, _MAX_BYTES)
     except FileNotFoundError:
         return {}
     rows: dict[bytes, SolvedRow] = {}
@@ -128,6 +133,11 @@ def read_journal(
     return rows
 
 
+def are_numbers_sound(distance_px: float, loss: float, steps: int) -> bool:
+    """Return whether the numbers of a stored row are some that a solver may have written."""
+    return math.isfinite(distance_px) and math.isfinite(loss) and 0 <= steps <= _MAX_STEPS
+
+
 def _record(key: bytes, row: SolvedRow) -> bytes:
     numbers = _NUMBERS.pack(row.distance_px, row.loss, row.steps, STATUSES.index(row.status))
     points = _floats(row.handles_px) + _floats(row.turns)
@@ -143,7 +153,8 @@ def _row(record: bytes, latent_shape: tuple[int, int], points: int, turns: int) 
     """Return the row of a complete record; None if a value of it is invalid."""
     distance_px, loss, steps, status = _NUMBERS.unpack_from(record, _KEY_BYTES)
     values = np.frombuffer(record[_KEY_BYTES + _NUMBERS.size : -_CHECK.size], dtype="<f4")
-    if status >= len(STATUSES) or not np.isfinite(values).all():
+    is_sound = status < len(STATUSES) and are_numbers_sound(distance_px, loss, steps)
+    if not is_sound or not np.isfinite(values).all():
         return None
     values = values.astype(np.float32)
     places, turned, latent = np.split(values, [2 * points, 2 * (points + turns)])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from draggan_blender.protocol.file_names import TRACK_FILE
+from draggan_blender.protocol.plain_files import read_plain_file
 from draggan_blender.protocol.settings import OPTIONS
 from stylegan2 import convert_checkpoint, inspect_checkpoint
 
@@ -33,6 +35,8 @@ from .output import Output
 from .selftest import selftest
 from .sheet import before_after_sheet
 
+# An image file of a mask, far beyond the largest.
+_MAX_MASK_BYTES = 1 << 29
 # Exit codes.
 FAILED, PARTLY_DONE, HANDLE_LOST = 1, 4, 5
 
@@ -147,7 +151,7 @@ def _print_step(step: DragStep) -> None:
 
 def _read_mask(path: Path) -> ByteArray:
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(read_plain_file(path, _MAX_MASK_BYTES))) as image:
             return np.array(image.convert("L"))
     except (UnidentifiedImageError, Image.DecompressionBombError):
         raise RequestError(f"the mask {path} is not an image file") from None

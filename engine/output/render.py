@@ -14,6 +14,7 @@ bit anyway and a small image leaves most of the GPU idle, so images are rendered
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -130,20 +131,20 @@ def render_frames(
     device, size = device_of(generator), _batch_size(generator)
     batch: list[FloatArray] = []
     canvases = Canvases(generator) if canvases is None else canvases
+    render = partial(render_images, is_checked=True) if is_checked else render_images
 
     def rendered() -> Iterator[ByteArray]:
         if batch:
             rows = torch.from_numpy(np.ascontiguousarray(np.stack(batch)))
             batch.clear()
-            yield from render_images(generator, rows.to(device), is_checked=is_checked)
+            yield from render(generator, rows.to(device))
 
     for picture in pictures:
         if isinstance(picture, Picture) and picture.layers:
             yield from rendered()
             latent = torch.from_numpy(np.ascontiguousarray(picture.layers[picture.top].latent))
             canvas = canvases.under_top(picture)
-            latents = latent[None].to(device)
-            yield from render_images(generator, latents, canvas=canvas, is_checked=is_checked)
+            yield from render(generator, latent[None].to(device), canvas=canvas)
             continue
         batch.append(picture.latent if isinstance(picture, Picture) else picture)
         if len(batch) == size:

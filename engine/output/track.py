@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import io
 import json
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from draggan_blender.protocol.atomic_files import write_atomically
+from draggan_blender.protocol.file_names import GREATEST_FRAME
 from draggan_blender.protocol.layering import Layer
+from draggan_blender.protocol.plain_arrays import (
+    MOST_BYTES,
+    PlainArraysError,
+    array_names,
+    read_arrays,
+)
+from draggan_blender.protocol.plain_files import read_plain_file
 
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
@@ -38,7 +43,6 @@ from .track_layers import LAYER_ARRAYS, TrackLayers
 # tracks without them are written as before.
 FORMAT_VERSION = 4
 
-_MAX_BYTES = 1 << 30
 _MAX_ROWS = 1_000_000
 _MAX_POINTS = 10_000
 _MAX_LATENT = 65_536
@@ -62,21 +66,6 @@ _BAKED_ARRAYS = {
 _FIRST_VERSION = {*_ARRAYS, *_TEXTS, "format_version"}
 _SECOND_VERSION = {*_FIRST_VERSION, *_BAKED_ARRAYS, "first_number"}
 _THIRD_VERSION = {*_SECOND_VERSION, "turns"}
-# Everything that the zip and npy readers raise for bytes that are not in these formats.
-_READ_ERRORS = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 class TrackError(RequestError):
@@ -302,7 +291,7 @@ class Track:
             TrackError: The file is not a track that this version can read.
         """
         try:
-            return cls.from_bytes(path.read_bytes())
+            return cls.from_bytes(read_plain_file(path, MOST_BYTES))
         except TrackError as error:
             raise TrackError(f"{path.name}: {error}") from None
 
@@ -325,7 +314,7 @@ class Track:
         layers = [fields.pop(name) for name in LAYER_ARRAYS if name in fields]
         try:
             options = json.loads(fields["options"])
-        except ValueError:
+        except (ValueError, RecursionError):
             options = None
         if not isinstance(options, dict):
             raise TrackError("the track's options are not readable; it is damaged")
@@ -360,8 +349,8 @@ class Track:
             if not least <= found <= most:
                 raise TrackError(f"the track has {found} {name}, expected {least} to {most}")
         # Layers that no row changes are stored once, but ``latents`` repeats them in every row.
-        if rows * self.start.nbytes > _MAX_BYTES:
-            raise TrackError(f"the track's latents are over the limit of {_MAX_BYTES >> 20} MiB")
+        if rows * self.start.nbytes > MOST_BYTES:
+            raise TrackError(f"the track's latents are over the limit of {MOST_BYTES >> 20} MiB")
         expected: dict[str, tuple[int, ...]] = {
             "start": (len(self.start), w_dim),
             "edited": self.edited.shape,
@@ -372,6 +361,7 @@ class Track:
             "distances_px": (rows,),
         }
         _check_arrays(self, expected)
+        self._check_numbers(rows)
         if self.layers is not None:
             problem = self.layers.problem(rows, self.start.shape)
             if problem:
@@ -391,6 +381,18 @@ class Track:
         _check_arrays(self.baked, expected)
         if int(self.baked.statuses.max()) >= len(STATUSES):
             raise TrackError("the track's statuses are unknown; it is damaged")
+
+    def _check_numbers(self, rows: int) -> None:
+        """Check that the rows and their files have numbers that Blender has frames for."""
+        first, numbers = self.first_number, self.numbers
+        last = first + max(rows - 1, int(numbers[-1]))
+        if first < -GREATEST_FRAME or last > GREATEST_FRAME:
+            raise TrackError(
+                f"the track has frames {first} to {last}, but Blender's are from {-GREATEST_FRAME} "
+                f"to {GREATEST_FRAME}"
+            )
+        if numbers[0] < 0 or (numbers[1:] <= numbers[:-1]).any():
+            raise TrackError("the track's numbers do not rise from 0 on; it is damaged")
 
 
 def parts_of(
@@ -423,24 +425,18 @@ def _check_arrays(owner: Track | BakedRows, expected: dict[str, tuple[int, ...]]
 def _read_arrays(data: bytes) -> dict[str, Any]:
     """Return the members of the archive by name, with checked types and texts as ``str``."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            found = set(infos)
-            if found > set(LAYER_ARRAYS):
-                found -= set(LAYER_ARRAYS)
-            if found not in (_FIRST_VERSION, _SECOND_VERSION, _THIRD_VERSION):
-                names = ", ".join(sorted(_SECOND_VERSION ^ found)[:5])
-                raise TrackError(
-                    f"this is an archive, but not a track: missing or unexpected are {names}"
-                )
-            if sum(info.file_size for info in infos.values()) > _MAX_BYTES:
-                raise TrackError(f"the track is over the limit of {_MAX_BYTES >> 20} MiB")
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            return {name: _checked(name, stored[name]) for name in infos}
-    except TrackError:
-        raise
-    except _READ_ERRORS as error:
-        raise TrackError(f"this is not a track file, or it is damaged ({error})") from None
+        found = set(array_names(data))
+        if found > set(LAYER_ARRAYS):
+            found -= set(LAYER_ARRAYS)
+        if found not in (_FIRST_VERSION, _SECOND_VERSION, _THIRD_VERSION):
+            names = ", ".join(sorted(_SECOND_VERSION ^ found)[:5])
+            raise TrackError(
+                "this is an archive, but not a track: missing or unexpected are "
+                + "".join(c if c.isprintable() else "?" for c in names)[:200]
+            )
+        return {name: _checked(name, array) for name, array in read_arrays(data).items()}
+    except PlainArraysError as error:
+        raise TrackError(f"this is not a track file, or it is damaged: {error}") from None
 
 
 def _checked(name: str, array: npt.NDArray[Any]) -> Any:

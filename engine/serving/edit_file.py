@@ -8,12 +8,16 @@ like data from the connection.
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from draggan_blender.protocol import Decoder, RemoteProtocolError
+from draggan_blender.protocol.codec import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES
 from draggan_blender.protocol.layering import mixed, separated
+from draggan_blender.protocol.plain_files import read_plain_file
 from draggan_blender.protocol.timeline import Edit
 
 from ..arrays import FloatArray
@@ -25,23 +29,16 @@ from ..pictures import Picture
 from ..solving.options import DragOptions
 from ..solving.regions import turn_of
 
-_MAX_FILE_BYTES = 1 << 30
+_MAX_FILE_BYTES = MAX_HEADER_BYTES + MAX_PAYLOAD_BYTES + 8
 
 
 def read_edit_file(path: Path) -> bytes:
     """Return the bytes of an edit file; ``decode_edit`` checks whether they are an edit.
 
     Raises:
-        OSError: The file cannot be read.
-        RequestError: The file is larger than an edit can be.
+        OSError: The file cannot be read, is no regular file, or is larger than an edit can be.
     """
-    size = path.stat().st_size
-    if size > _MAX_FILE_BYTES:
-        raise RequestError(
-            f"{path.name} is not an edit file: it has {size >> 20} MiB, and an edit has at most "
-            f"{_MAX_FILE_BYTES >> 20} MiB"
-        )
-    return path.read_bytes()
+    return read_plain_file(path, _MAX_FILE_BYTES)
 
 
 def decode_edit(data: bytes, name: str = "the edit") -> Edit:
@@ -56,7 +53,7 @@ def decode_edit(data: bytes, name: str = "the edit") -> Edit:
     """
     decoder = Decoder(trusted=True)
     try:
-        messages = list(decoder.feed(data))
+        messages = list(islice(decoder.feed(data), 2))
     except RemoteProtocolError as error:
         raise RequestError(
             f"{name} is not an edit that this version can read, or it is damaged ({error}); "
@@ -98,7 +95,7 @@ def animated_edit(edit: Edit, model: LoadedModel) -> AnimatedEdit:
         latent=picture.latent,
         layers=picture.layers,
         pictures=_pictures(edit, model),
-        handles_px=np.array(edit.handles_px, dtype=np.float32),
+        handles_px=_finite(edit.handles_px),
         targets_px=targets.astype(np.float32),
         image_size=(width, height),
         options=tuple(
@@ -114,6 +111,19 @@ def animated_edit(edit: Edit, model: LoadedModel) -> AnimatedEdit:
         radii_px=radii_px,
         turns=turns,
     )
+
+
+def _finite(values: Any) -> FloatArray:
+    """Return numbers of a message as float32.
+
+    Raises:
+        RequestError: A number is too large for that.
+    """
+    with np.errstate(over="ignore"):
+        found = np.array(values, dtype=np.float32)
+    if not np.isfinite(found).all():
+        raise RequestError("a point or a radius of the edit is not a usable number; bake it again")
+    return found
 
 
 def _pictures(edit: Edit, model: LoadedModel) -> tuple[Picture, ...]:
@@ -135,7 +145,7 @@ def _pictures(edit: Edit, model: LoadedModel) -> tuple[Picture, ...]:
 
 def _regions(edit: Edit) -> tuple[FloatArray, FloatArray]:
     """Return the radii and the wanted ``z`` of regions, both empty if no pair is a region."""
-    radii_px = np.array(edit.radii_px, dtype=np.float32)
+    radii_px = _finite(edit.radii_px)
     if not radii_px.any():
         return radii_px[:0], np.empty((0, 0, 2), np.float32)
     turns = np.frombuffer(edit.turns, dtype="<f4").reshape(-1, len(radii_px), 2)

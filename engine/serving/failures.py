@@ -29,8 +29,13 @@ def failure(error: Exception) -> tuple[str, str]:
 
     Returns:
         The cause, as the ``Failed`` message has it (``model``, ``request``, ``files``, ``memory``
-        or ``internal``), and a sentence for the person.
+        or ``internal``), and a sentence for the person, in one line.
     """
+    cause, sentence = _failure(error)
+    return cause, " ".join(sentence.split())
+
+
+def _failure(error: Exception) -> tuple[str, str]:
     if isinstance(error, ModelError):
         return "model", str(error)
     if isinstance(error, RequestError | LocalProtocolError):
