@@ -38,6 +38,7 @@ EXTERNAL: list[tuple[str, set[str]]] = [
     ("engine/serving/job_queue.py", STDLIB | {"draggan_blender"}),
     ("engine/serving/outbox.py", STDLIB | {"draggan_blender"}),
     ("engine/serving/parent.py", STDLIB),
+    ("engine/serving/pulse.py", STDLIB | {"draggan_blender"}),
     ("engine", ALGORITHMS | {"draggan_blender"}),
     ("stylegan2", STDLIB | TORCH),
     ("__init__.py", STDLIB),

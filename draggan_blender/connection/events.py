@@ -153,6 +153,16 @@ class TimedOut:
     """The time of ``session.timeout_s`` has passed without a message from the engine."""
 
 
+@dataclass(frozen=True, slots=True)
+class WentSilent:
+    """The engine, which has a pulse, has sent nothing for ``session.SILENT_AFTER_S``."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Nobody is there who could wait for a silent engine: a script, ``blender -b``, a farm."""
+
+
 # ---------------------------------------------------------------- effects
 
 
@@ -203,5 +213,7 @@ SessionEvent = (
     | ConnectionLost
     | ProcessEnded
     | TimedOut
+    | WentSilent
+    | GivenUp
 )
 Effect = Spawn | Send | Deliver | Disconnect | EndProcess

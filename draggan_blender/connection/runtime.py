@@ -18,12 +18,13 @@ from pathlib import Path
 
 from ..errors import EditError
 from ..protocol import LocalProtocolError
+from ..protocol.health import Pulse
 from ..protocol.messages import Ending, Failed, Message, Request
 from . import events, launcher, session
 from .client import Client
 from .events import Job
 from .launcher import EngineProcess, LaunchError
-from .session import State
+from .session import EnginePhase, State
 from .tick_stats import TickStats
 
 _LOG = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ _DELAY_IDLE_S = 0.25
 # How long a lost connection waits for the exit code that explains it, which arrives a little
 # later; and how long an ended process waits for the rest of the bytes that it sent.
 _EXPLANATION_S = 0.5
+# A longer time between two ticks was a render, or the sleep of the computer.
+_PAUSE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,11 @@ class Runtime:
         # The kinds of the messages that the present tick has delivered.
         self._delivered: list[str] = []
         self._shown = self.state
+        # When the engine has made progress last, and when anything of it was heard.
         self._waiting_since_s = 0.0
+        self._heard_s = 0.0
+        self._passes: int | None = None
+        self._ticked_s: float | None = None
         self._over_since_s: float | None = None
         self._lost: events.ConnectionLost | None = None
 
@@ -131,13 +138,22 @@ class Runtime:
         before = session.timeout_s(self.state), self.state.engine
         self.state, effects = session.transition(self.state, event)
         from_engine = isinstance(event, events.MessageReceived | events.PeerProven)
-        if from_engine or before != (session.timeout_s(self.state), self.state.engine):
+        if from_engine:
+            self._heard_s = time.monotonic()
+        has_moved = from_engine and not self._is_mere_pulse(event)
+        if has_moved or before != (session.timeout_s(self.state), self.state.engine):
             self._waiting_since_s = time.monotonic()
         ended = isinstance(event, events.MessageReceived) and isinstance(event.message, Ending)
         if ended and self._process is not None:
             self._process.skip_log()
         for effect in effects:
             self._perform(effect)
+
+    def _is_mere_pulse(self, event: events.SessionEvent) -> bool:
+        """Return whether an event only says that the engine is alive, and not that it has moved."""
+        is_pulse = isinstance(event, events.MessageReceived) and isinstance(event.message, Pulse)
+        has_moved, self._passes = self._passes != self.state.passes, self.state.passes
+        return is_pulse and not has_moved
 
     def _perform(self, effect: events.Effect) -> None:
         if isinstance(effect, events.Deliver):
@@ -231,6 +247,7 @@ class Runtime:
         # Not time.monotonic: on Windows it advances only every 16 ms.
         started_s = time.perf_counter()
         self._delivered.clear()
+        self._skip_pause()
         self._ticking = True
         try:
             more = self._receive(budget_s)
@@ -280,9 +297,22 @@ class Runtime:
             self.dispatch(lost)
 
     def _check_timeout(self) -> None:
+        now_s = time.monotonic()
         limit_s = session.timeout_s(self.state)
-        if limit_s is not None and time.monotonic() - self._waiting_since_s >= limit_s:
+        if limit_s is not None and now_s - self._waiting_since_s >= limit_s:
             self.dispatch(events.TimedOut())
+        has_pulse = self.state.passes is not None and self.state.engine is EnginePhase.READY
+        silence_s = now_s - self._heard_s
+        if has_pulse and not self.state.silent and silence_s >= session.SILENT_AFTER_S:
+            self.dispatch(events.WentSilent())
+
+    def _skip_pause(self) -> None:
+        """Leave out of all waiting the time in which nothing was read: a render, or sleep."""
+        now_s, before_s = time.monotonic(), self._ticked_s
+        self._ticked_s = now_s
+        if before_s is not None and now_s - before_s > _PAUSE_S:
+            self._waiting_since_s += now_s - before_s
+            self._heard_s += now_s - before_s
 
     def _check_processes(self) -> None:
         if self._process is not None:
@@ -296,6 +326,8 @@ class Runtime:
         self, predicate: Callable[[State], bool], timeout_s: float, *, sleep_s: float = 0.005
     ) -> bool:
         """Tick until ``predicate(state)`` is True; only for scripts and ``blender -b``.
+
+        An engine that does not answer is given up after a while, because nobody is there to end it.
 
         Args:
             predicate: Called before each tick.
@@ -316,6 +348,9 @@ class Runtime:
                 return False
             if self.tick() > _DELAY_MORE_S:
                 time.sleep(sleep_s)
+            is_silent = self.state.silent
+            if is_silent and time.monotonic() - self._heard_s >= session.GIVE_UP_AFTER_S:
+                self.dispatch(events.GivenUp())
         return True
 
     def shut_down(self, grace_s: float = 1.0) -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from ..protocol.health import Pulse
 from ..protocol.live import ReplacePairs
 from ..protocol.messages import (
     Cancel,
@@ -48,6 +49,7 @@ from .events import (
     Disconnect,
     Effect,
     EndProcess,
+    GivenUp,
     Job,
     JobCancelAsked,
     JobChangeAsked,
@@ -64,6 +66,7 @@ from .events import (
     StartAsked,
     StopAsked,
     TimedOut,
+    WentSilent,
 )
 
 __all__ = [
@@ -80,9 +83,19 @@ __all__ = [
 HELLO_TIMEOUT_S = 20.0
 # From the hello to Ready: importing PyTorch takes long if no file of it is cached.
 READY_TIMEOUT_S = 120.0
-# Without a message after a job was asked to end; one step of a large model takes seconds on a CPU.
+# Without progress after a job was asked to end. An engine whose pulse shows progress is left alone,
+# however long it takes; with a pulse but without progress it has more time.
 ANSWER_TIMEOUT_S = 20.0
+STUCK_TIMEOUT_S = 60.0
+# Without any message of an engine that has a pulse: its process is stopped, or the computer is.
+SILENT_AFTER_S = 6.0
+# How long a script or a command waits for a silent engine.
+GIVE_UP_AFTER_S = 60.0
 
+SILENT = (
+    "The engine does not answer: its process was stopped, or the computer is busy with something "
+    "else; wait, or end it with Stop Engine"
+)
 _AGAIN = "press Start Engine to run it again"
 
 
@@ -120,6 +133,8 @@ class State:
         discarding: Whether the active job has its ending already and the engine is cancelling it.
         start_again: Whether the engine is started again after it has stopped.
         error: The last error, a sentence; cleared when the next job starts.
+        passes: The number of the engine's last pulse; None before the first one.
+        silent: Whether the engine does not answer.
     """
 
     engine: EnginePhase = EnginePhase.OFF
@@ -135,6 +150,8 @@ class State:
     discarding: bool = False
     start_again: bool = False
     error: str = ""
+    passes: int | None = None
+    silent: bool = False
 
     @property
     def ending_asked(self) -> bool:
@@ -173,8 +190,21 @@ def _next(state: State) -> Outcome:
     if state.engine is not EnginePhase.READY or state.active is not None or not state.queue:
         return state, ()
     job, *rest = state.queue
-    busy = State(state.engine, state.ready, state.model, active=job, queue=tuple(rest))
+    busy = replace(_idle(state), active=job, queue=tuple(rest), error="")
     return busy, (Send(job.request),)
+
+
+def _idle(state: State) -> State:
+    """Return the state of the same engine without an active job."""
+    return State(
+        state.engine,
+        state.ready,
+        state.model,
+        queue=state.queue,
+        error=state.error,
+        passes=state.passes,
+        silent=state.silent,
+    )
 
 
 def _lose(sentence: str, state: State) -> Outcome:
@@ -291,6 +321,10 @@ def _message_received(state: State, event: MessageReceived) -> Outcome:
     message = event.message
     if not _live(state):
         return state, ()
+    if state.silent:
+        state = replace(state, silent=False)
+    if isinstance(message, Pulse):
+        return replace(state, passes=message.passes), ()
     if isinstance(message, Ready):
         return _next(replace(state, engine=EnginePhase.READY, ready=message))
     if isinstance(message, StartupFailed):
@@ -314,8 +348,7 @@ def _job_message(state: State, message: Event) -> Outcome:
         error = state.error
         if isinstance(message, Failed) and job.is_asked:
             error = message.message
-        idle = State(state.engine, state.ready, state.model, queue=state.queue, error=error)
-        following, effects = _next(idle)
+        following, effects = _next(replace(_idle(state), error=error))
         return following, (*passed_on, *effects)
     if isinstance(message, ModelLoaded):
         state = replace(state, model=message)
@@ -374,6 +407,17 @@ def _timed_out(state: State, _event: TimedOut) -> Outcome:
     return state, ()
 
 
+def _went_silent(state: State, _event: WentSilent) -> Outcome:
+    return (replace(state, silent=True), ()) if state.engine is EnginePhase.READY else (state, ())
+
+
+def _given_up(state: State, _event: GivenUp) -> Outcome:
+    if not _live(state):
+        return state, ()
+    what = f"The engine has not answered for {GIVE_UP_AFTER_S:.0f} s"
+    return _lose(f"{what}, so it was ended; {_AGAIN}.", state)
+
+
 _HANDLERS: dict[type, Callable[[State, Any], Outcome]] = {
     StartAsked: _start_asked,
     StopAsked: _stop_asked,
@@ -389,6 +433,8 @@ _HANDLERS: dict[type, Callable[[State, Any], Outcome]] = {
     ConnectionLost: _connection_lost,
     ProcessEnded: _process_ended,
     TimedOut: _timed_out,
+    WentSilent: _went_silent,
+    GivenUp: _given_up,
 }
 
 
@@ -398,13 +444,14 @@ def transition(state: State, event: SessionEvent) -> Outcome:
 
 
 def timeout_s(state: State) -> float | None:
-    """Return how long the engine may send no message in this state; None for any time."""
+    """Return how long the engine may make no progress in this state; None for any time."""
     if state.engine is EnginePhase.STARTING:
         return HELLO_TIMEOUT_S
     if state.engine is EnginePhase.LOADING:
         return READY_TIMEOUT_S
     if state.active is not None and state.ending_asked:
-        return ANSWER_TIMEOUT_S
+        has_pulse = state.passes is not None and not state.silent
+        return STUCK_TIMEOUT_S if has_pulse else ANSWER_TIMEOUT_S
     return None
 
 
@@ -425,6 +472,8 @@ def _describe_active(state: State, job: Job) -> str:
 
 def describe(state: State) -> str:
     """Return one line for the panel or a log that says what the engine is doing."""
+    if state.silent and _live(state):
+        return SILENT
     if state.active is not None:
         return _describe_active(state, state.active)
     waiting = f" ({len(state.queue)} waiting)" if state.queue else ""

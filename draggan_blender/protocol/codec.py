@@ -25,6 +25,7 @@ from typing import Any
 
 from .errors import LocalProtocolError, RemoteProtocolError
 from .explore import EXPLORE_MESSAGES
+from .health import HEALTH_MESSAGES
 from .live import LIVE_MESSAGES
 from .messages import MESSAGES, Message
 from .parts import PART_MESSAGES
@@ -38,6 +39,7 @@ MAX_UNPROVEN_BYTES = 1024
 ALL_MESSAGES = (
     *MESSAGES,
     *EXPLORE_MESSAGES,
+    *HEALTH_MESSAGES,
     *LIVE_MESSAGES,
     *PART_MESSAGES,
     *TIMELINE_MESSAGES,

@@ -21,7 +21,8 @@ shown; the block whose features a mask holds can be chosen. 4: the pairs of a ru
 replaced; pairs can be regions; many seeds can be shown small; a drag can continue a sequence; drags
 have a freedom. 5: masks can hold exactly, and latents can have masked layers. 6: a picture can be
 shown small, and its parts asked for; bakes have animated strengths of masked edits. 7: the mask of
-a drag can become larger while it runs.
+a drag can become larger while it runs; the engine has a pulse, and writes only below folders that
+were agreed.
 """
 
 from __future__ import annotations

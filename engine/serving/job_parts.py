@@ -27,6 +27,7 @@ def check_cancelled(job: QueuedJob) -> None:
     Raises:
         JobCancelledError: The job was cancelled.
     """
+    job.passes += 1
     if job.cancelled.is_set():
         raise JobCancelledError
 

@@ -24,6 +24,7 @@ class QueuedJob:
         stopped: Set when the request must end where it is and keep its result.
         shown: Set while no preview of the job is on its way to the screen.
         is_paused: Whether the job is to make no steps.
+        passes: How often the job has looked at these signals; it rises while the job computes.
     """
 
     def __init__(self, request: Request) -> None:
@@ -33,6 +34,7 @@ class QueuedJob:
         self.shown = threading.Event()
         self.shown.set()
         self.is_paused = False
+        self.passes = 0
         self._pairs: ReplacePairs | None = None
         self._lock = threading.Lock()
         self._news = threading.Event()
@@ -72,6 +74,7 @@ class JobQueue:
     def __init__(self) -> None:
         self._waiting: deque[QueuedJob] = deque()
         self._running: QueuedJob | None = None
+        self._passes = 0
         self._changed = threading.Condition()
 
     def put(self, request: Request) -> None:
@@ -83,10 +86,18 @@ class JobQueue:
     def take(self) -> QueuedJob:
         """Wait for the next job and return it; the job taken before counts as finished."""
         with self._changed:
+            if self._running is not None:
+                self._passes += self._running.passes + 1
             self._running = None
             self._changed.wait_for(lambda: bool(self._waiting))
             self._running = self._waiting.popleft()
             return self._running
+
+    @property
+    def passes(self) -> int:
+        """The passes of all jobs so far."""
+        with self._changed:
+            return self._passes + (self._running.passes if self._running else 0)
 
     def is_empty(self) -> bool:
         """Return whether no job waits."""

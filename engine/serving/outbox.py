@@ -2,8 +2,8 @@
 """Sends messages from a thread, so that the caller never waits for the socket.
 
 A preview that is still unsent when the next preview of the same drag is queued is dropped, so that
-a slow reader gets the newest image instead of a queue of old ones. All other messages are sent in
-order and never dropped.
+a slow reader gets the newest image instead of a queue of old ones; likewise a pulse. All other
+messages are sent in order and never dropped.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from draggan_blender.protocol import encode
+from draggan_blender.protocol.health import Pulse
 from draggan_blender.protocol.messages import Message, Preview
 
 
 @dataclass(frozen=True)
 class _Item:
-    """An encoded message, and the drag id if the message is a preview."""
+    """An encoded message, and what it shares with the messages that replace it; None for most."""
 
     data: bytes
-    preview_of: int | None
+    replaced_by: tuple[str, int] | None
 
 
 class Outbox:
@@ -49,11 +50,13 @@ class Outbox:
         Raises:
             LocalProtocolError: The message is larger than the protocol allows.
         """
-        drag_id = message.drag_id if isinstance(message, Preview) else None
-        item = _Item(encode(message), drag_id)
+        same = (message.kind, message.drag_id) if isinstance(message, Preview) else None
+        if isinstance(message, Pulse):
+            same = message.kind, 0
+        item = _Item(encode(message), same)
         with self._changed:
-            if drag_id is not None:
-                kept = [waiting for waiting in self._waiting if waiting.preview_of != drag_id]
+            if same is not None:
+                kept = [waiting for waiting in self._waiting if waiting.replaced_by != same]
                 self._waiting = deque(kept)
             self._waiting.append(item)
             self._changed.notify_all()

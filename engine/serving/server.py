@@ -42,6 +42,7 @@ from ..machine.priority import lower_priority
 from .job_queue import JobQueue
 from .outbox import Outbox
 from .parent import wait_for_end
+from .pulse import start_pulse
 
 _LOG = logging.getLogger(__name__)
 _MAX_LINE_BYTES = 4096
@@ -198,6 +199,7 @@ class _Session:
     def run(self) -> NoReturn:
         """Start the worker, handle messages until the connection ends, and exit."""
         threading.Thread(target=self._work, name="worker", daemon=True).start()
+        start_pulse(self._outbox.put, lambda: self._jobs.passes)
         try:
             for message in self._messages:
                 self._handle(message)

@@ -432,7 +432,7 @@ class Loop:
                 points_px,
                 self.record.latent(row),
                 self._ground.canvas,
-                leave_after(_JUDGED_WITHIN_S) if is_stopped else leave_if(None),
+                leave_after(_JUDGED_WITHIN_S) if is_stopped else leave_if(self._should_stop),
             )
         return nobody
 

@@ -120,4 +120,6 @@ def draw_progress(layout: bpy.types.UILayout, settings: Any, state: session.Stat
         text = "Paused"
     if state.ending_asked:
         text = "Stopping"
+    if state.silent:
+        text = "The engine does not answer"
     layout.progress(factor=state.fraction, text=text)

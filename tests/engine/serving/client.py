@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode
+from draggan_blender.protocol.health import Pulse
 from draggan_blender.protocol.messages import (
     Cancelled,
     Done,
@@ -53,6 +54,7 @@ class EngineClient:
         self.log_path = folder / "engine.log"
         self.token = secrets.token_hex(32)
         self._received: list[Message] = []
+        self.pulses: list[Message] = []
         self._next_id = 0
         listener = socket.create_server(("127.0.0.1", 0))
         listener.settimeout(TIMEOUT_S)
@@ -121,15 +123,24 @@ class EngineClient:
         """Wait for the next message and return it; the test fails if the connection ends."""
         while not self._received:
             data = self.socket.recv(1 << 20)
-            assert data, f"the engine closed the connection:\n{self.log()}"
-            self._received.extend(self._decoder.feed(data))
+            self._take(data)
         return self._received.pop(0)
+
+    def _take(self, data: bytes) -> None:
+        """Keep messages; pulses come at any time between the others, and are kept apart."""
+        assert data, f"the engine closed the connection:\n{self.log()}"
+        for message in self._decoder.feed(data):
+            (self.pulses if isinstance(message, Pulse) else self._received).append(message)
 
     def receive_within(self, timeout_s: float) -> Message | None:
         """Return the next message, or None if none comes within a time."""
-        if not self._received and not select.select([self.socket], [], [], timeout_s)[0]:
-            return None
-        return self.receive()
+        end_s = time.monotonic() + timeout_s
+        while not self._received:
+            left_s = max(0.0, end_s - time.monotonic())
+            if not select.select([self.socket], [], [], left_s)[0]:
+                return None
+            self._take(self.socket.recv(1 << 20))
+        return self._received.pop(0)
 
     def new_id(self) -> int:
         """Return a request id that was not used before."""
