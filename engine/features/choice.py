@@ -60,6 +60,8 @@ def open_source(
     reference = start if reference_ws is None else reference_ws
     if canvas is not None and not (canvas.is_single and canvas.has_below):
         windows = False
+    if not generator.config.has_windows:
+        windows = False
     if windows is None:
         config = generator.config
         whole = plan_windows(config, resolution, _USUAL_SIDE, points, least_crop=resolution)

@@ -7,14 +7,16 @@ them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 from ..errors import ModelErrorKind
-from .inert_pickle import GlobalName, Node
-from .pickled_tensor import TORCH_MAGIC
+from .inert_pickle import GlobalName
+from .pickled_tensor import is_tensor, size_of
 from .refusal import Refusal, damaged, printable, unsupported
+from .values import entries_of
 
-_TF_NETWORK = GlobalName("dnnlib.tflib.network", "Network")
+TF_NETWORK = GlobalName("dnnlib.tflib.network", "Network")
 
 _MODULES = {
     "training.triplane": "EG3D",
@@ -34,64 +36,107 @@ def module_hint(name: str) -> str:
     return ""
 
 
+# Parts of the keys of state dicts that tell a network, the most specific first.
+_KEYS: tuple[tuple[str, str], ...] = (
+    (r"(backbone\.synthesis|superresolution|renderer)\.", "an EG3D model"),
+    (r"synthesis\.(input\.|L\d+_)", "a StyleGAN3 model"),
+    (r"(GE?|GAN\.G)\.(initial_conv|initial_block|blocks)\b", "a lucidrains StyleGAN2 model"),
+    (r"(progression|epilogue|epi)\.?\d*\b", "a StyleGAN1 model"),
+    (r"g_(mapping|synthesis)\.", "a StyleGAN1 model"),
+    (r"StyleMod|style_mod\b", "a StyleGAN1 model"),
+)
+_DISCRIMINATOR = re.compile(
+    r"(final_linear\.\d|convs\.0\.0\.weight|b4\.(fc|out|mbstd)|final_conv\.0\.weight|fromrgb)"
+)
+_LATENT = re.compile(r"(latents?|ws?|w_?plus|wp|projected_ws?|w_pivot|latent_code|latent_in)", re.I)
+# How many keys are looked at.
+_SEEN = 4096
+_ADVICE = "; choose the model that it was made with"
+
+
 def name_top_level(top: object) -> Refusal:
-    """Return the refusal of a pickle that does not contain a ``G_ema`` generator.
+    """Return the refusal of a pickle that does not contain a StyleGAN2 generator.
 
     Args:
-        top: The value of the pickle; for a dictionary, its entries.
+        top: The value of the pickle.
     """
-    if isinstance(top, Node) and top.callee == _TF_NETWORK:
-        return _tensorflow(top)
-    if isinstance(top, tuple | list) and top:
-        networks = [v for v in top if isinstance(v, Node) and v.callee == _TF_NETWORK]
-        if len(networks) == len(top):
-            return _tensorflow(networks[-1])
-    if isinstance(top, Mapping):
-        if top.get("D") is not None and top.get("G") is None:
-            return unsupported("holds a discriminator only, but the generator G_ema is needed")
-        keys = ", ".join(printable(str(key), 20) for key in list(top)[:4])
-        return unsupported(
-            f"is a dictionary ({keys or 'empty'}) without the generator G_ema of a StyleGAN2 "
-            "training snapshot"
-        )
-    if isinstance(top, int) and top == TORCH_MAGIC:
-        return unsupported("was written by torch.save (.pt), which is not supported yet")
+    entries = entries_of(top)
+    if is_tensor(top):
+        return _latent(size_of(top))
+    if isinstance(top, tuple | list) and top and is_tensor(top[0]):
+        return _latent(size_of(top[0]))
+    if entries is not None:
+        return _name_entries(entries)
     return Refusal(
         ModelErrorKind.NOT_A_MODEL,
         "is a Python pickle, but not one of a StyleGAN2 training snapshot",
     )
 
 
-def _tensorflow(network: Node) -> Refusal:
-    """Return the refusal of a TensorFlow network, identified by the names of its variables."""
-    names = _variable_names(network)
+def _latent(size: tuple[int, ...] | None) -> Refusal:
+    shown = " x ".join(str(n) for n in (size or ())[:6] if type(n) is int and n < 1 << 32)
+    shape = f" of {shown} values" if shown else ""
+    return Refusal(
+        ModelErrorKind.NOT_A_MODEL, f"is a saved latent or tensor{shape} and not a model{_ADVICE}"
+    )
+
+
+def _name_entries(entries: Mapping[object, object]) -> Refusal:
+    keys = _all_keys(entries)
+    if "GAN" in entries:
+        return _lucidrains()
+    for pattern, family in _KEYS:
+        if any(re.search(rf"(^|\.){pattern}", key) for key in keys):
+            if "lucidrains" in family:
+                return _lucidrains()
+            return unsupported(f"is {family}, another network than StyleGAN2")
+    for key, value in list(entries.items())[:_SEEN]:
+        if isinstance(key, str) and _LATENT.fullmatch(key) and is_tensor(value):
+            return _latent(size_of(value))
+        inner = entries_of(value) or {}
+        if is_tensor(inner.get("latent")):
+            return _latent(size_of(inner["latent"]))
+    if any(_DISCRIMINATOR.search(key) for key in keys) or (
+        entries.get("D") is not None and entries.get("G") is None
+    ):
+        return unsupported("holds a discriminator only, but the generator is needed")
+    shown = ", ".join(printable(str(key), 20) for key in list(entries)[:4])
+    return unsupported(
+        f"is a dictionary ({shown or 'empty'}) without the generator G_ema of a StyleGAN2 training "
+        "snapshot, and without the state dict of one"
+    )
+
+
+def _lucidrains() -> Refusal:
+    return unsupported(
+        "is a model of lucidrains' stylegan2-pytorch, whose layers compute something else than "
+        "StyleGAN2's; it cannot be converted"
+    )
+
+
+def _all_keys(entries: Mapping[object, object]) -> list[str]:
+    """Return the text keys of a dictionary and of the dictionaries in it."""
+    keys: list[str] = []
+    for key, value in list(entries.items())[:_SEEN]:
+        inner = entries_of(value) or {}
+        for name in [key, *list(inner)[:_SEEN]]:
+            if isinstance(name, str) and len(keys) < 2 * _SEEN:
+                keys.append(name[:200])
+    return keys
+
+
+def name_tensorflow(names: Collection[str]) -> Refusal:
+    """Return the refusal of a network for TensorFlow, by the names of its variables."""
     if any("StyleMod" in name for name in names):
         return unsupported("is a StyleGAN1 model for TensorFlow, another network than StyleGAN2")
-    if any("mod_weight" in name for name in names):
+    if any("ToRGB_lod" in name for name in names):
         return unsupported(
-            "is a StyleGAN2 model in the older TensorFlow format, which is not supported yet; "
-            "convert it with legacy.py of the StyleGAN2-ADA (PyTorch) repository"
+            "is one of the experimental configurations A to D of StyleGAN2, which have no weight "
+            "demodulation; only E and F are supported"
         )
+    if any("FromRGB" in name for name in names):
+        return unsupported("holds a discriminator only, but the generator is needed")
     return unsupported("is a network for TensorFlow, but not a StyleGAN2 generator")
-
-
-def _variable_names(network: Node) -> list[str]:
-    """Return the variable names of a pickled TensorFlow network and of its direct components."""
-    names: list[str] = []
-    states = [network.state]
-    components = _entries(network.state).get("components")
-    states += [v.state for v in list(_entries(components).values())[:8] if isinstance(v, Node)]
-    for state in states:
-        variables = _entries(state).get("variables")
-        for variable in variables if isinstance(variables, list) else []:
-            if isinstance(variable, tuple) and variable and isinstance(variable[0], str):
-                names.append(variable[0])
-    return names
-
-
-def _entries(value: object) -> Mapping[object, object]:
-    entries = value.entries if isinstance(value, Node) else value
-    return entries if isinstance(entries, dict) else {}
 
 
 def name_family(
@@ -108,7 +153,7 @@ def name_family(
         return unsupported("is an EG3D model, another network than StyleGAN2")
     if "input" in synthesis and any(str(name).startswith("L0_") for name in synthesis):
         return unsupported("is a StyleGAN3 model, another network than StyleGAN2")
-    if class_name == "Discriminator" or "b4" in children:
+    if "Discriminator" in class_name or "b4" in children:
         return unsupported("holds a discriminator where the generator should be")
     if "mapping" in children and "synthesis" in children:
         return damaged("has a synthesis network without the block b4 of StyleGAN2")

@@ -9,10 +9,10 @@ afterwards. No instruction has an effect outside the values that it makes, so th
 bypass.
 
 A hostile file can still waste memory and time, so everything is bounded. Each instruction makes at
-most one value, so a file cannot make more values than it has bytes or than ``MAX_OPCODES``. Bytes
-are views into the file. No value is compared, hashed or traversed here, except short keys. Lengths
-are checked before they are used. Values may share or contain each other, so a reader must follow
-known keys and never recurse over all values.
+most one value, and ``Budget`` limits the instructions and the text. Long bytes and texts stay in
+the file. No value is compared, hashed or traversed here, except short keys. Lengths are checked
+before they are used. Values may share or contain each other, so a reader must follow known keys and
+never recurse over all values.
 
 The supported instructions are those that pickle protocols 2 to 5 emit for plain data and for
 PyTorch modules.
@@ -26,11 +26,16 @@ from dataclasses import dataclass, field
 from pickletools import opcodes
 
 from ..errors import ModelErrorKind
+from .budget import Budget
+from .byte_source import ByteSource, Span
 from .refusal import Refusal, damaged, unsafe
 
-# A training snapshot of three 1024 px networks has tens of thousands.
-MAX_OPCODES = 1_000_000
 MAX_INTEGER_BYTES = 16
+# Longer bytes and texts stay in the file.
+MAX_INLINE_BYTES = 64
+MAX_INLINE_TEXT = 4096
+# How many bytes are read at once.
+_WINDOW_BYTES = 1 << 16
 # Larger integer keys have no use except to make hash tables slow.
 MAX_KEY_INTEGER = 2**31
 
@@ -67,21 +72,15 @@ class PersistentId:
     value: object
 
 
-class OpcodeBudget:
-    """A counter of instructions, shared by all pickles of one file including nested ones."""
+@dataclass(frozen=True, slots=True, eq=False)
+class LongText:
+    """A text that was left in the file.
 
-    def __init__(self, limit: int = MAX_OPCODES) -> None:
-        self._left = limit
+    Attributes:
+        span: Its bytes, UTF-8.
+    """
 
-    def spend(self) -> None:
-        """Count one instruction.
-
-        Raises:
-            Refusal: The limit is exceeded.
-        """
-        self._left -= 1
-        if self._left < 0:
-            raise damaged("has more pickle instructions than any StyleGAN2 checkpoint")
+    span: Span
 
 
 _MARK = object()
@@ -91,30 +90,40 @@ class InertPickle:
     """The interpreter of one pickle.
 
     Args:
-        data: The bytes that contain the pickle.
+        source: The bytes that contain the pickle.
         allowed: The globals that the reader allows, as (module, name).
-        budget: Counter of instructions, shared by all pickles of a file.
+        budget: Counters of the work, shared by all pickles of a file.
         persistent_ids: Whether the format contains persistent ids.
         hint: Function from the full name of a refused global to text for the message, or to "".
+        window: How many bytes to read at once.
+
+    Attributes:
+        references: The persistent ids in the order of the pickle.
     """
 
     def __init__(
         self,
-        data: memoryview,
+        source: ByteSource,
         *,
         allowed: Collection[tuple[str, str]],
-        budget: OpcodeBudget,
+        budget: Budget,
         persistent_ids: bool = False,
         hint: Callable[[str], str] = lambda name: "",
+        window: int = _WINDOW_BYTES,
     ) -> None:
-        self._data = data
+        self._source = source
         self._allowed = allowed
         self._budget = budget
         self._persistent_ids = persistent_ids
         self._hint = hint
+        self._window_bytes = window
+        self._window = b""
+        self._window_start = 0
         self._position = 0
         self._stack: list[object] = []
         self._memo: dict[int, object] = {}
+        self._names: dict[tuple[str, str], GlobalName] = {}
+        self.references: list[PersistentId] = []
 
     def read(self, start: int = 0) -> tuple[object, int]:
         """Interpret the pickle that begins at ``start``.
@@ -130,7 +139,7 @@ class InertPickle:
         """
         self._position = start
         while True:
-            self._budget.spend()
+            self._budget.spend_opcode()
             code = self._take(1)[0]
             if code == _STOP:
                 return self._pop(), self._position
@@ -141,30 +150,50 @@ class InertPickle:
 
     # Reading bytes
 
-    def _take(self, size: int) -> memoryview:
-        if size > len(self._data) - self._position:
+    def _take(self, size: int) -> bytes:
+        begin = self._position - self._window_start
+        if begin < 0 or begin + size > len(self._window):
+            left = self._source.size - self._position
+            if size > left:
+                raise damaged("is truncated or damaged: it ends in the middle of a value")
+            whole = min(max(size, self._window_bytes), left)
+            self._window = self._source.read(self._position, whole)
+            self._window_start, begin = self._position, 0
+        self._position += size
+        return self._window[begin : begin + size]
+
+    def _skip(self, size: int) -> Span:
+        if size > self._source.size - self._position:
             raise damaged("is truncated or damaged: it ends in the middle of a value")
         self._position += size
-        return self._data[self._position - size : self._position]
+        return Span(self._source, self._position - size, size)
 
     def _number(self, layout: str) -> int:
         (number,) = struct.unpack(layout, self._take(struct.calcsize(layout)))
         return int(number)
 
-    def _text(self, size: int) -> str:
+    def _text(self, size: int) -> str | LongText:
+        if size > MAX_INLINE_TEXT:
+            return LongText(self._skip(size))
+        self._budget.spend_text(size)
         try:
             # Python pickles lone surrogates this way. They are not encoded again here.
             return str(self._take(size), "utf-8", "surrogatepass")
         except UnicodeDecodeError:
             raise damaged("is damaged: a text in it is not UTF-8") from None
 
+    def _bytes(self, size: int) -> bytes | Span:
+        return self._skip(size) if size > MAX_INLINE_BYTES else self._take(size)
+
     def _line(self) -> str:
-        rest = self._data[self._position : self._position + 4096].tobytes()
-        end = rest.find(b"\n")
+        start = self._position
+        ahead = self._take(min(MAX_INLINE_TEXT, self._source.size - start))
+        end = ahead.find(b"\n")
         if end < 0:
             raise damaged("is truncated or damaged: a name in it has no end")
-        self._position += end + 1
-        return rest[:end].decode("utf-8", "backslashreplace")
+        self._position = start + end + 1
+        self._budget.spend_text(end)
+        return ahead[:end].decode("utf-8", "backslashreplace")
 
     # The stack
 
@@ -195,7 +224,10 @@ class InertPickle:
         if (module, name) not in self._allowed:
             full = f"{module}.{name}"
             raise unsafe(full, self._hint(full))
-        self._push(GlobalName(module, name))
+        known = self._names.get((module, name))
+        if known is None:
+            known = self._names[(module, name)] = GlobalName(module, name)
+        self._push(known)
 
     def _unknown(self, code: int) -> Refusal:
         if code == ord("i"):  # INST, which contains the name of a global
@@ -214,7 +246,7 @@ class InertPickle:
             )
 
     def _do_frame(self) -> None:
-        if self._number("<Q") > len(self._data) - self._position:
+        if self._number("<Q") > self._source.size - self._position:
             raise damaged("is truncated or damaged: it is shorter than its frame length")
 
     def _do_long1(self) -> None:
@@ -301,7 +333,9 @@ class InertPickle:
     def _do_binpersid(self) -> None:
         if not self._persistent_ids:
             raise damaged("is damaged: it refers to data outside the pickle")
-        self._push(PersistentId(self._pop()))
+        reference = PersistentId(self._pop())
+        self.references.append(reference)
+        self._push(reference)
 
 
 def _checked_key(key: object) -> object:
@@ -331,7 +365,7 @@ def _string(layout: str) -> Operation:
 
 
 def _bytes(layout: str) -> Operation:
-    return lambda machine: machine._push(machine._take(machine._number(layout)))
+    return lambda machine: machine._push(machine._bytes(machine._number(layout)))
 
 
 def _tuple(size: int) -> Operation:

@@ -8,13 +8,19 @@ the file must contain exactly these. Memory for the weights is allocated only af
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..network.config import GREATEST_RESOLUTION, LEAST_RESOLUTION, GeneratorConfig
+from ..network.config import (
+    GREATEST_RESOLUTION,
+    LEAST_RESOLUTION,
+    Architecture,
+    GeneratorConfig,
+)
 from ..network.generator import Generator
 from ..network.shapes import describe_shape
 from .refusal import damaged, printable, unsupported
@@ -27,6 +33,8 @@ RESAMPLE_FILTER = "resample_filter"
 # Last parts of the keys of tensors that training does not optimise.
 BUFFERS = ("noise_const", "w_avg")
 
+# The limit of trained values and buffers, eight times the largest public model.
+MAX_VALUES = 256_000_000
 MAX_RANK = 8
 MAX_MAPPING_LAYERS = 64
 
@@ -36,12 +44,13 @@ class Checkpoint:
     """The content of a model file.
 
     Attributes:
-        container: Name of the file format for messages: "NVIDIA pickle" or "safetensors".
+        container: Name of the file format for people, such as "NVIDIA pickle".
         config: The sizes and constants of the model.
         tensors: The state dict of a ``Generator`` with that configuration, float32.
         source_sha256: For a converted file, the SHA-256 hash of the file that it was made from;
             otherwise empty.
         license_note: The text of the file about its licence; may be empty.
+        notes: What was assumed or computed because the file does not contain it, a sentence each.
     """
 
     container: str
@@ -49,6 +58,7 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     source_sha256: str = ""
     license_note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def config_from_shapes(
@@ -62,7 +72,7 @@ def config_from_shapes(
         conv_clamp: As in ``GeneratorConfig``.
 
     Raises:
-        Refusal: The shapes are not those of a StyleGAN2 generator with skip architecture.
+        Refusal: The shapes are not those of a StyleGAN2 generator.
     """
     num_layers = 0
     while f"mapping.fc{num_layers}.weight" in shapes and num_layers < MAX_MAPPING_LAYERS:
@@ -78,6 +88,12 @@ def config_from_shapes(
             break
         blocks.append(2 * blocks[-1])
     embed_features, c_dim = _optional_matrix(shapes, "mapping.embed.weight")
+    with_rgb = [r for r in blocks if f"synthesis.b{r}.torgb.weight" in shapes]
+    architecture: Architecture = "skip"
+    if "synthesis.b8.skip.weight" in shapes:
+        architecture = "resnet"
+    elif len(blocks) > 1 and with_rgb == blocks[-1:]:
+        architecture = "orig"
     first = _sizes(shapes, "mapping.fc0.weight", 2)
     last = _sizes(shapes, f"mapping.fc{num_layers - 1}.weight", 2)
     start = _sizes(shapes, "synthesis.b4.const", 3)
@@ -87,7 +103,7 @@ def config_from_shapes(
             c_dim=c_dim,
             w_dim=last[0],
             img_resolution=blocks[-1],
-            img_channels=_sizes(shapes, "synthesis.b4.torgb.weight", 4)[0],
+            img_channels=_sizes(shapes, f"synthesis.b{blocks[-1]}.torgb.weight", 4)[0],
             channels=tuple(_sizes(shapes, f"synthesis.b{r}.conv1.weight", 4)[0] for r in blocks),
             num_layers=num_layers,
             start_shape=(start[1], start[2]),
@@ -96,6 +112,8 @@ def config_from_shapes(
             lr_multiplier=lr_multiplier,
             conv_clamp=conv_clamp,
             use_noise="synthesis.b4.conv1.noise_const" in shapes,
+            architecture=architecture,
+            label_mode="concat" if c_dim and "mapping.embed.bias" not in shapes else "embed",
         )
     except ValueError as error:
         raise damaged(f"has impossible sizes: {error}") from error
@@ -125,6 +143,8 @@ def expected_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {"mapping.w_avg": (w_dim,)}
     if config.c_dim:
         shapes |= _linear("mapping.embed", config.c_dim, embedded)
+        if config.label_mode == "concat":
+            del shapes["mapping.embed.bias"]
     widths = [config.z_dim + embedded] + [hidden] * (config.num_layers - 1) + [w_dim]
     for index in range(config.num_layers):
         shapes |= _linear(f"mapping.fc{index}", widths[index], widths[index + 1])
@@ -134,12 +154,15 @@ def expected_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
         noise_shape = config.block_shape(resolution) if config.use_noise else None
         if below:
             shapes |= _convolution(f"{block}.conv0", below, channels, w_dim, noise_shape)
+            if config.architecture == "resnet":
+                shapes[f"{block}.skip.weight"] = (channels, below, 1, 1)
         else:
             shapes[f"{block}.const"] = (channels, *config.start_shape)
         shapes |= _convolution(f"{block}.conv1", channels, channels, w_dim, noise_shape)
-        shapes |= _linear(f"{block}.torgb.affine", w_dim, channels)
-        shapes[f"{block}.torgb.weight"] = (config.img_channels, channels, 1, 1)
-        shapes[f"{block}.torgb.bias"] = (config.img_channels,)
+        if config.has_rgb(resolution):
+            shapes |= _linear(f"{block}.torgb.affine", w_dim, channels)
+            shapes[f"{block}.torgb.weight"] = (config.img_channels, channels, 1, 1)
+            shapes[f"{block}.torgb.bias"] = (config.img_channels,)
         below = channels
     return shapes
 
@@ -171,6 +194,8 @@ def check_shapes(shapes: Shapes, config: GeneratorConfig) -> None:
         Refusal: A tensor is missing, is surplus, or has another shape.
     """
     expected = expected_shapes(config)
+    if sum(math.prod(shape) for shape in expected.values()) > MAX_VALUES:
+        raise damaged("is larger than any StyleGAN2 generator")
     for key, shape in expected.items():
         found = shapes.get(key)
         if found is None:
@@ -183,8 +208,8 @@ def check_shapes(shapes: Shapes, config: GeneratorConfig) -> None:
     surplus = [key for key in shapes if key not in expected]
     if surplus:
         raise unsupported(
-            f"has the tensor {printable(surplus[0])}, which no StyleGAN2 generator with skip "
-            "architecture has, so it is another network"
+            f"has the tensor {printable(surplus[0])}, which no StyleGAN2 generator has, so it is "
+            "another network"
         )
 
 
@@ -205,5 +230,6 @@ def check_finite(key: str, tensor: Tensor) -> None:
 def build_generator(checkpoint: Checkpoint, device: torch.device | str) -> Generator:
     """Return the frozen generator of a checkpoint, with its weights on ``device``."""
     generator = Generator(checkpoint.config, init_weights=False)
-    generator.load_state_dict(dict(checkpoint.tensors))
+    # Assigned and not copied, so that the weights are in memory once.
+    generator.load_state_dict(dict(checkpoint.tensors), assign=True)
     return generator.to(device).freeze()

@@ -14,13 +14,15 @@ import torch
 from ..network.config import GeneratorConfig
 from ..network.generator import Generator
 from .layout import BUFFERS, Checkpoint, build_generator
-from .nvidia_pickle import read_nvidia_pickle
+from .pickle_files import read_pickle, read_torch_legacy, read_torch_zip
 from .refusal import refusals_about
 from .safetensors_file import read_safetensors
 from .sniff import Container, sniff
 
 _READERS: dict[Container, Callable[[Path], Checkpoint]] = {
-    Container.PICKLE: read_nvidia_pickle,
+    Container.PICKLE: read_pickle,
+    Container.TORCH_ZIP: read_torch_zip,
+    Container.TORCH_LEGACY: read_torch_legacy,
     Container.SAFETENSORS: read_safetensors,
 }
 

@@ -8,7 +8,7 @@ are skipped one by one; no value is made.
 
 from __future__ import annotations
 
-from .inert_pickle import MAX_OPCODES
+from .budget import MAX_OPCODES
 
 _ONE_LINE = b"SVILFgpP"
 _FIXED = {ord("J"): 4, ord("K"): 1, ord("M"): 2, ord("G"): 8}

@@ -8,13 +8,15 @@ the constants that cannot be derived from the shapes, and sizes that the shapes 
     z_dim c_dim w_dim img_h img_w img_channels num_layers    integers
     lr_multiplier                                            number
     conv_clamp                                               number or null
-    architecture                                             "skip"
+    architecture                                             "skip", "orig" or "resnet"
     use_noise                                                boolean
-    label_mode                                               "none" or "embed"
+    label_mode                                               "none", "embed" or "concat"
     source_sha256 license_note                               text, may be empty
+    notes                                                    list of text; may be missing
 
-The safetensors library reads the files. This module writes them, because the library writes the
-metadata in random order: a model is identified by its hash, so equal models must be equal files.
+Files are read and written without the safetensors library. It maps files into memory, and a mapped
+file that another program shortens ends the process. It also writes the metadata in random order: a
+model is identified by its hash, so equal models must be equal files.
 """
 
 from __future__ import annotations
@@ -25,21 +27,22 @@ import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import ModelError, ModelErrorKind
-from ..network.config import GeneratorConfig
-from .layout import Checkpoint, check_finite, check_shapes, config_from_shapes
+from ..network.config import Architecture, GeneratorConfig, LabelMode
+from .byte_source import open_bytes
+from .layout import Checkpoint, check_shapes, config_from_shapes
+from .pickled_tensor import TensorRecipe
 from .refusal import damaged, printable, unsupported
+from .safetensors_header import read_header
 
 FORMAT = "pt"
 ARCHITECTURE = "stylegan2"
 MAX_CONFIG_CHARACTERS = 65536
-_DTYPES = ("F16", "BF16", "F32", "F64")
 
 
 def read_safetensors(path: Path) -> Checkpoint:
@@ -49,22 +52,18 @@ def read_safetensors(path: Path) -> Checkpoint:
         Refusal: The file is damaged or contains something else.
         OSError: The file cannot be read.
     """
-    try:
-        with safe_open(path, framework=FORMAT) as file:
-            metadata = _read_metadata(file.metadata() or {})
-            slices = {key: file.get_slice(key) for key in list(file.keys())}
-            config = _read_config(slices, metadata)
-            tensors = {key: file.get_tensor(key).to(torch.float32) for key in slices}
-    except SafetensorError as error:
-        raise damaged(f"is truncated or damaged ({printable(str(error))})") from error
-    for key, tensor in tensors.items():
-        check_finite(key, tensor)
+    with open_bytes(path) as source:
+        metadata_text, recipes = read_header(source)
+        metadata = _read_metadata(metadata_text)
+        config = _read_config(recipes, metadata)
+        tensors = {key: recipe.tensor(printable(key)) for key, recipe in recipes.items()}
     return Checkpoint(
         container="safetensors",
         config=config,
         tensors=tensors,
         source_sha256=metadata["source_sha256"],
         license_note=metadata["license_note"],
+        notes=tuple(note for note in metadata.get("notes", ()) if isinstance(note, str)),
     )
 
 
@@ -110,20 +109,20 @@ def _number(metadata: Mapping[str, Any], key: str) -> float | None:
     return number
 
 
-def _read_config(slices: Mapping[str, Any], metadata: Mapping[str, Any]) -> GeneratorConfig:
+def _read_config(
+    recipes: Mapping[str, TensorRecipe], metadata: Mapping[str, Any]
+) -> GeneratorConfig:
     """Return the configuration derived from the shapes, after comparing it with the metadata."""
-    for key, part in slices.items():
-        if part.get_dtype() not in _DTYPES:
-            raise unsupported(
-                f"has {printable(key)} as {part.get_dtype()}, "
-                "but floating-point numbers are expected"
-            )
     multiplier = _number(metadata, "lr_multiplier")
     if multiplier is None:
         raise damaged("is damaged: the config in its metadata has an unusable lr_multiplier")
-    if metadata["architecture"] != "skip" or metadata["label_mode"] not in ("none", "embed"):
+    modes = ("none", *get_args(LabelMode))
+    if (
+        metadata["architecture"] not in get_args(Architecture)
+        or metadata["label_mode"] not in modes
+    ):
         raise unsupported("is a StyleGAN2 generator of a kind that a later version writes")
-    shapes = {key: tuple(part.get_shape()) for key, part in slices.items()}
+    shapes = {key: recipe.size for key, recipe in recipes.items()}
     config = config_from_shapes(
         shapes, lr_multiplier=multiplier, conv_clamp=_number(metadata, "conv_clamp")
     )
@@ -158,9 +157,9 @@ def describe_config(
         "num_layers": config.num_layers,
         "lr_multiplier": config.lr_multiplier,
         "conv_clamp": config.conv_clamp,
-        "architecture": "skip",
+        "architecture": config.architecture,
         "use_noise": config.use_noise,
-        "label_mode": "embed" if config.c_dim else "none",
+        "label_mode": config.label_mode if config.c_dim else "none",
         "source_sha256": source_sha256,
         "license_note": license_note,
     }
@@ -209,6 +208,8 @@ def _header(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> bytes:
         source_sha256=checkpoint.source_sha256,
         license_note=checkpoint.license_note,
     )
+    if checkpoint.notes:
+        config["notes"] = list(checkpoint.notes)
     header: dict[str, object] = {
         "__metadata__": {
             "format": FORMAT,

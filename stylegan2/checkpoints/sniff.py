@@ -10,24 +10,28 @@ from __future__ import annotations
 
 import re
 import struct
-import zipfile
 from enum import Enum, auto
 from pathlib import Path
 
 from ..errors import ModelErrorKind
+from .byte_source import open_bytes
 from .old_pickle import first_global
-from .pickled_tensor import TORCH_MAGIC
-from .refusal import Refusal, damaged, unsafe, unsupported
+from .refusal import Refusal, damaged, unsafe
+from .storages import TORCH_MAGIC
+from .zip_directory import read_directory
 
 HEAD_BYTES = 1024
-MAX_FILE_BYTES = 2 << 30
+# A training file with two networks and their optimisers, of 1024 px and doubled channels.
+MAX_FILE_BYTES = 4 << 30
 # The limit of the format.
 MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
 
-EXPECTED = "a StyleGAN2 .pkl (StyleGAN2-ADA or StyleGAN3 repository) or .safetensors is expected"
+EXPECTED = "a StyleGAN2 model (.pkl, .pt or .safetensors) is expected"
 
 # The first value in the older format of ``torch.save``, after the pickle protocol.
 _TORCH_MAGIC_BYTES = TORCH_MAGIC.to_bytes(10, "little")
+# How much of a pickle of protocol 0 or 1 is searched for the name of what it asks for.
+_OLD_PICKLE_BYTES = 4 << 20
 _OLD_PICKLE = re.compile(rb"c[\w.]+\n[\w.]+\n|[(\]}ciSVIFLN]")
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
@@ -51,6 +55,8 @@ class Container(Enum):
     """The containers that have a reader."""
 
     PICKLE = auto()
+    TORCH_ZIP = auto()
+    TORCH_LEGACY = auto()
     SAFETENSORS = auto()
 
 
@@ -74,8 +80,10 @@ def sniff(path: Path) -> Container:
         raise damaged(f"has {size / 2**30:.1f} GiB, more than any StyleGAN2 checkpoint", EXPECTED)
     if head[:1] == b"\x80" and (len(head) < 2 or 2 <= head[1] <= 5):
         if head[2:4] == b"\x8a\x0a" and head[4:14] == _TORCH_MAGIC_BYTES:
-            raise _torch_save()
+            return Container.TORCH_LEGACY
         return Container.PICKLE
+    if head.startswith(b"PK"):
+        return _zip(path)
     if _is_safetensors(head):
         return Container.SAFETENSORS
     raise _foreign(path, head, last)
@@ -88,10 +96,6 @@ def _is_safetensors(head: bytes) -> bool:
     return bool(length <= MAX_SAFETENSORS_HEADER_BYTES)
 
 
-def _torch_save() -> Refusal:
-    return unsupported(f"was written by torch.save (.pt), which is not supported yet; {EXPECTED}")
-
-
 def _foreign(path: Path, head: bytes, last: bytes) -> Refusal:
     """Return the refusal of a file that is not in a supported container."""
     if not head:
@@ -102,8 +106,8 @@ def _foreign(path: Path, head: bytes, last: bytes) -> Refusal:
             "is a Git LFS pointer and not the model itself; run 'git lfs pull', or download the "
             "file from the web page of its repository",
         )
-    if head.startswith(b"PK"):
-        return _zip(path)
+    if head[257:262] == b"ustar":
+        return Refusal(ModelErrorKind.NOT_A_MODEL, f"is a tar archive; unpack it first; {EXPECTED}")
     for magic, what in _FOREIGN:
         if head.startswith(magic):
             return Refusal(ModelErrorKind.NOT_A_MODEL, f"is {what}; {EXPECTED}")
@@ -132,22 +136,31 @@ def _is_text(head: bytes) -> bool:
         return False
 
 
-def _zip(path: Path) -> Refusal:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return damaged("is a truncated or damaged zip archive")
-    if any(name.endswith("data.pkl") for name in names):
-        return _torch_save()
+def _zip(path: Path) -> Container:
+    """Return the container of a zip archive.
+
+    Raises:
+        Refusal: It was not written by ``torch.save``.
+    """
+    with open_bytes(path) as source:
+        names = read_directory(source)
+    if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
+        return Container.TORCH_ZIP
+    if {"w.npy", "ws.npy", "latent.npy"} & names.keys():
+        raise Refusal(
+            ModelErrorKind.NOT_A_MODEL,
+            "is a saved latent (NumPy .npz file) and not a model; choose the model that it was "
+            "made with",
+        )
     if names and all(name.endswith(".npy") for name in names):
-        return Refusal(ModelErrorKind.NOT_A_MODEL, f"is a NumPy .npz file of arrays; {EXPECTED}")
-    return Refusal(ModelErrorKind.NOT_A_MODEL, f"is a zip archive; unpack it first; {EXPECTED}")
+        raise Refusal(ModelErrorKind.NOT_A_MODEL, f"is a NumPy .npz file of arrays; {EXPECTED}")
+    raise Refusal(ModelErrorKind.NOT_A_MODEL, f"is a zip archive; unpack it first; {EXPECTED}")
 
 
 def _old_pickle(path: Path) -> Refusal:
     """Return the refusal of a file that begins and ends like a pickle of protocol 0 or 1."""
-    name = first_global(path.read_bytes())
+    with path.open("rb") as file:
+        name = first_global(file.read(_OLD_PICKLE_BYTES))
     if name is not None:
         return unsafe(name)
     return Refusal(ModelErrorKind.NOT_A_MODEL, f"is not a model file of a known kind; {EXPECTED}")

@@ -272,8 +272,12 @@ class Canvas:
         self._features(level, resolution)
         count = config.level_of(resolution) + 1
         for block in config.resolutions[len(level.colours) : count]:
-            w = level.ws[:, config.layers_below(block)]
-            colour = network.block(block).torgb(level.features[config.level_of(block)], w)
+            x, w = level.features[config.level_of(block)], level.ws[:, config.layers_below(block)]
+            if not config.has_rgb(block):
+                # The colours of this block are never seen.
+                level.colours.append(x.new_zeros(1))
+                continue
+            colour = network.block(block).torgb(x, w)
             if level.before is not None and level.inside is not None:
                 before = self._colours(level.before, block)
                 colour = torch.lerp(before, colour, level.inside.at(block))
@@ -285,10 +289,14 @@ class Canvas:
 
     def _image(self, level: _Level, resolution: int) -> Tensor:
         config, taps = self.generator.config, self.generator.synthesis.taps
-        self._colours(level, resolution)
-        image = level.colours[0]
-        for colour in level.colours[1 : config.level_of(resolution) + 1]:
-            image = upsample2d(image, taps) + colour
+        if not config.has_rgb(resolution):
+            whole = self._image(level, config.img_resolution)
+            return F.adaptive_avg_pool2d(whole, config.block_shape(resolution))
+        image = self._colours(level, resolution)
+        if config.architecture == "skip":
+            image = level.colours[0]
+            for colour in level.colours[1 : config.level_of(resolution) + 1]:
+                image = upsample2d(image, taps) + colour
         # Exact where a matte is 0 or 1: there ``lerp`` returns one of both, unchanged.
         if level.before is not None and level.inside is not None:
             before = self._image(level.before, resolution)

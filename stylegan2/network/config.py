@@ -14,6 +14,16 @@ height.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+# How a block adds to the image. "skip": every block has a toRGB layer, and their images are added
+# up. "orig": only the last block has one. "resnet": as "orig", with a residual connection around
+# the two convolutions of each block.
+Architecture = Literal["skip", "orig", "resnet"]
+# How a label enters the mapping network. "embed": a fully connected layer, normalised, beside the
+# normalised z. "concat": a matrix without bias, beside z, both normalised together (StyleGAN2 for
+# TensorFlow, before its ADA version).
+LabelMode = Literal["embed", "concat"]
 
 LEAST_RESOLUTION = 4
 GREATEST_RESOLUTION = 4096
@@ -23,7 +33,7 @@ GREATEST_SIZE = 65536
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    """Sizes and constants of one StyleGAN2 generator with the skip architecture.
+    """Sizes and constants of one StyleGAN2 generator.
 
     Attributes:
         z_dim: Size of the input latent z.
@@ -41,9 +51,12 @@ class GeneratorConfig:
             time.
         conv_clamp: Bound of the activations after each convolution, or None.
         use_noise: Whether the convolution layers have noise inputs.
+        architecture: How the blocks add to the image, see ``Architecture``.
+        label_mode: How labels enter the mapping network, see ``LabelMode``.
 
     Raises:
-        ValueError: A size is out of range, or the number of channels is not the number of blocks.
+        ValueError: A size is out of range, a name is unknown, or the number of channels is not the
+            number of blocks.
     """
 
     z_dim: int = 512
@@ -59,6 +72,8 @@ class GeneratorConfig:
     lr_multiplier: float = 0.01
     conv_clamp: float | None = None
     use_noise: bool = True
+    architecture: Architecture = "skip"
+    label_mode: LabelMode = "embed"
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the documented way to fill a frozen dataclass
@@ -72,6 +87,11 @@ class GeneratorConfig:
             raise ValueError(f"lr_multiplier must be positive, not {self.lr_multiplier}")
         if self.conv_clamp is not None and not 0 < self.conv_clamp < float("inf"):
             raise ValueError(f"conv_clamp must be positive or None, not {self.conv_clamp}")
+
+        if self.architecture not in get_args(Architecture):
+            raise ValueError(f"architecture must be skip, orig or resnet, not {self.architecture}")
+        if self.label_mode not in get_args(LabelMode):
+            raise ValueError(f"label_mode must be embed or concat, not {self.label_mode}")
 
     def _check_resolution(self) -> None:
         resolution = self.img_resolution
@@ -163,6 +183,15 @@ class GeneratorConfig:
     def img_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of the image; height and width in pixels."""
         return (self.img_channels, *self.block_shape(self.img_resolution))
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether windows of its features can be computed: not across residual connections."""
+        return self.architecture != "resnet"
+
+    def has_rgb(self, resolution: int) -> bool:
+        """Return whether block ``resolution`` has a toRGB layer."""
+        return self.architecture == "skip" or resolution == self.img_resolution
 
     def block_shape(self, resolution: int) -> tuple[int, int]:
         """Return the height and width in pixels of the feature map of block ``resolution``."""

@@ -19,7 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from .config import GeneratorConfig
-from .layers import FullyConnectedLayer, NoiseMode, SynthesisLayer, ToRGBLayer
+from .layers import (
+    FullyConnectedLayer,
+    LabelMatrix,
+    NoiseMode,
+    SkipLayer,
+    SynthesisLayer,
+    ToRGBLayer,
+)
 from .mapping import MappingNetwork
 from .shapes import check_shape
 from .synthesis import SynthesisBlock, SynthesisNetwork, SynthesisState
@@ -190,5 +197,6 @@ class Generator(nn.Module):
 
 
 def _reset(module: nn.Module) -> None:
-    if isinstance(module, FullyConnectedLayer | SynthesisLayer | ToRGBLayer | SynthesisBlock):
+    layers = FullyConnectedLayer | LabelMatrix | SynthesisLayer | SkipLayer | ToRGBLayer
+    if isinstance(module, layers | SynthesisBlock):
         module.reset_parameters()

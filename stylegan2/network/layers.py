@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The three kinds of layers of a StyleGAN2 generator.
+"""The kinds of layers of a StyleGAN2 generator.
 
 The parameters have the names of the public checkpoints. All layers store raw weights of unit
 variance and apply the equalised learning rate at run time (Karras et al., "Progressive Growing of
@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import filter_taps, modulated_conv2d, weight_energy
+from ..ops import filter_taps, modulated_conv2d, upsample2d, weight_energy
 
 # Noise inputs: the maps of the checkpoint, new normal noise from torch's generator, or no noise.
 NoiseMode = Literal["const", "random", "none"]
@@ -68,6 +68,22 @@ class FullyConnectedLayer(nn.Module):
         """Map ``N x in_features`` to ``N x out_features``, float32."""
         y = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
         return F.leaky_relu(y, SLOPE) * GAIN if self.activate else y
+
+
+class LabelMatrix(nn.Module):
+    """The embedding of labels as a plain product, ``y = x W^T``."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+
+    def reset_parameters(self) -> None:
+        """Draw weights of unit variance."""
+        nn.init.normal_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``N x in_features`` to ``N x out_features``, float32."""
+        return F.linear(x, self.weight)
 
 
 class SynthesisLayer(nn.Module):
@@ -166,6 +182,26 @@ class SynthesisLayer(nn.Module):
         if noise_mode == "const":
             return self.noise_const * strength
         return torch.randn(count, 1, *self.shape, device=strength.device) * strength
+
+
+class SkipLayer(nn.Module):
+    """The residual connection of the resnet architecture: a 1 x 1 convolution and upsampling."""
+
+    taps: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 1, 1))
+        self.weight_gain = 1 / math.sqrt(in_channels)
+        self.register_buffer("taps", filter_taps(), persistent=False)
+
+    def reset_parameters(self) -> None:
+        """Draw weights of unit variance."""
+        nn.init.normal_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``N x in_channels x H x W`` to ``N x out_channels x 2H x 2W``, float32."""
+        return upsample2d(F.conv2d(x, self.weight * self.weight_gain), self.taps)
 
 
 class ToRGBLayer(nn.Module):

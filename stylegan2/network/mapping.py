@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import GeneratorConfig
-from .layers import FullyConnectedLayer
+from .layers import FullyConnectedLayer, LabelMatrix
 from .shapes import check_shape
 
 EPSILON = 1e-8
@@ -34,7 +34,9 @@ class MappingNetwork(nn.Module):
         features = config.z_dim
         if config.c_dim:
             assert config.embed_features is not None  # filled in by GeneratorConfig
-            self.embed = FullyConnectedLayer(config.c_dim, config.embed_features)
+            is_plain = config.label_mode == "concat"
+            kind = LabelMatrix if is_plain else FullyConnectedLayer
+            self.embed = kind(config.c_dim, config.embed_features)
             features += config.embed_features
         for index in range(config.num_layers):
             last = index == config.num_layers - 1
@@ -72,11 +74,15 @@ class MappingNetwork(nn.Module):
                 is negative.
         """
         check_shape("z", z, ("N", self.config.z_dim))
-        x = normalize_second_moment(z)
-        if self.config.c_dim:
-            x = torch.cat([x, self._embed_label(c, len(z))], dim=1)
-        elif c is not None:
-            check_shape("c", c, (len(z), 0))
+        if self.config.c_dim and self.config.label_mode == "concat":
+            x = normalize_second_moment(torch.cat([z, self._embed_label(c, len(z))], dim=1))
+        elif self.config.c_dim:
+            embedded = normalize_second_moment(self._embed_label(c, len(z)))
+            x = torch.cat([normalize_second_moment(z), embedded], dim=1)
+        else:
+            x = normalize_second_moment(z)
+            if c is not None:
+                check_shape("c", c, (len(z), 0))
         for index in range(self.config.num_layers):
             x = self.get_submodule(f"fc{index}")(x)
         ws = x.unsqueeze(1).repeat(1, self.config.num_ws, 1)
@@ -88,7 +94,8 @@ class MappingNetwork(nn.Module):
                 f"this model has labels: c of shape {count} x {self.config.c_dim} is needed"
             )
         check_shape("c", c, (count, self.config.c_dim))
-        return normalize_second_moment(self.embed(c))
+        embedded: Tensor = self.embed(c)
+        return embedded
 
     def _truncate(self, ws: Tensor, psi: float, cutoff: int | None) -> Tensor:
         if psi == 1:

@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The synthesis network: from the w vectors to features and to an image.
 
-In the skip architecture every block computes features, and its toRGB layer adds an RGB image to the
-upsampled image of the blocks below. The features never depend on the RGB images. So a computation
+Every block computes features. In the skip architecture the toRGB layer of each block adds an RGB
+image to the upsampled image of the blocks below; in the others only the last block has a toRGB
+layer. The features never depend on the RGB images. So a computation
 can stop after the features of any block; a ``SynthesisState`` has what is needed to compute the
 image of that block, or the rest of the network, later.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import filter_taps, upsample2d
 from .config import GeneratorConfig
-from .layers import NoiseMode, SynthesisLayer, ToRGBLayer
+from .layers import NoiseMode, SkipLayer, SynthesisLayer, ToRGBLayer
 from .shapes import check_shape
 
 
@@ -68,9 +71,13 @@ class SynthesisBlock(nn.Module):
         else:
             self.conv0 = layer(config.channels_at(resolution // 2), upsample=True)
         self.conv1 = layer(out_channels, upsample=False)
-        self.torgb = ToRGBLayer(
-            out_channels, config.img_channels, w_dim=config.w_dim, conv_clamp=config.conv_clamp
-        )
+        if config.has_rgb(resolution):
+            self.torgb = ToRGBLayer(
+                out_channels, config.img_channels, w_dim=config.w_dim, conv_clamp=config.conv_clamp
+            )
+        self.skip: SkipLayer | None = None
+        if config.architecture == "resnet" and not self.is_first:
+            self.skip = SkipLayer(config.channels_at(resolution // 2), out_channels)
 
     def reset_parameters(self) -> None:
         """Draw the constant of block 4; the layers reset their own parameters."""
@@ -89,6 +96,7 @@ class SynthesisBlock(nn.Module):
         Returns:
             ``N x channels x height x width`` float32.
         """
+        residual = None
         if x is None:
             x = self.const.expand(len(ws), -1, -1, -1)
             if x.device.type == "cpu":
@@ -96,9 +104,11 @@ class SynthesisBlock(nn.Module):
                 # the faster format; on other devices torch's default is kept.
                 x = x.contiguous(memory_format=torch.channels_last)
         else:
+            residual = None if self.skip is None else self.skip(x)
             x = self.conv0(x, ws[:, 0], noise_mode)
         y: Tensor = self.conv1(x, ws[:, -1], noise_mode)
-        return y
+        # The sum of two independent maps of unit variance is scaled to unit variance.
+        return y if residual is None else (y + residual) * math.sqrt(0.5)
 
 
 class SynthesisNetwork(nn.Module):
@@ -133,7 +143,8 @@ class SynthesisNetwork(nn.Module):
             ws: ``N x num_ws x w_dim`` float32, latents in W+.
             noise_mode: "const", "random" or "none"; see ``NoiseMode``.
             resolution: Name of a block, for the smaller image of that block; None for the full
-                image. Then the first ``layers_below(resolution) + 1`` w vectors are enough.
+                image. The first ``layers_below(resolution) + 1`` w vectors are enough then, unless
+                the block has no toRGB layer: that image is the full one, averaged.
 
         Returns:
             ``N x img_channels x H x W`` float32, nominally in [-1, 1] and not clamped.
@@ -143,6 +154,10 @@ class SynthesisNetwork(nn.Module):
                 such block.
         """
         top = self.config.img_resolution if resolution is None else resolution
+        shape = self.config.block_shape(top)
+        self.config.level_of(top)
+        if not self.config.has_rgb(top):
+            return F.adaptive_avg_pool2d(self.forward(ws, noise_mode), shape)
         state = self.run_to(ws, top, noise_mode, start=None)
         return self.rgb(state, ws)
 
@@ -189,13 +204,18 @@ class SynthesisNetwork(nn.Module):
             ``state.resolution``, nominally in [-1, 1] and not clamped.
 
         Raises:
-            ValueError: ``ws`` has a wrong shape or another batch size than the state.
+            ValueError: ``ws`` has a wrong shape or another batch size than the state, or the block
+                has no toRGB layer.
         """
         self._check(ws, self.config.layers_below(state.resolution) + 1, "const", state)
+        if not self.config.has_rgb(state.resolution):
+            raise ValueError(f"block {state.resolution} of this model has no toRGB layer")
         image: Tensor | None = None
         for resolution, x in zip(self.config.resolutions, state.features, strict=False):
             # The toRGB layer of a block takes the w vector after those of the block's convolutions.
             # The first convolution of the next block takes the same one.
+            if not self.config.has_rgb(resolution):
+                continue
             w = ws[:, self.config.layers_below(resolution)]
             rgb = self.block(resolution).torgb(x, w)
             image = rgb if image is None else upsample2d(image, self.taps) + rgb

@@ -86,7 +86,12 @@ class WindowSynthesis:
                 for the plain features of the generator.
             between: Called between the layers of every pass. An exception that it raises ends the
                 pass and is not caught.
+
+        Raises:
+            ValueError: The generator has residual connections, of which no windows are computed.
         """
+        if not generator.config.has_windows:
+            raise ValueError("no windows of features are computed for the resnet architecture")
         self._config = generator.config
         self._synthesis = generator.synthesis
         self._resolution = resolution

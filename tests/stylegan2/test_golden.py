@@ -43,7 +43,11 @@ def test_mapping_and_truncation_match(golden: Golden) -> None:
         "ws_psi07": generator.mapping(z, c, truncation_psi=0.7),
         "ws_psi05_cut3": generator.mapping(z, c, truncation_psi=0.5, truncation_cutoff=3),
     }
+    assert "ws" in arrays
     for key, ws in found.items():
+        if key not in arrays:  # a file without an average has no truncation
+            assert key == "ws_psi05_cut3" or "ws_psi07" not in arrays
+            continue
         assert relative_error(ws, arrays[key]) < FLOAT32_TOLERANCE, key
 
 
@@ -57,8 +61,11 @@ def test_images_match(golden: Golden, key: str, noise_mode: str) -> None:
 def test_features_of_every_block_match(golden: Golden) -> None:
     name, generator, arrays = golden
     keys = {f"feat_b{resolution}": resolution for resolution in generator.resolutions}
-    assert keys.keys() == {key for key in arrays if key.startswith("feat_")}
-    for key, resolution in keys.items():
+    stored = {key for key in arrays if key.startswith("feat_")}
+    assert stored <= keys.keys()
+    assert len(stored) in (0, len(keys))
+    for key in stored:
+        resolution = keys[key]
         features = generator.features(arrays["ws"][:1], resolution)
         assert relative_error(features, arrays[key]) < tolerance(name, key), key
 

@@ -9,14 +9,16 @@ from collections import OrderedDict
 import pytest
 
 from stylegan2 import ModelErrorKind
-from stylegan2.checkpoints.inert_pickle import GlobalName, InertPickle, Node, OpcodeBudget
+from stylegan2.checkpoints.budget import MAX_TEXT_BYTES, Budget
+from stylegan2.checkpoints.byte_source import MemoryBytes, Span
+from stylegan2.checkpoints.inert_pickle import GlobalName, InertPickle, LongText, Node
 from stylegan2.checkpoints.refusal import Refusal
 
 ORDERED_DICT = ("collections", "OrderedDict")
 
 
 def read(data: bytes, *, limit: int = 10_000) -> object:
-    machine = InertPickle(memoryview(data), allowed={ORDERED_DICT}, budget=OpcodeBudget(limit))
+    machine = InertPickle(MemoryBytes(data), allowed={ORDERED_DICT}, budget=Budget(limit))
     value, end = machine.read()
     assert end == len(data)
     return value
@@ -55,12 +57,26 @@ def test_sets_are_read(protocol: int) -> None:
 
 
 @pytest.mark.parametrize("protocol", [3, 4, 5])
-def test_bytes_are_views_into_the_file(protocol: int) -> None:
-    data = pickle.dumps([b"short", b"x" * 1000], protocol)
-    value = read(data)
+def test_long_bytes_stay_in_the_file(protocol: int) -> None:
+    value = read(pickle.dumps([b"short", b"x" * 1000], protocol))
     assert isinstance(value, list)
-    assert [bytes(part) for part in value] == [b"short", b"x" * 1000]
-    assert all(part.obj is data for part in value)
+    short, long = value
+    assert short == b"short"
+    assert isinstance(long, Span)
+    assert long.read(0, long.size) == b"x" * 1000
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_long_texts_stay_in_the_file(protocol: int) -> None:
+    value = read(pickle.dumps("\u00e4" * 3000, protocol))
+    assert isinstance(value, LongText)
+    assert value.span.read(0, value.span.size) == ("\u00e4" * 3000).encode()
+
+
+def test_text_is_limited() -> None:
+    text = "x" * 4096
+    data = b"\x80\x04(" + pickle.dumps(text, 2)[2:-3] * (MAX_TEXT_BYTES // len(text) + 1) + b"t."
+    assert "more text than any StyleGAN2 checkpoint" in refusal_of(data, limit=100_000).reason
 
 
 def test_shared_values_stay_shared() -> None:
@@ -80,7 +96,7 @@ def test_calls_are_remembered_and_not_made() -> None:
 
 def test_consecutive_pickles_are_read_from_where_the_last_ended() -> None:
     data = pickle.dumps([1]) + pickle.dumps("two") + b"rest"
-    machine = InertPickle(memoryview(data), allowed=(), budget=OpcodeBudget())
+    machine = InertPickle(MemoryBytes(data), allowed=(), budget=Budget())
     first, position = machine.read()
     second, position = machine.read(position)
     assert (first, second, data[position:]) == ([1], "two", b"rest")

@@ -9,6 +9,7 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,9 +47,10 @@ def torch_bytes(*, zipped: bool) -> bytes:
     return file.getvalue()
 
 
-def npz_bytes() -> bytes:
+def npz_bytes(name: str) -> bytes:
     file = io.BytesIO()
-    np.savez(file, w=np.zeros(3))
+    arrays: dict[str, Any] = {name: np.zeros(3)}
+    np.savez(file, **arrays)
     return file.getvalue()
 
 
@@ -70,9 +72,11 @@ CASES = {
     "is a JPEG image": image_bytes("JPEG"),
     "is a GIF image": image_bytes("GIF"),
     "is a WebP image": image_bytes("WEBP"),
-    "was written by torch.save": torch_bytes(zipped=True),
-    "was written by torch.save (.pt)": torch_bytes(zipped=False),
-    "is a NumPy .npz file": npz_bytes(),
+    "is a dictionary (g_ema) without the generator": torch_bytes(zipped=True),
+    "is a dictionary (g_ema) without the generator ": torch_bytes(zipped=False),
+    "is a NumPy .npz file of arrays": npz_bytes("points"),
+    "is a saved latent (NumPy .npz file) and not a model": npz_bytes("w"),
+    "is a tar archive; unpack it": bytes(1) + b"x" * 256 + b"ustar\x0000" + bytes(300),
     "is a zip archive; unpack it": zip_bytes(),
     "truncated or damaged zip archive": zip_bytes()[:300],
     "is a 7z archive": b"7z\xbc\xaf\x27\x1c" + bytes(100),
@@ -113,7 +117,7 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
 
 def test_a_folder_is_said_to_be_a_folder(tmp_path: Path) -> None:
     error = refusal_of(tmp_path)
-    assert "is a folder; a StyleGAN2 .pkl" in error.message
+    assert "is a folder; a StyleGAN2 model" in error.message
     assert error.kind is ModelErrorKind.MISSING
 
 
@@ -146,7 +150,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.write(b"\x80\x04")
         file.truncate(MAX_FILE_BYTES + 1)
-    assert "has 2.0 GiB, more than any StyleGAN2 checkpoint" in refusal_of(path).message
+    assert "has 4.0 GiB, more than any StyleGAN2 checkpoint" in refusal_of(path).message
 
 
 def test_the_content_decides_and_not_the_name(frozen: Generator, tmp_path: Path) -> None:

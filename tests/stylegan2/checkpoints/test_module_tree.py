@@ -165,8 +165,12 @@ def parameter(path: str, **values: object) -> Change:
 
 def test_other_arithmetic_is_refused_by_name(trainable: Generator, tmp_path: Path) -> None:
     changes: dict[str, Change] = {
-        "the architecture 'resnet'": attribute("synthesis.b8", architecture="resnet"),
-        "the architecture 'orig'": attribute("synthesis.b4", architecture="orig"),
+        "no network module as synthesis.b8.skip": attribute("synthesis.b8", architecture="resnet"),
+        "blocks of different architectures": attribute("synthesis.b4", architecture="orig"),
+        "the unknown architecture 'fir'": attribute("synthesis.b4", architecture="fir"),
+        "its architecture is orig, but has the layers of skip": lambda root: [
+            attribute(f"synthesis.b{r}", architecture="orig")(root) for r in (4, 8, 16)
+        ],
         "activation relu in synthesis.b8.conv1": attribute("synthesis.b8.conv1", activation="relu"),
         "activation linear in mapping.fc0": attribute("mapping.fc0", activation="linear"),
         "up 4 in synthesis.b16.conv0": attribute("synthesis.b16.conv0", up=4),
@@ -228,7 +232,9 @@ def test_wrong_tensors_are_refused_by_name(trainable: Generator, tmp_path: Path)
         "has synthesis.b4.const of shape 12 x 4, but rank 3": parameter(
             "synthesis.b4", const=torch.zeros(12, 4)
         ),
-        "lacks the tensor mapping.w_avg": lambda root: _of("mapping")(root).buffers.clear(),
+        "lacks the tensor synthesis.b4.conv1.bias": lambda root: _of("synthesis.b4.conv1")(
+            root
+        ).parameters.pop("bias"),
         "has the tensor synthesis.b8.extra": parameter("synthesis.b8", extra=torch.zeros(2)),
         "mapping.fc1.weight has values that are infinite": parameter("mapping.fc1", weight=nan),
         "mapping.fc0.bias has values that are infinite": parameter("mapping.fc0", bias=infinite),
@@ -282,9 +288,9 @@ def test_other_networks_are_named(trainable: Generator, tmp_path: Path) -> None:
             "G_ema": module_with("Generator", mapping=mapping, synthesis=module_with("Synthesis"))
         },
         "is a dictionary (epoch, weights) without": {"epoch": 3, "weights": [1.0]},
-        "no network module as G_ema": {"G_ema": {"mapping.fc0.weight": 1}},
-        "is a StyleGAN2 model in the older TensorFlow format": (None, None, stylegan2_tf)[2:],
-        "older TensorFlow format": (stylegan2_tf, stylegan2_tf, stylegan2_tf),
+        "and without the state dict of one": {"G_ema": {"mapping.fc0.weight": 1}},
+        "something other than an array as synthesis.b4.conv1": (None, None, stylegan2_tf)[2:],
+        "other than an array": (stylegan2_tf, stylegan2_tf, stylegan2_tf),
         "is a StyleGAN1 model": (stylegan1, stylegan1, stylegan1),
         "is a network for TensorFlow, but not": Network(variables=[]),
         "is a Python pickle, but not": [1, 2, 3],

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reader for the ``.pkl`` files of the StyleGAN2-ADA (PyTorch) and StyleGAN3 repositories.
+"""Reader for pickled PyTorch modules of the StyleGAN2-ADA and StyleGAN3 repositories.
 
-Such a file is a pickled dictionary of networks. ``G_ema``, the generator with averaged weights, is
-the one that synthesises images. Each module is pickled as a call of
+Their snapshots are pickled dictionaries of networks. ``G_ema``, the generator with averaged
+weights, is the one that synthesises images. Each module is pickled as a call of
 ``torch_utils.persistence._reconstruct_persistent_obj`` with a description that contains the *source
 text* of the module's class; the original software executes that text. This reader never looks at
 it: the ``state`` of the description is the attribute dictionary of the module, which is enough.
@@ -18,48 +18,25 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import get_args
 
 import torch
 
-from ..network.config import GREATEST_RESOLUTION, LEAST_RESOLUTION
+from ..network.config import GREATEST_RESOLUTION, LEAST_RESOLUTION, Architecture
 from ..network.layers import GAIN
 from ..ops import filter_taps
-from .families import module_hint, name_family, name_top_level
-from .inert_pickle import GlobalName, InertPickle, Node, OpcodeBudget
-from .layout import (
-    MAX_MAPPING_LAYERS,
-    RESAMPLE_FILTER,
-    Checkpoint,
-    check_shapes,
-    config_from_shapes,
-)
+from .families import name_family
+from .inert_pickle import Node
+from .layout import MAX_MAPPING_LAYERS, RESAMPLE_FILTER
+from .parts import Found, Part
 from .pickled_tensor import TensorRecipe, is_call, read_number, read_tensor
 from .refusal import damaged, printable, unsupported
+from .storages import Storages
+from .values import entries_of
 
 PERSISTENCE_VERSION = 6
-
-_NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
-# Every global that genuine files contain. None of them is ever imported.
-ALLOWED = frozenset(
-    {
-        ("torch_utils.persistence", "_reconstruct_persistent_obj"),
-        ("collections", "OrderedDict"),
-        ("torch._utils", "_rebuild_parameter"),
-        ("torch._utils", "_rebuild_tensor_v2"),
-        ("torch.storage", "_load_from_bytes"),
-        ("numpy", "dtype"),
-        ("numpy", "ndarray"),
-        *((module, "scalar") for module in _NUMPY),
-        *((module, "_reconstruct") for module in _NUMPY),
-        ("dnnlib.util", "EasyDict"),
-        ("builtins", "set"),
-        ("__builtin__", "set"),
-        ("_codecs", "encode"),
-        # Allowed so that the message can name the older format; it is not read.
-        ("dnnlib.tflib.network", "Network"),
-    }
-)
+# Parameters, buffers or submodules of one module; a block or a mapping network has a dozen.
+MAX_MEMBERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,39 +56,38 @@ class PickledModule:
     children: Mapping[object, object]
 
 
-def read_nvidia_pickle(path: Path) -> Checkpoint:
-    """Read the generator of a StyleGAN2 pickle.
+def is_module(value: object) -> bool:
+    """Return whether a value is the node of a pickled module."""
+    return is_call(value, "torch_utils.persistence", "_reconstruct_persistent_obj")
+
+
+def read_generator(value: object, storages: Storages, container: str) -> Found:
+    """Return the generator that a node describes.
+
+    Args:
+        value: The value in the pickle.
+        storages: Where the file has the data of its tensors.
+        container: Name of the format for people.
 
     Raises:
-        Refusal: The file is not such a pickle, or asks for anything other than data.
-        OSError: The file cannot be read.
+        Refusal: It is not a StyleGAN2 generator; the reason says what was found.
     """
-    data = memoryview(path.read_bytes())
-    budget = OpcodeBudget()
-    machine = InertPickle(data, allowed=ALLOWED, budget=budget, hint=module_hint)
-    top, _ = machine.read()
-    root = _find_generator(top)
-    collector = _Collector(budget, max_bytes=len(data))
+    root = _module(value, "G_ema")
+    missing = {"mapping", "synthesis"} - set(root.children)
+    synthesis = None if missing else _module(root.children["synthesis"], "synthesis")
+    if synthesis is None or "b4" not in synthesis.children:
+        raise name_family(root.class_name, root.children, synthesis.children if synthesis else {})
+    collector = _Collector(storages)
     _collect(root, collector)
-    recipes, facts = collector.recipes, collector.facts
+    facts = collector.facts
     facts.check()
-    shapes = {key: recipe.size for key, recipe in recipes.items()}
-    config = config_from_shapes(
-        shapes, lr_multiplier=facts.lr_multiplier, conv_clamp=facts.conv_clamp
+    return Found(
+        container=container,
+        parts={key: Part(recipe) for key, recipe in collector.recipes.items()},
+        lr_multiplier=facts.lr_multiplier,
+        conv_clamp=facts.conv_clamp,
+        architecture=next(iter(facts.architectures), None),
     )
-    check_shapes(shapes, config)
-    tensors = {key: recipe.tensor(key) for key, recipe in recipes.items()}
-    return Checkpoint(container="NVIDIA pickle", config=config, tensors=tensors)
-
-
-def _mapping(value: object) -> Mapping[object, object] | None:
-    """Return the entries of any of the dictionary types in these files; None for other values."""
-    if isinstance(value, dict):
-        return value
-    names = (GlobalName("collections", "OrderedDict"), GlobalName("dnnlib.util", "EasyDict"))
-    if isinstance(value, Node) and value.callee in names:
-        return value.entries
-    return None
 
 
 def _module(value: object, name: str) -> PickledModule:
@@ -119,48 +95,32 @@ def _module(value: object, name: str) -> PickledModule:
     if not is_call(value, "torch_utils.persistence", "_reconstruct_persistent_obj"):
         raise unsupported(f"has no network module as {name}, so it is not a StyleGAN2 checkpoint")
     assert isinstance(value, Node)
-    meta = _mapping(value.arguments[0]) if len(value.arguments) == 1 else None
+    meta = entries_of(value.arguments[0]) if len(value.arguments) == 1 else None
     if meta is None or meta.get("type") != "class":
         raise damaged(f"is damaged: {name} is not described as a class")
     version = meta.get("version")
     if version != PERSISTENCE_VERSION:
         shown = version if isinstance(version, int) else "unknown"
         raise unsupported(f"has modules of version {shown}, but {PERSISTENCE_VERSION} is expected")
-    class_name, state = meta.get("class_name"), _mapping(meta.get("state"))
+    class_name, state = meta.get("class_name"), entries_of(meta.get("state"))
     if not isinstance(class_name, str) or state is None:
         raise damaged(f"is damaged: {name} has no state")
-    parts = [_mapping(state.get(part)) for part in ("_parameters", "_buffers", "_modules")]
+    parts = [entries_of(state.get(part)) for part in ("_parameters", "_buffers", "_modules")]
     parameters, buffers, children = parts
     if parameters is None or buffers is None or children is None:
         raise damaged(f"is damaged: {name} is not a torch module")
+    if max(len(parameters), len(buffers), len(children)) > MAX_MEMBERS:
+        raise damaged(f"is damaged: {name} has more parts than any network")
     return PickledModule(class_name, state, {**parameters, **buffers}, children)
 
 
-def _find_generator(top: object) -> PickledModule:
-    """Return the module ``G_ema`` of the value of a pickle.
-
-    Raises:
-        Refusal: It is missing or not a StyleGAN2 generator; the reason says what was found.
-    """
-    entries = _mapping(top)
-    if entries is None:
-        raise name_top_level(top)
-    if entries.get("G_ema") is None:
-        raise name_top_level(entries)
-    root = _module(entries["G_ema"], "G_ema")
-    missing = {"mapping", "synthesis"} - set(root.children)
-    synthesis = None if missing else _module(root.children["synthesis"], "synthesis")
-    if synthesis is None or "b4" not in synthesis.children:
-        raise name_family(root.class_name, root.children, synthesis.children if synthesis else {})
-    return root
-
-
 class _Facts:
-    """The learning-rate multipliers and clamps of all layers."""
+    """The learning-rate multipliers and clamps of all layers, the architectures of all blocks."""
 
     def __init__(self) -> None:
         self.lr_multipliers: set[float] = set()
         self.conv_clamps: set[float | None] = set()
+        self.architectures: set[str] = set()
 
     def check(self) -> None:
         """Raise ``Refusal`` if the layers do not have one multiplier and one clamp in common."""
@@ -168,6 +128,8 @@ class _Facts:
             raise unsupported("has no layers in its mapping network")
         if len(self.lr_multipliers) != 1 or len(self.conv_clamps) != 1:
             raise unsupported("has layers of different clamp or learning-rate multiplier")
+        if len(self.architectures) != 1:
+            raise unsupported("has blocks of different architectures")
 
     @property
     def lr_multiplier(self) -> float:
@@ -182,16 +144,13 @@ class _Collector:
     """The tensors and constants of the modules read so far.
 
     Args:
-        budget: Counter of instructions, for the nested pickles.
-        max_bytes: Limit of the bytes of all tensors together. It is the size of the file, so that
-            many tensors that share the same bytes cannot take more memory than the file.
+        storages: Where the file has the data of its tensors.
     """
 
-    def __init__(self, budget: OpcodeBudget, *, max_bytes: int) -> None:
+    def __init__(self, storages: Storages) -> None:
         self.recipes: dict[str, TensorRecipe] = {}
         self.facts = _Facts()
-        self._budget = budget
-        self._bytes_left = max_bytes
+        self._storages = storages
 
     def take(self, module: PickledModule, prefix: str) -> None:
         """Add the tensors of one module; check its resampling filter, which is not kept."""
@@ -199,10 +158,7 @@ class _Collector:
             key = f"{prefix}.{name if isinstance(name, str) else '?'}"
             if value is None:
                 continue
-            recipe = read_tensor(value, printable(key), self._budget)
-            self._bytes_left -= len(recipe.data)
-            if self._bytes_left < 0:
-                raise damaged("is damaged: its tensors share their data")
+            recipe = read_tensor(value, printable(key), self._storages)
             if name != RESAMPLE_FILTER:
                 self.recipes[key] = recipe
             elif not _is_usual_filter(recipe, key):
@@ -259,6 +215,22 @@ class _Collector:
         self._clamp(layer, prefix)
         self.affine(layer, prefix)
 
+    def skip(self, value: object, prefix: str) -> None:
+        """Add the residual connection of the resnet architecture."""
+        layer = _module(value, prefix)
+        self.take(layer, prefix)
+        _expect_parts(layer, prefix, ())
+        _expect(layer, prefix, "activation", "linear")
+        _expect(layer, prefix, "up", 2)
+        weight = self.recipes.get(f"{prefix}.weight")
+        gain = read_number(layer.state.get("weight_gain"), f"{prefix}.weight_gain")
+        if weight is None or len(weight.size) != 4 or gain is None:
+            raise damaged(f"is damaged: {prefix} is not a convolution")
+        if not math.isclose(gain, 1 / math.sqrt(math.prod(weight.size[1:])), rel_tol=1e-6):
+            raise unsupported(f"has an unusual weight gain of {gain:g} in {prefix}")
+        if read_number(layer.state.get("conv_clamp"), f"{prefix}.conv_clamp") is not None:
+            raise unsupported(f"has a clamp in {prefix}, which is not supported")
+
     def _clamp(self, layer: PickledModule, prefix: str) -> None:
         clamp = read_number(layer.state.get("conv_clamp"), f"{prefix}.conv_clamp")
         self.facts.conv_clamps.add(clamp)
@@ -282,7 +254,7 @@ def _expect_parts(module: PickledModule, prefix: str, known: Collection[str]) ->
         if child is not None and name not in known:
             raise unsupported(
                 f"has the part {printable(str(name))} in {prefix}, which no StyleGAN2 generator "
-                "with skip architecture has, so it is another network"
+                "has, so it is another network"
             )
 
 
@@ -318,16 +290,20 @@ def _collect_block(value: object, resolution: int, collector: _Collector) -> Non
     prefix = f"synthesis.b{resolution}"
     block = _module(value, prefix)
     architecture = block.state.get("architecture")
-    if architecture != "skip":
+    if not isinstance(architecture, str) or architecture not in get_args(Architecture):
         shown = printable(architecture) if isinstance(architecture, str) else "unknown"
-        raise unsupported(
-            f"is a StyleGAN2 generator with the architecture '{shown}', "
-            "but only 'skip', which nearly all public models have, is supported"
-        )
+        raise unsupported(f"is a StyleGAN2 generator with the unknown architecture '{shown}'")
+    collector.facts.architectures.add(architecture)
     collector.take(block, prefix)
-    parts = ("conv0", "conv1", "torgb") if resolution > LEAST_RESOLUTION else ("conv1", "torgb")
-    _expect_parts(block, prefix, parts)
+    parts = ["conv1"]
     if resolution > LEAST_RESOLUTION:
+        parts.append("conv0")
         collector.convolution(block.children.get("conv0"), f"{prefix}.conv0")
+        if architecture == "resnet":
+            parts.append("skip")
+            collector.skip(block.children.get("skip"), f"{prefix}.skip")
     collector.convolution(block.children.get("conv1"), f"{prefix}.conv1")
-    collector.to_rgb(block.children.get("torgb"), f"{prefix}.torgb")
+    if architecture == "skip" or block.children.get("torgb") is not None:
+        parts.append("torgb")
+        collector.to_rgb(block.children.get("torgb"), f"{prefix}.torgb")
+    _expect_parts(block, prefix, parts)
