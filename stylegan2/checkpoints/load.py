@@ -34,12 +34,13 @@ class ModelInfo:
     Attributes:
         path: The file.
         sha256: SHA-256 hash of the content, 64 hexadecimal digits.
-        container: File format: "NVIDIA pickle" or "safetensors".
+        container: File format, such as "NVIDIA pickle".
         architecture: Name of the network for people.
         config: The sizes and constants of the model.
         parameters: Number of trained values; buffers do not count.
         source_sha256: Hash of the file that this one was converted from; empty if it was not.
         license_note: The text of the file about its licence; empty if it has none.
+        notes: What was assumed or computed because the file does not contain it, a sentence each.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class ModelInfo:
     parameters: int
     source_sha256: str
     license_note: str
+    notes: tuple[str, ...] = ()
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -78,9 +80,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 def load_generator(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Generator:
     """Load a generator from a model file.
 
-    Supported are ``.pkl`` files of the StyleGAN2-ADA (PyTorch) and StyleGAN3 repositories, and
-    ``.safetensors`` files that ``save_generator`` or ``convert_checkpoint`` wrote. The content of
-    the file decides which of them it is, not its name. Nothing in the file is executed.
+    ``docs/models.md`` lists the formats. The content of the file decides which of them it is, not
+    its name. Nothing in the file is executed.
 
     Args:
         path: The model file.
@@ -110,9 +111,15 @@ def inspect_checkpoint(path: str | os.PathLike[str]) -> ModelInfo:
         path=Path(path),
         sha256=sha256_of(path),
         container=checkpoint.container,
-        architecture="StyleGAN2, skip architecture",
+        architecture=_describe(checkpoint.config),
         config=checkpoint.config,
         parameters=sum(tensor.numel() for tensor in trained),
         source_sha256=checkpoint.source_sha256,
         license_note=checkpoint.license_note,
+        notes=checkpoint.notes,
     )
+
+
+def _describe(config: GeneratorConfig) -> str:
+    labels = f", {config.c_dim} labels" if config.c_dim else ""
+    return f"StyleGAN2, {config.architecture} architecture{labels}"

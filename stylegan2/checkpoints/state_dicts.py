@@ -93,9 +93,10 @@ def _prefix(entries: Mapping[object, object], mark: str) -> str | None:
         for key in entries
         if isinstance(key, str) and (key == mark or key.endswith("." + mark))
     ]
-    return min(
-        found, key=lambda prefix: ("ema" not in prefix.lower(), found.index(prefix)), default=None
-    )
+    # EG3D has a StyleGAN2 generator of feature planes inside.
+    found = [prefix for prefix in found if not prefix.endswith("backbone.")]
+    averaged = [prefix for prefix in found if "ema" in prefix.lower()]
+    return next(iter(averaged or found), None)
 
 
 def _tensors(entries: Mapping[object, object], prefix: str) -> Iterator[tuple[str, object]]:

@@ -113,7 +113,7 @@ class OutsideStorages:
     """Finds storages beside the pickle.
 
     Args:
-        place: Returns where the data of a storage are, by its key; None if there are none.
+        place: Returns where the data of a storage are, by its key; None if the file lacks them.
     """
 
     def __init__(self, place: Callable[[str], Span | None]) -> None:

@@ -65,6 +65,7 @@ class SynthesisBlock(nn.Module):
                 conv_clamp=config.conv_clamp,
             )
 
+        self.architecture = config.architecture
         self.is_first = resolution == config.resolutions[0]
         if self.is_first:
             self.const = nn.Parameter(torch.empty(out_channels, *shape))

@@ -22,7 +22,12 @@ import torch
 from torch import nn
 
 from stylegan2 import Generator
-from stylegan2.network.layers import FullyConnectedLayer, SynthesisLayer, ToRGBLayer
+from stylegan2.network.layers import (
+    FullyConnectedLayer,
+    SkipLayer,
+    SynthesisLayer,
+    ToRGBLayer,
+)
 from stylegan2.network.synthesis import SynthesisBlock
 from stylegan2.ops import filter_taps
 
@@ -113,7 +118,7 @@ def _convolution(layer: SynthesisLayer) -> Persistent:
 
 
 def _block(block: SynthesisBlock) -> Persistent:
-    module = Persistent("SynthesisBlock", block, architecture="skip")
+    module = Persistent("SynthesisBlock", block, architecture=block.architecture)
     module.buffers["resample_filter"] = filter_taps()
     for name, child in block.named_children():
         if isinstance(child, SynthesisLayer):
@@ -124,6 +129,14 @@ def _block(block: SynthesisBlock) -> Persistent:
             )
             torgb.children["affine"] = _fully_connected(child.affine)
             module.children[name] = torgb
+        if isinstance(child, SkipLayer):
+            skip = Persistent(
+                "Conv2dLayer", child, activation="linear", up=2, weight_gain=child.weight_gain
+            )
+            skip.attributes["conv_clamp"] = None
+            skip.parameters["bias"] = None
+            skip.buffers["resample_filter"] = filter_taps()
+            module.children[name] = skip
     return module
 
 
