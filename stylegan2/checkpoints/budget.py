@@ -10,7 +10,7 @@ from __future__ import annotations
 from .refusal import damaged
 
 # A training file of 1024 px with two optimisers has less than a hundred thousand.
-MAX_OPCODES = 400_000
+MAX_OPCODES = 250_000
 # Bytes of texts that are decoded at once; longer texts stay in the file.
 MAX_TEXT_BYTES = 16 << 20
 # Bytes of long texts that are decoded later, as a multiple of the file's size and at least as many.
@@ -27,19 +27,11 @@ class Budget:
     """
 
     def __init__(self, opcodes: int = MAX_OPCODES, *, file_bytes: int = 0) -> None:
-        self._opcodes = opcodes
+        # How many instructions are left. ``InertPickle`` counts them, because a call for each would
+        # take longer than the instructions.
+        self.opcodes = opcodes
         self._text = MAX_TEXT_BYTES
         self._long_text = max(LONG_TEXT_FACTOR * file_bytes, LEAST_LONG_TEXT_BYTES)
-
-    def spend_opcode(self) -> None:
-        """Count one pickle instruction.
-
-        Raises:
-            Refusal: The limit is exceeded.
-        """
-        self._opcodes -= 1
-        if self._opcodes < 0:
-            raise damaged("has more pickle instructions than any StyleGAN2 checkpoint")
 
     def spend_text(self, size: int) -> None:
         """Count the bytes of a text that is decoded with its pickle.

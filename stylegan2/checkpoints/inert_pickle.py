@@ -85,6 +85,9 @@ class LongText:
 
 _MARK = object()
 
+_UINT1, _UINT2, _UINT4, _UINT8 = (struct.Struct(f"<{kind}") for kind in "BHIQ")
+_INT4 = struct.Struct("<i")
+
 
 class InertPickle:
     """The interpreter of one pickle.
@@ -138,9 +141,16 @@ class InertPickle:
             Refusal: The data are not a well-formed pickle of allowed globals and plain data.
         """
         self._position = start
+        budget = self._budget
         while True:
-            self._budget.spend_opcode()
-            code = self._take(1)[0]
+            budget.opcodes -= 1
+            if budget.opcodes < 0:
+                raise damaged("has more pickle instructions than any StyleGAN2 checkpoint")
+            begin = self._position - self._window_start
+            if not 0 <= begin < len(self._window):
+                begin = self._fill(1)
+            code = self._window[begin]
+            self._position += 1
             if code == _STOP:
                 return self._pop(), self._position
             operation = _OPERATIONS.get(code)
@@ -150,15 +160,19 @@ class InertPickle:
 
     # Reading bytes
 
+    def _fill(self, size: int) -> int:
+        """Read a window that begins at the position and has at least ``size`` bytes; return 0."""
+        left = self._source.size - self._position
+        if size > left:
+            raise damaged("is truncated or damaged: it ends in the middle of a value")
+        self._window = self._source.read(self._position, min(max(size, self._window_bytes), left))
+        self._window_start = self._position
+        return 0
+
     def _take(self, size: int) -> bytes:
         begin = self._position - self._window_start
         if begin < 0 or begin + size > len(self._window):
-            left = self._source.size - self._position
-            if size > left:
-                raise damaged("is truncated or damaged: it ends in the middle of a value")
-            whole = min(max(size, self._window_bytes), left)
-            self._window = self._source.read(self._position, whole)
-            self._window_start, begin = self._position, 0
+            begin = self._fill(size)
         self._position += size
         return self._window[begin : begin + size]
 
@@ -168,9 +182,9 @@ class InertPickle:
         self._position += size
         return Span(self._source, self._position - size, size)
 
-    def _number(self, layout: str) -> int:
-        (number,) = struct.unpack(layout, self._take(struct.calcsize(layout)))
-        return int(number)
+    def _number(self, layout: struct.Struct) -> int:
+        number: int = layout.unpack(self._take(layout.size))[0]
+        return number
 
     def _text(self, size: int) -> str | LongText:
         if size > MAX_INLINE_TEXT:
@@ -186,14 +200,15 @@ class InertPickle:
         return self._skip(size) if size > MAX_INLINE_BYTES else self._take(size)
 
     def _line(self) -> str:
-        start = self._position
-        ahead = self._take(min(MAX_INLINE_TEXT, self._source.size - start))
-        end = ahead.find(b"\n")
+        begin = self._position - self._window_start
+        if begin < 0 or begin + MAX_INLINE_TEXT > len(self._window):
+            begin = self._fill(min(MAX_INLINE_TEXT, self._source.size - self._position))
+        end = self._window.find(b"\n", begin, begin + MAX_INLINE_TEXT)
         if end < 0:
             raise damaged("is truncated or damaged: a name in it has no end")
-        self._position = start + end + 1
-        self._budget.spend_text(end)
-        return ahead[:end].decode("utf-8", "backslashreplace")
+        self._position += end + 1 - begin
+        self._budget.spend_text(end - begin)
+        return self._window[begin:end].decode("utf-8", "backslashreplace")
 
     # The stack
 
@@ -239,18 +254,18 @@ class InertPickle:
     # Instructions that do more than push a constant
 
     def _do_proto(self) -> None:
-        protocol = self._number("<B")
+        protocol = self._number(_UINT1)
         if protocol > 5:
             raise damaged(
                 f"is damaged or from a later Python version: it has pickle protocol {protocol}"
             )
 
     def _do_frame(self) -> None:
-        if self._number("<Q") > self._source.size - self._position:
+        if self._number(_UINT8) > self._source.size - self._position:
             raise damaged("is truncated or damaged: it is shorter than its frame length")
 
     def _do_long1(self) -> None:
-        size = self._number("<B")
+        size = self._number(_UINT1)
         if size > MAX_INTEGER_BYTES:
             raise damaged("is damaged: it has an integer that is too large")
         self._push(int.from_bytes(self._take(size), "little", signed=True))
@@ -259,21 +274,24 @@ class InertPickle:
         (number,) = struct.unpack(">d", self._take(8))
         self._push(number)
 
-    def _do_put(self, layout: str) -> None:
+    def _do_put(self, layout: struct.Struct) -> None:
         self._memo[self._number(layout)] = self._top()
 
     def _do_memoize(self) -> None:
         self._memo[len(self._memo)] = self._top()
 
-    def _do_get(self, layout: str) -> None:
+    def _do_get(self, layout: struct.Struct) -> None:
         index = self._number(layout)
         if index not in self._memo:
             raise damaged("is damaged: it refers to a value that it does not have")
         self._push(self._memo[index])
 
     def _do_tuple(self, size: int) -> None:
-        values = [self._pop() for _ in range(size)]
-        self._push(tuple(reversed(values)))
+        values = tuple(self._stack[-size:])
+        if len(values) < size or _MARK in values:
+            raise damaged("is damaged: a pickle instruction lacks its operand")
+        del self._stack[-size:]
+        self._push(values)
 
     def _do_append(self) -> None:
         value = self._pop()
@@ -353,18 +371,18 @@ Operation = Callable[[InertPickle], None]
 
 
 def _constant(make: Callable[[], object]) -> Operation:
-    return lambda machine: machine._push(make())
+    return lambda machine: machine._stack.append(make())
 
 
-def _integer(layout: str) -> Operation:
-    return lambda machine: machine._push(machine._number(layout))
+def _integer(layout: struct.Struct) -> Operation:
+    return lambda machine: machine._stack.append(machine._number(layout))
 
 
-def _string(layout: str) -> Operation:
+def _string(layout: struct.Struct) -> Operation:
     return lambda machine: machine._push(machine._text(machine._number(layout)))
 
 
-def _bytes(layout: str) -> Operation:
+def _bytes(layout: struct.Struct) -> Operation:
     return lambda machine: machine._push(machine._bytes(machine._number(layout)))
 
 
@@ -372,11 +390,11 @@ def _tuple(size: int) -> Operation:
     return lambda machine: machine._do_tuple(size)
 
 
-def _put(layout: str) -> Operation:
+def _put(layout: struct.Struct) -> Operation:
     return lambda machine: machine._do_put(layout)
 
 
-def _get(layout: str) -> Operation:
+def _get(layout: struct.Struct) -> Operation:
     return lambda machine: machine._do_get(layout)
 
 
@@ -392,22 +410,22 @@ _OPERATIONS: dict[int, Operation] = {
     ord("]"): _constant(list),
     ord(")"): _constant(tuple),
     0x8F: _constant(set),
-    ord("J"): _integer("<i"),
-    ord("K"): _integer("<B"),
-    ord("M"): _integer("<H"),
+    ord("J"): _integer(_INT4),
+    ord("K"): _integer(_UINT1),
+    ord("M"): _integer(_UINT2),
     0x8A: InertPickle._do_long1,
     ord("G"): InertPickle._do_binfloat,
-    0x8C: _string("<B"),
-    ord("X"): _string("<I"),
-    0x8D: _string("<Q"),
-    ord("C"): _bytes("<B"),
-    ord("B"): _bytes("<I"),
-    0x8E: _bytes("<Q"),
-    ord("q"): _put("<B"),
-    ord("r"): _put("<I"),
+    0x8C: _string(_UINT1),
+    ord("X"): _string(_UINT4),
+    0x8D: _string(_UINT8),
+    ord("C"): _bytes(_UINT1),
+    ord("B"): _bytes(_UINT4),
+    0x8E: _bytes(_UINT8),
+    ord("q"): _put(_UINT1),
+    ord("r"): _put(_UINT4),
     0x94: InertPickle._do_memoize,
-    ord("h"): _get("<B"),
-    ord("j"): _get("<I"),
+    ord("h"): _get(_UINT1),
+    ord("j"): _get(_UINT4),
     ord("t"): lambda machine: machine._push(tuple(machine._pop_to_mark())),
     0x85: _tuple(1),
     0x86: _tuple(2),

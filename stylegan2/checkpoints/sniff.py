@@ -8,6 +8,7 @@ cannot be read says what the file is.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from enum import Enum, auto
@@ -21,6 +22,7 @@ from .storages import TORCH_MAGIC
 from .zip_directory import read_directory
 
 HEAD_BYTES = 1024
+_LEAST_HOLLOW_BYTES = 32 << 20
 # A training file with two networks and their optimisers, of 1024 px and doubled channels.
 MAX_FILE_BYTES = 4 << 30
 # The limit of the format.
@@ -73,11 +75,14 @@ def sniff(path: Path) -> Container:
         raise Refusal(ModelErrorKind.MISSING, f"is not a regular file; {EXPECTED}")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
-        size = path.stat().st_size
+        status = os.fstat(file.fileno())
+        size = status.st_size
         file.seek(max(size - 1, 0))
         last = file.read(1)
     if size > MAX_FILE_BYTES:
         raise damaged(f"has {size / 2**30:.1f} GiB, more than any StyleGAN2 checkpoint", EXPECTED)
+    if _is_hollow(status):
+        raise damaged("is mostly empty on the disk, like an unfinished download")
     if head[:1] == b"\x80" and (len(head) < 2 or 2 <= head[1] <= 5):
         if head[2:4] == b"\x8a\x0a" and head[4:14] == _TORCH_MAGIC_BYTES:
             return Container.TORCH_LEGACY
@@ -87,6 +92,15 @@ def sniff(path: Path) -> Container:
     if _is_safetensors(head):
         return Container.SAFETENSORS
     raise _foreign(path, head, last)
+
+
+def _is_hollow(status: os.stat_result) -> bool:
+    """Return whether most of a large file has no place on the disk, so that it reads as zeros.
+
+    File systems that do not count blocks report none.
+    """
+    on_disk = 512 * getattr(status, "st_blocks", 0)
+    return status.st_size >= _LEAST_HOLLOW_BYTES and 0 < on_disk < status.st_size // 4
 
 
 def _is_safetensors(head: bytes) -> bool:

@@ -8,6 +8,7 @@ file has: other architectures, labels in the older way, wrappers and prefixes.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections import OrderedDict
 from typing import Any
@@ -154,7 +155,9 @@ def defined_image(generator: Generator, ws: Tensor) -> Tensor:
 
     def style(prefix: str, w: Tensor) -> Tensor:
         weight = state[f"{prefix}.affine.weight"]
-        return w @ weight.t() / weight.shape[1] ** 0.5 + state[f"{prefix}.affine.bias"]
+        product = w @ weight.t() / math.sqrt(weight.shape[1])
+        result: Tensor = product + state[f"{prefix}.affine.bias"]
+        return result
 
     def convolution(x: Tensor, prefix: str, w: Tensor, *, up: bool) -> Tensor:
         y = reference.modulated_conv2d(
