@@ -16,12 +16,14 @@ from .jobs import (
     edit_changes,
     explore,
     installation,
+    library,
     live,
     missing_images,
     parts,
     point_check,
     pull,
     recovery,
+    relinking,
     watching,
 )
 from .properties import image as image_properties
@@ -66,6 +68,8 @@ _MODULES = (
     point_check,
     watching,
     missing_images,
+    library,
+    relinking,
     explore,
     edit_changes,
     held_button,

@@ -11,7 +11,14 @@ import torch
 
 from draggan_blender.protocol.layering import Layer
 from draggan_blender.protocol.pictures import decode_picture
-from stylegan2 import Generator, ModelError, ModelErrorKind, load_generator, sha256_of
+from stylegan2 import (
+    Generator,
+    ModelError,
+    ModelErrorKind,
+    load_generator,
+    original_sha256,
+    sha256_of,
+)
 from stylegan2.models import builtin_model_path
 
 from .arrays import ByteArray, FloatArray
@@ -42,11 +49,13 @@ class LoadedModel:
         generator: Frozen, on the device that it was loaded for.
         path: The file.
         sha256: The SHA-256 of the file, in lower-case hexadecimal.
+        original_sha256: That of the file that it was converted from; empty if it was not.
     """
 
     generator: Generator
     path: Path
     sha256: str
+    original_sha256: str = ""
 
     def require_finite(self) -> None:
         """Refuse a model whose latents are not finite: nothing can be made with it.
@@ -82,12 +91,13 @@ class LoadedModel:
         """Raise ``RequestError`` if the model is not the expected file.
 
         Args:
-            sha256: The expected SHA-256, in hexadecimal of either case; empty accepts any file.
+            sha256: The expected SHA-256, in hexadecimal of either case; empty accepts any file. A
+                file that was converted from the expected one has the same weights.
 
         Raises:
-            RequestError: The file has another SHA-256.
+            RequestError: The file is another one.
         """
-        if sha256 and sha256.lower() != self.sha256:
+        if sha256 and sha256.lower() not in (self.sha256, self.original_sha256):
             raise RequestError(
                 f"{self.path.name} is not the model that this image was made with: its SHA-256 "
                 f"begins with {self.sha256[:12]}, expected {sha256[:12]}; choose the right file"
@@ -215,7 +225,7 @@ class ModelCache:
         # Release the old model first: two models may not fit into memory.
         self._model = self._stamp = None
         generator = load_generator(path, self._device)
-        model = LoadedModel(generator, path, sha256_of(path))
+        model = LoadedModel(generator, path, sha256_of(path), original_sha256(path))
         model.require_finite()
         self._model, self._stamp = model, stamp
         return model, True

@@ -37,6 +37,7 @@ from .checkpoints import (
     convert_checkpoint,
     inspect_checkpoint,
     load_generator,
+    original_sha256,
     save_generator,
     sha256_of,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "fused_operators",
     "inspect_checkpoint",
     "load_generator",
+    "original_sha256",
     "plan_windows",
     "save_generator",
     "sha256_of",

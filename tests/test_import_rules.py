@@ -23,6 +23,7 @@ EXTERNAL: list[tuple[str, set[str]]] = [
     ("draggan_blender/protocol/plain_arrays.py", STDLIB | {"numpy"}),
     ("draggan_blender/protocol", STDLIB),
     ("draggan_blender/installing", STDLIB),
+    ("draggan_blender/library", STDLIB),
     ("draggan_blender/connection/pump.py", STDLIB | BLENDER),  # the timer
     ("draggan_blender/connection", STDLIB),
     ("draggan_blender/scene/view.py", STDLIB | {"numpy"}),
@@ -68,7 +69,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"timeline", "export"},
         {"jobs"},
         {"preferences"},
-        {"connection", "scene", "installing"},
+        {"connection", "scene", "installing", "library"},
         {"properties"},
         {"compat"},
         {"protocol", "errors", "package"},

@@ -160,6 +160,8 @@ def _after_undo(*_arguments: Any) -> None:
         wanted.add((plane.draggan.uuid, plane.draggan.request_id))
     open_ids = {job.request.request_id for job in waiting}
     for job in waiting:
+        if job.image_id == requests.LIBRARY_ID:
+            continue
         if (job.image_id, job.request.request_id) not in wanted:
             pump.cancel_job(job.image_id)
     for plane in planes.everywhere():

@@ -55,6 +55,10 @@ def explore_id(image_id: str) -> str:
     return f"{image_id} explore"
 
 
+# The image id of jobs that add models to the library, which is not part of any file.
+LIBRARY_ID = "library"
+
+
 def wait(request_id: int, timeout_s: float = 3600.0) -> None:
     """Run the engine's pump until a request has ended; only for scripts and ``blender -b``.
 

@@ -26,6 +26,7 @@ from typing import Any
 from .errors import LocalProtocolError, RemoteProtocolError
 from .explore import EXPLORE_MESSAGES
 from .health import HEALTH_MESSAGES
+from .library import LIBRARY_MESSAGES
 from .live import LIVE_MESSAGES
 from .messages import MESSAGES, Message
 from .parts import PART_MESSAGES
@@ -40,6 +41,7 @@ ALL_MESSAGES = (
     *MESSAGES,
     *EXPLORE_MESSAGES,
     *HEALTH_MESSAGES,
+    *LIBRARY_MESSAGES,
     *LIVE_MESSAGES,
     *PART_MESSAGES,
     *TIMELINE_MESSAGES,

@@ -22,7 +22,7 @@ replaced; pairs can be regions; many seeds can be shown small; a drag can contin
 have a freedom. 5: masks can hold exactly, and latents can have masked layers. 6: a picture can be
 shown small, and its parts asked for; bakes have animated strengths of masked edits. 7: the mask of
 a drag can become larger while it runs; the engine has a pulse, and writes only below folders that
-were agreed.
+were agreed; models can be added to a library.
 """
 
 from __future__ import annotations

@@ -15,6 +15,11 @@ from . import planes
 BUILT_IN_MODEL = "suzanne"
 
 
+def built_in_path() -> Path:
+    """Return the file of the built-in model."""
+    return ROOT / "stylegan2" / "models" / f"{BUILT_IN_MODEL}.safetensors"
+
+
 def model_path(source: DRAGGAN_PG_source) -> str:
     """Return the absolute path of the checkpoint that a ``DRAGGAN_PG_source`` names.
 
@@ -22,7 +27,7 @@ def model_path(source: DRAGGAN_PG_source) -> str:
         EditError: The source is a file, and no file was chosen.
     """
     if source.kind == "BUILT_IN":
-        return str(ROOT / "stylegan2" / "models" / f"{BUILT_IN_MODEL}.safetensors")
+        return str(built_in_path())
     if not source.path:
         raise EditError("No model was chosen; choose a .pkl or .safetensors file, or Suzanne")
     return str(Path(bpy.path.abspath(source.path)).absolute())

@@ -16,6 +16,7 @@ import torch
 
 from draggan_blender.protocol.explore import PreviewPicture, SampleSheet
 from draggan_blender.protocol.file_names import TRACK_FILE
+from draggan_blender.protocol.library import AddModel
 from draggan_blender.protocol.live import CheckPoints
 from draggan_blender.protocol.messages import (
     Drag,
@@ -48,6 +49,7 @@ from .bake_job import BakeJob
 from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
 from .job_queue import QueuedJob
+from .library_job import add_model
 from .parts_job import find_request
 from .point_check_job import check_request
 from .sheet_job import render_preview, render_sheet
@@ -59,6 +61,7 @@ class JobRunner:
     """Runs requests one after the other, and keeps the last model loaded."""
 
     def __init__(self, device: torch.device, emit: Emit) -> None:
+        self._device = device
         self._models = ModelCache(device)
         # The generator that has made a first step.
         self._warm: Generator | None = None
@@ -93,6 +96,9 @@ class JobRunner:
             OSError: A file cannot be read or written.
         """
         request = job.request
+        if isinstance(request, AddModel):
+            add_model(request, self._device, job, self._emit)
+            return
         if not isinstance(request, ModelRequest) or type(request) not in self._doers:
             raise RequestError(f"this engine cannot do a {request.kind} request; update it")
         check_cancelled(job)

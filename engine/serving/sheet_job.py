@@ -12,6 +12,7 @@ from draggan_blender.protocol.explore import PreviewPicture, SampleSheet, SeedTh
 from draggan_blender.protocol.messages import Preview
 from stylegan2 import Generator
 
+from ..arrays import FloatArray
 from ..inputs import device_of
 from ..models import LoadedModel, sample_latent
 from ..output.render import preview_pixels, render_images
@@ -28,12 +29,9 @@ def render_sheet(request: SampleSheet, model: LoadedModel, job: QueuedJob, emit:
         RequestError: A seed or the truncation is out of range.
     """
     generator = model.generator
-    resolution = _block_for(generator, request.size_px)
     for seed in request.seeds:
         check_cancelled(job)
-        latent = sample_latent(generator, seed, request.truncation_psi)
-        rows = torch.from_numpy(latent[None]).to(device_of(generator))
-        pixels = preview_pixels(render_images(generator, rows, resolution)[0])
+        pixels = seed_pixels(generator, seed, request.truncation_psi, request.size_px)
         height, width, _ = pixels.shape
         emit(
             SeedThumbnail(
@@ -44,6 +42,23 @@ def render_sheet(request: SampleSheet, model: LoadedModel, job: QueuedJob, emit:
                 pixels=pixels.tobytes(),
             )
         )
+
+
+def seed_pixels(generator: Generator, seed: int, truncation_psi: float, size_px: int) -> FloatArray:
+    """Return the small image of a seed, ``H x W x 4`` float32, as Blender stores images.
+
+    Args:
+        generator: The generator, on any device.
+        seed: As of ``models.sample_latent``.
+        truncation_psi: Likewise.
+        size_px: As in ``explore.SampleSheet``.
+
+    Raises:
+        RequestError: The seed or the truncation is out of range.
+    """
+    latent = sample_latent(generator, seed, truncation_psi)
+    rows = torch.from_numpy(latent[None]).to(device_of(generator))
+    return preview_pixels(render_images(generator, rows, _block_for(generator, size_px))[0])
 
 
 def render_preview(request: PreviewPicture, model: LoadedModel, emit: Emit) -> None:

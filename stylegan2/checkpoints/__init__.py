@@ -11,13 +11,14 @@ container. The content of a file decides which reader is used, never its name.
 from __future__ import annotations
 
 from .convert import convert_checkpoint, save_generator
-from .load import ModelInfo, inspect_checkpoint, load_generator, sha256_of
+from .load import ModelInfo, inspect_checkpoint, load_generator, original_sha256, sha256_of
 
 __all__ = [
     "ModelInfo",
     "convert_checkpoint",
     "inspect_checkpoint",
     "load_generator",
+    "original_sha256",
     "save_generator",
     "sha256_of",
 ]

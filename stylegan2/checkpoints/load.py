@@ -16,7 +16,7 @@ from ..network.generator import Generator
 from .layout import BUFFERS, Checkpoint, build_generator
 from .pickle_files import read_pickle, read_torch_legacy, read_torch_zip
 from .refusal import refusals_about
-from .safetensors_file import read_safetensors
+from .safetensors_file import read_safetensors, read_source_sha256
 from .sniff import Container, sniff
 
 _READERS: dict[Container, Callable[[Path], Checkpoint]] = {
@@ -63,6 +63,19 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     file_path = Path(path)
     with refusals_about(file_path), file_path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def original_sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 hash of the file that a model file was converted from; empty if none.
+
+    Raises:
+        ModelError: The file cannot be read.
+    """
+    file_path = Path(path)
+    with refusals_about(file_path):
+        if sniff(file_path) is not Container.SAFETENSORS:
+            return ""
+        return read_source_sha256(file_path)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

@@ -67,6 +67,21 @@ def read_safetensors(path: Path) -> Checkpoint:
     )
 
 
+def read_source_sha256(path: Path) -> str:
+    """Return the hash of the file that a safetensors file was converted from; may be empty.
+
+    Raises:
+        Refusal: The file is damaged or contains something else.
+        OSError: The file cannot be read.
+    """
+    try:
+        with safe_open(path, framework=FORMAT) as file:
+            found: str = _read_metadata(file.metadata() or {})["source_sha256"]
+    except SafetensorError as error:
+        raise damaged(f"is truncated or damaged ({printable(str(error))})") from error
+    return found
+
+
 def _read_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     """Return the ``config`` of the metadata with the types of its values checked."""
     architecture = metadata.get("architecture")

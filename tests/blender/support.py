@@ -138,6 +138,26 @@ class SceneCase(unittest.TestCase):
         return plane
 
 
+class SharedEngineCase(SceneCase):
+    """A test whose engine stays for the next test of its class, because its start takes long.
+
+    Nothing that a test does may run on: its requests must have ended.
+    """
+
+    def tearDown(self) -> None:
+        """Wait for the engine to be idle, and remove the folder."""
+        self.run_until(lambda now: now.active is None and not now.queue)
+        shutil.rmtree(self.folder)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """End the engine."""
+        pump = ours("connection.pump")
+        pump.stop()
+        if not pump.run_until(pump.is_off, 15.0):
+            raise RuntimeError("the engine did not end")
+
+
 def make_endless(plane: Any) -> None:
     """Change a plane's pair and settings so that a drag does not end itself."""
     plane.draggan.pairs[0].target.location.x = 0.95

@@ -8,7 +8,7 @@ import typing
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from draggan_blender.protocol import explore, parts, timeline
+from draggan_blender.protocol import explore, library, parts, timeline
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol.codec import ALL_MESSAGES
 from draggan_blender.protocol.settings import DragSettings
@@ -65,6 +65,10 @@ def make(cls: type[Any], source: random.Random) -> Any:
     if cls in (m.Preview, explore.SeedThumbnail):
         values["width"], values["height"] = source.choice(((1, 1), (3, 2), (16, 16)))
         values["pixels"] = source.randbytes(values["width"] * values["height"] * 16)
+    if cls is library.ModelAdded:
+        width, height = source.choice(((1, 1), (3, 2), (16, 16)))
+        values["thumbnail_width"], values["thumbnail_height"] = width, height
+        values["pixels"] = source.randbytes(width * height * 16)
     if cls is parts.PartsFound:
         values["rows"], values["columns"] = source.choice(((1, 1), (2, 3), (8, 8)))
         cells = values["rows"] * values["columns"]

@@ -17,6 +17,7 @@ from . import (
     image,
     mask,
     material,
+    models,
     points,
     timeline,
 )
@@ -24,6 +25,7 @@ from . import (
 CLASSES = (
     *engine.CLASSES,
     *image.CLASSES,
+    *models.CLASSES,
     *explore.CLASSES,
     *points.CLASSES,
     *mask.CLASSES,

@@ -8,6 +8,7 @@ import bpy
 from ...scene import planes
 from .common import SidebarPanel, pair_of
 from .explore import draw_seed
+from .models import draw_missing
 
 
 class DRAGGAN_PT_image(SidebarPanel, bpy.types.Panel):
@@ -26,6 +27,7 @@ class DRAGGAN_PT_image(SidebarPanel, bpy.types.Panel):
         column.prop(source, "kind")
         if source.kind == "FILE":
             column.prop(source, "path")
+            draw_missing(column, context)
         draw_seed(column, source)
         column.prop(source, "truncation_psi")
         row = pair_of(layout)
