@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import bpy
 import numpy as np
 from numpy.typing import NDArray
-from support import TIMEOUT_S, SceneCase, ours
+from support import TIMEOUT_S, SharedEngineCase, ours
 
 # In UV: the muzzle and an eye, each with a box around it.
 MUZZLE = ((0.5, 0.35), (0.5, 0.28))
@@ -24,7 +23,7 @@ MIDDLE_BOX = [(0.3, 0.4), (0.7, 0.4), (0.7, 0.7), (0.3, 0.7)]
 Pixels = NDArray[np.float32]
 
 
-class EditsTest(SceneCase):
+class EditsTest(SharedEngineCase):
     def setUp(self) -> None:
         """Make an image, and drag its muzzle and an eye under a mask each."""
         super().setUp()
@@ -36,17 +35,6 @@ class EditsTest(SceneCase):
         self.edit(plane, EYES_BOX, EYE)
         self.both = self.shown(plane)
         bpy.ops.ed.undo_push(message="Dragged")
-
-    def tearDown(self) -> None:
-        """Remove the folder; the engine stays for the next test, because its start takes long."""
-        shutil.rmtree(self.folder)
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """End the engine."""
-        pump = ours("connection.pump")
-        pump.stop()
-        pump.run_until(pump.is_off, 15.0)
 
     def edit(self, plane: Any, box: Any, pair: Any) -> None:
         if plane.draggan.pairs:
