@@ -157,6 +157,28 @@ def set_up() -> Path:
     return python
 
 
+def extension_tool(python: Path) -> tuple[Path, Path]:
+    """Return Blender's program for extensions, and the file of the tags that it accepts.
+
+    Raises:
+        SetupError: The ``bpy`` package of ``python`` does not have them.
+    """
+    found = subprocess.run(
+        [python, "-c", "import importlib.util as u; print(u.find_spec('bpy').origin)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    package = Path(found.stdout.strip()).parent
+    tools = list(package.glob("*/scripts/**/bl_pkg/cli/blender_ext.py"))
+    if len(tools) != 1:
+        raise SetupError(
+            f"One blender_ext.py was expected in {package}, but {len(tools)} were found."
+        )
+    scripts = tools[0].parents[3]
+    return tools[0], scripts / "modules" / "_bpy_internal" / "extensions" / "tags.py"
+
+
 def build(python: Path) -> Path:
     """Build the extension's zip with Blender's own builder, and return the zip's path.
 
@@ -164,23 +186,10 @@ def build(python: Path) -> Path:
         SetupError: The ``bpy`` package of ``python`` has no builder.
     """
     with phase("Building the extension's zip"):
-        found = subprocess.run(
-            [python, "-c", "import importlib.util as u; print(u.find_spec('bpy').origin)"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        package = Path(found.stdout.strip()).parent
-        builders = list(package.glob("*/scripts/**/bl_pkg/cli/blender_ext.py"))
-        if len(builders) != 1:
-            raise SetupError(
-                f"One blender_ext.py was expected in {package}, but {len(builders)} were found."
-            )
-        scripts = builders[0].parents[3]
-        tags = scripts / "modules" / "_bpy_internal" / "extensions" / "tags.py"
+        tool, tags = extension_tool(python)
         DIST.mkdir(exist_ok=True)
         folders = ("--source-dir", ROOT, "--output-dir", DIST)
-        run(python, builders[0], "build", *folders, "--valid-tags", tags)
+        run(python, tool, "build", *folders, "--valid-tags", tags)
         return max(DIST.glob("draggan_blender-*.zip"), key=lambda path: path.stat().st_mtime)
 
 
@@ -314,10 +323,17 @@ def command_lock(options: argparse.Namespace) -> None:
     run(set_up(), "-m", "tools.locks", *options.rest)
 
 
+def command_release(options: argparse.Namespace) -> None:
+    """Make the files of a release from a commit, the same bytes each time; uploads nothing."""
+    run(set_up(), "-m", "tools.release", *options.rest)
+
+
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the options: ``command`` is the function to call, ``rest`` what it passes on."""
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__.split("\n")[0])
-    commands = parser.add_subparsers(required=True, metavar="demo|test|check|build|bench|lock")
+    commands = parser.add_subparsers(
+        required=True, metavar="demo|test|check|build|bench|lock|release"
+    )
 
     def add(name: str, function: object, add_help: bool = True) -> argparse.ArgumentParser:
         text = (function.__doc__ or "").replace("``", "")
@@ -339,9 +355,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("build", command_build)
     add("bench", command_bench, add_help=False)  # --help is passed on as well
     add("lock", command_lock, add_help=False)
+    add("release", command_release, add_help=False)
     options, rest = parser.parse_known_args(argv)
     options.rest = rest
-    if rest and options.command not in (command_test, command_bench, command_lock):
+    takes_rest = (command_test, command_bench, command_lock, command_release)
+    if rest and options.command not in takes_rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if options.command is command_test and options.blender and (options.coverage or rest):
         parser.error("--blender runs without pytest: leave out --coverage and pytest's arguments")

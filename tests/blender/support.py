@@ -24,20 +24,22 @@ TIMEOUT_S = 180.0
 
 # The model of the tests with the real engine; ``run.py`` sets it.
 model = "suzanne"
+# The installed zip.
+archive = Path()
 
 
-def install(archive: Path, model_name: str) -> None:
+def install(path: Path, model_name: str) -> None:
     """Install the zip as *Install from Disk* does, and enable the extension."""
-    global model
+    global model, archive
     import addon_utils
 
-    model = model_name
+    model, archive = model_name, path
     addon_utils.enable("bl_pkg")
     bpy.ops.extensions.package_install_files(
-        repo="user_default", filepath=str(archive), enable_on_install=True
+        repo="user_default", filepath=str(path), enable_on_install=True
     )
     if EXTENSION not in bpy.context.preferences.addons:
-        raise RuntimeError(f"{archive} was not installed")
+        raise RuntimeError(f"{path} was not installed")
 
 
 def enable() -> None:
