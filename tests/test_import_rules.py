@@ -20,7 +20,10 @@ ALGORITHMS = STDLIB | TORCH | {"stylegan2"}
 # Folder or file -> what may be imported there besides its own package; the first match counts.
 EXTERNAL: list[tuple[str, set[str]]] = [
     ("draggan_blender/protocol/layering.py", STDLIB | {"numpy"}),
+    ("draggan_blender/protocol/mask_room.py", STDLIB | {"numpy"}),
     ("draggan_blender/protocol/plain_arrays.py", STDLIB | {"numpy"}),
+    ("draggan_blender/protocol/directions.py", STDLIB | {"numpy"}),
+    ("draggan_blender/protocol/direction_files.py", STDLIB | {"numpy"}),
     ("draggan_blender/protocol", STDLIB),
     ("draggan_blender/installing", STDLIB),
     ("draggan_blender/library", STDLIB),
@@ -51,6 +54,8 @@ EXTERNAL: list[tuple[str, set[str]]] = [
 SHARED_FACTS = {
     "draggan_blender.protocol.atomic_files",
     "draggan_blender.protocol.cache_folder",
+    "draggan_blender.protocol.direction_files",
+    "draggan_blender.protocol.directions",
     "draggan_blender.protocol.farm_lines",
     "draggan_blender.protocol.file_names",
     "draggan_blender.protocol.layering",

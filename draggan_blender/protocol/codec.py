@@ -23,6 +23,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
+from .direction_messages import DIRECTION_MESSAGES
 from .errors import LocalProtocolError, RemoteProtocolError
 from .explore import EXPLORE_MESSAGES
 from .health import HEALTH_MESSAGES
@@ -39,6 +40,7 @@ MAX_UNPROVEN_BYTES = 1024
 
 ALL_MESSAGES = (
     *MESSAGES,
+    *DIRECTION_MESSAGES,
     *EXPLORE_MESSAGES,
     *HEALTH_MESSAGES,
     *LIBRARY_MESSAGES,

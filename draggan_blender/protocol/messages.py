@@ -22,7 +22,8 @@ replaced; pairs can be regions; many seeds can be shown small; a drag can contin
 have a freedom. 5: masks can hold exactly, and latents can have masked layers. 6: a picture can be
 shown small, and its parts asked for; bakes have animated strengths of masked edits. 7: the mask of
 a drag can become larger while it runs; the engine has a pulse, and writes only below folders that
-were agreed; models can be added to a library.
+were agreed; models can be added to a library; directions of a model, which drags can be kept out
+of; bakes have animated sliders.
 """
 
 from __future__ import annotations
@@ -215,6 +216,9 @@ class Drag(ModelRequest):
         earlier_folder: The folder of that sequence's files, which have the numbers of ``frames``.
             Those that exist are not rendered again; empty to render all.
         earlier_stem: What their names start with.
+        locked: What the drag must not change, see ``directions``: any number of changes of the
+            latent, ``num_ws x w_dim`` float32 each, one after the other.
+        held_to: What it may change, likewise; empty for everything.
     """
 
     kind: ClassVar[str] = "drag"
@@ -232,6 +236,8 @@ class Drag(ModelRequest):
     earlier_keys: tuple[int, ...] = ()
     earlier_folder: str = ""
     earlier_stem: str = ""
+    locked: bytes = b""
+    held_to: bytes = b""
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)

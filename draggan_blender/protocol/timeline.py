@@ -71,6 +71,10 @@ class Edit(Message):
         layered: The picture of all masked edits in full, see ``layering``, for animated strengths;
             empty if the frames start from ``latent`` as it is.
         strengths: How much of each of its E edits is shown: E for each of the T frames.
+        sliders: What each of S sliders with an animated strength adds to the latent at a strength
+            of 1: ``S x num_ws x w_dim`` float32, little-endian.
+        slider_changes: By how much their strengths differ from those in ``latent``: S for each of
+            the T frames.
     """
 
     kind: ClassVar[str] = "edit"
@@ -93,6 +97,8 @@ class Edit(Message):
     turns: bytes = b""
     layered: bytes = b""
     strengths: tuple[float, ...] = ()
+    sliders: bytes = b""
+    slider_changes: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         require(bool(self.handles_px), "an edit needs at least one handle")
@@ -125,6 +131,11 @@ class Edit(Message):
         )
         for strength in self.strengths:
             require(0 <= strength <= 1, f"strengths must be 0 to 1, not {strength}")
+        values = len(self.slider_changes)
+        is_whole = bool(self.sliders) == bool(values) and values % self.frame_count == 0
+        require(is_whole, f"slider_changes has {values} values for {self.frame_count} frames")
+        finite = all(map(math.isfinite, self.slider_changes))
+        require(finite, "slider_changes must be finite")
 
     @property
     def frame_count(self) -> int:

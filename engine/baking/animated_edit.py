@@ -144,6 +144,8 @@ class AnimatedEdit:
         pictures: T pictures that the frames are solved from, if the strengths of masked edits are
             animated; their latents of the whole image are ``latent``. Equal ones are one object.
             Empty if all are that of ``latent`` and ``layers``.
+        moves: ``T x num_ws x w_dim`` float32, what animated sliders add to the latent of each
+            frame, or None.
 
     Raises:
         RequestError: A point is outside the image, or the parts do not fit each other.
@@ -165,6 +167,7 @@ class AnimatedEdit:
     turns: FloatArray = field(default_factory=lambda: _NO_TURNS[None])
     layers: tuple[Layer, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    moves: FloatArray | None = None
     picture: Picture = field(init=False, repr=False)
     _mask_hashes: tuple[bytes, ...] = field(init=False, repr=False)
     # By the ids of ``pictures``.
@@ -269,10 +272,14 @@ class AnimatedEdit:
     def _opened_at(self, row: int) -> OpenPicture:
         """Return the picture of a row without the edit, opened under the row's mask."""
         opened = self._open(self._picture(row), row)
-        return opened if self.truncation is None else opened.on(self._base(row))
+        return opened.on(self._base(row)) if self._is_moved else opened
+
+    @property
+    def _is_moved(self) -> bool:
+        return self.truncation is not None or self.moves is not None
 
     def _picture(self, row: int) -> Picture:
-        """Return the picture of a row without the edit and without a change of truncation."""
+        """Return the picture of a row without the edit, a change of truncation and sliders."""
         return self.pictures[row] if self.pictures else self.picture
 
     def _open(self, picture: Picture, row: int) -> OpenPicture:
@@ -301,12 +308,11 @@ class AnimatedEdit:
         return -1 if index < 0 else self.mask_rows[index][1]
 
     def _base(self, row: int) -> FloatArray:
-        truncation = self.truncation
-        if truncation is None:
-            return self.latent
-        change = np.float32(truncation.psi[row] - truncation.sampled_psi)
-        base: FloatArray = self.latent + change * truncation.direction
-        return base
+        truncation, base = self.truncation, self.latent
+        if truncation is not None:
+            change = np.float32(truncation.psi[row] - truncation.sampled_psi)
+            base = base + change * truncation.direction
+        return base if self.moves is None else base + self.moves[row]
 
     def _state(self, row: int) -> bytes:
         """Return a digest of all inputs of a row."""
@@ -321,7 +327,7 @@ class AnimatedEdit:
             parts.append(self._turns(row).astype("<f4").tobytes())
         if self.pictures:
             parts.append(self._picture_hashes[id(self.pictures[row])])
-        if self.truncation is not None:
+        if self._is_moved:
             parts.append(self._base(row).astype("<f4").tobytes())
         if self.refined is not None:
             parts += [

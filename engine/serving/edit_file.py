@@ -110,6 +110,7 @@ def animated_edit(edit: Edit, model: LoadedModel) -> AnimatedEdit:
         refined=_refined(edit, model, points),
         radii_px=radii_px,
         turns=turns,
+        moves=_moves(edit, model),
     )
 
 
@@ -124,6 +125,20 @@ def _finite(values: Any) -> FloatArray:
     if not np.isfinite(found).all():
         raise RequestError("a point or a radius of the edit is not a usable number; bake it again")
     return found
+
+
+def _moves(edit: Edit, model: LoadedModel) -> FloatArray | None:
+    """Return what animated sliders add to the latent of each frame; None without them."""
+    if not edit.sliders:
+        return None
+    changes = model.latents(edit.sliders)
+    strengths = np.array(edit.slider_changes, np.float32).reshape(edit.frame_count, -1)
+    if strengths.shape[1] != len(changes):
+        raise RequestError(
+            f"the edit has {strengths.shape[1]} strengths for {len(changes)} sliders; bake it again"
+        )
+    moves: FloatArray = np.tensordot(strengths, changes, axes=1).astype(np.float32)
+    return moves
 
 
 def _pictures(edit: Edit, model: LoadedModel) -> tuple[Picture, ...]:

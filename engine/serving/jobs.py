@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from draggan_blender.protocol.direction_messages import FindDirections, PictureStrip
 from draggan_blender.protocol.explore import PreviewPicture, SampleSheet
 from draggan_blender.protocol.file_names import TRACK_FILE
 from draggan_blender.protocol.library import AddModel
@@ -45,6 +46,7 @@ from ..pictures import Picture
 from ..solving.principal import principal_components
 from ..solving.structure import feature_spread
 from ..solving.warm_up import look_ahead, warm_up
+from . import directions_job
 from .bake_job import BakeJob
 from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
@@ -81,6 +83,12 @@ class JobRunner:
             RenderLatents: self._render_latents,
             CheckPoints: lambda request, model, job: check_request(request, model, emit),
             FindParts: lambda request, model, job: find_request(request, model, emit),
+            FindDirections: lambda request, model, job: directions_job.find_request(
+                request, model, emit
+            ),
+            PictureStrip: lambda request, model, job: directions_job.render_strip(
+                request, model, job, emit
+            ),
             Drag: self._drag,
             Bake: lambda request, model, job: BakeJob(request, model, job, emit).run(),
         }

@@ -58,7 +58,7 @@ def seed_pixels(generator: Generator, seed: int, truncation_psi: float, size_px:
     """
     latent = sample_latent(generator, seed, truncation_psi)
     rows = torch.from_numpy(latent[None]).to(device_of(generator))
-    return preview_pixels(render_images(generator, rows, _block_for(generator, size_px))[0])
+    return preview_pixels(render_images(generator, rows, block_for(generator, size_px))[0])
 
 
 def render_preview(request: PreviewPicture, model: LoadedModel, emit: Emit) -> None:
@@ -71,7 +71,7 @@ def render_preview(request: PreviewPicture, model: LoadedModel, emit: Emit) -> N
     picture = model.picture(request.picture)
     latent = torch.from_numpy(picture.latent).to(device_of(generator))
     canvas = OpenPicture(picture).canvas(generator)
-    resolution = _block_for(generator, request.size_px)
+    resolution = block_for(generator, request.size_px)
     pixels = preview_pixels(render_images(generator, latent[None], resolution, canvas)[0])
     height, width, _ = pixels.shape
     emit(
@@ -86,7 +86,7 @@ def render_preview(request: PreviewPicture, model: LoadedModel, emit: Emit) -> N
     )
 
 
-def _block_for(generator: Generator, size_px: int) -> int:
+def block_for(generator: Generator, size_px: int) -> int:
     """Return the smallest block whose image is as large as wanted, or the last block."""
     sizes = generator.resolutions
     return next((size for size in sizes if size >= size_px), sizes[-1])

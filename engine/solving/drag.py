@@ -17,6 +17,7 @@ from stylegan2 import Generator
 from ..arrays import ByteArray, FloatArray
 from ..inputs import check_latent, check_mask
 from ..pictures import OpenPicture, Picture, open_picture
+from .lock import Locked
 from .loop import Home, Loop
 from .options import DragOptions
 from .points import LiveChanges, LivePoints
@@ -47,6 +48,7 @@ def drag(
     changes: LiveChanges | None = None,
     opened: OpenPicture | None = None,
     masked_space: str = MASKED_SPACE,
+    locked: Locked | None = None,
     on_step: Callable[[DragStep], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> DragResult:
@@ -87,6 +89,7 @@ def drag(
             None to open the picture of ``latent`` alone.
         masked_space: The latent space of drags with an exact mask whose options have the default
             space.
+        locked: Directions that the latent must not change along, or only along; None for neither.
         on_step: Called with every step, the start included. An exception that it raises ends the
             drag and is not caught.
         should_stop: Called after each step and between the passes of a step; if it returns True,
@@ -124,6 +127,7 @@ def drag(
         judged=judged,
         opened=opened,
         masked_space=masked_space,
+        locked=locked,
         should_stop=should_stop,
     )
     status, reason = loop.run(on_step, changes)

@@ -15,6 +15,8 @@ A method changes the coordinates. What they mean is defined only here:
 In each space, coordinates of zero are exactly the start of the drag. A drag that continues an
 earlier one also has an *origin*: the latent of the image before the first of these drags. The
 change since the origin is expressed in the same coordinates.
+
+A space may have a *lock* (see ``lock``): coordinates outside of it then change nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from torch import Tensor
 
 from stylegan2 import Generator
 
+from .lock import Lock, Locked, covectors
 from .principal import principal_components
 
 # The scale ``s`` of a layer's own change relative to the common change in the space ``principal``.
@@ -58,6 +61,7 @@ class LatentSpace:
         self._unit = 1.0
         if basis is not None:
             self._unit = float((basis.square().sum() / start.shape[1]).sqrt())
+        self._lock: Lock | None = None
         self._before = torch.zeros_like(self._coordinates, requires_grad=False)
         if origin is not None:
             self._before = self._least_coordinates(start - origin)
@@ -79,7 +83,26 @@ class LatentSpace:
         Returns:
             ``rows x K``.
         """
-        return self._before + coordinates
+        return self._left(self._before + coordinates)
+
+    @property
+    def lock(self) -> Lock | None:
+        """What changes of the coordinates are left; None for all."""
+        return self._lock
+
+    def restrict(self, kept: Tensor, along: Tensor) -> None:
+        """Keep the latent out of directions, or hold it to some.
+
+        Args:
+            kept: ``D x num_layers x w_dim``: the product of each with the change of the latent
+                stays zero. May be empty.
+            along: ``E x num_ws x w_dim``: the latent changes along these only. Empty for no limit.
+        """
+        rows = self.pull_back(kept)
+        limits = None
+        if len(along):
+            limits = torch.stack([self._least_coordinates(one).flatten() for one in along])
+        self._lock = Lock.of(rows, limits)
 
     @property
     def unit(self) -> float:
@@ -109,7 +132,14 @@ class LatentSpace:
         Returns:
             ``num_layers x w_dim``.
         """
+        change = self._left(change)
         return self._mixing @ (change if self._basis is None else change @ self._basis)
+
+    def _left(self, change: Tensor) -> Tensor:
+        """Return the part of a change of the coordinates, ``rows x K``, that the lock leaves."""
+        if self._lock is None:
+            return change
+        return self._lock.project(change.flatten()).reshape(change.shape)
 
     def pull_back(self, of_latent: Tensor) -> Tensor:
         """Convert derivatives with respect to the latent to the coordinates.
@@ -126,7 +156,8 @@ class LatentSpace:
         rows = self._mixing[:count].T @ of_latent[..., :count, :]
         if self._basis is not None:
             rows = rows @ self._basis.T
-        return rows.flatten(-2)
+        rows = rows.flatten(-2)
+        return rows if self._lock is None else self._lock.project(rows)
 
     def _least_coordinates(self, change: Tensor) -> Tensor:
         """Return the coordinates of the least norm that come closest to a change of the latent.
@@ -148,6 +179,7 @@ def latent_space(
     start: Tensor,
     num_layers: int,
     origin: Tensor | None = None,
+    locked: Locked | None = None,
 ) -> LatentSpace:
     """Return a latent space by its name.
 
@@ -157,7 +189,20 @@ def latent_space(
         start: ``num_ws x w_dim`` float32 on the generator's device.
         num_layers: How many of the first w vectors may change, at most ``num_ws``.
         origin: ``num_ws x w_dim`` float32, see ``LatentSpace``; None for the start.
+        locked: Directions that the latent must not change along, or only along; None for neither.
     """
+    space = _free_space(name, generator, start, num_layers, origin)
+    if locked is not None and not locked.is_empty:
+        kept = start.new_zeros(0, num_layers, start.shape[1])
+        if len(locked.kept):
+            kept = covectors(locked.kept, principal_components(generator), num_layers)
+        space.restrict(kept, torch.from_numpy(locked.along).to(start))
+    return space
+
+
+def _free_space(
+    name: str, generator: Generator, start: Tensor, num_layers: int, origin: Tensor | None
+) -> LatentSpace:
     together = start.new_ones(num_layers, 1)
     each = torch.eye(num_layers, device=start.device)
     if name == "w+":

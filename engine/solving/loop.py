@@ -24,6 +24,7 @@ from ..features.source import feature_block, grid_of
 from ..inputs import check_latent, check_points
 from ..pictures import OpenPicture
 from .ground import Ground
+from .lock import Locked
 from .lost import find_again, find_lost, lost_sentence
 from .methods import METHODS, UNTRACKED, DragProblem, Look
 from .options import DragOptions
@@ -99,6 +100,7 @@ class Loop:
         judged: bool,
         opened: OpenPicture,
         masked_space: str,
+        locked: Locked | None,
         should_stop: Callable[[], bool] | None,
     ) -> None:
         check_points(generator, points.handles_px, points.targets_px)
@@ -151,6 +153,7 @@ class Loop:
             enough_px=enough_px,
             between=self._between,
             shares=self._shares(start.device),
+            locked=locked,
         )
         self._first_handles = problem.handles
         self._method = METHODS[options.method](problem)

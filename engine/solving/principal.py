@@ -107,13 +107,17 @@ def decompose(ws: Tensor) -> PrincipalComponents:
     wide = variances.sqrt() > LEAST_WIDTH * variances[0].sqrt()
     # A component is kept if the components before it hold less than the share.
     count = max(1, int((wide & (shares - variances / variances.sum() < VARIANCE_KEPT)).sum()))
-    directions = vectors.T.flip(0)[:count]
-    largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
     return PrincipalComponents(
-        directions=(directions * largest.sign()).to(ws),
+        directions=oriented(vectors.T.flip(0)[:count]).to(ws),
         sigmas=variances[:count].sqrt().to(ws),
         mean=mean.to(ws),
     )
+
+
+def oriented(directions: Tensor) -> Tensor:
+    """Return directions, ``K x w_dim``, each or its opposite: its largest entry is positive."""
+    largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
+    return directions * largest.sign()
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import typing
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from draggan_blender.protocol import explore, library, parts, timeline
+from draggan_blender.protocol import direction_messages, explore, library, parts, timeline
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol.codec import ALL_MESSAGES
 from draggan_blender.protocol.settings import DragSettings
@@ -30,6 +30,7 @@ _PARTICULAR: dict[str, tuple[Any, ...]] = {
     "smoothing": (0.0, 0.5, 1e3),
     "radius_px": (0.0, 0.5, 1e4),
     "scale": (1.0, 1e-3, 7.5),
+    "index": (0, 5, 2**31),
     "seeds": ((0,), (7, 2**32 - 1)),
     "size_px": (1, 96, 4096),
 }
@@ -62,7 +63,7 @@ def make(cls: type[Any], source: random.Random) -> Any:
     """Return a valid message, or part of a message, of a class."""
     hints = typing.get_type_hints(cls)
     values = {item.name: _value(item.name, hints[item.name], source) for item in fields(cls)}
-    if cls in (m.Preview, explore.SeedThumbnail):
+    if cls in (m.Preview, explore.SeedThumbnail, direction_messages.StripPicture):
         values["width"], values["height"] = source.choice(((1, 1), (3, 2), (16, 16)))
         values["pixels"] = source.randbytes(values["width"] * values["height"] * 16)
     if cls is library.ModelAdded:
@@ -74,6 +75,9 @@ def make(cls: type[Any], source: random.Random) -> Any:
         cells = values["rows"] * values["columns"]
         values["parents"] = source.randbytes(4 * (2 * cells - 1))
         values["heights"] = source.randbytes(4 * (cells - 1))
+    if cls is direction_messages.PictureStrip:
+        values["sizes"] = source.choice(((3,), (1, 2, 7)))
+        values["pictures"] = source.randbytes(sum(values["sizes"]))
     if cls is m.Drag:
         _continue(values, source)
     if cls is timeline.RenderLatents:
@@ -105,6 +109,9 @@ def _sample_timeline(values: dict[str, Any], source: random.Random) -> None:
     edits = source.choice((0, 1, 3))
     values["layered"] = source.randbytes(9) if edits else b""
     values["strengths"] = tuple(source.random() for _ in range(edits * count))
+    sliders = source.choice((0, 1, 2))
+    values["sliders"] = source.randbytes(12) if sliders else b""
+    values["slider_changes"] = tuple(source.uniform(-3, 3) for _ in range(sliders * count))
     values["settings"] = tuple(
         timeline.SettingsFrom(number=first + 3 * index, settings=make(DragSettings, source))
         for index in range(source.choice((1, 2)))

@@ -217,14 +217,14 @@ def test_a_preview_of_another_size_than_its_pixels_is_refused() -> None:
         3,
         [],
         [5],
-        [3, 2, 0],
-        [3, 3, 0, 0],
-        [3, 1, 0, 0, 1],
-        [7, -2, 0, 0],
-        [2.5, 2.5, 0, 0],
-        ["5", 0, 0, 0],
-        [True, 4, 0, 0],
-        [10**30, 0, 0, 0],
+        [3, 2, 0, 0, 0],
+        [3, 3, 0, 0, 0, 0],
+        [3, 1, 0, 0, 0, 0, 1],
+        [7, -2, 0, 0, 0, 0],
+        [2.5, 2.5, 0, 0, 0, 0],
+        ["5", 0, 0, 0, 0, 0],
+        [True, 4, 0, 0, 0, 0],
+        [10**30, 0, 0, 0, 0, 0],
     ],
     ids=repr,
 )
@@ -236,9 +236,11 @@ def test_lengths_that_do_not_fit_the_payload_are_refused(blobs: Any) -> None:
         wider_mask=b"",
         earlier_track=b"",
         earlier_count=0,
+        locked=b"",
+        held_to=b"",
     )
     header, payload = split(encode(drag))
-    assert header["blobs"] == [3, 2, 0, 0]
+    assert header["blobs"] == [3, 2, 0, 0, 0, 0]
     with pytest.raises(RemoteProtocolError, match="payload does not fit"):
         decode(join({**header, "blobs": blobs}, payload))
     with pytest.raises(RemoteProtocolError, match="payload does not fit"):

@@ -18,6 +18,7 @@ from torch import Tensor
 from stylegan2 import Generator
 
 from ...features.source import FeatureSource, Windows
+from ..lock import Locked
 from ..options import DragOptions
 from ..picture import Paths
 from ..points import PointChange
@@ -46,6 +47,7 @@ class DragProblem:
         enough_px: Handles this close to their targets, image pixels, need not move closer.
         shares: ``P`` float32, how much each handle counts beside the others, 0 to 1, see
             ``structure.shares_seen``; None if all count the same.
+        locked: Directions that the latent must not change along, or only along; None for neither.
         between: Called between parts of a long computation; it may raise to end it. The source
             calls it as well.
     """
@@ -63,6 +65,7 @@ class DragProblem:
     origin: Tensor | None = None
     enough_px: float = 0.0
     shares: Tensor | None = None
+    locked: Locked | None = None
     between: Callable[[], None] = lambda: None
 
 

@@ -27,7 +27,11 @@ class Descent:
         options = problem.options
         self._mask_weight = mask_share * options.mask_weight
         self._space = latent_space(
-            options.latent_space, problem.generator, problem.start, problem.num_layers
+            options.latent_space,
+            problem.generator,
+            problem.start,
+            problem.num_layers,
+            locked=problem.locked,
         )
         self._adam = Adam(self._space.coordinates, options.step_size / self._space.unit)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..freedom import Metric
+from ..lock import LockedMetric
 
 # In the square of the unit of d; keeps quotients finite where J is zero.
 _LEAST_DAMPING = 1e-8
@@ -33,7 +34,7 @@ class NormalEquations:
         *,
         damping: float,
         taken_back: float,
-        metric: Metric | None = None,
+        metric: Metric | LockedMetric | None = None,
     ) -> None:
         """Compute what does not depend on d.
 

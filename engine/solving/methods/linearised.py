@@ -34,6 +34,7 @@ from torch import Tensor
 from ...features.source import USUAL_FEATURE_RESOLUTION, FeatureView, Windows
 from ..freedom import LOCAL, Metric, chosen_freedom, metric_of
 from ..latent_space import latent_space
+from ..lock import LockedMetric
 from ..options import DragOptions
 from ..picture import seen_away, slopes_of_picture
 from ..points import PointChange
@@ -138,7 +139,12 @@ class Linearised:
         options, start = problem.options, problem.start
         self._problem = problem
         self._space = latent_space(
-            options.latent_space, problem.generator, start, problem.num_layers, problem.origin
+            options.latent_space,
+            problem.generator,
+            start,
+            problem.num_layers,
+            problem.origin,
+            problem.locked,
         )
         self._spread_of_w = principal_components(problem.generator).spread()
         self._offsets = disc_offsets(options.r1).to(start.device)
@@ -148,7 +154,7 @@ class Linearised:
         self._is_second = False
         self._spread: Tensor | None = None
         # None where every change costs the same; chosen at the first step to these targets.
-        self._metric: Metric | None = None
+        self._metric: Metric | LockedMetric | None = None
         self._slopes: Tensor | None = None
         self._freedom = start.new_zeros(())
         self._strain: Strain | None = None
@@ -355,7 +361,7 @@ class Linearised:
         change = regions.on_the_way(poses, self._limit) - poses
         return regions.rows(base.jacobian), regions.lengths(change)
 
-    def _chosen_metric(self, *, is_masked: bool) -> Metric | None:
+    def _chosen_metric(self, *, is_masked: bool) -> Metric | LockedMetric | None:
         """Return what changes cost on the way to the present targets; None for all the same.
 
         Args:
@@ -383,7 +389,8 @@ class Linearised:
             self._strain = Strain(problem.generator, problem.start, self._space.mixing)
         self._freedom = freedom
         seen = seen_away(self._slopes, grid, problem.paths, self._space.coordinates.shape[1])
-        return metric_of(freedom, self._space.mixing, seen)
+        metric = metric_of(freedom, self._space.mixing, seen)
+        return metric if self._space.lock is None else self._space.lock.metric(metric)
 
     def _jacobian(self, view: FeatureView) -> Tensor:
         """Return the derivatives of the handles' positions with respect to the coordinates.

@@ -170,6 +170,7 @@ def test_a_changed_frame_has_another_key_and_so_have_those_after_it() -> None:
         {"options": ((0, replace(OPTIONS, r1=2.0)),)},
         {"mask_rows": ((0, 0),), "masks": (np.zeros((48, 32), np.uint8),)},
         {"truncation": Truncation(psi=(0.5,), sampled_psi=0.7, direction=START + 1)},
+        {"moves": START[None] * 0.5},
         {"refined": Refined(latents=START[None], handles_px=HANDLES[None])},
     ],
 )
@@ -223,6 +224,17 @@ def test_a_truncation_at_rest_changes_nothing() -> None:
     rows = solved(edit_of(CIRCLE))
     still = solved(edit_of(CIRCLE, truncation=truncation))
     assert all(np.array_equal(a.latent, b.latent) for a, b in zip(rows, still, strict=True))
+
+
+def test_animated_sliders_move_the_image_and_the_handles_are_followed() -> None:
+    moves = np.zeros((10, *START.shape), np.float32)
+    moves[:, 0, 0] = [0.02 * frame for frame in range(10)]  # 20 px of the image for each 1.0
+    rows = solved(edit_of([(0.0, 0.0)] * 10, moves=moves))
+    for row in rows:
+        assert np.linalg.norm(way_of(row)) < 0.5
+    still = solved(edit_of(CIRCLE, moves=np.zeros((len(CIRCLE), *START.shape), np.float32)))
+    plain = solved(edit_of(CIRCLE))
+    assert all(np.array_equal(a.latent, b.latent) for a, b in zip(plain, still, strict=True))
 
 
 def test_refining_goes_on_from_each_row_by_itself() -> None:

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the requests for the directions of a model, and for strips of small pictures."""
+
+from __future__ import annotations
+
+import torch
+
+from draggan_blender.protocol.direction_files import to_npz
+from draggan_blender.protocol.direction_messages import (
+    DirectionsFound,
+    FindDirections,
+    PictureStrip,
+    StripPicture,
+)
+
+from ..inputs import check_latent, device_of
+from ..models import LoadedModel
+from ..output.render import preview_pixels, render_images
+from ..pictures import OpenPicture
+from ..solving.directions import find_directions
+from .job_parts import Emit, check_cancelled
+from .job_queue import QueuedJob
+from .sheet_job import block_for
+
+
+def find_request(request: FindDirections, model: LoadedModel, emit: Emit) -> None:
+    """Find the directions of a request's model, and report them."""
+    data = to_npz(find_directions(model.generator))
+    emit(DirectionsFound(request_id=request.request_id, directions=data))
+
+
+def render_strip(request: PictureStrip, model: LoadedModel, job: QueuedJob, emit: Emit) -> None:
+    """Render each picture of a request small, and report it.
+
+    Raises:
+        JobCancelledError: The request was cancelled.
+        RequestError: A picture is damaged, or does not fit the model.
+    """
+    generator = model.generator
+    resolution = block_for(generator, request.size_px)
+    at = 0
+    for index, size in enumerate(request.sizes):
+        check_cancelled(job)
+        picture = model.picture(request.pictures[at : at + size])
+        at += size
+        check_latent(generator, picture.latent)
+        latent = torch.from_numpy(picture.latent).to(device_of(generator))
+        canvas = OpenPicture(picture).canvas(generator)
+        pixels = preview_pixels(render_images(generator, latent[None], resolution, canvas)[0])
+        height, width, _ = pixels.shape
+        emit(
+            StripPicture(
+                request_id=request.request_id,
+                index=index,
+                width=width,
+                height=height,
+                pixels=pixels.tobytes(),
+            )
+        )
