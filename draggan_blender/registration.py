@@ -13,6 +13,7 @@ from .connection import pump
 from .export import farm_properties
 from .jobs import (
     delivery,
+    directions,
     edit_changes,
     explore,
     installation,
@@ -24,6 +25,7 @@ from .jobs import (
     pull,
     recovery,
     relinking,
+    slider_strip,
     watching,
 )
 from .properties import image as image_properties
@@ -72,6 +74,8 @@ _MODULES = (
     relinking,
     explore,
     edit_changes,
+    directions,
+    slider_strip,
     held_button,
     scrubbing,
     following,

@@ -38,6 +38,7 @@ from ..scene import (
     points,
     sampling,
     shown,
+    sliders,
     tracks,
     view,
 )
@@ -186,6 +187,7 @@ def make_edit(plane: Plane, frames: range) -> Edit:
         radii_px=sampled.radii_px,
         turns=np.asarray(sampled.turns, dtype="<f4").tobytes(),
         **_animated_edits(plane, frames),
+        **_animated_sliders(plane, frames),
     )
 
 
@@ -200,6 +202,28 @@ def _ways(
         for dx, dy in np.unique(np.rint(offsets / unit), axis=0).tolist():
             ways.append(((x, y), (x + dx * unit, y + dy * unit)))
     return ways
+
+
+def _animated_sliders(plane: Plane, frames: range) -> dict[str, Any]:
+    """Return the fields of an ``Edit`` for sliders with animated strengths, or none."""
+    moving = [
+        row for index, row in enumerate(plane.draggan.sliders) if sliders.is_animated(plane, index)
+    ]
+    if not moving:
+        return {}
+    at_rest = sliders.wanted_settings(plane)
+    rows = [now for _, now in sampling.edits_and_sliders(plane, frames)]
+    strengths = [
+        sliders.strength_in(now, row.key) - sliders.strength_in(at_rest, row.key)
+        for now in rows
+        for row in moving
+    ]
+    return {
+        "sliders": b"".join(
+            sliders.whole_change(plane, row).astype("<f4").tobytes() for row in moving
+        ),
+        "slider_changes": tuple(strengths),
+    }
 
 
 def _animated_edits(plane: Plane, frames: range) -> dict[str, Any]:

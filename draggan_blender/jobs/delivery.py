@@ -181,8 +181,7 @@ def _finish(plane: Plane, job: pump.Job, result: dict[type, Any]) -> None:
     elif isinstance(request, RenderLatents):
         latents_job.finish(plane, request, result.get(TrackMade))
     elif isinstance(request, RenderLatent) and edits_job.is_change(request):
-        edits_job.finish(plane, request)
-        kind = "EDITS"
+        kind = edits_job.finish(plane, request)
     elif isinstance(request, RenderTrack | RenderLatent):
         image_job.finish_render(plane, request)
     if kind is not None:

@@ -24,6 +24,7 @@ from ..scene import (
     placing,
     planes,
     shown,
+    sliders,
     timing,
 )
 from . import continuing, live, recovery, requests
@@ -91,6 +92,7 @@ def start_drag(
         frames=continuing.frames_of(plane),
         previews=previews,
         live=is_open,
+        **sliders.in_drags(plane),
         **earlier,
     )
     handle_paths.begin([entry.pair for entry in placed], plane)
@@ -124,6 +126,7 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     images.remove_live(settings.uuid)
     handle_paths.use_keys(keys, plane)
     handle_paths.write_paths(plane, first, paths_px, turns=turns, before=before)
+    sliders.find_in(plane, request.latent)
     mask = edits.adopt(plane, finished.latent, request.mask)
     row = edits.worked_on(plane, mask)
     if row is not None:
@@ -156,10 +159,16 @@ def reset(plane: Plane) -> None:
     history.note_points(plane)
     settings.latent, settings.track = settings.sampled_latent, ""
     edits.clear(plane)
+    sliders.to_zero(plane)
     settings.status, settings.failed = "", False
     handle_paths.clear_paths(plane)
     handle_paths.send_home(plane)
     images.clear_sequence(plane)
+    seed = history.seed_state(plane)
+    if seed is not None and seed.still is not None:
+        # The still image may be that of changed edits or sliders.
+        settings.still = seed.still
+        images.show_rest(plane)
     history.record(plane, "SEED")
 
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The image follows its list of edits while a person changes visibility, strength or order.
+"""The image follows its edits and sliders while a person changes visibility, strength or order.
 
 While a strength changes, the plane shows previews: small images without files and without undo
-steps, one at a time, always of the newest value. When the list has rested, its image is rendered:
+steps, one at a time, always of the newest value. When the lists have rested, its image is rendered:
 one undo step, and a state of the history. A sequence that the plane shows stays in the history.
 
 A running drag is stopped and keeps its result; a running bake is waited for. Animated strengths do
-not change the image: they make a sequence (``timeline.edit_frames``).
+not change the image: they make a sequence (``timeline.edit_frames``). A slider with an animated
+strength is shown in previews only.
 
 Blender's own undo step of a changed value is handled as that of a seed, see ``explore``.
 """
@@ -27,7 +28,7 @@ from ..properties import changes
 from ..properties.owners import Plane
 from ..protocol.explore import PreviewPicture
 from ..protocol.messages import Ending, Message, Preview, RenderLatent
-from ..scene import edits, images, models, planes
+from ..scene import edits, images, models, planes, sliders
 from . import delivery, held_value, recovery, requests
 from . import edits as edits_job
 from .fitting_size import FittingSize
@@ -58,7 +59,7 @@ _size = FittingSize()
 def changed(plane: Plane) -> None:
     """Note that the list of a plane was changed."""
     settings = plane.draggan
-    if edits.is_shown(plane) and settings.uuid not in _changes:
+    if edits.is_shown(plane, keyed=True) and settings.uuid not in _changes:
         settings.edits_changed = False
         return
     settings.edits_changed = True
@@ -90,16 +91,18 @@ def _follow(plane: Plane, change: _Change) -> bool:
     """Do what is due for a changed list, and return whether more will be due."""
     settings = plane.draggan
     if settings.request_id:
-        if settings.dragging and not edits.is_shown(plane) and not change.has_stopped:
+        is_shown = edits.is_shown(plane, keyed=True)
+        if settings.dragging and not is_shown and not change.has_stopped:
             pump.stop_job(settings.uuid)
             change.has_stopped = True
         return True
-    wanted = edits.signature(plane)
+    wanted = f"{edits.signature(plane)} / {sliders.signature(plane, keyed=True)}"
     if held_value.is_held():
         change.changed_s = time.monotonic()
     is_resting = time.monotonic() - change.changed_s >= _RESTS_S
-    is_keyed = compat.is_animated(plane, edits.EDITS_PATH)
-    if edits.is_shown(plane) or change.tried == wanted or (is_keyed and is_resting):
+    is_keyed = compat.is_animated(plane, edits.EDITS_PATH) or edits.is_shown(plane)
+    is_shown = edits.is_shown(plane, keyed=True)
+    if is_shown or change.tried == wanted or (is_keyed and is_resting):
         settings.edits_changed = False
         _end_preview(plane)
         return False
@@ -125,7 +128,7 @@ def _preview(plane: Plane, change: _Change, wanted: str) -> None:
             request_id=pump.new_request_id(),
             model_path=models.model_path(settings.source),
             model_sha256=settings.model_sha256,
-            picture=edits.wanted(plane),
+            picture=edits.wanted(plane, keyed=True),
             size_px=_size.px,
         )
     except EditError:

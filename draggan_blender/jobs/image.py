@@ -21,7 +21,7 @@ from ..protocol.messages import (
     Sample,
     Sampled,
 )
-from ..scene import edits, handle_paths, images, models, planes
+from ..scene import edits, handle_paths, images, models, planes, sliders
 from . import folders, recovery, requests
 
 
@@ -153,8 +153,12 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
     handle_paths.clear_paths(plane)
     handle_paths.send_home(plane)
     # The engine describes a model once, when it reads it, not for each request that uses it.
-    model = pump.state().model
+    model, before = pump.state().model, settings.model_sha256
     settings.model_sha256 = model.sha256 if model is not None else ""
+    if settings.model_sha256 == before:
+        sliders.to_zero(plane)
+    else:
+        sliders.clear(plane)
     settings.w_dim = model.w_dim if model is not None else 0
 
 

@@ -76,6 +76,7 @@ class DRAGGAN_PG_state(bpy.types.PropertyGroup):
             ("BAKE", "Bake", "A bake"),
             ("LATENTS", "Keys", "Image keys or a blend"),
             ("EDITS", "Edits", "A change in the list of edits"),
+            ("SLIDERS", "Sliders", "A change of sliders"),
         ),
     )
     ordinal: IntProperty(description="Counts the states of one kind, from 1 on")
@@ -96,6 +97,9 @@ class DRAGGAN_PG_state(bpy.types.PropertyGroup):
     sampled_latent: StringProperty(description="The SHA-256 of the text of the seed's latent")
     edits: StringProperty(
         description="The SHA-256 of the text of the list of edits; empty without edits"
+    )
+    sliders: StringProperty(
+        description="The SHA-256 of the text of the list of sliders; empty without sliders"
     )
     track: StringProperty(description="The SHA-256 of the track's text; empty without a track")
     under_track: StringProperty(

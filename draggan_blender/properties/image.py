@@ -32,6 +32,8 @@ from .edits import CLASSES as EDIT_CLASSES
 from .edits import DRAGGAN_PG_edit
 from .history import CLASSES as HISTORY_CLASSES
 from .history import DRAGGAN_PG_history
+from .sliders import CLASSES as SLIDER_CLASSES
+from .sliders import DRAGGAN_PG_slider
 from .timeline import CLASSES as TIMELINE_CLASSES
 from .timeline import DRAGGAN_PG_timeline
 
@@ -298,8 +300,20 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
         description="Which edits the latent shows, and how strongly, as scene.edits writes it"
     )
     edits_changed: BoolProperty(
-        description="Whether a person changed an edit in the list, and the image that shows it was "
+        description="Whether a person changed an edit or a slider, and the image that shows it was "
         "not made yet"
+    )
+    sliders: CollectionProperty(type=DRAGGAN_PG_slider)
+    active_slider: IntProperty(name="Active Slider")
+    last_slider_key: IntProperty(
+        description="The last key that was given to a slider of this image"
+    )
+    sliders_shown: StringProperty(
+        description="How the sliders are in the latent, as scene.sliders writes it"
+    )
+    sliders_taken: StringProperty(
+        description="What removed sliders have added to the latent, which still contains it: "
+        "num_ws x w_dim float32, as base64; empty if there is nothing"
     )
     mask: PointerProperty(
         name="Mask",
@@ -372,6 +386,7 @@ CLASSES = (
     DRAGGAN_PG_pair,
     DRAGGAN_PG_use,
     *EDIT_CLASSES,
+    *SLIDER_CLASSES,
     DRAGGAN_PG_drag,
     DRAGGAN_PG_sequence,
     DRAGGAN_PG_bake,

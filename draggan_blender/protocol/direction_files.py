@@ -86,21 +86,42 @@ def read(path: Path, num_ws: int, w_dim: int) -> list[Direction]:
     data = path.read_bytes()
     try:
         found = from_npz(data) if suffix == ".npz" else from_safetensors(data)
-        directions = _foreign(found, num_ws, w_dim) if "names" not in found else _ours(found)
     except _ERRORS as error:
         raise ValueError(f"{path.name} cannot be read as directions ({error})") from None
+    return _checked(found, num_ws, w_dim, path.name)
+
+
+def from_bytes(data: bytes, num_ws: int, w_dim: int) -> list[Direction]:
+    """Return the directions of the bytes of an ``.npz`` file, as ``read``.
+
+    Raises:
+        ValueError: The bytes are damaged, or belong to another model.
+    """
+    try:
+        found = from_npz(data)
+    except _ERRORS as error:
+        raise ValueError(f"the directions cannot be read ({error})") from None
+    return _checked(found, num_ws, w_dim, "the engine's answer")
+
+
+def _checked(found: Arrays, num_ws: int, w_dim: int, name: str) -> list[Direction]:
+    """Return the directions of a file's arrays, after all checks."""
+    try:
+        directions = _foreign(found, num_ws, w_dim) if "names" not in found else _ours(found)
+    except _ERRORS as error:
+        raise ValueError(f"{name} cannot be read as directions ({error})") from None
     for direction in directions:
         fits = direction.change.shape in ((1, w_dim), (num_ws, w_dim))
         if not fits:
             raise ValueError(
-                f"{direction.name} in {path.name} has {_shape(direction.change)} numbers, but "
+                f"{direction.name} in {name} has {_shape(direction.change)} numbers, but "
                 f"this model needs 1 x {w_dim} or {num_ws} x {w_dim}; it belongs to another model"
             )
         if not np.isfinite(direction.change).all():
-            raise ValueError(f"{direction.name} in {path.name} has numbers that are not finite")
-    if not directions:
+            raise ValueError(f"{direction.name} in {name} has numbers that are not finite")
+    if not directions and "names" not in found:
         raise ValueError(
-            f"{path.name} has no array of 1 x {w_dim} or {num_ws} x {w_dim} numbers; it has no "
+            f"{name} has no array of 1 x {w_dim} or {num_ws} x {w_dim} numbers; it has no "
             "direction of this model"
         )
     return directions

@@ -2,8 +2,8 @@
 """The masked edits of an image: the list that a person sees, and the picture that it makes.
 
 The latent of the image is the picture of the visible edits at their strengths, one after the other
-in the order of the list. ``wanted`` computes it, and ``adopt`` does the reverse: it finds out which
-edits a drag has changed or added.
+in the order of the list, over the whole image, which sliders move (``sliders``). ``wanted``
+computes it, and ``adopt`` does the reverse: it finds out which edits a drag has changed or added.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..properties.edits import DRAGGAN_PG_edit
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text, unpacked
 from ..protocol.layering import Latent, Mask, MaskedChange, mixed, separated
-from . import edit_points
+from . import edit_points, sliders
 
 EDITS_PATH = "draggan.edits"
 
@@ -30,20 +30,22 @@ _EQUAL = 1e-4
 _FIELDS = ("key", "name", "visible", "strength", "softness", "mask", "change")
 
 
-def wanted(plane: Plane) -> bytes:
-    """Return the picture that the edits of an image make, in the format of ``protocol.pictures``.
+def wanted(plane: Plane, *, keyed: bool = False) -> bytes:
+    """Return the picture that edits and sliders make, in the format of ``protocol.pictures``.
 
     Args:
         plane: A GAN image with a latent.
+        keyed: Whether animated sliders count as they are at the current frame.
 
     Raises:
-        EditError: The image or an edit cannot be read.
+        EditError: The image, an edit or a slider cannot be read.
     """
-    return pictures(plane, [strengths_of(plane.draggan.edits)])[0]
+    picture = pictures(plane, [strengths_of(plane.draggan.edits)])[0]
+    return sliders.applied(plane, picture, sliders.wanted_settings(plane, keyed=keyed))
 
 
 def pictures(plane: Plane, rows: Sequence[Sequence[float]]) -> list[bytes]:
-    """Return the pictures that the edits make at other strengths, as ``wanted``.
+    """Return the pictures that the edits make at other strengths, over the image as it is.
 
     Args:
         plane: A GAN image with a latent.
@@ -72,13 +74,19 @@ def signature(plane: Plane) -> str:
     return " ".join(f"{row.key}:{strength:.6g}" for row, strength in strengths if strength > 0.0)
 
 
-def is_shown(plane: Plane) -> bool:
-    """Return whether the image shows the edits as they are in the list."""
-    return bool(signature(plane) == plane.draggan.edits_shown)
+def is_shown(plane: Plane, *, keyed: bool = False) -> bool:
+    """Return whether the image shows the edits and the sliders as they are in their lists.
+
+    Args:
+        plane: A GAN image.
+        keyed: See ``wanted``.
+    """
+    is_same = bool(signature(plane) == plane.draggan.edits_shown)
+    return is_same and sliders.is_shown(plane, keyed=keyed)
 
 
 def show(plane: Plane, picture: bytes, shown: str) -> None:
-    """Store a picture that ``wanted`` has returned as the latent of the image.
+    """Store a picture of the edits as the latent of the image.
 
     Args:
         plane: The GAN image.
@@ -114,7 +122,7 @@ def open_for(plane: Plane, mask: bytes) -> None:
         active = settings.active_edit
         move(plane, index, len(settings.edits) - 1)
         settings.active_edit = len(settings.edits) - 1 if active == index else active
-        show(plane, wanted(plane), signature(plane))
+        show(plane, pictures(plane, [strengths_of(settings.edits)])[0], signature(plane))
 
 
 def worked_on(plane: Plane, mask: bytes) -> DRAGGAN_PG_edit | None:
@@ -267,6 +275,18 @@ def from_stored(plane: Plane, text: str) -> None:
         row.image = images.get(row.key)
     settings.edits_shown, settings.edits_changed = shown, False
     settings.active_edit = max(0, min(settings.active_edit, len(settings.edits) - 1))
+
+
+def change_of(plane: Plane, row: DRAGGAN_PG_edit) -> Latent:
+    """Return what an edit adds to the latent inside its mask, ``num_ws x w_dim`` float32.
+
+    Raises:
+        EditError: The edit cannot be read.
+    """
+    try:
+        return _masked(plane, row).change
+    except (ValueError, zlib.error) as error:
+        raise EditError(f"The edit {row.name} cannot be read ({error})") from None
 
 
 def _masked(plane: Plane, row: DRAGGAN_PG_edit) -> MaskedChange:

@@ -18,11 +18,19 @@ import bpy
 
 from ..properties.history import DRAGGAN_PG_state
 from ..properties.owners import Plane
-from . import edits, images, planes, point_states, thumbnails, timing
+from ..properties.stored import to_bytes
+from . import edits, images, planes, point_states, sliders, thumbnails, timing
 from .frame_files import frame_path
 
 # What a state's name starts with, by its kind.
-_WORDS = {"SEED": "Seed", "DRAG": "Drag", "BAKE": "Bake", "LATENTS": "Keys", "EDITS": "Edits"}
+_WORDS = {
+    "SEED": "Seed",
+    "DRAG": "Drag",
+    "BAKE": "Bake",
+    "LATENTS": "Keys",
+    "EDITS": "Edits",
+    "SLIDERS": "Sliders",
+}
 
 
 def label(state: DRAGGAN_PG_state) -> str:
@@ -74,6 +82,7 @@ def note_points(plane: Plane) -> None:
         state.frame = planes.scene_of(plane).frame_current
         point_states.store(plane, state.pairs)
         state.edits = _put(plane, edits.with_names(plane, _text(plane, state.edits)))
+        state.sliders = _put(plane, sliders.with_names(plane, _text(plane, state.sliders)))
 
 
 def record(plane: Plane, kind: str) -> None:
@@ -81,15 +90,16 @@ def record(plane: Plane, kind: str) -> None:
 
     A seed that has a state already does not get another one. A seed whose truncation was changed
     replaces its state, unless that state has a name or others were made from it; and a change of
-    edits replaces the one before, likewise.
+    edits, or of sliders, replaces the one before, likewise.
 
     Args:
         plane: A GAN image that shows the result.
-        kind: What made the result: ``SEED``, ``DRAG``, ``BAKE``, ``LATENTS`` or ``EDITS``.
+        kind: What made the result: ``SEED``, ``DRAG``, ``BAKE``, ``LATENTS``, ``EDITS`` or
+            ``SLIDERS``.
     """
     history = plane.draggan.history
     state = _seed_to_reuse(plane) if kind == "SEED" else None
-    if kind == "EDITS":
+    if kind in ("EDITS", "SLIDERS"):
         state = _to_replace(plane, kind)
     if state is None:
         parent = history.active if kind != "SEED" else 0
@@ -122,6 +132,7 @@ def restore(plane: Plane, state: DRAGGAN_PG_state) -> None:
     settings.model_sha256, settings.w_dim = state.model_sha256, state.w_dim
     settings.latent, settings.sampled_latent = _text(plane, state.latent), sampled(plane, state)
     edits.from_stored(plane, _text(plane, state.edits))
+    sliders.from_stored(plane, _text(plane, state.sliders))
     settings.sampled_seed, settings.sampled_psi = state.seed, state.truncation_psi
     source.seed, source.truncation_psi = state.seed, state.truncation_psi
     settings.track = _text(plane, state.track)
@@ -143,6 +154,11 @@ def restore(plane: Plane, state: DRAGGAN_PG_state) -> None:
 def sampled(plane: Plane, state: DRAGGAN_PG_state) -> str:
     """Return the latent of the seed that a state was made from, as base64."""
     return _text(plane, state.sampled_latent)
+
+
+def latent(plane: Plane, state: DRAGGAN_PG_state) -> bytes:
+    """Return the picture of a state, in the format of ``protocol.pictures``."""
+    return to_bytes(_text(plane, state.latent))
 
 
 def has_files(state: DRAGGAN_PG_state) -> bool:
@@ -206,6 +222,7 @@ def _write(plane: Plane, state: DRAGGAN_PG_state) -> None:
     state.latent = _put(plane, settings.latent)
     state.sampled_latent = _put(plane, settings.sampled_latent)
     state.edits = _put(plane, edits.to_stored(plane))
+    state.sliders = _put(plane, sliders.to_stored(plane))
     state.track = _put(plane, settings.track)
     state.under_track = _put(plane, settings.bake.under_track)
     state.refinements = settings.bake.refinements
@@ -317,6 +334,7 @@ def _prune(plane: Plane) -> None:
             state.latent,
             state.sampled_latent,
             state.edits,
+            state.sliders,
             state.track,
             state.under_track,
         )

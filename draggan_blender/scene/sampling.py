@@ -24,13 +24,13 @@ from ..properties import drag as drag_properties
 from ..properties.owners import Plane
 from ..protocol.settings import DragSettings
 from ..protocol.timeline import SettingsFrom
-from . import edits, placing, planes, playhead, points, view
+from . import edits, placing, planes, playhead, points, sliders, view
 
 # The data paths of a plane's own animation that belong to the edit start with this.
 _EDIT_PATHS = "draggan."
 _PSI_PATH = "draggan.source.truncation_psi"
 # Those that are no part of it: they make sequences without solving.
-_OTHER_PATHS = (edits.EDITS_PATH, "draggan.timeline")
+_OTHER_PATHS = (edits.EDITS_PATH, sliders.SLIDERS_PATH, "draggan.timeline")
 
 # Modifiers whose result depends on the previous frames.
 _SIMULATIONS = {"CLOTH", "SOFT_BODY", "FLUID", "DYNAMIC_PAINT", "PARTICLE_SYSTEM"}
@@ -114,6 +114,18 @@ def edit_strengths(plane: Plane, frames: range) -> list[list[float]]:
         plane: The GAN image.
         frames: Scene frames; the playhead visits them and returns to where it was.
     """
+    return [strengths for strengths, _ in edits_and_sliders(plane, frames)]
+
+
+def edits_and_sliders(
+    plane: Plane, frames: range
+) -> list[tuple[list[float], dict[int, sliders.Setting]]]:
+    """Return ``edit_strengths`` and, at each frame, how the sliders are set, by their keys.
+
+    Args:
+        plane: The GAN image.
+        frames: Scene frames; the playhead visits them and returns to where it was.
+    """
     scene = planes.scene_of(plane)
     # Blender does not notice that a script has changed a collection.
     plane.update_tag()
@@ -121,7 +133,8 @@ def edit_strengths(plane: Plane, frames: range) -> list[list[float]]:
     with contextlib.closing(playhead.visit(scene, frames)) as visited:
         for _frame in visited:
             evaluated = plane.evaluated_get(depsgraph_of(scene))
-            rows.append(edits.strengths_of(evaluated.draggan.edits))
+            now = evaluated.draggan
+            rows.append((edits.strengths_of(now.edits), sliders.settings_of(now.sliders)))
     return rows
 
 

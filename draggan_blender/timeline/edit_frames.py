@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sequence of edits with animated strengths: one image for each frame, without solving."""
+"""The sequence of edits and sliders with animated strengths: an image a frame, without solving."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from ..errors import EditError
 from ..jobs import latents as latents_job
 from ..jobs import recovery
 from ..properties.owners import Plane
-from ..scene import edits, sampling
+from ..scene import edits, sampling, sliders
 
 
 def render(plane: Plane, frames: range) -> int:
-    """Start to render the edits at each frame of a range, with their strengths and visibility.
+    """Start to render edits and sliders at each frame of a range, with strengths and visibility.
 
     Keys, drivers and the Nonlinear Animation count.
 
@@ -23,11 +23,15 @@ def render(plane: Plane, frames: range) -> int:
         The request id.
 
     Raises:
-        EditError: The plane has no image or no edit, or is being worked on; an edit cannot be read,
-            or the engine cannot be started.
+        EditError: The plane has no image, no edit and no slider, or is being worked on; an edit or
+            a slider cannot be read, or the engine cannot be started.
     """
     recovery.require_ready(plane)
-    if not plane.draggan.edits:
-        raise EditError(f"{plane.name} has no edit yet; drag with a mask first")
-    pictures = edits.pictures(plane, sampling.edit_strengths(plane, frames))
-    return latents_job.start_latents(plane, pictures, frames.start, f"Render Edits of {plane.name}")
+    if not plane.draggan.edits and not plane.draggan.sliders:
+        raise EditError(f"{plane.name} has no edit and no slider yet; drag with a mask, or add one")
+    rows = sampling.edits_and_sliders(plane, frames)
+    below = edits.pictures(plane, [strengths for strengths, _ in rows])
+    pictures = [
+        sliders.applied(plane, picture, now) for picture, (_, now) in zip(below, rows, strict=True)
+    ]
+    return latents_job.start_latents(plane, pictures, frames.start, f"Render {plane.name}")

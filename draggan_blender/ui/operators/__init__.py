@@ -19,11 +19,13 @@ from . import (
     mask_draw,
     material,
     models,
+    own_directions,
     part,
     points,
     pull,
     region,
     retiming,
+    sliders,
 )
 
 CLASSES = (
@@ -39,6 +41,8 @@ CLASSES = (
     *part.CLASSES,
     *drag.CLASSES,
     *edits.CLASSES,
+    *sliders.CLASSES,
+    *own_directions.CLASSES,
     *pull.CLASSES,
     *history.CLASSES,
     *bake.CLASSES,

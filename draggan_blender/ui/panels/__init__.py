@@ -19,6 +19,7 @@ from . import (
     material,
     models,
     points,
+    sliders,
     timeline,
 )
 
@@ -27,6 +28,7 @@ CLASSES = (
     *image.CLASSES,
     *models.CLASSES,
     *explore.CLASSES,
+    *sliders.CLASSES,
     *points.CLASSES,
     *mask.CLASSES,
     *edits.CLASSES,
