@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Loads generators by name or path, keeps the last one in memory, and samples latents."""
+"""Loads generators by name or path, keeps the last one in memory, and samples latents.
+
+A path may be that of a difference file as well: the model is then the one that was tuned to a
+picture, and its hash is that of the difference file. So an image of a tuned model is an image like
+every other, in drags, bakes, renders and farms.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +27,7 @@ from stylegan2 import (
 from stylegan2.models import builtin_model_path
 
 from .arrays import ByteArray, FloatArray
+from .differences import is_difference, open_difference
 from .errors import RequestError
 from .inputs import device_of
 from .pictures import Picture
@@ -217,6 +223,7 @@ class ModelCache:
 
         Raises:
             ModelError: The file cannot be read as a model, or its latents are not finite.
+            RequestError: A difference file is damaged, or the model that it changes is missing.
         """
         path = model_path(name_or_path)
         stamp = _stamp(path)
@@ -224,7 +231,8 @@ class ModelCache:
             return self._model, False
         # Release the old model first: two models may not fit into memory.
         self._model = self._stamp = None
-        generator = load_generator(path, self._device)
+        opened = open_difference if is_difference(path) else load_generator
+        generator = opened(path, self._device)
         model = LoadedModel(generator, path, sha256_of(path), original_sha256(path))
         model.require_finite()
         self._model, self._stamp = model, stamp

@@ -53,7 +53,7 @@ class JobSubmitted:
 
 @dataclass(frozen=True, slots=True)
 class JobStopAsked:
-    """Blender or a script asked to end the jobs of an image; a drag or bake keeps its result."""
+    """Blender or a script asked to end the jobs of an image; their results so far are kept."""
 
     image_id: str
 

@@ -41,6 +41,7 @@ from ..protocol.messages import (
     Step,
     Stop,
 )
+from ..protocol.own_picture import InvertPicture
 from ..protocol.timeline import Bake
 from .events import (
     ConnectionLost,
@@ -265,7 +266,7 @@ def _end_jobs(state: State, image_id: str, *, keep_result: bool) -> Outcome:
     if state.active is None or state.discarding or state.active.image_id != image_id:
         return state, effects
     request = state.active.request
-    stops = keep_result and isinstance(request, Drag | Bake)
+    stops = keep_result and isinstance(request, Drag | Bake | InvertPicture)
     asks = (Stop if stops else Cancel)(request_id=request.request_id)
     if isinstance(state.asked, Cancel) or state.asked == asks:
         return state, effects

@@ -30,6 +30,7 @@ from .health import HEALTH_MESSAGES
 from .library import LIBRARY_MESSAGES
 from .live import LIVE_MESSAGES
 from .messages import MESSAGES, Message
+from .own_picture import OWN_PICTURE_MESSAGES
 from .parts import PART_MESSAGES
 from .timeline import TIMELINE_MESSAGES
 
@@ -45,6 +46,7 @@ ALL_MESSAGES = (
     *HEALTH_MESSAGES,
     *LIBRARY_MESSAGES,
     *LIVE_MESSAGES,
+    *OWN_PICTURE_MESSAGES,
     *PART_MESSAGES,
     *TIMELINE_MESSAGES,
 )

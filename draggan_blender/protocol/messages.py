@@ -23,7 +23,8 @@ have a freedom. 5: masks can hold exactly, and latents can have masked layers. 6
 shown small, and its parts asked for; bakes have animated strengths of masked edits. 7: the mask of
 a drag can become larger while it runs; the engine has a pulse, and writes only below folders that
 were agreed; models can be added to a library; directions of a model, which drags can be kept out
-of; bakes have animated sliders.
+of; bakes have animated sliders; the latent of a person's picture can be found, and edits blended
+back onto it.
 """
 
 from __future__ import annotations
@@ -285,7 +286,7 @@ class RenderLatent(ModelRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop(Message):
-    """End a drag or bake now and keep the result so far; the request ends with ``Done``."""
+    """End a drag, bake or inversion now and keep the result; the request ends with ``Done``."""
 
     kind: ClassVar[str] = "stop"
     request_id: int

@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bake(commands)
     _add_render(commands)
     _add_sample(commands)
+    _add_invert(commands)
     _add_info(commands)
     _add_convert(commands)
     _add_selftest(commands)
@@ -183,6 +184,39 @@ def _add_sample(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     sample.set_defaults(run=_guarded("sample"))
 
 
+def _add_invert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    invert = commands.add_parser(
+        "invert",
+        help="find the latent of a picture",
+        description="Find the latent whose image is nearest to a picture. Write latent.npy, "
+        "model.png, compare.png and result.json, and with --tune tuned.safetensors, which can be "
+        "used wherever a model can, into the output folder.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    invert.add_argument("picture", type=Path, help="an image file")
+    _add_model(invert)
+    invert.add_argument("--out", type=Path, required=True, help="folder to write to")
+    invert.add_argument(
+        "--alignment",
+        type=_alignment,
+        metavar="X,Y[,ANGLE[,SIZE]]",
+        help="the frame that the model's image fills: its middle in pixels of the picture from the "
+        "top left corner, its angle in degrees counter-clockwise (0) and the length of its longer "
+        "side in pixels; the largest square in the middle if not given",
+    )
+    invert.add_argument(
+        "--keep-alignment", action="store_true", help="do not refine where the frame is"
+    )
+    invert.add_argument("--steps", type=int, default=80, help="the most steps, 10 or more")
+    invert.add_argument(
+        "--seconds", type=float, default=0.0, help="the most seconds, also of the tuning; 0 for any"
+    )
+    invert.add_argument("--tune", action="store_true", help="tune the model to the picture")
+    invert.add_argument("--json", action="store_true", help="print one JSON object per line")
+    _add_device(invert)
+    invert.set_defaults(run=_guarded("invert"))
+
+
 def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     info = commands.add_parser("info", help="print what is in a checkpoint")
     info.add_argument("model", help="a checkpoint file, or ``suzanne``, the built-in model")
@@ -250,6 +284,19 @@ def _pair(text: str) -> Pair:
             "a region its radius, angle and scale such as 30,40:44,40:12,15,1.1"
         ) from None
     return (handle_x, handle_y), (target_x, target_y), (radius, angle, scale)
+
+
+def _alignment(text: str) -> tuple[float, ...]:
+    """Parse ``x,y[,angle[,size]]``: 2 to 4 finite numbers."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if not 2 <= len(values) <= 4 or not all(map(math.isfinite, values)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a frame; expected its middle, angle and size such as 200,180,-5,256"
+        )
+    return values
 
 
 def _frames(text: str) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from draggan_blender.protocol.settings import OPTIONS
 from stylegan2 import convert_checkpoint, inspect_checkpoint
 
 from ..arrays import ByteArray
+from ..differences import find_base, is_difference, read_difference
 from ..errors import RequestError
 from ..inputs import device_of
 from ..machine.device import describe_device, open_device
@@ -31,6 +32,7 @@ from ..solving.drag import drag
 from ..solving.options import DragOptions
 from ..solving.result import DragStatus, DragStep
 from .bake import bake, render
+from .invert import run_invert
 from .output import Output
 from .selftest import selftest
 from .sheet import before_after_sheet
@@ -164,8 +166,18 @@ def _sample(parsed: argparse.Namespace, output: Output) -> None:
     output.note(f"the image of seed {parsed.seed} is in {parsed.out}")
 
 
+def _invert(parsed: argparse.Namespace, output: Output) -> None:
+    run_invert(parsed, _load(parsed, output), output)
+
+
 def _info(parsed: argparse.Namespace, output: Output) -> None:
-    info = inspect_checkpoint(model_path(parsed.model))
+    path = model_path(parsed.model)
+    if is_difference(path):
+        difference = read_difference(path)
+        output.note(f"file       {path}, {path.stat().st_size / 1e6:.1f} MB")
+        output.note(f"tuned from {difference.base_name}, {difference.base_sha256}")
+        path = find_base(difference, path)
+    info = inspect_checkpoint(path)
     config = info.config
     channels, height, width = config.img_shape
     blocks = ", ".join(f"{r}: {config.channels_at(r)}" for r in config.resolutions)
@@ -201,6 +213,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Output], int | None]] = {
     "render": _render,
     "drag": _drag,
     "sample": _sample,
+    "invert": _invert,
     "info": _info,
     "convert": _convert,
     "selftest": selftest,

@@ -30,6 +30,7 @@ from draggan_blender.protocol.messages import (
     Sample,
     Sampled,
 )
+from draggan_blender.protocol.own_picture import BlendBack, InvertPicture
 from draggan_blender.protocol.parts import FindParts
 from draggan_blender.protocol.timeline import Bake, RenderLatents, TrackMade
 from stylegan2 import Generator
@@ -52,6 +53,7 @@ from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
 from .job_queue import QueuedJob
 from .library_job import add_model
+from .own_picture_job import InversionJob, blend_back
 from .parts_job import find_request
 from .point_check_job import check_request
 from .sheet_job import render_preview, render_sheet
@@ -89,6 +91,10 @@ class JobRunner:
             PictureStrip: lambda request, model, job: directions_job.render_strip(
                 request, model, job, emit
             ),
+            InvertPicture: lambda request, model, job: InversionJob(
+                request, model, job, emit
+            ).run(),
+            BlendBack: lambda request, model, job: blend_back(request, model, job, emit),
             Drag: self._drag,
             Bake: lambda request, model, job: BakeJob(request, model, job, emit).run(),
         }

@@ -63,6 +63,10 @@ class Previews:
         self._opened: OpenPicture | None = None
         self._canvas: Canvas | None = None
 
+    def use(self, model: LoadedModel) -> None:
+        """Render the next previews with another model of the same size, which may still change."""
+        self._generator, self._last = model.generator, None
+
     def is_due(self, *, is_open: bool = False) -> bool:
         """Return whether the last preview was shown and its pause is over.
 

@@ -8,7 +8,7 @@ import typing
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from draggan_blender.protocol import direction_messages, explore, library, parts, timeline
+from draggan_blender.protocol import direction_messages, explore, library, own_picture, parts, timeline
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol.codec import ALL_MESSAGES
 from draggan_blender.protocol.settings import DragSettings
@@ -78,6 +78,15 @@ def make(cls: type[Any], source: random.Random) -> Any:
     if cls is direction_messages.PictureStrip:
         values["sizes"] = source.choice(((3,), (1, 2, 7)))
         values["pictures"] = source.randbytes(sum(values["sizes"]))
+    if cls is own_picture.Alignment:
+        values["size_px"] = source.choice((8.0, 1e4))
+    if cls is own_picture.BlendBack:
+        values |= source.choice(
+            (
+                {"latent": b"1234", "track": b"", "image_path": "a.png"},
+                {"latent": b"", "track": b"1234", "image_path": ""},
+            )
+        )
     if cls is m.Drag:
         _continue(values, source)
     if cls is timeline.RenderLatents:

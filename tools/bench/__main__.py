@@ -8,7 +8,7 @@ import sys
 
 from engine.machine.openmp import wait_briefly
 
-COMMANDS = ("step", "bake", "drag", "start", "regions", "lost", "live", "local")
+COMMANDS = ("step", "bake", "drag", "start", "regions", "lost", "live", "local", "invert")
 
 if __name__ == "__main__":
     # This must run before torch is imported, here and in child processes, which inherit the

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -256,3 +257,40 @@ def test_an_interrupted_drag_is_code_130_without_a_traceback(
     assert process.returncode == 130
     assert error == "interrupted\n"
     assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_is_inverted_and_the_tuned_model_makes_its_image(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, out = tmp_path / "picture.png", tmp_path / "out"
+    Image.fromarray(np.full((48, 40, 3), 90, dtype=np.uint8)).save(picture)
+    where = ["--alignment", "20,24,0,32", "--keep-alignment"]
+    model = ["--model", str(checkpoint), "--device", "cpu"]
+    short = ["--steps", "10", "--seconds", "2", "--tune"]
+    assert main(["invert", str(picture), "--out", str(out), *model, *where, *short]) == 0
+    assert {path.name for path in out.iterdir()} == {
+        "latent.npy",
+        "model.png",
+        "compare.png",
+        "result.json",
+        "tuned.safetensors",
+    }
+    facts = json.loads((out / "result.json").read_text())
+    assert (facts["centre_x"], facts["size_px"]) == (20.0, 32.0)
+    assert facts["tuned_error"] < facts["error"]
+    with Image.open(out / "compare.png") as sheet:
+        assert sheet.size == (3 * 32, 32)
+    assert "This model" in capsys.readouterr().out
+    tuned = ["--model", str(out / "tuned.safetensors"), "--device", "cpu"]
+    assert main(["sample", "--out", str(tmp_path / "seed.png"), *tuned]) == 0
+    assert main(["info", str(out / "tuned.safetensors")]) == 0
+    assert "tiny.safetensors" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("frame", ["1", "1,2,3,4,5", "a,b", "1,nan"])
+def test_a_frame_that_is_none_is_refused(
+    frame: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["invert", "x.png", "--out", str(tmp_path), "--alignment", frame])
+    assert "is not a frame" in capsys.readouterr().err

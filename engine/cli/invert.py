@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command ``invert``: finds the latent of a picture."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..arrays import ByteArray
+from ..differences import Difference, is_difference
+from ..errors import RequestError
+from ..inputs import device_of
+from ..inversion.alignment import AlignedPicture, Alignment
+from ..inversion.solve import Inversion, InversionOptions, InversionStep, invert
+from ..inversion.source import read_picture
+from ..inversion.tuning import Tuning, TuningOptions, tune
+from ..inversion.verdict import coverage_of, sentence
+from ..models import LoadedModel
+from ..output.frames import write_png
+from ..output.render import render_image
+from .output import Output
+
+DIFFERENCE_FILE = "tuned.safetensors"
+
+
+def run_invert(parsed: argparse.Namespace, model: LoadedModel, output: Output) -> None:
+    """Invert a picture, tune the model if asked, and write what was found into a folder.
+
+    The folder gets ``latent.npy``, ``model.png`` (the model's version), ``compare.png`` (the part
+    in the frame, the model's version and their difference), ``result.json``, and with tuning
+    ``tuned.safetensors``.
+
+    Raises:
+        RequestError: The picture or its frame cannot be used.
+        OSError: A file cannot be read or written.
+    """
+    pixels = read_picture(parsed.picture)
+    frame = _frame(parsed.alignment, pixels)
+    options = InversionOptions(
+        steps=parsed.steps, seconds=parsed.seconds, align=not parsed.keep_alignment
+    )
+    found = invert(model.generator, pixels, frame, options, on_step=_printer(output))
+    generator, tuned, text = model.generator, None, sentence(found.error)
+    if parsed.tune:
+        if is_difference(model.path):
+            raise RequestError(f"{model.path.name} is tuned already; choose the model it changes")
+        tuned = tune(
+            model.generator,
+            pixels,
+            found.alignment,
+            found.latent,
+            TuningOptions(seconds=parsed.seconds),
+            on_step=_printer(output),
+        )
+        generator, text = tuned.generator, sentence(found.error, tuned.error)
+        difference = Difference(
+            model.sha256, model.path.name, str(model.path.absolute()), tuned.changes
+        )
+        difference.save(parsed.out / DIFFERENCE_FILE)
+    image = render_image(generator, found.latent)
+    write_png(parsed.out / "model.png", image)
+    write_png(parsed.out / "compare.png", comparison(model, pixels, found.alignment, image))
+    np.save(parsed.out / "latent.npy", found.latent.astype("<f4"))
+    _write_result(parsed.out / "result.json", model, found, tuned, text)
+    output.finished(
+        f"{text}; {parsed.out} has latent.npy, model.png, compare.png and result.json",
+        **_facts(found, tuned),
+    )
+
+
+def comparison(
+    model: LoadedModel, pixels: ByteArray, frame: Alignment, image: ByteArray
+) -> ByteArray:
+    """Return what the frame shows, the model's version, and their difference, side by side.
+
+    Args:
+        model: The model.
+        pixels: ``H x W x 3`` uint8, the picture.
+        frame: The frame on it.
+        image: ``h x w x 3`` uint8, the model's version.
+
+    Returns:
+        ``h x 3w x 3`` uint8; where the difference is grey there is none.
+    """
+    device = device_of(model.generator)
+    height, width, _ = image.shape
+    crop, _ = AlignedPicture(pixels, (height, width), device).crop(
+        frame.to_tensor()[None].to(device)
+    )
+    shown = ((crop[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    wanted = shown.cpu().numpy()
+    far = (image.astype(np.int16) - wanted.astype(np.int16)) + 128
+    sheet = np.concatenate([wanted, image, far.clip(0, 255).astype(np.uint8)], axis=1)
+    return np.ascontiguousarray(sheet)
+
+
+def _frame(values: tuple[float, ...] | None, pixels: ByteArray) -> Alignment:
+    height, width, _ = pixels.shape
+    whole = Alignment.whole(width, height)
+    if values is None:
+        return whole
+    given = dict(zip(("centre_x", "centre_y", "angle_deg", "size_px"), values, strict=False))
+    return Alignment(**{**asdict(whole), **given})
+
+
+def _printer(output: Output) -> Callable[[InversionStep], None]:
+    count = 0
+
+    def on_step(step: InversionStep) -> None:
+        nonlocal count
+        count += 1
+        if count % 20 == 0:
+            output.note(f"{step.phase:6} {step.fraction:4.0%}  loss {step.loss:.4f}")
+
+    return on_step
+
+
+def _facts(found: Inversion, tuned: Tuning | None) -> dict[str, int | float | str]:
+    facts: dict[str, int | float | str] = {
+        **{name: round(value, 4) for name, value in asdict(found.alignment).items()},
+        "error": round(found.error, 5),
+        "coverage": coverage_of(found.error).value,
+        "steps": found.steps,
+        "seconds": round(found.seconds, 2),
+    }
+    if tuned is not None:
+        facts |= {"tuned_error": round(tuned.error, 5), "tuned_seconds": round(tuned.seconds, 2)}
+    return facts
+
+
+def _write_result(
+    path: Path, model: LoadedModel, found: Inversion, tuned: Tuning | None, text: str
+) -> None:
+    facts = {"model": model.path.name, "model_sha256": model.sha256, **_facts(found, tuned)}
+    path.write_text(json.dumps({**facts, "verdict": text}, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Difference files: a model that was tuned to one picture, as what changed of its weights.
+
+A difference file is opened wherever a model file is. It names its base: the model that it changes,
+by path and hash. The base is looked for at that path, beside the difference file, and among the
+built-in models.
+
+The file is a safetensors file. For each changed weight it has the change as int8, with the weight's
+key and shape, and a float32 scale for each output channel under ``key.scale``. The tuned weight is
+``base + int8 * scale``. The metadata have ``format`` "pt", ``architecture``
+"stylegan2-difference", ``base_sha256``, ``base_name`` and ``base_path``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from draggan_blender.protocol.atomic_files import write_atomically
+from stylegan2 import Generator, load_generator, sha256_of
+from stylegan2.models import builtin_model_path
+
+from .errors import RequestError
+
+ARCHITECTURE = "stylegan2-difference"
+_SCALE = ".scale"
+_STEPS = 127
+_BUILT_IN = "suzanne"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What changed of a model's weights.
+
+    Attributes:
+        base_sha256: The SHA-256 of the base's file, lower-case hexadecimal.
+        base_name: The name of its file.
+        base_path: Where it was when the difference was made.
+        changes: Key of a weight -> its change as int8, and a float32 scale for each output channel.
+    """
+
+    base_sha256: str
+    base_name: str
+    base_path: str
+    changes: Mapping[str, tuple[Tensor, Tensor]]
+
+    def apply(self, generator: Generator) -> Generator:
+        """Change a base into the tuned model, and freeze it again.
+
+        Args:
+            generator: The base; its weights are replaced.
+
+        Returns:
+            The same generator.
+
+        Raises:
+            RequestError: A weight does not belong to the generator.
+        """
+        weights = dict(generator.named_parameters())
+        for key, (steps, scale) in self.changes.items():
+            weight = weights.get(key)
+            if weight is None or weight.shape != steps.shape:
+                raise RequestError(
+                    f"the difference has a weight {_printable(key)} that {self.base_name} lacks, "
+                    "or has in another size; tune the picture again"
+                )
+            change = steps.to(weight.device).float() * _spread(scale.to(weight.device), steps)
+            weight.data = weight.data + change
+        return generator.freeze()
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file; equal differences give equal bytes."""
+        tensors: dict[str, Tensor] = {}
+        for key, (steps, scale) in self.changes.items():
+            tensors[key], tensors[key + _SCALE] = steps, scale
+        header: dict[str, object] = {
+            "__metadata__": {
+                "format": "pt",
+                "architecture": ARCHITECTURE,
+                "base_sha256": self.base_sha256,
+                "base_name": self.base_name,
+                "base_path": self.base_path,
+            }
+        }
+        parts, offset = [], 0
+        for key, tensor in sorted(tensors.items()):
+            values = tensor.detach().cpu().contiguous().numpy()
+            is_step = values.dtype.itemsize == 1
+            data = values.astype("i1" if is_step else "<f4").tobytes()
+            header[key] = {
+                "dtype": "I8" if is_step else "F32",
+                "shape": list(tensor.shape),
+                "data_offsets": [offset, offset + len(data)],
+            }
+            offset += len(data)
+            parts.append(data)
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        return b"".join([struct.pack("<Q", len(text)), text, *parts])
+
+    def save(self, path: Path) -> None:
+        """Write the file.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        write_atomically(path, self.to_bytes())
+
+
+def quantised(change: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a change as int8 and a float32 scale for each of its first dimension's entries."""
+    flat = change.detach().cpu().flatten(1) if change.ndim > 1 else change.detach().cpu()[:, None]
+    scale = (flat.abs().amax(dim=1) / _STEPS).clamp(min=1e-12)
+    steps = (flat / scale[:, None]).round().clamp(-_STEPS, _STEPS).to(torch.int8)
+    return steps.reshape(change.shape).contiguous(), scale
+
+
+def _spread(scale: Tensor, steps: Tensor) -> Tensor:
+    return scale.reshape(-1, *(1,) * (steps.ndim - 1))
+
+
+def is_difference(path: Path) -> bool:
+    """Return whether a file is a difference file, by its content."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("architecture") == ARCHITECTURE
+    except (SafetensorError, OSError, ValueError):
+        return False  # the reader of models says what it is
+
+
+def read_difference(path: Path) -> Difference:
+    """Read a difference file.
+
+    Raises:
+        RequestError: The file is damaged.
+        OSError: It cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in list(file.keys())}
+    except SafetensorError as error:
+        raise _damaged(path, str(error)) from None
+    sha256 = metadata.get("base_sha256", "")
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise _damaged(path, "it does not say which model it belongs to")
+    changes = {}
+    for key in (key for key in tensors if not key.endswith(_SCALE)):
+        steps, scale = tensors[key], tensors.get(key + _SCALE)
+        fits = (
+            scale is not None
+            and steps.dtype == torch.int8
+            and scale.dtype == torch.float32
+            and steps.ndim > 0
+            and scale.shape == steps.shape[:1]
+            and bool(scale.isfinite().all())
+        )
+        if scale is None or not fits:
+            raise _damaged(path, f"the change of {_printable(key)} is not as expected")
+        changes[key] = steps, scale
+    name = _printable(metadata.get("base_name", "")) or "its model"
+    return Difference(sha256, name, metadata.get("base_path", ""), changes)
+
+
+def open_difference(path: Path, device: torch.device) -> Generator:
+    """Load the tuned model of a difference file: its base, changed.
+
+    Raises:
+        RequestError: The file is damaged, or its base was not found.
+        ModelError: The base cannot be read.
+    """
+    difference = read_difference(path)
+    return difference.apply(load_generator(find_base(difference, path), device))
+
+
+def find_base(difference: Difference, path: Path) -> Path:
+    """Return the base of the difference file at ``path``.
+
+    Raises:
+        RequestError: No file with its hash was found.
+    """
+    beside = path.parent / Path(difference.base_name).name
+    for place in (Path(difference.base_path), beside, builtin_model_path(_BUILT_IN)):
+        try:
+            if place is not None and place.is_file() and sha256_of(place) == difference.base_sha256:
+                return place
+        except (OSError, ValueError):  # ValueError: the path contains a zero byte
+            continue
+    raise RequestError(
+        f"{path.name} changes the model {difference.base_name}, whose SHA-256 begins with "
+        f"{difference.base_sha256[:12]}, but no such file is at {_printable(difference.base_path)} "
+        f"or beside {path.name}; put it there"
+    )
+
+
+def _damaged(path: Path, reason: str) -> RequestError:
+    return RequestError(
+        f"{path.name} is a damaged difference file ({_printable(reason)}); tune the picture again"
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)[:200]

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the requests about a person's own picture: ``InvertPicture`` and ``BlendBack``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from draggan_blender.protocol.messages import FrameWritten, Progress
+from draggan_blender.protocol.own_picture import Alignment as FrameOfPicture
+from draggan_blender.protocol.own_picture import BlendBack, InvertPicture, PictureInverted
+from stylegan2 import sha256_of
+
+from ..arrays import ByteArray
+from ..differences import Difference, is_difference
+from ..errors import RequestError
+from ..inversion import blending
+from ..inversion.alignment import Alignment
+from ..inversion.solve import Inversion, InversionOptions, InversionStep, invert
+from ..inversion.source import read_picture
+from ..inversion.tuning import Tuning, TuningOptions, tune
+from ..inversion.verdict import coverage_of, sentence
+from ..models import LoadedModel
+from ..output.frames import FrameWriter, write_png
+from ..output.render import render_frames, render_image
+from ..output.track import Track
+from ..pictures import Picture
+from .job_parts import Emit, check_cancelled, frame_names, should_stop
+from .job_queue import QueuedJob
+from .previews import Previews
+
+# The part of the progress that belongs to the latent if the model is tuned as well.
+_LATENT_SHARE = 0.5
+_TEXTS = {
+    "starts": "Comparing with the model's images",
+    "w": "Finding the picture",
+    "w+": "Finding the picture's details",
+    "tuning": "Tuning the model",
+}
+
+
+class InversionJob:
+    """Runs one ``InvertPicture`` request."""
+
+    def __init__(
+        self, request: InvertPicture, model: LoadedModel, job: QueuedJob, emit: Emit
+    ) -> None:
+        self._request = request
+        self._model = model
+        self._job = job
+        self._emit = emit
+        self._previews = Previews(job, request.request_id, model, emit)
+        self._is_tuning = False
+        self._count = 0
+
+    def run(self) -> None:
+        """Find the latent, tune the model if asked, write the image, and report the result.
+
+        Raises:
+            JobCancelledError: The request was cancelled; no file of it is left.
+            RequestError: The picture or its frame cannot be used.
+            OSError: A file cannot be read or written.
+        """
+        request, model = self._request, self._model
+        if request.tune_path and is_difference(model.path):
+            raise RequestError(
+                f"{model.path.name} was tuned to a picture already; choose the model that it was "
+                "made from"
+            )
+        pixels = read_picture(Path(request.picture_path))
+        stop = partial(should_stop, self._job)
+        found = invert(
+            model.generator,
+            pixels,
+            _frame(request.alignment),
+            InversionOptions(steps=request.steps, seconds=request.seconds, align=request.refine),
+            should_stop=stop,
+            on_step=self._on_step,
+        )
+        tuned: Tuning | None = None
+        # Somebody who stops the search does not wait for tuning.
+        if request.tune_path and not found.stopped:
+            self._is_tuning = True
+            tuned = tune(
+                model.generator,
+                pixels,
+                found.alignment,
+                found.latent,
+                TuningOptions(seconds=request.tune_seconds),
+                should_stop=stop,
+                on_step=self._on_step,
+            )
+        check_cancelled(self._job)
+        self._finish(found, tuned)
+
+    def _finish(self, found: Inversion, tuned: Tuning | None) -> None:
+        request, model = self._request, self._model
+        path, sha256, generator = model.path, model.sha256, model.generator
+        if tuned is not None:
+            path, generator = Path(request.tune_path), tuned.generator
+            difference = Difference(
+                model.sha256, model.path.name, str(model.path.absolute()), tuned.changes
+            )
+            difference.save(path)
+            sha256 = sha256_of(path)
+        write_png(Path(request.image_path), render_image(generator, found.latent))
+        frame = found.alignment
+        self._emit(
+            PictureInverted(
+                request_id=request.request_id,
+                latent=found.latent.astype("<f4").tobytes(),
+                alignment=FrameOfPicture(
+                    centre_px=(frame.centre_x, frame.centre_y),
+                    angle=math.radians(frame.angle_deg),
+                    size_px=frame.size_px,
+                ),
+                error=found.error,
+                tuned_error=-1.0 if tuned is None else tuned.error,
+                coverage=coverage_of(found.error).value,
+                sentence=sentence(found.error, None if tuned is None else tuned.error),
+                model_path=str(path),
+                model_sha256=sha256,
+            )
+        )
+
+    def _on_step(self, step: InversionStep) -> None:
+        check_cancelled(self._job)
+        request, fraction = self._request, step.fraction
+        if request.tune_path:
+            begin = _LATENT_SHARE if self._is_tuning else 0.0
+            fraction = begin + (1 - _LATENT_SHARE if self._is_tuning else _LATENT_SHARE) * fraction
+        self._count += 1
+        text = f"{_TEXTS[step.phase]}, {fraction:.0%}"
+        self._emit(Progress(request_id=request.request_id, fraction=fraction, text=text))
+        if request.previews and (self._count == 1 or self._previews.is_due()):
+            if self._is_tuning:
+                self._previews.use(replace(self._model, generator=step.generator))
+            self._previews.show(step.latent, self._count)
+
+
+def blend_back(request: BlendBack, model: LoadedModel, job: QueuedJob, emit: Emit) -> None:
+    """Compose an edit onto its picture, and write the files.
+
+    Raises:
+        JobCancelledError: The request was cancelled; no file of it is left.
+        RequestError: The picture, its frame or a latent cannot be used.
+        OSError: A file cannot be read or written.
+    """
+    pixels = read_picture(Path(request.picture_path))
+    frame = _frame(request.alignment)
+    frame.check(pixels.shape[1], pixels.shape[0])
+    generator = model.generator
+    base = render_image(generator, model.latent(request.base))
+    composer = blending.BlendBack(pixels, frame, base)
+    if request.latent:
+        edited = render_image(generator, model.picture(request.latent))
+        write_png(Path(request.image_path), composer.compose(edited))
+        return
+    track = Track.from_bytes(request.track)
+    model.require(track.model_sha256)
+    _write_sequence(request, model, job, emit, composer, track)
+
+
+def _write_sequence(
+    request: BlendBack,
+    model: LoadedModel,
+    job: QueuedJob,
+    emit: Emit,
+    composer: blending.BlendBack,
+    track: Track,
+) -> None:
+    def on_written(number: int, path: Path) -> None:
+        emit(FrameWritten(request_id=request.request_id, number=number, path=str(path)))
+
+    pictures: list[Picture] = [track.picture(row) for row in range(len(track))]
+    with FrameWriter(frame_names(request.frames), on_written) as writer:
+        for row, edited in enumerate(render_frames(model.generator, pictures)):
+            check_cancelled(job)
+            composed: ByteArray = composer.compose(edited)
+            writer.add(composed, row)
+            text = f"Blending frame {row + 1} of {len(track)}"
+            fraction = (row + 1) / len(track)
+            emit(Progress(request_id=request.request_id, fraction=fraction, text=text))
+
+
+def _frame(frame: FrameOfPicture) -> Alignment:
+    return Alignment(*frame.centre_px, math.degrees(frame.angle), frame.size_px)

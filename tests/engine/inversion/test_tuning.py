@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tuning a model to a picture, and the difference file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from engine.arrays import ByteArray, FloatArray
+from engine.differences import Difference, is_difference, open_difference, read_difference
+from engine.errors import RequestError
+from engine.inversion.alignment import Alignment
+from engine.inversion.tuning import Tuning, TuningOptions, tune
+from engine.models import ModelCache, sample_latent
+from engine.output.render import render_image
+from stylegan2 import Generator, load_generator, sha256_of
+from stylegan2.models import builtin_model_path
+
+CPU = torch.device("cpu")
+WHOLE = Alignment.whole(32, 32)
+
+
+@pytest.fixture(scope="module")
+def picture() -> ByteArray:
+    """Return a picture that no latent of the model has: stripes."""
+    stripes = np.indices((32, 32))[1] // 4 % 2 * 120 + 60
+    return np.repeat(stripes[..., None], 3, axis=2).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def tuned(generator: Generator, latent: FloatArray, picture: ByteArray) -> Tuning:
+    torch.set_num_threads(1)
+    return tune(generator, picture, WHOLE, latent, TuningOptions(steps=60))
+
+
+@pytest.fixture(scope="module")
+def saved(tuned: Tuning, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tuned") / "tuned.safetensors"
+    changes = tuned.changes
+    Difference(sha256_of(checkpoint), checkpoint.name, str(checkpoint), changes).save(path)
+    return path
+
+
+def _error(generator: Generator, latent: FloatArray, picture: ByteArray) -> float:
+    image = render_image(generator, latent).astype(float)
+    return float(abs(image - picture).mean()) / 255
+
+
+def test_tuning_brings_the_image_nearer_and_leaves_the_model(
+    generator: Generator, latent: FloatArray, picture: ByteArray, tuned: Tuning
+) -> None:
+    before = _error(generator, latent, picture)
+    assert _error(tuned.generator, latent, picture) < 0.9 * before
+    assert tuned.error == pytest.approx(_error(tuned.generator, latent, picture), abs=2e-3)
+    assert tuned.steps == 60
+
+
+def test_images_away_from_the_latent_change_less(
+    generator: Generator, latent: FloatArray, tuned: Tuning
+) -> None:
+    def change(other: FloatArray) -> float:
+        now = render_image(tuned.generator, other).astype(float)
+        return float(abs(now - render_image(generator, other)).mean())
+
+    others = [change(sample_latent(generator, seed, 0.7)) for seed in range(20, 30)]
+    assert np.mean(others) < change(latent)
+
+
+def test_a_saved_difference_gives_the_same_pixels(
+    latent: FloatArray, tuned: Tuning, saved: Path
+) -> None:
+    model, is_new = ModelCache(CPU).get(str(saved))
+    assert is_new
+    assert model.sha256 == sha256_of(saved)
+    image = render_image(model.generator, latent)
+    np.testing.assert_array_equal(image, render_image(tuned.generator, latent))
+
+
+def test_the_base_may_lie_beside_the_difference(
+    saved: Path, checkpoint: Path, tmp_path: Path, latent: FloatArray, tuned: Tuning
+) -> None:
+    moved = tmp_path / "moved.safetensors"
+    found = read_difference(saved)
+    Difference(found.base_sha256, "tiny.safetensors", "/gone", found.changes).save(moved)
+    with pytest.raises(RequestError, match="put it there"):
+        open_difference(moved, CPU)
+    (tmp_path / "tiny.safetensors").write_bytes(checkpoint.read_bytes())
+    image = render_image(open_difference(moved, CPU), latent)
+    np.testing.assert_array_equal(image, render_image(tuned.generator, latent))
+
+
+def test_only_a_difference_is_one(saved: Path, checkpoint: Path, tmp_path: Path) -> None:
+    assert is_difference(saved)
+    other = tmp_path / "other.pkl"
+    other.write_bytes(b"\x80\x04nonsense")
+    assert not any(map(is_difference, (checkpoint, other, tmp_path, tmp_path / "none")))
+
+
+@pytest.mark.parametrize("damage", ["hash", "scale", "name"])
+def test_a_damaged_difference_is_refused(
+    damage: str, saved: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    found = read_difference(saved)
+    key, (steps, scale) = next(iter(found.changes.items()))
+    sha256 = "0" if damage == "hash" else found.base_sha256
+    scale = scale * torch.nan if damage == "scale" else scale
+    key = "synthesis.b4.none" if damage == "name" else key
+    path = tmp_path / "damaged.safetensors"
+    Difference(sha256, checkpoint.name, str(checkpoint), {key: (steps, scale)}).save(path)
+    with pytest.raises(RequestError, match="tune the picture again"):
+        open_difference(path, CPU)
+
+
+def test_other_tensors_are_no_difference(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(3)}, path)
+    assert not is_difference(path)
+
+
+def test_the_builtin_models_difference_is_a_tenth_of_it() -> None:
+    path = builtin_model_path("suzanne")
+    assert path is not None
+    generator = load_generator(path)
+    latent = sample_latent(generator, 1, 0.7)
+    picture = np.full((128, 128, 3), 90, dtype=np.uint8)
+    found = tune(generator, picture, Alignment.whole(128, 128), latent, TuningOptions(steps=1))
+    data = Difference(sha256_of(path), path.name, str(path), found.changes).to_bytes()
+    assert len(data) <= path.stat().st_size / 10
+
+
+def test_a_stop_ends_it(generator: Generator, latent: FloatArray, picture: ByteArray) -> None:
+    found = tune(generator, picture, WHOLE, latent, should_stop=lambda: True)
+    assert found.steps == 0
+    assert found.error == pytest.approx(_error(generator, latent, picture), abs=2e-3)

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A person's own picture: its latent, a tuned model that other requests use, and blending back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from draggan_blender.protocol.messages import (
+    FrameTarget,
+    Message,
+    Preview,
+    Progress,
+    RenderLatent,
+)
+from draggan_blender.protocol.own_picture import (
+    Alignment,
+    BlendBack,
+    InvertPicture,
+    PictureInverted,
+)
+from engine.arrays import FloatArray
+from engine.errors import RequestError
+from engine.models import LoadedModel, ModelCache
+from engine.output.render import render_image
+from engine.output.track import Track
+from engine.pictures import Picture
+from engine.serving.job_parts import JobCancelledError
+from engine.serving.job_queue import QueuedJob
+from engine.serving.jobs import JobRunner
+from stylegan2 import Generator
+
+CPU = torch.device("cpu")
+WHOLE = Alignment(centre_px=(32.0, 32.0), angle=0.0, size_px=32.0)
+
+
+@pytest.fixture
+def picture(tmp_path: Path, generator: Generator, latent: FloatArray) -> Path:
+    """Write the image of a latent in the middle of a larger picture."""
+    pixels = np.pad(render_image(generator, latent), ((16, 16), (16, 16), (0, 0)), mode="edge")
+    path = tmp_path / "picture.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def _request(checkpoint: Path, picture: Path, **more: Any) -> InvertPicture:
+    values: dict[str, Any] = {"alignment": WHOLE, "steps": 10, "refine": False, **more}
+    return InvertPicture(
+        request_id=5,
+        model_path=str(checkpoint),
+        picture_path=str(picture),
+        image_path=str(picture.with_name("image.png")),
+        **values,
+    )
+
+
+def _run(request: Any, **signals: bool) -> list[Message]:
+    emitted: list[Message] = []
+    job = QueuedJob(request)
+    for name in signals:
+        getattr(job, name).set()
+    JobRunner(CPU, emitted.append).run(job)
+    return emitted
+
+
+def _inverted(messages: list[Message]) -> PictureInverted:
+    (found,) = (one for one in messages if isinstance(one, PictureInverted))
+    return found
+
+
+def test_a_picture_becomes_an_image(checkpoint: Path, picture: Path, generator: Generator) -> None:
+    messages = _run(_request(checkpoint, picture))
+    found = _inverted(messages)
+    fractions = [one.fraction for one in messages if isinstance(one, Progress)]
+    assert fractions == sorted(fractions)
+    assert any(isinstance(one, Preview) for one in messages)
+    assert (found.alignment, found.tuned_error) == (WHOLE, -1.0)
+    assert found.coverage in ("covered", "roughly", "not")
+    assert found.model_path == str(checkpoint)
+    shape = generator.num_ws, generator.w_dim
+    latent = np.frombuffer(found.latent, "<f4").reshape(shape)
+    with Image.open(picture.with_name("image.png")) as image:
+        np.testing.assert_array_equal(np.asarray(image), render_image(generator, latent))
+
+
+def test_a_tuned_model_is_used_like_every_other(checkpoint: Path, picture: Path) -> None:
+    tune_path = picture.with_name("tuned.safetensors")
+    request = _request(checkpoint, picture, tune_path=str(tune_path), tune_seconds=1.0)
+    found = _inverted(_run(request))
+    assert found.model_path == str(tune_path)
+    assert 0.0 <= found.tuned_error <= found.error
+    again = picture.with_name("again.png")
+    _run(
+        RenderLatent(
+            request_id=6,
+            model_path=found.model_path,
+            model_sha256=found.model_sha256,
+            latent=found.latent,
+            image_path=str(again),
+        )
+    )
+    assert again.read_bytes() == picture.with_name("image.png").read_bytes()
+    twice = _request(tune_path, picture, tune_path=str(picture.with_name("twice")))
+    with pytest.raises(RequestError, match="tuned to a picture already"):
+        _run(twice)
+
+
+def test_a_stop_keeps_what_was_found_and_leaves_out_tuning(checkpoint: Path, picture: Path) -> None:
+    tune_path = picture.with_name("tuned.safetensors")
+    found = _inverted(_run(_request(checkpoint, picture, tune_path=str(tune_path)), stopped=True))
+    assert found.tuned_error == -1.0
+    assert picture.with_name("image.png").exists()
+    assert not tune_path.exists()
+
+
+def test_a_cancelled_inversion_leaves_no_file(checkpoint: Path, picture: Path) -> None:
+    with pytest.raises(JobCancelledError):
+        _run(_request(checkpoint, picture), cancelled=True)
+    assert not picture.with_name("image.png").exists()
+
+
+def test_a_file_that_is_no_picture_is_a_sentence(checkpoint: Path, picture: Path) -> None:
+    picture.write_text("no picture")
+    with pytest.raises(RequestError, match="not a picture that can be read"):
+        _run(_request(checkpoint, picture))
+
+
+@pytest.fixture
+def model(checkpoint: Path) -> LoadedModel:
+    return ModelCache(CPU).get(str(checkpoint))[0]
+
+
+def test_an_edit_is_blended_onto_the_picture(
+    model: LoadedModel, checkpoint: Path, picture: Path, latent: FloatArray, tmp_path: Path
+) -> None:
+    track = Track.from_pictures(
+        [Picture(latent), Picture(latent + np.float32(0.3))],
+        model_name=model.path.name,
+        model_sha256=model.sha256,
+        first_number=1,
+    )
+    common: dict[str, Any] = {
+        "model_path": str(checkpoint),
+        "picture_path": str(picture),
+        "alignment": WHOLE,
+        "base": latent.astype("<f4").tobytes(),
+        "frames": FrameTarget(folder=str(tmp_path / "out"), stem="b", first_number=1),
+    }
+    still = tmp_path / "still.png"
+    edited = (latent + np.float32(0.3)).astype("<f4").tobytes()
+    _run(BlendBack(request_id=7, latent=edited, image_path=str(still), **common))
+    _run(BlendBack(request_id=8, track=track.to_bytes(), **common))
+    own = np.asarray(Image.open(picture))
+    first, last = (np.asarray(Image.open(tmp_path / "out" / f"b_000{n}.png")) for n in (1, 2))
+    np.testing.assert_array_equal(first, own)
+    np.testing.assert_array_equal(last, np.asarray(Image.open(still)))
+    assert (last != own).any()
+    np.testing.assert_array_equal(last[:14], own[:14])  # outside the frame
