@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from draggan_blender.protocol import Decoder
 from draggan_blender.protocol import messages as m
+from draggan_blender.protocol import own_picture as o
 from draggan_blender.protocol import pairs as p
 from draggan_blender.protocol import timeline as t
 from draggan_blender.protocol.file_names import EDIT_FILE, JOURNAL_FILE, TRACK_FILE, frame_file
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 # The handles of one frame.
 Row = tuple[p.Point, ...]
-Sequenced = m.Drag | m.RenderTrack | t.Bake | t.RenderLatents
+Sequenced = m.Drag | m.RenderTrack | t.Bake | t.RenderLatents | o.BlendBack
 
 
 def frame_path(target: m.FrameTarget, row: int) -> Path:

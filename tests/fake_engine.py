@@ -29,6 +29,7 @@ from typing import NoReturn
 from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode, live
 from draggan_blender.protocol import explore as e
 from draggan_blender.protocol import messages as m
+from draggan_blender.protocol import own_picture as o
 from draggan_blender.protocol import pairs as p
 from draggan_blender.protocol import parts as q
 from draggan_blender.protocol import timeline as t
@@ -70,6 +71,8 @@ class FakeEngine:
             m.Drag: lambda request: FakeDrag(self, request).run(),
             live.CheckPoints: self.check_points,
             q.FindParts: self.find_parts,
+            o.InvertPicture: self.invert,
+            o.BlendBack: self.blend_back,
             e.SampleSheet: self.sheet,
             m.RenderTrack: lambda request: fake_bake.render_track(self, request),
             m.RenderLatent: lambda request: self.render(request.latent, request.image_path),
@@ -208,6 +211,59 @@ class FakeEngine:
         """Say that the left quarter of the image is plain."""
         flat = tuple(x < SIZE_PX / 4 for x, _ in request.points_px)
         self.send(live.PointsChecked(request_id=request.request_id, flat=flat))
+
+    def invert(self, request: o.InvertPicture) -> None:
+        """Find the image of seed 5 in each picture, in ``steps`` steps, or until it is stopped.
+
+        The frame is refined by a pixel.
+        """
+        number, latent = request.request_id, latent_of(5, 1.0)
+        for step in range(self.steps):
+            self.listen(self.step_s)
+            if number in self.cancelled:
+                return
+            if number in self.stopped:
+                break
+            fraction = step / self.steps
+            self.send(m.Progress(request_id=number, fraction=fraction, text="Finding"))
+            if request.previews:
+                self.send(
+                    m.Preview(
+                        request_id=number,
+                        drag_id=number,
+                        step=step,
+                        width=SIZE_PX,
+                        height=SIZE_PX,
+                        pixels=preview_pixels(paint(latent)),
+                    )
+                )
+        self.render(latent, request.image_path)
+        if request.tune_path:
+            Path(request.tune_path).write_bytes(b"difference")
+        frame = request.alignment
+        x, y = frame.centre_px
+        path = request.tune_path or request.model_path
+        self.send(
+            o.PictureInverted(
+                request_id=number,
+                latent=latent,
+                alignment=replace(frame, centre_px=(x + 1.0, y)) if request.refine else frame,
+                error=0.03,
+                tuned_error=0.01 if request.tune_path else -1.0,
+                coverage="roughly",
+                sentence="The model covers it roughly",
+                model_path=path,
+                model_sha256=f"{zlib.crc32(path.encode()):064x}",
+            )
+        )
+
+    def blend_back(self, request: o.BlendBack) -> None:
+        """Write the image of the latent, or three frames, in place of the composed picture."""
+        if request.latent:
+            self.render(request.latent, request.image_path)
+            return
+        for index in range(3):
+            self.frame(request, index, request.base)
 
     def find_parts(self, request: q.FindParts) -> None:
         """Send a tree of 4 x 4 cells: the quarters of the image, its halves, and all of it."""

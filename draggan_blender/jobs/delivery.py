@@ -37,6 +37,7 @@ from ..protocol.messages import (
     Sampled,
     Step,
 )
+from ..protocol.own_picture import BlendBack, InvertPicture, PictureInverted
 from ..protocol.pairs import HandleState
 from ..protocol.timeline import Bake, BakeFinished, RenderLatents, TrackMade
 from ..scene import handle_paths, history, images, planes
@@ -46,6 +47,7 @@ from . import edits as edits_job
 from . import folders, live, pull, recovery, requests
 from . import image as image_job
 from . import latents as latents_job
+from . import own_picture as own_picture_job
 
 # Request id -> the parts of the result that arrived before its ``Done``, by their type.
 _results: dict[int, dict[type, Any]] = {}
@@ -59,7 +61,13 @@ _unseen: dict[int, tuple[HandleState, ...]] = {}
 _moved_s = 0.0
 
 # The kind of state that the result of a request adds to the history.
-_STATES: dict[type, str] = {Sample: "SEED", Drag: "DRAG", Bake: "BAKE", RenderLatents: "LATENTS"}
+_STATES: dict[type, str] = {
+    Sample: "SEED",
+    Drag: "DRAG",
+    Bake: "BAKE",
+    RenderLatents: "LATENTS",
+    InvertPicture: "PICTURE",
+}
 
 _IMAGE_EDITORS = frozenset({"VIEW_3D", "IMAGE_EDITOR"})
 
@@ -90,7 +98,7 @@ def deliver(job: pump.Job, message: Message) -> None:
         _move_points(plane)
         images.show_preview(plane, message.width, message.height, message.pixels)
         redraw_image()
-    elif isinstance(message, Sampled | DragFinished | BakeFinished | TrackMade):
+    elif isinstance(message, Sampled | DragFinished | BakeFinished | TrackMade | PictureInverted):
         _results.setdefault(request_id, {})[type(message)] = message
 
 
@@ -149,8 +157,10 @@ def _remove_folder(request: Request) -> None:
         folders.remove_unfinished(Path(request.frames.folder), request.frames.stem)
     elif isinstance(request, RenderTrack | Bake):
         folders.remove_empty(Path(request.frames.folder))
-    elif isinstance(request, Sample | RenderLatent):
+    elif isinstance(request, Sample | RenderLatent | InvertPicture):
         folders.remove_empty(Path(request.image_path).parent)
+    elif isinstance(request, BlendBack):
+        folders.remove_empty(Path(request.frames.folder))
 
 
 def _give_up(plane: Plane, problem: str, *, failed: bool) -> None:
@@ -182,6 +192,10 @@ def _finish(plane: Plane, job: pump.Job, result: dict[type, Any]) -> None:
         latents_job.finish(plane, request, result.get(TrackMade))
     elif isinstance(request, RenderLatent) and edits_job.is_change(request):
         kind = edits_job.finish(plane, request)
+    elif isinstance(request, InvertPicture):
+        own_picture_job.finish(plane, request, result.get(PictureInverted))
+    elif isinstance(request, BlendBack):
+        own_picture_job.finish_blend(plane, request)
     elif isinstance(request, RenderTrack | RenderLatent):
         image_job.finish_render(plane, request)
     if kind is not None:
@@ -189,7 +203,7 @@ def _finish(plane: Plane, job: pump.Job, result: dict[type, Any]) -> None:
     else:
         history.update_images(plane)
     settings.request_id = 0
-    settings.dragging = settings.baking = False
+    settings.dragging = settings.baking = settings.inverting = False
     _push_undo(job.label)
 
 

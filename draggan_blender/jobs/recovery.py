@@ -22,8 +22,9 @@ from ..properties.owners import Plane
 from ..scene import copies, handle_paths, images, planes, points
 from . import requests
 
-# uuid -> (request id, dragging, baking) of the planes that are settled while the file is saved.
-_parked: dict[str, tuple[int, bool, bool]] = {}
+# uuid -> (request id, dragging, baking, inverting) of the planes that are settled while the file is
+# saved.
+_parked: dict[str, tuple[int, bool, bool, bool]] = {}
 
 # Ends the image id of a job that solves the playhead's frame, of one that checks points, and of one
 # that finds the parts of the picture.
@@ -32,7 +33,7 @@ _PREVIEW, _CHECK, _PARTS = " preview", " check", " parts"
 
 def _is_live(settings: Any) -> bool:
     """Return whether a plane may show its live image."""
-    return bool(settings.dragging or settings.baking or settings.previewing)
+    return bool(settings.dragging or settings.baking or settings.inverting or settings.previewing)
 
 
 def settle(plane: Plane) -> None:
@@ -47,7 +48,7 @@ def settle(plane: Plane) -> None:
         return
     if settings.dragging:
         handle_paths.restore_handles(plane)
-    settings.dragging = settings.baking = settings.previewing = False
+    settings.dragging = settings.baking = settings.inverting = settings.previewing = False
     try:
         images.show_rest(plane)
     except EditError as error:
@@ -142,7 +143,8 @@ def _cancel_all() -> bool:
     """Cancel all drags, bakes and previews; return whether there was a drag or a bake."""
     found = False
     for plane in planes.everywhere():
-        if plane.draggan.dragging or plane.draggan.baking:
+        settings = plane.draggan
+        if settings.dragging or settings.baking or settings.inverting:
             cancel(plane)
             found = True
         end_preview(plane)
@@ -196,7 +198,8 @@ def _before_save(*_arguments: Any) -> None:
         settings = plane.draggan
         end_preview(plane)
         if settings.request_id:
-            _parked[settings.uuid] = (settings.request_id, settings.dragging, settings.baking)
+            live = settings.dragging, settings.baking, settings.inverting
+            _parked[settings.uuid] = (settings.request_id, *live)
             settle(plane)
 
 
@@ -205,7 +208,8 @@ def _after_save(*_arguments: Any) -> None:
     for plane in planes.everywhere():
         settings = plane.draggan
         if settings.uuid in _parked:
-            settings.request_id, settings.dragging, settings.baking = _parked[settings.uuid]
+            settings.request_id, *live = _parked[settings.uuid]
+            settings.dragging, settings.baking, settings.inverting = live
     _parked.clear()
 
 

@@ -77,6 +77,7 @@ class DRAGGAN_PG_state(bpy.types.PropertyGroup):
             ("LATENTS", "Keys", "Image keys or a blend"),
             ("EDITS", "Edits", "A change in the list of edits"),
             ("SLIDERS", "Sliders", "A change of sliders"),
+            ("PICTURE", "Picture", "The image of a person's own picture"),
         ),
     )
     ordinal: IntProperty(description="Counts the states of one kind, from 1 on")

@@ -32,6 +32,8 @@ from .edits import CLASSES as EDIT_CLASSES
 from .edits import DRAGGAN_PG_edit
 from .history import CLASSES as HISTORY_CLASSES
 from .history import DRAGGAN_PG_history
+from .own_picture import CLASSES as OWN_PICTURE_CLASSES
+from .own_picture import DRAGGAN_PG_own_picture
 from .sliders import CLASSES as SLIDER_CLASSES
 from .sliders import DRAGGAN_PG_slider
 from .timeline import CLASSES as TIMELINE_CLASSES
@@ -342,6 +344,7 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     bake: PointerProperty(type=DRAGGAN_PG_bake)
     timeline: PointerProperty(type=DRAGGAN_PG_timeline)
     history: PointerProperty(type=DRAGGAN_PG_history)
+    own: PointerProperty(type=DRAGGAN_PG_own_picture)
     folder: StringProperty(
         name="Folder",
         description="Where image sequences are saved; empty for the folder draggan next to the "
@@ -353,6 +356,9 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     )
     dragging: BoolProperty(description="Whether the plane shows the live image of a drag")
     baking: BoolProperty(description="Whether the plane shows the live image of a bake")
+    inverting: BoolProperty(
+        description="Whether the plane shows the live image of a picture that is looked for"
+    )
     previewing: BoolProperty(
         description="Whether the plane shows a preview of the frame at the playhead"
     )
@@ -392,6 +398,7 @@ CLASSES = (
     DRAGGAN_PG_bake,
     *TIMELINE_CLASSES,
     *HISTORY_CLASSES,
+    *OWN_PICTURE_CLASSES,
     DRAGGAN_PG_image,
     DRAGGAN_PG_scene,
 )

@@ -65,6 +65,8 @@ def separate(plane: Plane) -> None:
     settings = plane.draggan
     settings.uuid = str(uuid.uuid4())
     settings.request_id = 0
+    # The frame on the picture stays with the original.
+    settings.own.board = settings.own.frame = None
     if plane.data.users > 1:
         plane.data = plane.data.copy()
     if plane.active_material is not None:

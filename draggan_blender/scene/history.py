@@ -30,7 +30,10 @@ _WORDS = {
     "LATENTS": "Keys",
     "EDITS": "Edits",
     "SLIDERS": "Sliders",
+    "PICTURE": "Picture",
 }
+# The kinds of states that are made from no other.
+_FIRST = ("SEED", "PICTURE")
 
 
 def label(state: DRAGGAN_PG_state) -> str:
@@ -56,14 +59,11 @@ def active(plane: Plane) -> DRAGGAN_PG_state | None:
 
 
 def seed_state(plane: Plane) -> DRAGGAN_PG_state | None:
-    """Return the state of the seed that the image was made from, or None if it was deleted."""
+    """Return the state of the seed or picture that the image was made from, or None if deleted."""
     settings = plane.draggan
-    wanted = "SEED", _key(settings.sampled_latent), settings.model_sha256
-    states = settings.history.states
-    return next(
-        (state for state in states if (state.kind, state.latent, state.model_sha256) == wanted),
-        None,
-    )
+    wanted = _key(settings.sampled_latent), settings.model_sha256
+    states = (state for state in settings.history.states if state.kind in _FIRST)
+    return next((state for state in states if (state.latent, state.model_sha256) == wanted), None)
 
 
 def ensure(plane: Plane) -> None:
@@ -102,7 +102,7 @@ def record(plane: Plane, kind: str) -> None:
     if kind in ("EDITS", "SLIDERS"):
         state = _to_replace(plane, kind)
     if state is None:
-        parent = history.active if kind != "SEED" else 0
+        parent = history.active if kind not in _FIRST else 0
         state = history.states.add()
         history.last_number += 1
         state.number, state.parent, state.kind = history.last_number, parent, kind

@@ -56,7 +56,7 @@ def match_colours(plane: Plane) -> None:
     """
     settings, space = plane.draggan, colours.space_of(plane)
     colours.set_space(settings.bake.under.image, space)
-    if settings.dragging or settings.baking or settings.previewing:
+    if settings.dragging or settings.baking or settings.inverting or settings.previewing:
         remove_live(settings.uuid)
     show_rest(plane)
 

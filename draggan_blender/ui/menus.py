@@ -38,6 +38,10 @@ class DRAGGAN_MT_image(bpy.types.Menu):
         layout.operator("draggan.reset", icon="LOOP_BACK")
         layout.operator("draggan.duplicate_image", icon="DUPLICATE")
         layout.separator()
+        layout.operator("draggan.picture_frame", icon="CLIPUV_HLT", text="Frame on the Picture")
+        layout.operator("draggan.find_picture", icon="VIEWZOOM", text="Find the Picture Again")
+        layout.operator("draggan.blend_back", icon="IMAGE_ALPHA")
+        layout.separator()
         layout.operator("draggan.previous_seed", icon="TRIA_LEFT")
         layout.operator("draggan.next_seed", icon="TRIA_RIGHT")
         layout.operator("draggan.random_seed", icon="RNDCURVE")
@@ -54,6 +58,18 @@ class DRAGGAN_MT_image(bpy.types.Menu):
 
 def _draw_add(menu: Any, _context: bpy.types.Context) -> None:
     menu.layout.operator("draggan.new_image", text="GAN Image", icon="IMAGE_DATA")
+    menu.layout.operator(
+        "draggan.image_from_picture", text="GAN Image from Picture", icon="IMAGE_DATA"
+    )
+
+
+def _draw_image(menu: Any, context: bpy.types.Context) -> None:
+    shown = getattr(context.space_data, "image", None)
+    if shown is not None:
+        menu.layout.separator()
+        menu.layout.operator(
+            "draggan.image_from_picture", text="GAN Image from This Picture", icon="IMAGE_DATA"
+        ).image = shown.name
 
 
 def _draw_object(menu: Any, context: bpy.types.Context) -> None:
@@ -74,6 +90,7 @@ CLASSES = (DRAGGAN_MT_image,)
 # Blender's menus, and what is drawn at their ends.
 _ENTRIES = (
     ("VIEW3D_MT_image_add", _draw_add),
+    ("IMAGE_MT_image", _draw_image),
     ("VIEW3D_MT_object", _draw_object),
     ("VIEW3D_MT_object_context_menu", _draw_object),
     ("VIEW3D_PT_overlay_object", _draw_overlay),

@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from ...jobs import bake as bake_job
+from ...jobs import drag as drag_job
 from ...jobs import pull
 from ...scene import images, planes
 from .common import Result, poll_idle, poll_pairs, poll_running, require, run
@@ -67,7 +68,7 @@ class DRAGGAN_OT_clear_bake(bpy.types.Operator):
 
 
 class DRAGGAN_OT_cancel(bpy.types.Operator):
-    """Cancel the work on this image; a cancelled bake continues when you press Bake again"""
+    """Cancel the work on this image; a bake continues later, and of a picture the best is kept"""
 
     bl_idname = "draggan.cancel"
     bl_label = "Cancel"
@@ -81,6 +82,10 @@ class DRAGGAN_OT_cancel(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> Result:
         plane = planes.require_active(context)
         is_bake = plane.draggan.baking
+        if plane.draggan.inverting:
+            # The best so far is worth keeping, and a new image would be gone.
+            drag_job.stop_drag(plane)
+            return {"FINISHED"}
         pull.take_back(plane)
         text = f"{plane.name} was cancelled"
         plane.draggan.status = f"{text}; press Bake to continue it" if is_bake else text

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The properties of an image that was made from a person's own picture; on ``Object.draggan.own``.
+
+There is no logic here; ``properties.image`` attaches the group.
+"""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    FloatProperty,
+    FloatVectorProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+
+class DRAGGAN_PG_own_picture(bpy.types.PropertyGroup):
+    """The picture, the frame on it, and what the model made of it."""
+
+    picture: PointerProperty(
+        name="Picture",
+        description="The picture that the image is made from",
+        type=bpy.types.Image,
+    )
+    board: PointerProperty(
+        description="The empty that shows the picture beside the image", type=bpy.types.Object
+    )
+    frame: PointerProperty(
+        description="The frame on the picture: an empty, a child of the board",
+        type=bpy.types.Object,
+    )
+    refine: BoolProperty(
+        name="Refine Frame",
+        description="Move, turn and scale the frame a little, to where the model knows the picture "
+        "best",
+        default=True,
+    )
+    seconds: FloatProperty(
+        name="Seconds",
+        description="How long the model searches at most; 0 for as long as it takes",
+        default=60.0,
+        min=0.0,
+        soft_max=600.0,
+        precision=0,
+    )
+    tune: BoolProperty(
+        name="Tune Model",
+        description="Change the model a little so that it matches the picture. The change is kept "
+        "in a small file that belongs to this image",
+    )
+    tune_seconds: FloatProperty(
+        name="Tuning",
+        description="How many seconds the model is tuned at most; 0 for as long as it takes",
+        default=90.0,
+        min=0.0,
+        soft_max=600.0,
+        precision=0,
+    )
+    centre_px: FloatVectorProperty(
+        description="The middle of the frame that the latent belongs to, pixels of the picture "
+        "from its top left corner",
+        size=2,
+    )
+    angle: FloatProperty(description="How far that frame is turned, radians, counter-clockwise")
+    size_px: FloatProperty(description="Its longer side, pixels of the picture; 0 without a latent")
+    latent: StringProperty(description="The latent of the picture, before any edit; as base64")
+    untuned_kind: StringProperty(description="The kind of the model before it was tuned; or empty")
+    untuned_path: StringProperty(description="Its path")
+    coverage: StringProperty(description="covered, roughly or not")
+    sentence: StringProperty(description="How well the model covers the picture, in words")
+    blended: PointerProperty(
+        name="Blended",
+        description="The picture with the edits of the image",
+        type=bpy.types.Image,
+    )
+
+
+CLASSES = (DRAGGAN_PG_own_picture,)
