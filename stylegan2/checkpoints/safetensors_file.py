@@ -74,11 +74,9 @@ def read_source_sha256(path: Path) -> str:
         Refusal: The file is damaged or contains something else.
         OSError: The file cannot be read.
     """
-    try:
-        with safe_open(path, framework=FORMAT) as file:
-            found: str = _read_metadata(file.metadata() or {})["source_sha256"]
-    except SafetensorError as error:
-        raise damaged(f"is truncated or damaged ({printable(str(error))})") from error
+    with open_bytes(path) as source:
+        metadata, _ = read_header(source)
+    found: str = _read_metadata(metadata)["source_sha256"]
     return found
 
 

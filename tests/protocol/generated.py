@@ -8,7 +8,14 @@ import typing
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from draggan_blender.protocol import direction_messages, explore, library, own_picture, parts, timeline
+from draggan_blender.protocol import (
+    direction_messages,
+    explore,
+    library,
+    own_picture,
+    parts,
+    timeline,
+)
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol.codec import ALL_MESSAGES
 from draggan_blender.protocol.settings import DragSettings
@@ -63,30 +70,7 @@ def make(cls: type[Any], source: random.Random) -> Any:
     """Return a valid message, or part of a message, of a class."""
     hints = typing.get_type_hints(cls)
     values = {item.name: _value(item.name, hints[item.name], source) for item in fields(cls)}
-    if cls in (m.Preview, explore.SeedThumbnail, direction_messages.StripPicture):
-        values["width"], values["height"] = source.choice(((1, 1), (3, 2), (16, 16)))
-        values["pixels"] = source.randbytes(values["width"] * values["height"] * 16)
-    if cls is library.ModelAdded:
-        width, height = source.choice(((1, 1), (3, 2), (16, 16)))
-        values["thumbnail_width"], values["thumbnail_height"] = width, height
-        values["pixels"] = source.randbytes(width * height * 16)
-    if cls is parts.PartsFound:
-        values["rows"], values["columns"] = source.choice(((1, 1), (2, 3), (8, 8)))
-        cells = values["rows"] * values["columns"]
-        values["parents"] = source.randbytes(4 * (2 * cells - 1))
-        values["heights"] = source.randbytes(4 * (cells - 1))
-    if cls is direction_messages.PictureStrip:
-        values["sizes"] = source.choice(((3,), (1, 2, 7)))
-        values["pictures"] = source.randbytes(sum(values["sizes"]))
-    if cls is own_picture.Alignment:
-        values["size_px"] = source.choice((8.0, 1e4))
-    if cls is own_picture.BlendBack:
-        values |= source.choice(
-            (
-                {"latent": b"1234", "track": b"", "image_path": "a.png"},
-                {"latent": b"", "track": b"1234", "image_path": ""},
-            )
-        )
+    values |= _fitting(cls, source)
     if cls is m.Drag:
         _continue(values, source)
     if cls is timeline.RenderLatents:
@@ -105,6 +89,45 @@ def make(cls: type[Any], source: random.Random) -> Any:
         values["handles_px"] = source.randbytes(size)
         values["turns"] = source.choice((b"", source.randbytes(size)))
     return cls(**values)
+
+
+def _fitting(cls: type[Any], source: random.Random) -> dict[str, Any]:
+    """Return values of fields that must fit each other."""
+    if cls in (m.Preview, explore.SeedThumbnail, direction_messages.StripPicture):
+        width, height = source.choice(((1, 1), (3, 2), (16, 16)))
+        return {
+            "width": width,
+            "height": height,
+            "pixels": source.randbytes(width * height * 16),
+        }
+    if cls is library.ModelAdded:
+        width, height = source.choice(((1, 1), (3, 2), (16, 16)))
+        return {
+            "thumbnail_width": width,
+            "thumbnail_height": height,
+            "pixels": source.randbytes(width * height * 16),
+        }
+    if cls is parts.PartsFound:
+        rows, columns = source.choice(((1, 1), (2, 3), (8, 8)))
+        return {
+            "rows": rows,
+            "columns": columns,
+            "parents": source.randbytes(4 * (2 * rows * columns - 1)),
+            "heights": source.randbytes(4 * (rows * columns - 1)),
+        }
+    if cls is direction_messages.PictureStrip:
+        sizes = source.choice(((3,), (1, 2, 7)))
+        return {"sizes": sizes, "pictures": source.randbytes(sum(sizes))}
+    if cls is own_picture.Alignment:
+        return {"size_px": source.choice((8.0, 1e4))}
+    if cls is own_picture.BlendBack:
+        return source.choice(
+            (
+                {"latent": b"1234", "track": b"", "image_path": "a.png"},
+                {"latent": b"", "track": b"1234", "image_path": ""},
+            )
+        )
+    return {}
 
 
 def _sample_timeline(values: dict[str, Any], source: random.Random) -> None:
