@@ -29,8 +29,13 @@ _LOG = logging.getLogger(__name__)
 ClientEvent = PeerProven | PeerRefused | MessageReceived | ConnectionLost
 
 _RECEIVE_BYTES = 256 * 1024
-# This many connections may wait unproven; if there are more, the oldest is dropped.
-_MAX_UNPROVEN = 8
+# This many connections may wait unproven; if there are more, the oldest is dropped. One waits at
+# most for the time below; the engine sends its hello at once.
+_MAX_UNPROVEN = 64
+_PROOF_WITHIN_S = 5.0
+# How many connections one poll accepts. While Blender renders it does not poll, and strangers can
+# fill the system's queue, of which the engine must not have to wait for the end.
+_ACCEPTED_AT_ONCE = 256
 
 
 class _Peer:
@@ -39,6 +44,7 @@ class _Peer:
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         self.connection = connection
+        self.since_s = time.monotonic()
         self.decoder = Decoder()
 
     def receive(self, buffer: bytearray) -> memoryview | None:
@@ -81,7 +87,7 @@ class Client:
                 self._listener.setsockopt(socket.SOL_SOCKET, exclusive, 1)
             self._listener.setblocking(False)
             self._listener.bind(("127.0.0.1", 0))
-            self._listener.listen(_MAX_UNPROVEN)
+            self._listener.listen(socket.SOMAXCONN)
         except OSError:
             self._listener.close()
             raise
@@ -109,9 +115,7 @@ class Client:
             request have arrived, only the last of each kind is returned.
         """
         self._more_waiting = False
-        if self._listener is not None:
-            self._accept()
-        events = self._poll_unproven() if self._peer is None else []
+        events = self._accept() if self._listener is not None else []
         if self._peer is not None and not self._lost:
             self._flush()
             # Not time.monotonic: on Windows it advances only every 16 ms.
@@ -146,17 +150,29 @@ class Client:
 
     # ------------------------------------------------------------ before the proof
 
-    def _accept(self) -> None:
-        assert self._listener is not None
-        for _ in range(_MAX_UNPROVEN):
+    def _accept(self) -> list[ClientEvent]:
+        """Accept who is connecting; return the events of the engine, if it has proven itself."""
+        for _ in range(_ACCEPTED_AT_ONCE):
+            assert self._listener is not None
             try:
                 connection, _address = self._listener.accept()
             except OSError:
                 # Nobody is connecting, or the peer has closed the connection already.
-                return
+                break
             self._unproven.append(_Peer(connection))
             if len(self._unproven) > _MAX_UNPROVEN:
-                self._drop(self._unproven[0], "too many connections")
+                # What has arrived is looked at before anybody is dropped.
+                events = self._poll_unproven()
+                if self._peer is not None or self._lost:
+                    return events
+                for peer in self._unproven[:-_MAX_UNPROVEN]:
+                    self._drop(peer, "too many connections")
+        events = self._poll_unproven()
+        if self._peer is None:
+            late_s = time.monotonic() - _PROOF_WITHIN_S
+            for peer in [one for one in self._unproven if one.since_s < late_s]:
+                self._drop(peer, "it sent nothing")
+        return events
 
     def _drop(self, peer: _Peer, reason: str) -> None:
         _LOG.warning("A connection that did not prove the token was dropped: %s", reason)

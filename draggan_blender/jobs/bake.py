@@ -139,6 +139,7 @@ def frames_of(plane: Plane) -> range:
             f"The range {frames.start}-{frames.stop - 1} is empty; set a range that ends at frame "
             "1 or later and not before its start"
         )
+    folders.require_frames(frames.start, len(frames))
     return frames
 
 

@@ -16,16 +16,21 @@ from ..protocol.messages import Drag, FrameTarget
 from ..scene import images, planes, timing, tracks
 from . import folders
 
+# More frames than a drag adds to a sequence.
+_MOST_FRAMES = 1000
+
 
 def frames_of(plane: Plane) -> FrameTarget:
     """Return the files of the sequence that a drag from the current frame makes, in a new folder.
 
     Raises:
-        EditError: The folder cannot be made.
+        EditError: The folder cannot be made, or Blender may not have enough frames.
     """
     first = max(planes.scene_of(plane).frame_current, 1)
-    if _count(plane):
+    count = _count(plane)
+    if count:
         first = plane.draggan.sequence.first_frame
+    folders.require_frames(first, count + _MOST_FRAMES)
     return FrameTarget(
         folder=str(folders.new_drag(plane)), stem=folders.stem_of(plane), first_number=first
     )

@@ -143,12 +143,21 @@ def _end(job: pump.Job, ending: Ending) -> None:
             problem = str(error)
         finally:
             recovery.settle(plane)
-    if problem:
+    if problem and isinstance(ending, Done) and plane is not None:
+        # The work was done, and only the scene cannot show it: the files are the person's.
+        problem += _where(job.request)
+    elif problem:
         _remove_folder(job.request)
     if problem and plane is not None:
         _give_up(plane, problem, failed=not isinstance(ending, Cancelled))
     requests.endings[request_id] = problem
     _redraw({"WINDOW", "UI"}, _IMAGE_EDITORS | {"NODE_EDITOR", "PROPERTIES"})
+
+
+def _where(request: Request) -> str:
+    """Return where the images of a request are, as the end of a sentence."""
+    frames = getattr(request, "frames", None)
+    return "" if frames is None else f"; its images are in {frames.folder}"
 
 
 def _remove_folder(request: Request) -> None:

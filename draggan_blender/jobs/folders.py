@@ -8,6 +8,7 @@ still exist. A bake continues only in the folder of the same edit.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from pathlib import Path
 
@@ -17,7 +18,10 @@ from .. import preferences
 from ..errors import EditError
 from ..properties.owners import Plane
 from ..protocol.atomic_files import PART_SUFFIX
-from ..protocol.file_names import EDIT_FILE, TRACK_FILE
+from ..protocol.file_names import EDIT_FILE, GREATEST_FRAME, TRACK_FILE, frame_file
+
+# The longest path that Blender stores of an image.
+_MOST_PATH_BYTES = 1023
 
 
 def stem_of(plane: Plane) -> str:
@@ -33,6 +37,23 @@ def new_drag(plane: Plane) -> Path:
         EditError: The folder cannot be made.
     """
     return _new(plane, "drag")
+
+
+def require_frames(first: int, count: int = 1) -> None:
+    """Refuse a sequence whose frames Blender does not have, before it is made.
+
+    Args:
+        first: The first scene frame.
+        count: How many frames there are, or may be.
+
+    Raises:
+        EditError: The last one is beyond Blender's last frame.
+    """
+    if first + count - 1 > GREATEST_FRAME:
+        raise EditError(
+            f"A sequence from frame {first} on could end after Blender's last frame, "
+            f"{GREATEST_FRAME}; begin at frame {GREATEST_FRAME - count + 1} or earlier"
+        )
 
 
 def new_bake(plane: Plane) -> Path:
@@ -115,6 +136,12 @@ def _parent(plane: Plane) -> Path:
 
 def _new(plane: Plane, kind: str) -> Path:
     parent = _parent(plane)
+    longest = parent / f"{kind}-00000" / frame_file(stem_of(plane), GREATEST_FRAME)
+    if len(os.fsencode(longest)) > _MOST_PATH_BYTES:
+        raise EditError(
+            f"The folder {parent} has too long a path: Blender opens images at paths of up to "
+            f"{_MOST_PATH_BYTES} bytes; choose another under Settings, Folder"
+        )
     try:
         parent.mkdir(parents=True, exist_ok=True)
         number = 1

@@ -33,6 +33,7 @@ def start_latents(plane: Plane, pictures: Sequence[bytes], first_frame: int, lab
     """
     settings = plane.draggan
     model_path = models.model_path(settings.source)
+    folders.require_frames(first_frame, len(pictures))
     target = FrameTarget(
         folder=str(folders.new_drag(plane)),
         stem=folders.stem_of(plane),

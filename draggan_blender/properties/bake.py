@@ -16,6 +16,8 @@ from bpy.props import (
     StringProperty,
 )
 
+from ..protocol.file_names import GREATEST_FRAME
+
 
 class DRAGGAN_PG_sequence(bpy.types.PropertyGroup):
     """The last result on the timeline: image files numbered by scene frame."""
@@ -44,10 +46,18 @@ class DRAGGAN_PG_bake(bpy.types.PropertyGroup):
         "if it is used, or the scene's frame range",
     )
     frame_start: IntProperty(
-        name="Start", description="The first frame of the range to bake", default=1, min=1
+        name="Start",
+        description="The first frame of the range to bake",
+        default=1,
+        min=1,
+        max=GREATEST_FRAME,
     )
     frame_end: IntProperty(
-        name="End", description="The last frame of the range to bake", default=48, min=1
+        name="End",
+        description="The last frame of the range to bake",
+        default=48,
+        min=1,
+        max=GREATEST_FRAME,
     )
     smoothing: FloatProperty(
         name="Smoothing",

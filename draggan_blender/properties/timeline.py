@@ -19,12 +19,18 @@ from bpy.props import (
     StringProperty,
 )
 
+from ..protocol.file_names import GREATEST_FRAME
+
 
 class DRAGGAN_PG_latent_key(bpy.types.PropertyGroup):
     """An image key: a latent at a frame."""
 
     frame: IntProperty(
-        name="Frame", description="The scene frame that shows this image", default=1, min=1
+        name="Frame",
+        description="The scene frame that shows this image",
+        default=1,
+        min=1,
+        max=GREATEST_FRAME,
     )
     latent: StringProperty(description="num_ws x w_dim float32, little-endian, as base64")
     model_sha256: StringProperty(

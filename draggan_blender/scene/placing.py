@@ -30,6 +30,8 @@ from .points import MOVED, enabled_pairs
 # Positions in image pixels are rounded to multiples of this.
 _GRID_PX = 1.0 / 1024.0
 
+# The area of a unit of a plane, below which its places cannot be told apart in float32.
+_LEAST_AREA = 1e-12
 # Angles in radians, and scales, are rounded to multiples of this.
 _GRID_TURN = 1.0 / 8192.0
 
@@ -82,8 +84,19 @@ def places(
 def poses(
     depsgraph: bpy.types.Depsgraph, plane: Plane, objects: Sequence[bpy.types.Object]
 ) -> list[Pose]:
-    """Return where objects are at the depsgraph's frame, and how they are turned and scaled."""
-    to_plane = plane.evaluated_get(depsgraph).matrix_world.inverted_safe()
+    """Return where objects are at the depsgraph's frame, and how they are turned and scaled.
+
+    Raises:
+        EditError: The plane has no size there, so that every place in the scene is nowhere on it.
+    """
+    to_world: Any = plane.evaluated_get(depsgraph).matrix_world
+    area = to_world.col[0].to_3d().cross(to_world.col[1].to_3d()).length
+    if not _LEAST_AREA <= area < math.inf:
+        raise EditError(
+            f"{plane.name} has no size at frame {depsgraph.scene.frame_current}; clear its scale "
+            "with Alt-S, and the scale of what it is parented to"
+        )
+    to_plane = to_world.inverted_safe()
     found = []
     for point in objects:
         matrix: Any = to_plane @ point.evaluated_get(depsgraph).matrix_world

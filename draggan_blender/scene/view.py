@@ -47,10 +47,16 @@ def fit_local_to_uv(local: ArrayLike, uv: ArrayLike) -> Points:
         ``3 x 2`` float64: ``uv = [x, y, 1] @ map``.
 
     Raises:
-        ViewError: The corners or the UVs are on a line, or no affine map describes the UVs.
+        ViewError: A coordinate is not finite, corners or UVs are on a line, or no affine map
+            describes the UVs.
         ValueError: An array has another shape.
     """
     corners, texture = _rows(local), _rows(uv)
+    if not (np.isfinite(corners).all() and np.isfinite(texture).all()):
+        raise ViewError(
+            "The plane or its UVs have coordinates that are not numbers; unwrap the plane flat, or "
+            "make a new GAN image"
+        )
     rows = np.column_stack((corners, np.ones(len(corners))))
     local_to_uv, _, rank, _ = np.linalg.lstsq(rows, texture, rcond=None)
     if rank < 3 or abs(np.linalg.det(local_to_uv[:2])) < 1e-12:

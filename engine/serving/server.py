@@ -19,6 +19,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
@@ -48,12 +49,18 @@ _LOG = logging.getLogger(__name__)
 _MAX_LINE_BYTES = 4096
 _FLUSH_TIMEOUT_S = 2.0
 _CHUNK_BYTES = 1 << 18
+# How long the engine waits after Blender has closed a connection without an answer.
+_AGAIN_S = 0.3
 # What is done before the process exits; each must be quick, and safe from any thread.
 _AT_END: list[Callable[[], None]] = []
 
 
 class _StartError(Exception):
     """The connection to the parent could not be made; the message goes to the log."""
+
+
+class _NoAnswerError(Exception):
+    """Blender closed the connection without an answer, as it does with strangers if many wait."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +85,7 @@ def serve(device: str, threads: int) -> int:
     _log_to_stderr()
     lower_priority()
     try:
-        address = _read_address()
-        connection = _connect(address)
-        decoder = Decoder(trusted=True)
-        messages = _messages(connection, decoder)
-        _await_welcome(connection, messages)
+        connection, messages = _join(_read_address())
     except _StartError as error:
         _LOG.error("%s", error)
         return 1
@@ -141,12 +144,40 @@ def _watch_stdin(descriptor: int) -> None:
     _end(0)
 
 
+def _join(address: _Address) -> tuple[socket.socket, Iterator[Message]]:
+    """Connect to Blender and wait for its welcome; return the connection and its messages.
+
+    While Blender renders, it accepts nobody, and others on this machine can take up the places in
+    the queue. So this goes on until Blender refuses or ends.
+
+    Raises:
+        _StartError: Blender does not listen, or has answered otherwise.
+    """
+    while True:
+        try:
+            connection = _connect(address)
+        except TimeoutError:
+            _LOG.info("Blender does not accept the connection yet, trying again")
+            continue
+        messages = _messages(connection, Decoder(trusted=True))
+        try:
+            _await_welcome(connection, messages)
+        except _NoAnswerError as error:
+            _LOG.info("%s, trying again", error)
+            connection.close()
+            time.sleep(_AGAIN_S)
+            continue
+        return connection, messages
+
+
 def _connect(address: _Address) -> socket.socket:
     try:
         connection = socket.create_connection(("127.0.0.1", address.port), timeout=5.0)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         hello = Hello(protocol_version=PROTOCOL_VERSION, token=address.token, pid=os.getpid())
         connection.sendall(encode(hello))
+    except TimeoutError:
+        raise
     except (OSError, OverflowError) as error:
         raise _StartError(f"cannot reach Blender on port {address.port}: {error}") from None
     return connection
@@ -168,11 +199,14 @@ def _await_welcome(connection: socket.socket, messages: Iterator[Message]) -> No
     connection.settimeout(None)
     try:
         first = next(messages, None)
-    except (OSError, RemoteProtocolError) as error:
+    except OSError as error:
+        raise _NoAnswerError(f"received no welcome from Blender: {error}") from None
+    except RemoteProtocolError as error:
         raise _StartError(f"received no welcome from Blender: {error}") from None
+    if first is None:
+        raise _NoAnswerError("Blender did not welcome this engine: the connection was closed")
     if not isinstance(first, Welcome):
-        found = "the connection was closed" if first is None else f"a {first.kind} message came"
-        raise _StartError(f"Blender did not welcome this engine: {found}")
+        raise _StartError(f"Blender did not welcome this engine: a {first.kind} message came")
     if first.protocol_version != PROTOCOL_VERSION:
         raise _StartError(
             f"Blender uses version {first.protocol_version} of the protocol, but this engine uses "

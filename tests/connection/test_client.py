@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from draggan_blender.connection import client as client_module
 from draggan_blender.connection import events as ev
 from draggan_blender.connection.client import Client, ClientEvent
 from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, LocalProtocolError, encode
@@ -343,3 +344,37 @@ def test_closing_twice_is_harmless(client: Client, engine: socket.socket) -> Non
     client.close()
     assert closed_by_peer(engine)
     assert client.poll(0.01) == []
+
+
+def test_the_engine_finds_a_place_behind_many_that_connected_while_nobody_polled(
+    client: Client, connect: Callable[[], socket.socket]
+) -> None:
+    """While Blender renders, 60 silent connections come, then the engine, then 60 more."""
+    strangers = [connect() for _ in range(60)]
+    engine = connect()
+    engine.sendall(hello(client))
+    strangers += [connect() for _ in range(60)]
+    assert poll_until(client, 1) == [ev.PeerProven(7)]
+    assert all(closed_by_peer(stranger) for stranger in strangers)
+
+
+def test_strangers_behind_an_engine_that_is_slow_do_not_push_it_out(
+    client: Client, connect: Callable[[], socket.socket]
+) -> None:
+    engine = connect()
+    for _ in range(40):
+        connect()
+    assert poll_quietly(client) == []
+    engine.sendall(hello(client))
+    assert poll_until(client, 1) == [ev.PeerProven(7)]
+
+
+def test_a_connection_that_proves_nothing_is_dropped_after_a_while(
+    client: Client, connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_PROOF_WITHIN_S", 0.2)
+    stranger = connect()
+    assert poll_quietly(client) == []
+    time.sleep(0.3)
+    client.poll(0.0)
+    assert closed_by_peer(stranger)

@@ -108,3 +108,12 @@ def test_a_white_mask_is_the_same_as_no_mask() -> None:
     assert view.mask_bytes(np.ones((4, 4)), 64, 64) == b""
     with pytest.raises(ValueError, match="H x W"):
         view.mask_bytes(np.ones((4, 4, 4)), 64, 64)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("which", [0, 1])
+def test_coordinates_that_are_no_numbers_are_refused(value: float, which: int) -> None:
+    arrays = [np.array(CORNERS), np.array(FULL_UV)]
+    arrays[which][2, 1] = value
+    with pytest.raises(view.ViewError, match="that are not numbers"):
+        view.fit_local_to_uv(*arrays)
