@@ -128,6 +128,11 @@ def user_folder() -> Path:
     return Path(bpy.utils.extension_path_user(ROOT_PACKAGE, create=True))
 
 
+def models_folder() -> Path:
+    """Return the folder of the person's models, which may not exist yet."""
+    return user_folder() / "models"
+
+
 def own_python() -> Path | None:
     """Return the Python that was chosen instead of the installed engine; None if none was."""
     stored = get()

@@ -183,6 +183,7 @@ def _write_frames(plane: Plane, options: argparse.Namespace, running: Running) -
             f"There is no solved bake of {plane.name} {where}; run the command with --only solve "
             "first"
         )
+    folders.allow(folder)
     track = bake_folder.read_track(folder)
     frames = bake_folder.frames_of(track, folder)
     return render_rows(

@@ -37,6 +37,7 @@ __all__ = [
     "run_until",
     "set_changed",
     "set_delivery",
+    "set_folders",
     "start",
     "state",
     "stats",
@@ -72,6 +73,14 @@ def set_delivery(delivery: Callable[[Job, Message], None]) -> None:
 def set_changed(changed: Callable[[], None]) -> None:
     """Set the callback for changes of ``state``, to redraw; called at most once per tick."""
     _runtime.changed = changed
+
+
+def set_folders(folders: Callable[[], tuple[str, ...]]) -> None:
+    """Set the callback that returns the folders below which the engine may write.
+
+    It is called before each request.
+    """
+    _runtime.folders = folders
 
 
 def state() -> State:

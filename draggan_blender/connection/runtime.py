@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ..errors import EditError
 from ..protocol import LocalProtocolError
+from ..protocol.agreement import Folders
 from ..protocol.health import Pulse
 from ..protocol.messages import Ending, Failed, Message, Request
 from . import events, launcher, session
@@ -81,6 +82,7 @@ class Runtime:
         settings: Returns the settings to start the engine with; see ``pump.configure``.
         delivery: Receives the messages of jobs; see ``pump.set_delivery``.
         changed: Called after a change of ``state``; see ``pump.set_changed``.
+        folders: Returns where the engine may write; see ``pump.set_folders``.
     """
 
     def __init__(self) -> None:
@@ -89,6 +91,9 @@ class Runtime:
         self.settings: Callable[[], EngineSettings] = _no_settings
         self.delivery: Callable[[Job, Message], None] = _no_delivery
         self.changed: Callable[[], None] = _no_change
+        self.folders: Callable[[], tuple[str, ...]] = tuple
+        # What the present engine knows of them.
+        self._agreed: tuple[str, ...] = ()
         self._client: Client | None = None
         self._process: EngineProcess | None = None
         # Processes of earlier engines that have not ended yet.
@@ -182,6 +187,8 @@ class Runtime:
         if self._client is None:
             return
         try:
+            if isinstance(message, Request):
+                self._agree(self._client)
             self._client.send(message)
         except LocalProtocolError as error:
             if not isinstance(message, Request):
@@ -193,12 +200,20 @@ class Runtime:
             )
             self.dispatch(events.MessageReceived(failed))
 
+    def _agree(self, client: Client) -> None:
+        """Tell the engine where it may write, if it does not know that yet."""
+        folders = self.folders()
+        if folders != self._agreed:
+            client.send(Folders(folders=folders))
+            self._agreed = folders
+
     def _spawn(self) -> None:
         self._disconnect()
         if self._process is not None:
             self._leaving.append(self._process)
             self._process = None
         self._over_since_s = self._lost = None
+        self._agreed = ()
         try:
             wanted = self.settings()
             self._log_path = launcher.new_log_path(wanted.log_folder)

@@ -47,6 +47,7 @@ def make_folder(plane: Plane, base: Path) -> Path:
         raise EditError(
             f"The folder {folder} cannot be made ({error.strerror or error}); choose another"
         ) from None
+    folders.allow(folder)
     return folder
 
 

@@ -256,6 +256,7 @@ def register() -> None:
     """Set the pump's callbacks."""
     pump.set_delivery(deliver)
     pump.set_changed(redraw_panels)
+    pump.set_folders(folders.agreed)
 
 
 def unregister() -> None:

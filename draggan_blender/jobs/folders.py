@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import bpy
@@ -19,7 +20,10 @@ from ..errors import EditError
 from ..properties.owners import Plane
 from ..protocol.atomic_files import PART_SUFFIX
 from ..protocol.file_names import EDIT_FILE, GREATEST_FRAME, TRACK_FILE, frame_file
+from ..scene import images, planes
 
+# Folders that results were made in during this session.
+_allowed: set[Path] = set()
 # The longest path that Blender stores of an image.
 _MOST_PATH_BYTES = 1023
 
@@ -37,6 +41,23 @@ def new_drag(plane: Plane) -> Path:
         EditError: The folder cannot be made.
     """
     return _new(plane, "drag")
+
+
+def agreed() -> tuple[str, ...]:
+    """Return the folders below which the engine may write."""
+    found = {Path(tempfile.gettempdir()), preferences.cache_folder(), preferences.models_folder()}
+    found |= _allowed
+    for plane in planes.everywhere():
+        found.add(_base(plane))
+        for sequence in (plane.draggan.sequence, plane.draggan.bake.under):
+            if sequence.image is not None:
+                found.add(images.folder_of(sequence))
+    return tuple(sorted(str(folder.absolute()) for folder in found))
+
+
+def allow(folder: Path) -> None:
+    """Let the engine write below a folder that a person has chosen, until Blender ends."""
+    _allowed.add(folder)
 
 
 def require_frames(first: int, count: int = 1) -> None:
@@ -96,6 +117,7 @@ def usable(folder: Path) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return False
+    allow(folder)
     return True
 
 
@@ -152,6 +174,7 @@ def _new(plane: Plane, kind: str) -> Path:
             except FileExistsError:
                 number += 1
                 continue
+            allow(parent)
             return folder
     except OSError as error:
         raise EditError(

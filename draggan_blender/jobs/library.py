@@ -57,20 +57,15 @@ _kept: tuple[int, list[Entry]] | None = None
 _built_in: Entry | None = None
 
 
-def folder() -> Path:
-    """Return the folder of the person's models, which may not exist yet."""
-    return preferences.user_folder() / "models"
-
-
 def own() -> list[Entry]:
     """Return the person's models, by name."""
     global _kept
     try:
-        stamp = folder().stat().st_mtime_ns
+        stamp = preferences.models_folder().stat().st_mtime_ns
     except OSError:
         stamp = 0
     if _kept is None or _kept[0] != stamp:
-        _kept = stamp, entries.read_all(folder())
+        _kept = stamp, entries.read_all(preferences.models_folder())
     return _kept[1]
 
 
@@ -157,7 +152,9 @@ def add(sources: Iterable[Path]) -> list[int]:
     chosen = list(dict.fromkeys(source.absolute() for source in sources))
     if not chosen:
         raise EditError("No file was chosen; choose one or more files with a model")
-    inside = next((source for source in chosen if source.parent == folder()), None)
+    inside = next(
+        (source for source in chosen if source.parent == preferences.models_folder()), None
+    )
     if inside is not None:
         raise EditError(f"{inside.name} is one of your models already; choose another file")
     _problems.clear()
@@ -173,7 +170,7 @@ def _submit(source: Path) -> int:
     request = AddModel(
         request_id=pump.new_request_id(),
         source_path=str(source),
-        folder=str(folder()),
+        folder=str(preferences.models_folder()),
         size_px=thumbnails.SIZE_PX,
     )
     _adding[request.request_id] = source

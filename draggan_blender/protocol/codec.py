@@ -23,6 +23,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
+from .agreement import AGREEMENT_MESSAGES
 from .direction_messages import DIRECTION_MESSAGES
 from .errors import LocalProtocolError, RemoteProtocolError
 from .explore import EXPLORE_MESSAGES
@@ -41,6 +42,7 @@ MAX_UNPROVEN_BYTES = 1024
 
 ALL_MESSAGES = (
     *MESSAGES,
+    *AGREEMENT_MESSAGES,
     *DIRECTION_MESSAGES,
     *EXPLORE_MESSAGES,
     *HEALTH_MESSAGES,

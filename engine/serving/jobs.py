@@ -48,6 +48,7 @@ from ..solving.principal import principal_components
 from ..solving.structure import feature_spread
 from ..solving.warm_up import look_ahead, warm_up
 from . import directions_job
+from .agreed_folders import AgreedFolders
 from .bake_job import BakeJob
 from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
@@ -64,9 +65,12 @@ __all__ = ["Emit", "JobCancelledError", "JobRunner"]
 class JobRunner:
     """Runs requests one after the other, and keeps the last model loaded."""
 
-    def __init__(self, device: torch.device, emit: Emit) -> None:
+    def __init__(
+        self, device: torch.device, emit: Emit, folders: AgreedFolders | None = None
+    ) -> None:
         self._device = device
         self._models = ModelCache(device)
+        self._folders = AgreedFolders() if folders is None else folders
         # The generator that has made a first step.
         self._warm: Generator | None = None
         # The model for which getting ready has failed.
@@ -110,6 +114,7 @@ class JobRunner:
             OSError: A file cannot be read or written.
         """
         request = job.request
+        self._folders.check(request)
         if isinstance(request, AddModel):
             add_model(request, self._device, job, self._emit)
             return

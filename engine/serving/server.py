@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, RemoteProtocolError, encode
+from draggan_blender.protocol.agreement import Folders
 from draggan_blender.protocol.live import Pause, ReplacePairs
 from draggan_blender.protocol.messages import (
     Cancel,
@@ -40,6 +41,7 @@ from draggan_blender.protocol.messages import (
 )
 
 from ..machine.priority import lower_priority
+from .agreed_folders import AgreedFolders
 from .job_queue import JobQueue
 from .outbox import Outbox
 from .parent import wait_for_end
@@ -228,6 +230,7 @@ class _Session:
         self._device = device
         self._threads = threads
         self._jobs = JobQueue()
+        self._folders = AgreedFolders()
         self._outbox = Outbox(connection.sendall, self._lost)
 
     def run(self) -> NoReturn:
@@ -253,6 +256,8 @@ class _Session:
             self._jobs.stop(message.request_id)
         elif isinstance(message, ReplacePairs | Pause):
             self._jobs.tell(message)
+        elif isinstance(message, Folders):
+            self._folders.agree(message.folders)
         elif isinstance(message, PreviewShown):
             self._jobs.shown(message.request_id)
         elif isinstance(message, Shutdown):
@@ -273,7 +278,8 @@ class _Session:
             from .worker import Worker
 
             _AT_END.append(end_loading)
-            worker = Worker(self._jobs, self._outbox.put, self._device, self._threads)
+            put, folders = self._outbox.put, self._folders
+            worker = Worker(self._jobs, put, self._device, self._threads, folders)
         except ImportError as error:
             _LOG.exception("a package is missing")
             self._give_up(

@@ -15,6 +15,7 @@ from draggan_blender.protocol.messages import Cancelled, Done, Ending, Failed, R
 
 from ..machine.device import describe_device, open_device
 from ..machine.operators import start_operators
+from .agreed_folders import AgreedFolders
 from .failures import failure
 from .job_queue import JobQueue, QueuedJob
 from .jobs import Emit, JobCancelledError, JobRunner
@@ -25,7 +26,14 @@ _LOG = logging.getLogger(__name__)
 class Worker:
     """Runs the jobs of a queue."""
 
-    def __init__(self, jobs: JobQueue, emit: Emit, device: str, threads: int) -> None:
+    def __init__(
+        self,
+        jobs: JobQueue,
+        emit: Emit,
+        device: str,
+        threads: int,
+        folders: AgreedFolders | None = None,
+    ) -> None:
         """Open the device.
 
         Args:
@@ -33,6 +41,7 @@ class Worker:
             emit: Receives the messages to Blender.
             device: As ``machine.device.open_device`` takes it.
             threads: Number of CPU threads of torch, 0 for torch's choice.
+            folders: Where requests may write; None if nothing is agreed.
 
         Raises:
             RequestError: The device does not exist, or the number of threads is negative.
@@ -41,7 +50,7 @@ class Worker:
         start_operators(self._device)
         self._jobs = jobs
         self._emit = emit
-        self._runner = JobRunner(self._device, emit)
+        self._runner = JobRunner(self._device, emit, folders)
 
     def run(self) -> None:
         """Report that the engine is ready, then run jobs forever."""

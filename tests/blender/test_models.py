@@ -21,9 +21,10 @@ class ModelsTest(SharedEngineCase):
         super().setUp()
         self.library = ours("jobs.library")
         self.models = self.folder / "models"
-        before = self.library.folder
-        self.library.folder = lambda: self.models
-        self.addCleanup(setattr, self.library, "folder", before)
+        preferences = ours("preferences")
+        before = preferences.models_folder
+        preferences.models_folder = lambda: self.models
+        self.addCleanup(setattr, preferences, "models_folder", before)
         self.library._look_again()
         self.library._problems.clear()
 

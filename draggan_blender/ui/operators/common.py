@@ -10,6 +10,7 @@ import bpy
 
 from ...errors import EditError
 from ...jobs import requests
+from ...protocol import LocalProtocolError
 from ...scene import planes
 
 # What Blender expects of ``execute``, ``invoke`` and ``modal``.
@@ -100,6 +101,9 @@ def run(operator: Any, action: Callable[[], int | None]) -> Result:
             requests.wait(request_id)
     except EditError as error:
         operator.report({"ERROR"}, str(error))
+        return {"CANCELLED"}
+    except LocalProtocolError as error:  # what is stored in the .blend fits no request
+        operator.report({"ERROR"}, f"What is stored in the .blend cannot be used: {error}")
         return {"CANCELLED"}
     return {"FINISHED"}
 
