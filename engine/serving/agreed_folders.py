@@ -30,7 +30,7 @@ class AgreedFolders:
 
         Raises:
             RequestError: A path is not absolute, leads up or through a link, is not below an agreed
-                folder, or names a file that is no image.
+                folder, or the file is not an image.
         """
         image_path = getattr(request, "image_path", "")
         if image_path:
