@@ -30,6 +30,19 @@ def cache_folder() -> Path:
     return platform_cache_folder()
 
 
+def _relative_path_option() -> set[str]:
+    found: Any = {"PATH_SUPPORTS_BLEND_RELATIVE"}
+    try:
+        bpy.props.StringProperty(options=found)
+    except TypeError:
+        return set()
+    return set(found)
+
+
+# The options of a property whose path may begin with ``//``; 4.5 and later ask for one.
+RELATIVE_PATH: Any = _relative_path_option()
+
+
 def enable_nodes(material: bpy.types.Material) -> None:
     """Give a new material its node tree.
 

@@ -15,7 +15,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from . import compat
-from .connection.launcher import LaunchError
+from .connection.launcher import LaunchError, as_meant
 from .connection.pump import EngineSettings
 from .installing.machine import this_platform
 from .installing.places import Places
@@ -42,6 +42,7 @@ class DRAGGAN_preferences(bpy.types.AddonPreferences):
         f"installed engine. If empty, the environment variable {PYTHON_VARIABLE} is used, if it "
         "is set",
         subtype="FILE_PATH",
+        options={"ANIMATABLE"} | compat.RELATIVE_PATH,
     )
     variant: EnumProperty(
         name="Variant",
@@ -80,6 +81,7 @@ class DRAGGAN_preferences(bpy.types.AddonPreferences):
         description="Where results are written until the file is saved; empty for the system's "
         "cache folder",
         subtype="DIR_PATH",
+        options={"ANIMATABLE"} | compat.RELATIVE_PATH,
     )
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -138,9 +140,9 @@ def own_python() -> Path | None:
     stored = get()
     chosen = stored.engine_python if stored is not None else ""
     if chosen:
-        return Path(bpy.path.abspath(chosen))
+        return as_meant(bpy.path.abspath(chosen.strip().strip("\"'")))
     from_environment = os.environ.get(PYTHON_VARIABLE, "")
-    return Path(from_environment) if from_environment else None
+    return as_meant(from_environment) if from_environment else None
 
 
 def _engine_python() -> Path:

@@ -24,6 +24,7 @@ from .jobs import (
     point_check,
     pull,
     recovery,
+    relative_paths,
     relinking,
     slider_strip,
     watching,
@@ -65,6 +66,7 @@ _MODULES = (
     # Before recovery: at an undo, it takes back what is not in the undo history yet.
     pull,
     recovery,
+    relative_paths,
     live,
     parts,
     point_check,

@@ -8,6 +8,7 @@ every other, in drags, bakes, renders and farms.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +35,22 @@ from .pictures import Picture
 
 # How many latents of a model are checked when it is opened.
 _SEEDS_CHECKED = 4
+# Also what is left of an address after it was taken for a path.
+_ADDRESS = re.compile(r"(https?|ftp|s3|gs|hf):/", re.IGNORECASE)
 
 
 def model_path(name_or_path: str) -> Path:
-    """Return the file of a built-in model (``suzanne``) or of a path, with ``~`` expanded."""
+    """Return the file of a built-in model (``suzanne``) or of a path, with ``~`` expanded.
+
+    Raises:
+        ModelError: It is an address in the web.
+    """
+    if _ADDRESS.match(name_or_path):
+        raise ModelError(
+            ModelErrorKind.MISSING,
+            f"{name_or_path} is an address, and nothing is downloaded; download the file, and "
+            "choose it where it is on this computer",
+        )
     path = builtin_model_path(name_or_path) or Path(name_or_path)
     try:
         return path.expanduser()

@@ -20,6 +20,7 @@ ALGORITHMS = STDLIB | TORCH | {"stylegan2"}
 # Folder or file -> what may be imported there besides its own package; the first match counts.
 EXTERNAL: list[tuple[str, set[str]]] = [
     ("draggan_blender/protocol/layering.py", STDLIB | {"numpy"}),
+    ("draggan_blender/protocol/mask_levels.py", STDLIB | {"numpy"}),
     ("draggan_blender/protocol/mask_room.py", STDLIB | {"numpy"}),
     ("draggan_blender/protocol/plain_arrays.py", STDLIB | {"numpy"}),
     ("draggan_blender/protocol/directions.py", STDLIB | {"numpy"}),
@@ -59,6 +60,7 @@ SHARED_FACTS = {
     "draggan_blender.protocol.farm_lines",
     "draggan_blender.protocol.file_names",
     "draggan_blender.protocol.layering",
+    "draggan_blender.protocol.mask_levels",
     "draggan_blender.protocol.pictures",
     "draggan_blender.protocol.plain_arrays",
     "draggan_blender.protocol.plain_files",

@@ -22,6 +22,7 @@ import bpy
 
 from .. import preferences
 from ..connection import pump
+from ..connection.launcher import as_meant
 from ..connection.session import EnginePhase
 from ..errors import EditError, reason_of
 from ..jobs import delivery, requests
@@ -82,7 +83,7 @@ class Running:
             LaunchError: No Python is configured that could run the engine.
         """
         python, device = self._options.engine, self._options.device
-        settings = preferences.engine_settings(Path(python).absolute() if python else None)
+        settings = preferences.engine_settings(as_meant(python).absolute() if python else None)
         return replace(settings, device=device) if device else settings
 
     def do(self, plane: Plane, request: Request, label: str) -> dict[type, Any]:

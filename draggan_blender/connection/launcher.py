@@ -48,6 +48,21 @@ class LaunchError(Exception):
     """An engine that could not be started; the text is a sentence for the person."""
 
 
+def as_meant(text: str) -> Path:
+    """Return the Python that a person has named: without quotes and spaces around, ``~`` expanded.
+
+    The folder of an environment stands for the Python in it.
+    """
+    path = Path(text.strip().strip("\"'").strip())
+    with contextlib.suppress(RuntimeError):  # there is no such user
+        path = path.expanduser()
+    if path.is_dir():
+        for inside in ("bin/python", "Scripts/python.exe", "python.exe"):
+            if (path / inside).is_file():
+                return path / inside
+    return path
+
+
 def engine_command(python: Path, root: Path, device: str) -> list[str]:
     """Return the engine's command line, isolated from the settings of Blender's Python.
 

@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import PointerProperty, StringProperty
 
+from .. import compat
 from . import farm
 
 
@@ -23,6 +24,7 @@ class DRAGGAN_PG_farm(bpy.types.PropertyGroup):
         description="A folder that every worker of the farm can access under this same path; the "
         "bakes are saved there",
         subtype="DIR_PATH",
+        options={"ANIMATABLE"} | compat.RELATIVE_PATH,
     )
     images: StringProperty(
         name="Prepared Images",

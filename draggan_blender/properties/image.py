@@ -25,6 +25,7 @@ from bpy.props import (
     StringProperty,
 )
 
+from .. import compat
 from . import changes
 from .bake import DRAGGAN_PG_bake, DRAGGAN_PG_sequence
 from .drag import DRAGGAN_PG_drag
@@ -78,6 +79,7 @@ class DRAGGAN_PG_source(bpy.types.PropertyGroup):
         name="File",
         description="A StyleGAN2 checkpoint; code in the file is never run",
         subtype="FILE_PATH",
+        options={"ANIMATABLE"} | compat.RELATIVE_PATH,
     )
     seed: IntProperty(
         name="Seed",
@@ -350,6 +352,7 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
         description="Where image sequences are saved; empty for the folder draggan next to the "
         ".blend file",
         subtype="DIR_PATH",
+        options={"ANIMATABLE"} | compat.RELATIVE_PATH,
     )
     request_id: IntProperty(
         description="The id of the request that is running for this image; 0 if there is none"

@@ -26,6 +26,7 @@ import numpy as np
 
 from ..errors import EditError
 from ..properties.owners import Plane
+from ..protocol.mask_levels import mask_levels
 from . import planes
 from .mask_shapes import Mask
 
@@ -120,7 +121,7 @@ def require_editable(plane: Plane) -> bpy.types.Image | None:
 
 def levels(image: bpy.types.Image) -> Mask:
     """Return how much may change, ``H x W`` in [0, 1], bottom row first; painted pixels count."""
-    return np.array(_pixels(image)[:, :, 0], dtype=np.float32)
+    return mask_levels(_pixels(image))
 
 
 def levels_to_change(plane: Plane) -> Mask:

@@ -20,6 +20,7 @@ import numpy as np
 from ..errors import EditError
 from ..properties.owners import Plane
 from ..protocol.codec import MAX_PAYLOAD_BYTES
+from ..protocol.mask_levels import mask_levels
 from ..protocol.timeline import MaskFrom
 from . import view
 
@@ -143,6 +144,9 @@ def _index_at(numbers: list[int], frame: int) -> int:
 
 
 def _file_bytes(path: Path, plane: Plane) -> bytes:
+    if not path.is_file():
+        # Blender would wait for a pipe.
+        raise EditError(f"The mask {path} is not a file; choose another mask")
     try:
         image = bpy.data.images.load(str(path))
     except RuntimeError:
@@ -169,5 +173,5 @@ def of_image(image: bpy.types.Image, plane: Plane) -> bytes:
     pixels = np.empty(width * height * image.channels, dtype=np.float32)
     stored: Any = image.pixels
     stored.foreach_get(pixels)
-    red = pixels.reshape(height, width, image.channels)[:, :, 0]
-    return view.mask_bytes(red, *plane.draggan.size)
+    levels = mask_levels(pixels.reshape(height, width, image.channels))
+    return view.mask_bytes(levels, *plane.draggan.size)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import bpy
@@ -24,12 +25,17 @@ def model_path(source: DRAGGAN_PG_source) -> str:
     """Return the absolute path of the checkpoint that a ``DRAGGAN_PG_source`` names.
 
     Raises:
-        EditError: The source is a file, and no file was chosen.
+        EditError: The source is a file, and none was chosen, or an address in the web.
     """
     if source.kind == "BUILT_IN":
         return str(built_in_path())
     if not source.path:
         raise EditError("No model was chosen; choose a .pkl or .safetensors file, or Suzanne")
+    if re.match(r"[a-z][a-z0-9]+:/", source.path, re.IGNORECASE):
+        raise EditError(
+            f"{source.path} is an address, and nothing is downloaded; download the file, and "
+            "choose it where it is on this computer"
+        )
     return str(Path(bpy.path.abspath(source.path)).absolute())
 
 

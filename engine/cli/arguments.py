@@ -179,7 +179,7 @@ def _add_sample(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     _add_image(sample)
-    sample.add_argument("--out", type=Path, required=True, help="PNG file to write")
+    sample.add_argument("--out", type=_png, required=True, help="PNG file to write")
     _add_device(sample)
     sample.set_defaults(run=_guarded("sample"))
 
@@ -308,6 +308,14 @@ def _frames(text: str) -> tuple[int, int]:
             f"{text!r} is not a range of frames; expected one such as 12-48"
         )
     return begin, end
+
+
+def _png(text: str) -> Path:
+    """Check that the name of an image says what it will be."""
+    path = Path(text)
+    if path.suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png; images are PNG files")
+    return path
 
 
 def _stem(text: str) -> str:

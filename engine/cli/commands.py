@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from draggan_blender.protocol.file_names import TRACK_FILE
+from draggan_blender.protocol.mask_levels import mask_levels
 from draggan_blender.protocol.plain_files import read_plain_file
-from draggan_blender.protocol.settings import OPTIONS
+from draggan_blender.protocol.settings import DEFAULTS, OPTIONS
 from stylegan2 import convert_checkpoint, inspect_checkpoint
 
 from ..arrays import ByteArray
@@ -32,6 +33,7 @@ from ..solving.drag import drag
 from ..solving.options import DragOptions
 from ..solving.result import DragStatus, DragStep
 from .bake import bake, render
+from .interrupt import interrupt_stops
 from .invert import run_invert
 from .output import Output
 from .selftest import selftest
@@ -40,7 +42,7 @@ from .sheet import before_after_sheet
 # An image file of a mask, far beyond the largest.
 _MAX_MASK_BYTES = 1 << 29
 # Exit codes.
-FAILED, PARTLY_DONE, HANDLE_LOST = 1, 4, 5
+FAILED, PARTLY_DONE, HANDLE_LOST, INTERRUPTED = 1, 4, 5, 130
 
 
 def run(name: str, parsed: argparse.Namespace) -> int:
@@ -105,18 +107,22 @@ def _drag(parsed: argparse.Namespace, output: Output) -> int:
     )
     regions = np.array([pair[2] for pair in parsed.pairs], dtype=np.float32)
     turns = np.stack([np.radians(regions[:, 1]), regions[:, 2]], axis=1)
-    result = drag(
-        model.generator,
-        latent,
-        handles,
-        targets,
-        options,
-        mask=mask,
-        radii_px=regions[:, 0],
-        turns=turns,
-        judged=True,
-        on_step=_print_step,
-    )
+    for name in _unused(options):
+        output.note(f"--{name.replace('_', '-')} has no effect with the method {options.method}")
+    with interrupt_stops() as was_interrupted:
+        result = drag(
+            model.generator,
+            latent,
+            handles,
+            targets,
+            options,
+            mask=mask,
+            radii_px=regions[:, 0],
+            turns=turns,
+            judged=True,
+            on_step=_print_step,
+            should_stop=was_interrupted,
+        )
     for number, is_flat in enumerate(result.flat, start=1):
         if is_flat:
             output.note(
@@ -140,10 +146,23 @@ def _drag(parsed: argparse.Namespace, output: Output) -> int:
     verdict = "" if result.status is DragStatus.REACHED else "not reached: "
     output.note(f"{verdict}{result.reason} ({result.seconds:.1f} s, {per_step:.3f} s per step)")
     output.note(f"{len(track)} frames, track.npz and contact_sheet.png are in {parsed.out}")
+    if was_interrupted():
+        return INTERRUPTED
     if result.status is not DragStatus.LOST:
         return 0
     output.failed(result.reason, HANDLE_LOST)
     return HANDLE_LOST
+
+
+def _unused(options: DragOptions) -> list[str]:
+    """Return the options that were changed and that the method does not read."""
+    return [
+        name
+        for name, option in OPTIONS.items()
+        if option.methods
+        and options.method not in option.methods
+        and getattr(options, name) != DEFAULTS[name]
+    ]
 
 
 def _print_step(step: DragStep) -> None:
@@ -154,7 +173,9 @@ def _print_step(step: DragStep) -> None:
 def _read_mask(path: Path) -> ByteArray:
     try:
         with Image.open(io.BytesIO(read_plain_file(path, _MAX_MASK_BYTES))) as image:
-            return np.array(image.convert("L"))
+            pixels = np.array(image.convert("RGBA"), dtype=np.float32)
+        levels: ByteArray = np.rint(mask_levels(pixels / 255) * 255).astype(np.uint8)
+        return levels
     except (UnidentifiedImageError, Image.DecompressionBombError):
         raise RequestError(f"the mask {path} is not an image file") from None
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from draggan_blender.protocol.settings import DEFAULTS
+from draggan_blender.protocol.settings import DEFAULTS, OPTIONS
 from stylegan2 import Generator
 
 from ..arrays import FloatArray
@@ -67,6 +67,23 @@ def tolerance_of(options: DragOptions, handles: int) -> float:
         handles: The number of handles.
     """
     return options.tolerance_px * (MANY_FACTOR if handles > MANY_HANDLES else 1.0)
+
+
+def _check_radii(options: DragOptions, feature_size: tuple[int, int]) -> None:
+    """Refuse discs that are larger than the map they are cut from; the usual ones always fit.
+
+    Raises:
+        RequestError: A radius is larger than half the map.
+    """
+    half = max(feature_size) / 2
+    for name in ("r1", "r2", "tracking_radius"):
+        radius, most = getattr(options, name), max(half, DEFAULTS[name])
+        method_reads_it = options.method in (OPTIONS[name].methods or (options.method,))
+        if method_reads_it and radius > most:
+            raise RequestError(
+                f"{name} is {radius:g}, but the features of this model have {max(feature_size)} "
+                f"pixels; choose at most {most:g}"
+            )
 
 
 def _row_points(points: LivePoints) -> RowPoints:
@@ -128,6 +145,7 @@ class Loop:
         self._should_stop = should_stop
         self._tolerance_px = tolerance_of(options, len(points.keys))
         self._grid = grid_of(generator, block)
+        _check_radii(options, self._grid.feature_size)
         self._pairs = PairPoints(
             generator, block, self._grid, options.r1, judged=judged, canvas=self._ground.canvas
         )
