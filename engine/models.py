@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from draggan_blender.protocol.layering import Layer
 from draggan_blender.protocol.pictures import decode_picture
@@ -264,23 +265,46 @@ def _stamp(path: Path) -> tuple[Path, int, int] | None:
     return path, status.st_mtime_ns, status.st_size
 
 
+# The label of images without one.
+NO_LABEL = -1
+
+
+def _label_vector(generator: Generator, label: int) -> Tensor | None:
+    """Return ``1 x c_dim`` float32, 1 for the label; None for a model without labels."""
+    if not generator.c_dim:
+        return None
+    if not NO_LABEL <= label < generator.c_dim:
+        raise RequestError(
+            f"the label must be from 0 to {generator.c_dim - 1}, or -1 for none, not {label}: this "
+            f"model has {generator.c_dim} labels"
+        )
+    vector = torch.zeros(1, generator.c_dim, device=device_of(generator))
+    if label != NO_LABEL:
+        vector[0, label] = 1
+    return vector
+
+
 @torch.no_grad()
-def sample_latent(generator: Generator, seed: int, truncation_psi: float) -> FloatArray:
+def sample_latent(
+    generator: Generator, seed: int, truncation_psi: float, label: int = NO_LABEL
+) -> FloatArray:
     """Return the latent of a seed, the same that other StyleGAN2 tools compute.
 
     ``z = numpy.random.RandomState(seed).randn(1, z_dim)``, then the mapping network. Truncation is
-    applied here and nowhere else. A conditional model gets the all-zero label.
+    applied here and nowhere else.
 
     Args:
         generator: The generator, on any device.
         seed: 0 to 2**32 - 1.
         truncation_psi: -2 to 2; 1 for no truncation, 0 for the average image.
+        label: The label of a model with labels, from 0, or ``NO_LABEL`` for a vector of zeros.
+            Models without labels ignore it.
 
     Returns:
         ``num_ws x w_dim`` float32.
 
     Raises:
-        RequestError: The seed or the truncation is out of range.
+        RequestError: The seed, the truncation or the label is out of range.
     """
     if not 0 <= seed < 2**32:
         raise RequestError(f"the seed must be from 0 to 4294967295, not {seed}")
@@ -288,7 +312,7 @@ def sample_latent(generator: Generator, seed: int, truncation_psi: float) -> Flo
         raise RequestError(f"the truncation must be from -2 to 2, not {truncation_psi}")
     device = device_of(generator)
     z = np.random.RandomState(seed).randn(1, generator.z_dim).astype(np.float32)
-    label = torch.zeros(1, generator.c_dim, device=device) if generator.c_dim else None
-    ws = generator.mapping(torch.from_numpy(z).to(device), label, truncation_psi=truncation_psi)
+    c = _label_vector(generator, label)
+    ws = generator.mapping(torch.from_numpy(z).to(device), c, truncation_psi=truncation_psi)
     latent: FloatArray = ws[0].cpu().numpy()
     return latent

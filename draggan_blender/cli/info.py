@@ -51,6 +51,8 @@ def _facts(plane: Plane, out: str | None) -> dict[str, Any]:
         "model_found": bool(model) and Path(model).is_file(),
         "model_sha256": settings.model_sha256,
         "size_px": list(settings.size),
+        "label": settings.sampled_label if settings.label_count else None,
+        "labels": settings.label_count,
         "has_image": bool(settings.latent),
         "pairs": len(settings.pairs),
         "enabled_pairs": sum(pair.enabled for pair in settings.pairs),

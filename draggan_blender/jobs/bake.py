@@ -183,6 +183,7 @@ def make_edit(plane: Plane, frames: range) -> Edit:
         seed=settings.sampled_seed,
         sampled_psi=settings.sampled_psi,
         truncation_psi=sampled.truncation_psi,
+        label=settings.sampled_label,
         poses=sampling.key_frames(plane, frames),
         smoothing=settings.bake.smoothing,
         radii_px=sampled.radii_px,

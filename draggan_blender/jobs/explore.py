@@ -28,6 +28,7 @@ from ..connection import pump
 from ..connection.session import EnginePhase
 from ..errors import EditError
 from ..properties import changes
+from ..properties.label import NO_LABEL
 from ..properties.owners import Plane
 from ..protocol.explore import SampleSheet, SeedThumbnail
 from ..protocol.messages import Ending, Message, Sample
@@ -37,9 +38,13 @@ from .fitting_size import FittingSize
 
 # Time between two looks.
 _PERIOD_S = 0.02
-# How long a seed or a truncation must not change before its image is made.
+# How long a seed, a truncation or a label must not change before its image is made.
 _RESTS_S = 0.25
 _PSI_PATH = "draggan.source.truncation_psi"
+
+
+# Seed, truncation and label.
+_Values = tuple[int, float, int]
 
 
 @dataclass
@@ -49,8 +54,8 @@ class _Change:
     changed_s: float
     asked_s: float = 0.0
     in_flight: bool = False
-    previewed: tuple[int, float] | None = None
-    tried: tuple[int, float] | None = None
+    previewed: _Values | None = None
+    tried: _Values | None = None
     has_stopped: bool = False
 
 
@@ -109,7 +114,8 @@ def _follow(plane: Plane, change: _Change) -> bool:
     """Do what is due for a changed image, and return whether more will be due."""
     settings, wanted = plane.draggan, _wanted(plane)
     is_keyed = compat.find_fcurve(plane, _PSI_PATH, 0) is not None
-    is_done = wanted == _sampled(plane) or (is_keyed and wanted[0] == settings.sampled_seed)
+    sampled = _sampled(plane)
+    is_done = wanted == sampled or (is_keyed and wanted[::2] == sampled[::2])
     if settings.request_id:
         if settings.dragging and not is_done and not change.has_stopped:
             pump.stop_job(settings.uuid)
@@ -132,7 +138,7 @@ def _follow(plane: Plane, change: _Change) -> bool:
     return True
 
 
-def _preview(plane: Plane, change: _Change, wanted: tuple[int, float]) -> None:
+def _preview(plane: Plane, change: _Change, wanted: _Values) -> None:
     """Ask for a small image of the newest value, unless one is being made."""
     state = pump.state()
     is_free = state.engine is EnginePhase.READY and state.active is None
@@ -147,6 +153,7 @@ def _preview(plane: Plane, change: _Change, wanted: tuple[int, float]) -> None:
         model_path=path,
         seeds=(wanted[0],),
         truncation_psi=wanted[1],
+        label=wanted[2],
         size_px=_size.px,
     )
     change.in_flight, change.previewed, change.asked_s = True, wanted, time.monotonic()
@@ -185,13 +192,19 @@ def _end_preview(plane: Plane) -> None:
         delivery.redraw_image()
 
 
-def _wanted(plane: Plane) -> tuple[int, float]:
+def _wanted(plane: Plane) -> _Values:
     source = plane.draggan.source
-    return source.seed, source.truncation_psi
+    return source.seed, source.truncation_psi, _label(plane, source.label)
 
 
-def _sampled(plane: Plane) -> tuple[int, float]:
-    return plane.draggan.sampled_seed, plane.draggan.sampled_psi
+def _sampled(plane: Plane) -> _Values:
+    settings = plane.draggan
+    return settings.sampled_seed, settings.sampled_psi, _label(plane, settings.sampled_label)
+
+
+def _label(plane: Plane, label: int) -> int:
+    """Return a label, or the same for all if the model has none."""
+    return label if plane.draggan.label_count else NO_LABEL
 
 
 # ---------------------------------------------------------------- undo and files

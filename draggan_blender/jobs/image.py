@@ -21,7 +21,7 @@ from ..protocol.messages import (
     Sample,
     Sampled,
 )
-from ..scene import edits, handle_paths, images, models, planes, sliders
+from ..scene import alpha, edits, handle_paths, images, models, planes, sliders
 from . import folders, recovery, requests
 
 
@@ -30,6 +30,7 @@ def new_image(
     model: str = models.BUILT_IN_MODEL,
     seed: int = DEFAULT_SEED,
     truncation_psi: float = 0.7,
+    label: int = 0,
     location: Any = (0.0, 0.0, 0.0),
     rotation: Any = (0.0, 0.0, 0.0),
 ) -> Plane:
@@ -40,6 +41,7 @@ def new_image(
         model: ``suzanne``, or the path of a StyleGAN2 checkpoint.
         seed: 0 to 2147483647.
         truncation_psi: How far the image may be from the model's average; 1 does not truncate.
+        label: The label of a model with labels, from 0; -1 for none.
         location: Of the plane, in world units.
         rotation: Of the plane, XYZ Euler angles in radians.
 
@@ -54,7 +56,7 @@ def new_image(
     image_id, source = plane.draggan.uuid, plane.draggan.source
     source.kind = "BUILT_IN" if model == models.BUILT_IN_MODEL else "FILE"
     source.path = "" if model == models.BUILT_IN_MODEL else model
-    source.seed, source.truncation_psi = seed, truncation_psi
+    source.seed, source.truncation_psi, source.label = seed, truncation_psi, label
     try:
         resample(plane)
     except EditError:
@@ -96,6 +98,7 @@ def sample(plane: Plane) -> int:
         model_path=models.model_path(source),
         seed=source.seed,
         truncation_psi=source.truncation_psi,
+        label=source.label,
         image_path=str(folders.new_still(plane)),
     )
     return requests.submit(plane, request, f"New image of {plane.name}")
@@ -146,8 +149,10 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
         raise EditError("The engine ended without an image; see its log")
     settings = plane.draggan
     images.show_still(plane, Path(request.image_path))
+    alpha.show(plane)
     settings.latent = settings.sampled_latent = to_text(sampled.latent)
     settings.sampled_seed, settings.sampled_psi = request.seed, request.truncation_psi
+    settings.sampled_label = request.label
     settings.track, settings.source_changed = "", False
     edits.clear(plane)
     handle_paths.clear_paths(plane)
@@ -160,6 +165,9 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
     else:
         sliders.clear(plane)
     settings.w_dim = model.w_dim if model is not None else 0
+    settings.label_count = model.c_dim if model is not None else 0
+    if model is not None and model.notes:
+        settings.status = f"Note: {'; '.join(model.notes)}"
 
 
 def finish_render(plane: Plane, request: RenderTrack | RenderLatent) -> None:

@@ -38,6 +38,7 @@ class _Sheet:
     image_id: str
     first: int
     truncation_psi: float
+    label: int
     icons: dict[int, int] = field(default_factory=dict)
     request_id: int = 0
     failed: bool = False
@@ -61,7 +62,7 @@ def show(plane: Plane | None, first: int) -> None:
     models.model_path(source)
     close()
     first = max(0, min(first, _LAST_FIRST))
-    _sheet = _Sheet(_id_of(plane), first, source.truncation_psi)
+    _sheet = _Sheet(_id_of(plane), first, source.truncation_psi, source.label)
     go_on()
 
 
@@ -111,6 +112,7 @@ def go_on() -> bool:
         model_path=path,
         seeds=tuple(seed for seed in seeds if seed not in sheet.icons),
         truncation_psi=sheet.truncation_psi,
+        label=sheet.label,
         size_px=thumbnails.SIZE_PX,
     )
     sheet.request_id = request.request_id

@@ -22,6 +22,7 @@ from bpy.props import (
 )
 
 from .bake import DRAGGAN_PG_sequence
+from .label import NO_LABEL
 
 
 class DRAGGAN_PG_stored_text(bpy.types.PropertyGroup):
@@ -94,6 +95,8 @@ class DRAGGAN_PG_state(bpy.types.PropertyGroup):
     w_dim: IntProperty()
     seed: IntProperty()
     truncation_psi: FloatProperty()
+    label: IntProperty(default=NO_LABEL)
+    label_count: IntProperty()
     latent: StringProperty(description="The SHA-256 of the latent's text")
     sampled_latent: StringProperty(description="The SHA-256 of the text of the seed's latent")
     edits: StringProperty(

@@ -33,6 +33,7 @@ from .edits import CLASSES as EDIT_CLASSES
 from .edits import DRAGGAN_PG_edit
 from .history import CLASSES as HISTORY_CLASSES
 from .history import DRAGGAN_PG_history
+from .label import NO_LABEL
 from .own_picture import CLASSES as OWN_PICTURE_CLASSES
 from .own_picture import DRAGGAN_PG_own_picture
 from .sliders import CLASSES as SLIDER_CLASSES
@@ -71,7 +72,7 @@ class DRAGGAN_PG_source(bpy.types.PropertyGroup):
         description="The generator that makes the image",
         items=(
             ("BUILT_IN", "Suzanne", "The small built-in model of Blender's monkey"),
-            ("FILE", "File", "Your own StyleGAN2 checkpoint (.pkl or .safetensors)"),
+            ("FILE", "File", "Your own StyleGAN2 checkpoint (.pkl, .pt or .safetensors)"),
         ),
         default="BUILT_IN",
     )
@@ -97,6 +98,16 @@ class DRAGGAN_PG_source(bpy.types.PropertyGroup):
         max=2.0,
         soft_min=0.0,
         soft_max=1.0,
+        update=changes.report,
+    )
+    label: IntProperty(
+        name="Label",
+        description="What the image shows, for a model that was trained with labels: the number of "
+        "the label, or -1 for none",
+        default=0,
+        min=NO_LABEL,
+        max=65535,
+        soft_max=999,
         update=changes.report,
     )
 
@@ -269,6 +280,7 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
         description="Width and height of the generator's images, in pixels", size=2
     )
     w_dim: IntProperty(description="How many numbers the latent of a layer has")
+    label_count: IntProperty(description="How many labels the model has; 0 without labels")
     latent: StringProperty(
         description="The result of the last drag, which a bake starts from: num_ws x w_dim "
         "float32, little-endian, as base64"
@@ -283,6 +295,9 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     sampled_seed: IntProperty(description="The seed of the image that Reset restores", default=1)
     sampled_psi: FloatProperty(
         description="The truncation of the image that Reset restores", default=0.7
+    )
+    sampled_label: IntProperty(
+        description="The label of the image that Reset restores", default=NO_LABEL
     )
     track: StringProperty(description="The sequence's track.npz, as base64; empty if there is none")
     still: PointerProperty(

@@ -24,3 +24,12 @@ def require(condition: bool, text: str) -> None:
     """
     if not condition:
         raise LocalProtocolError(text)
+
+
+def require_label(label: int) -> None:
+    """Check the label of a request; -1 is none.
+
+    Raises:
+        LocalProtocolError: The label is out of range.
+    """
+    require(-1 <= label < 65536, f"label must be -1 to 65535, not {label}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .errors import require
+from .errors import require, require_label
 from .messages import Event, Message, ModelRequest, Request
 
 
@@ -21,6 +21,7 @@ class SampleSheet(ModelRequest):
     Attributes:
         seeds: The seeds, at least one.
         truncation_psi: The truncation of all images.
+        label: As in ``messages.Sample``.
         size_px: How long the longer side of an image should be at least. The image is that of the
             smallest block which is as large, or of the last block.
     """
@@ -29,9 +30,11 @@ class SampleSheet(ModelRequest):
     seeds: tuple[int, ...]
     truncation_psi: float
     size_px: int
+    label: int = -1
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)
+        require_label(self.label)
         require(bool(self.seeds), "at least one seed is needed")
         for seed in self.seeds:
             _require_seed(seed)

@@ -24,7 +24,7 @@ shown small, and its parts asked for; bakes have animated strengths of masked ed
 a drag can become larger while it runs; the engine has a pulse, and writes only below folders that
 were agreed; models can be added to a library; directions of a model, which drags can be kept out
 of; bakes have animated sliders; the latent of a person's picture can be found, and edits blended
-back onto it.
+back onto it; images of models with labels have a label.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from .errors import require
+from .errors import require, require_label
 from .file_names import GREATEST_FRAME
 from .pairs import HandleState, Pair, require_pairs
 from .settings import DragSettings
@@ -177,16 +177,25 @@ class LoadModel(ModelRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample(ModelRequest):
-    """Make the image of a seed: a PNG at ``image_path``, and its latent in ``Sampled``."""
+    """Make the image of a seed: a PNG at ``image_path``, and its latent in ``Sampled``.
+
+    Attributes:
+        seed: 0 to 4294967295.
+        truncation_psi: The truncation.
+        image_path: The file to write.
+        label: The label of a model with labels, from 0; -1 for no label. Other models ignore it.
+    """
 
     kind: ClassVar[str] = "sample"
     seed: int
     truncation_psi: float
     image_path: str
+    label: int = -1
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)
         require(0 <= self.seed < 2**32, f"seed must be 0 to 4294967295, not {self.seed}")
+        require_label(self.label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,7 +322,8 @@ class ModelLoaded(Event):
     """A model was loaded: its checkpoint, and the size of its images in pixels.
 
     Latents are ``num_ws x w_dim``. The mapping network takes ``z_dim`` random numbers and a label
-    vector of ``c_dim`` numbers; 0 for a model without labels.
+    vector of ``c_dim`` numbers; 0 for a model without labels. ``notes`` say what was
+    assumed because the file does not contain it.
     """
 
     kind: ClassVar[str] = "model_loaded"
@@ -325,6 +335,7 @@ class ModelLoaded(Event):
     w_dim: int
     z_dim: int
     c_dim: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
-from .errors import require
+from .errors import require, require_label
 from .messages import (
     Event,
     FrameTarget,
@@ -59,6 +59,7 @@ class Edit(Message):
         masks: All masks one after another, each as ``messages.Drag.mask``.
         seed: The seed that ``latent`` was made from, for an animated truncation.
         sampled_psi: The truncation that ``latent`` was made with, for an animated truncation.
+        label: The label that ``latent`` was made with, as in ``messages.Sample``.
         truncation_psi: One value for each frame, or empty if the truncation is not animated.
         poses: The frames with keys, which smoothing does not change.
         smoothing: The standard deviation in frames; 0 for none.
@@ -99,6 +100,7 @@ class Edit(Message):
     strengths: tuple[float, ...] = ()
     sliders: bytes = b""
     slider_changes: tuple[float, ...] = ()
+    label: int = -1
 
     def __post_init__(self) -> None:
         require(bool(self.handles_px), "an edit needs at least one handle")
@@ -115,6 +117,7 @@ class Edit(Message):
             rising = all(before < after for before, after in pairwise(numbers))
             require(rising, "settings and masks must be in the order of their frames")
         require(0 <= self.seed < 2**32, f"seed must be 0 to 4294967295, not {self.seed}")
+        require_label(self.label)
         psi, count = len(self.truncation_psi), self.frame_count
         require(psi in (0, count), f"truncation_psi has {psi} values for {count} frames")
         require(self.smoothing >= 0, f"smoothing must be 0 or more, not {self.smoothing}")

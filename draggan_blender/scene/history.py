@@ -44,7 +44,8 @@ def label(state: DRAGGAN_PG_state) -> str:
         return f"{_WORDS[state.kind]} {state.ordinal}"
     seeds = [other.seed for other in state.id_data.draggan.history.states if other.kind == "SEED"]
     truncation = f" ({state.truncation_psi:.2f})" if seeds.count(state.seed) > 1 else ""
-    return f"{_WORDS['SEED']} {state.seed}{truncation}"
+    of_label = f", label {state.label}" if state.label_count and state.label >= 0 else ""
+    return f"{_WORDS['SEED']} {state.seed}{of_label}{truncation}"
 
 
 def find(plane: Plane, number: int) -> DRAGGAN_PG_state | None:
@@ -135,6 +136,9 @@ def restore(plane: Plane, state: DRAGGAN_PG_state) -> None:
     sliders.from_stored(plane, _text(plane, state.sliders))
     settings.sampled_seed, settings.sampled_psi = state.seed, state.truncation_psi
     source.seed, source.truncation_psi = state.seed, state.truncation_psi
+    settings.sampled_label, settings.label_count = state.label, state.label_count
+    if state.label_count:
+        source.label = state.label
     settings.track = _text(plane, state.track)
     settings.bake.under_track = _text(plane, state.under_track)
     settings.bake.refinements = state.refinements
@@ -219,6 +223,7 @@ def _write(plane: Plane, state: DRAGGAN_PG_state) -> None:
     state.model_sha256, state.w_dim = settings.model_sha256, settings.w_dim
     state.size = settings.size
     state.seed, state.truncation_psi = settings.sampled_seed, settings.sampled_psi
+    state.label, state.label_count = settings.sampled_label, settings.label_count
     state.latent = _put(plane, settings.latent)
     state.sampled_latent = _put(plane, settings.sampled_latent)
     state.edits = _put(plane, edits.to_stored(plane))

@@ -82,6 +82,7 @@ def edit_from(
         seed=settings.sampled_seed,
         sampled_psi=settings.sampled_psi,
         truncation_psi=sampled.truncation_psi,
+        label=settings.sampled_label,
         radii_px=tuple(sizes.tolist()),
         turns=turns.tobytes(),
     )

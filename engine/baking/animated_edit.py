@@ -22,7 +22,7 @@ from stylegan2 import Generator
 
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
-from ..models import sample_latent
+from ..models import NO_LABEL, sample_latent
 from ..pictures import OpenPicture, Picture
 from ..solving.drag import open_for
 from ..solving.options import DragOptions
@@ -50,7 +50,12 @@ class Truncation:
 
     @classmethod
     def of_seed(
-        cls, generator: Generator, seed: int, sampled_psi: float, psi: Sequence[float]
+        cls,
+        generator: Generator,
+        seed: int,
+        sampled_psi: float,
+        psi: Sequence[float],
+        label: int = NO_LABEL,
     ) -> Truncation:
         """Return the animated truncation of the image of a seed.
 
@@ -61,14 +66,15 @@ class Truncation:
             seed: 0 to 2**32 - 1.
             sampled_psi: The truncation psi of the edit's latent.
             psi: The truncation psi of each frame.
+            label: The label of the edit's latent, see ``models.sample_latent``.
 
         Raises:
-            RequestError: The seed or a truncation is out of range.
+            RequestError: The seed, a truncation or the label is out of range.
         """
         for one in (sampled_psi, *psi):
             if not -2 <= one <= 2:
                 raise RequestError(f"the truncation must be from -2 to 2, not {one}")
-        whole, average = (sample_latent(generator, seed, one) for one in (1.0, 0.0))
+        whole, average = (sample_latent(generator, seed, one, label) for one in (1.0, 0.0))
         return cls(psi=tuple(psi), sampled_psi=sampled_psi, direction=whole - average)
 
 

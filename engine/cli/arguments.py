@@ -226,7 +226,7 @@ def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     convert = commands.add_parser(
         "convert",
-        help="convert a .pkl checkpoint to .safetensors",
+        help="convert a checkpoint to .safetensors",
         description="Read a checkpoint without running any code in it, and write its generator as "
         "a .safetensors file, which any program can load without running code.",
     )
@@ -257,6 +257,11 @@ def _add_image(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the image")
     parser.add_argument(
         "--psi", type=float, default=0.7, help="truncation psi: 1 for none, 0 for the average image"
+    )
+    parser.add_argument(
+        "--label",
+        type=int,
+        help="label of a model with labels: a number from 0, or -1 for none; without this option 0",
     )
 
 

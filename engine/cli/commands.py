@@ -17,13 +17,13 @@ from draggan_blender.protocol.plain_files import read_plain_file
 from draggan_blender.protocol.settings import DEFAULTS, OPTIONS
 from stylegan2 import convert_checkpoint, inspect_checkpoint
 
-from ..arrays import ByteArray
+from ..arrays import ByteArray, FloatArray
 from ..differences import find_base, is_difference, read_difference
 from ..errors import RequestError
 from ..inputs import device_of
 from ..machine.device import describe_device, open_device
 from ..machine.operators import await_operators
-from ..models import LoadedModel, ModelCache, model_path, sample_latent
+from ..models import NO_LABEL, LoadedModel, ModelCache, model_path, sample_latent
 from ..output.even_rows import even_rows
 from ..output.frames import FrameNames, FrameWriter, write_png
 from ..output.render import render_image
@@ -72,6 +72,8 @@ def _load(parsed: argparse.Namespace, output: Output) -> LoadedModel:
     device = open_device(parsed.device, parsed.threads)
     model, _ = ModelCache(device).get(parsed.model)
     output.note(f"{model.path.name} on {describe_device(device)}")
+    for note in model.generator.notes:
+        output.note(f"note: {note}")
     return model
 
 
@@ -94,7 +96,7 @@ def _drag(parsed: argparse.Namespace, output: Output) -> int:
     options = DragOptions(**{name: getattr(parsed, name) for name in OPTIONS})
     model = _load_checked(parsed, output)
     await_operators(device_of(model.generator))
-    latent = sample_latent(model.generator, parsed.seed, parsed.psi)
+    latent = _sampled(parsed, model, output)
     mask = None if parsed.mask is None else _read_mask(parsed.mask)
     holds = options.mask_mode == "exact" or options.mask_weight > 0
     if mask is not None and holds and not mask.any():
@@ -165,6 +167,23 @@ def _unused(options: DragOptions) -> list[str]:
     ]
 
 
+def _sampled(parsed: argparse.Namespace, model: LoadedModel, output: Output) -> FloatArray:
+    """Return the latent of the seed and the label; say which label is used if none was given.
+
+    Raises:
+        RequestError: A label was given for a model without labels, or a value is out of range.
+    """
+    count, label = model.generator.c_dim, parsed.label
+    if not count and label not in (None, NO_LABEL):
+        raise RequestError(f"{model.path.name} has no labels; leave --label out")
+    if count and label is None:
+        label = 0
+        output.note(f"label 0 of {count}; choose another with --label")
+    return sample_latent(
+        model.generator, parsed.seed, parsed.psi, NO_LABEL if label is None else label
+    )
+
+
 def _print_step(step: DragStep) -> None:
     if step.step % 10 == 0:
         print(f"step {step.step:4d}  loss {step.loss:.4f}  {step.distance_px:6.2f} px to go")
@@ -182,7 +201,7 @@ def _read_mask(path: Path) -> ByteArray:
 
 def _sample(parsed: argparse.Namespace, output: Output) -> None:
     model = _load(parsed, output)
-    latent = sample_latent(model.generator, parsed.seed, parsed.psi)
+    latent = _sampled(parsed, model, output)
     write_png(parsed.out, render_image(model.generator, latent))
     output.note(f"the image of seed {parsed.seed} is in {parsed.out}")
 
@@ -202,7 +221,7 @@ def _info(parsed: argparse.Namespace, output: Output) -> None:
     config = info.config
     channels, height, width = config.img_shape
     blocks = ", ".join(f"{r}: {config.channels_at(r)}" for r in config.resolutions)
-    lines = {
+    lines: dict[str, object] = {
         "file": info.path,
         "container": f"{info.container}, {info.path.stat().st_size / 1e6:.1f} MB",
         "SHA-256": info.sha256,
@@ -216,6 +235,7 @@ def _info(parsed: argparse.Namespace, output: Output) -> None:
         "channels": blocks,
         "noise": "yes" if config.use_noise else "no",
         "clamp": config.conv_clamp or "none",
+        "notes": "; ".join(info.notes),
     }
     for label, value in lines.items():
         if value != "":

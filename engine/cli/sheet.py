@@ -44,7 +44,7 @@ def before_after_sheet(
 
     Args:
         track: The track.
-        frames: One image for each row of the track, ``H x W x 3`` uint8.
+        frames: One image for each row of the track, ``H x W x C`` uint8; alpha is not drawn.
         path: The file to write.
         first_number: The number of the first frame, as in the names of the files.
         count: The largest number of pictures.
@@ -73,7 +73,7 @@ def before_after_sheet(
 
 def _picture(track: Track, frame: ByteArray, row: int, number: int) -> Image.Image:
     """Return a frame, enlarged or reduced, with its points and its number."""
-    image = Image.fromarray(frame)
+    image = Image.fromarray(np.ascontiguousarray(frame[..., :3]))
     longest = max(image.size)
     if longest < _LEAST_SIDE:
         factor = -(-_LEAST_SIDE // longest)

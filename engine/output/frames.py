@@ -32,7 +32,7 @@ def write_png(path: Path, image: ByteArray) -> None:
 
     Args:
         path: The file; its folder is made if it is missing.
-        image: ``H x W x 3`` uint8, top row first.
+        image: ``H x W x C`` uint8, top row first; with C = 4 the file has alpha.
 
     Raises:
         OSError: The file cannot be written; ``filename`` is ``path``.
@@ -120,7 +120,7 @@ class FrameWriter:
         """Queue the image of a row; row 0 also becomes the file before the first.
 
         Args:
-            image: ``H x W x 3`` uint8, top row first.
+            image: ``H x W x C`` uint8, top row first; C is 3 or 4.
             index: The row.
 
         Raises:

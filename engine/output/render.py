@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Renders latents, and pictures with layers, to images, without gradients.
 
-There are two forms: ``H x W x 3`` uint8, top row first, for files, and float32 RGBA, bottom row
-first, the layout of Blender's images, for previews. The second is made from the first, so that a
-preview equals the file that is written later.
+There are two forms: ``H x W x C`` uint8, top row first, for files (C is 3, or 4 for models with
+four channels, which are RGBA), and float32 RGBA, bottom row first, the layout of Blender's images,
+for previews. The second is made from the first, so that a preview equals the file that is written
+later.
 
 On a CPU, images for files are rendered one at a time. In a batch, sums are computed in another
 order, so that an image would depend on the others in its batch, and a sequence on how it was
@@ -27,6 +28,8 @@ from ..errors import RequestError
 from ..inputs import device_of
 from ..pictures import OpenPicture, Picture
 
+# A model with this many channels has colours and alpha.
+RGBA_CHANNELS = 4
 # The most pixels of a batch, one large image or several small ones, to limit the memory.
 _BATCH_PIXELS = 512 * 512
 # The most images of a batch: between batches the caller can write, report, and be cancelled.
@@ -52,16 +55,19 @@ def render_images(
         is_checked: Whether values that are not finite are an error; otherwise they become black.
 
     Returns:
-        ``N x H x W x 3`` uint8, sRGB, top row first. The generator's [-1, 1] becomes 0 to 255. A
-        model with one channel gives grey, and channels after the third are left out.
+        ``N x H x W x C`` uint8, sRGB, top row first. The generator's [-1, 1] becomes 0 to 255. A
+        model with four channels gives RGBA with straight alpha, and C is 4. For all others C is 3:
+        one or two channels give grey, and channels after the third are left out.
 
     Raises:
         RequestError: ``is_checked``, and a value is not finite.
     """
     if canvas is None:
-        images = generator.synthesis(latents, noise_mode="const", resolution=resolution)[:, :3]
+        images = generator.synthesis(latents, noise_mode="const", resolution=resolution)
     else:
-        images = canvas.image(latents, resolution)[:, :3]
+        images = canvas.image(latents, resolution)
+    if images.shape[1] != RGBA_CHANNELS:
+        images = images[:, :3]
     if images.shape[1] < 3:
         images = images[:, :1].expand(-1, 3, -1, -1)
     if is_checked and not bool(images.isfinite().all()):
@@ -82,7 +88,7 @@ def render_image(generator: Generator, picture: Picture | FloatArray) -> ByteArr
         picture: The picture, or the latent of the whole image, ``num_ws x w_dim`` float32.
 
     Returns:
-        ``H x W x 3`` uint8, as ``render_images``.
+        ``H x W x C`` uint8, as ``render_images``.
 
     Raises:
         RequestError: A value of the image is not finite.
@@ -94,14 +100,15 @@ def preview_pixels(image: ByteArray) -> FloatArray:
     """Convert an image to the layout of Blender's pixels.
 
     Args:
-        image: ``H x W x 3`` uint8, top row first.
+        image: ``H x W x C`` uint8, top row first; C is 3 or 4.
 
     Returns:
-        ``H x W x 4`` float32 in [0, 1], bottom row first, alpha 1, contiguous.
+        ``H x W x 4`` float32 in [0, 1], bottom row first, contiguous. Without a fourth channel,
+        alpha is 1.
     """
-    height, width, _ = image.shape
+    height, width, channels = image.shape
     pixels = np.ones((height, width, 4), dtype=np.float32)
-    np.divide(image[::-1], np.float32(255), out=pixels[..., :3])
+    np.divide(image[::-1], np.float32(255), out=pixels[..., :channels])
     return pixels
 
 
@@ -126,7 +133,7 @@ def render_frames(
         is_checked: As of ``render_images``.
 
     Yields:
-        ``H x W x 3`` uint8, as ``render_images``, one for each picture.
+        ``H x W x C`` uint8, as ``render_images``, one for each picture.
     """
     device, size = device_of(generator), _batch_size(generator)
     batch: list[FloatArray] = []

@@ -86,7 +86,9 @@ def animated_edit(edit: Edit, model: LoadedModel) -> AnimatedEdit:
     first_number, points = edit.first_number, len(edit.handles_px)
     truncation = None
     if edit.truncation_psi:
-        truncation = Truncation.of_seed(generator, edit.seed, edit.sampled_psi, edit.truncation_psi)
+        truncation = Truncation.of_seed(
+            generator, edit.seed, edit.sampled_psi, edit.truncation_psi, edit.label
+        )
     radii_px, turns = _regions(edit)
     picture = model.picture(edit.latent)
     targets = np.frombuffer(edit.targets_px, dtype="<f4").reshape(-1, points, 2)

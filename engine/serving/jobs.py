@@ -166,12 +166,13 @@ class JobRunner:
                 w_dim=generator.w_dim,
                 z_dim=generator.z_dim,
                 c_dim=generator.c_dim,
+                notes=generator.notes,
             )
             self._emit(loaded)
         return model
 
     def _sample(self, request: Sample, model: LoadedModel) -> None:
-        latent = sample_latent(model.generator, request.seed, request.truncation_psi)
+        latent = sample_latent(model.generator, request.seed, request.truncation_psi, request.label)
         _write_image(model, Picture(latent), request.image_path)
         self._shown = latent
         self._emit(Sampled(request_id=request.request_id, latent=latent.astype("<f4").tobytes()))

@@ -14,7 +14,7 @@ from stylegan2 import Generator
 
 from ..arrays import FloatArray
 from ..inputs import device_of
-from ..models import LoadedModel, sample_latent
+from ..models import NO_LABEL, LoadedModel, sample_latent
 from ..output.render import preview_pixels, render_images
 from ..pictures import OpenPicture
 from .job_parts import Emit, check_cancelled
@@ -31,7 +31,9 @@ def render_sheet(request: SampleSheet, model: LoadedModel, job: QueuedJob, emit:
     generator = model.generator
     for seed in request.seeds:
         check_cancelled(job)
-        pixels = seed_pixels(generator, seed, request.truncation_psi, request.size_px)
+        pixels = seed_pixels(
+            generator, seed, request.truncation_psi, request.size_px, request.label
+        )
         height, width, _ = pixels.shape
         emit(
             SeedThumbnail(
@@ -44,7 +46,9 @@ def render_sheet(request: SampleSheet, model: LoadedModel, job: QueuedJob, emit:
         )
 
 
-def seed_pixels(generator: Generator, seed: int, truncation_psi: float, size_px: int) -> FloatArray:
+def seed_pixels(
+    generator: Generator, seed: int, truncation_psi: float, size_px: int, label: int = NO_LABEL
+) -> FloatArray:
     """Return the small image of a seed, ``H x W x 4`` float32, as Blender stores images.
 
     Args:
@@ -52,11 +56,12 @@ def seed_pixels(generator: Generator, seed: int, truncation_psi: float, size_px:
         seed: As of ``models.sample_latent``.
         truncation_psi: Likewise.
         size_px: As in ``explore.SampleSheet``.
+        label: As of ``models.sample_latent``.
 
     Raises:
         RequestError: The seed or the truncation is out of range.
     """
-    latent = sample_latent(generator, seed, truncation_psi)
+    latent = sample_latent(generator, seed, truncation_psi, label)
     rows = torch.from_numpy(latent[None]).to(device_of(generator))
     return preview_pixels(render_images(generator, rows, block_for(generator, size_px))[0])
 

@@ -230,6 +230,7 @@ def check_finite(key: str, tensor: Tensor) -> None:
 def build_generator(checkpoint: Checkpoint, device: torch.device | str) -> Generator:
     """Return the frozen generator of a checkpoint, with its weights on ``device``."""
     generator = Generator(checkpoint.config, init_weights=False)
+    generator.notes = checkpoint.notes
     # Assigned and not copied, so that the weights are in memory once.
     generator.load_state_dict(dict(checkpoint.tensors), assign=True)
     return generator.to(device).freeze()

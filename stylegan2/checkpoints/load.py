@@ -93,7 +93,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 def load_generator(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Generator:
     """Load a generator from a model file.
 
-    ``docs/models.md`` lists the formats. The content of the file decides which of them it is, not
+    ``docs/formats.md`` lists the formats. The content of the file decides which of them it is, not
     its name. Nothing in the file is executed.
 
     Args:

@@ -43,6 +43,8 @@ class Generator(nn.Module):
         config: The sizes and constants of the model.
         mapping: From z, ``N x z_dim``, to ws, ``N x num_ws x w_dim``.
         synthesis: From ws to images, ``N x img_channels x H x W``.
+        notes: What was assumed when it was loaded, because the file does not contain it, a sentence
+            each, such as an average latent that was estimated.
 
     Args:
         config: The sizes and constants of the model.
@@ -55,6 +57,7 @@ class Generator(nn.Module):
         self.config = config
         self.mapping = MappingNetwork(config)
         self.synthesis = SynthesisNetwork(config)
+        self.notes: tuple[str, ...] = ()
         if init_weights:
             self.apply(_reset)
 

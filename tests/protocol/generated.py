@@ -28,6 +28,7 @@ _TEXTS = ("", "a", 'with "quotes", \\ and \n', "Grüße 你好 🐒", "\0\x1f", 
 _PARTICULAR: dict[str, tuple[Any, ...]] = {
     "request_id": (1, 2, 2**63),
     "seed": (0, 1, 2**32 - 1),
+    "label": (-1, 0, 65535),
     "stem": ("a", "Suzanne_drag-2", "9" * 64),
     "first_number": (1, 2, 10**6),
     "folder": ("/tmp", "C:\\Users\\Ä b", "x"),

@@ -8,6 +8,7 @@ from bpy.props import FloatProperty, FloatVectorProperty, IntProperty, StringPro
 
 from ...jobs import image as image_job
 from ...properties.image import DEFAULT_SEED
+from ...properties.label import NO_LABEL
 from ...scene import free_place, models, planes
 from .. import showing
 from .common import Result, poll_free, poll_idle, require, run
@@ -43,6 +44,15 @@ class DRAGGAN_OT_new_image(bpy.types.Operator):
         max=2.0,
         options={"SKIP_SAVE"},
     )
+    label: IntProperty(
+        name="Label",
+        description="What the image shows, for a model that was trained with labels: the number of "
+        "the label, or -1 for none; the default is the label in the panel",
+        default=0,
+        min=NO_LABEL,
+        max=65535,
+        options={"SKIP_SAVE"},
+    )
     location: FloatVectorProperty(
         name="Location",
         description="Where the plane is put; the default is a free place in sight",
@@ -74,6 +84,7 @@ class DRAGGAN_OT_new_image(bpy.types.Operator):
                 chosen,
                 self.seed if given("seed") else models.free_seed(chosen, shown.seed),
                 self.truncation_psi if given("truncation_psi") else shown.truncation_psi,
+                self.label if given("label") else shown.label,
                 place.location,
                 place.rotation,
             )

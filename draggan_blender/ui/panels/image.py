@@ -30,6 +30,10 @@ class DRAGGAN_PT_image(SidebarPanel, bpy.types.Panel):
             draw_missing(column, context)
         draw_seed(column, source)
         column.prop(source, "truncation_psi")
+        # Before the first image it is not known whether a file has labels.
+        has_labels = source.kind == "FILE" if plane is None else plane.draggan.label_count
+        if has_labels:
+            column.prop(source, "label")
         row = pair_of(layout)
         row.operator("draggan.new_image", icon="ADD")
         if plane is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every kind of model in every container that has it: ``docs/models.md`` lists the same.
+"""Every kind of model in every container that has it: ``docs/formats.md`` lists the same.
 
 Each file is written by Python's pickle or by torch, and the loaded generator must compute what the
 generator computes that it was made from.

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Models other than square RGB ones in Blender: labels, alpha, grey, and other aspects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+import support
+from support import TIMEOUT_S, SceneCase, ours
+
+GOLDEN = support.CHECKOUT / "tests" / "data" / "golden"
+RGBA = support.CHECKOUT / "tests" / "data" / "models" / "rgba_r32.safetensors"
+
+
+class ModelKindsTest(SceneCase):
+    def image_of(self, path: Any, **settings: Any) -> Any:
+        """Make a GAN image of a model's file, and wait for it."""
+        bpy.ops.draggan.new_image(model=str(path), seed=3, location=(0, 0, 0), **settings)
+        plane = self.find_plane()
+        ours("jobs.requests").wait(plane.draggan.request_id, TIMEOUT_S)
+        return plane
+
+    def pixels(self, plane: Any) -> Any:
+        """Return the still image, ``H x W x 4``."""
+        still = plane.draggan.still
+        return np.array(still.pixels[:]).reshape(still.size[1], still.size[0], 4)
+
+    def test_a_label_is_chosen_and_stored(self) -> None:
+        plane = self.image_of(GOLDEN / "ada_cond_r32.pkl", label=2)
+        settings = plane.draggan
+        self.assertEqual((settings.label_count, settings.sampled_label), (5, 2))
+        self.assertEqual(settings.source.label, 2)
+        of_two = settings.latent
+        settings.source.label = 4
+        ours("jobs.requests").wait(ours("jobs.image").resample(plane), TIMEOUT_S)
+        self.assertEqual(settings.sampled_label, 4)
+        self.assertNotEqual(settings.latent, of_two)
+        history = ours("scene.history")
+        first, second = settings.history.states
+        self.assertEqual(history.label(first), "Seed 3, label 2 (0.70)")
+        self.assertEqual(history.label(second), "Seed 3, label 4 (0.70)")
+        history.restore(plane, first)
+        self.assertEqual((settings.source.label, settings.latent), (2, of_two))
+        path = str(self.folder / "labels.blend")
+        bpy.ops.wm.save_as_mainfile(filepath=path)
+        bpy.ops.wm.open_mainfile(filepath=path)
+        settings = self.find_plane().draggan
+        self.assertEqual((settings.source.label, settings.sampled_label), (2, 2))
+
+    def test_a_label_that_the_model_lacks_is_refused(self) -> None:
+        plane = self.image_of(GOLDEN / "ada_cond_r32.pkl", label=0)
+        plane.draggan.source.label = 9
+        with self.assertRaisesRegex(Exception, "from 0 to 4, or -1 for none, not 9"):
+            ours("jobs.requests").wait(ours("jobs.image").resample(plane), TIMEOUT_S)
+        self.assertEqual(plane.draggan.sampled_label, 0)
+
+    def test_a_model_without_labels_ignores_the_label(self) -> None:
+        plane = self.image_of(support.model, label=3)
+        self.assertEqual(plane.draggan.label_count, 0)
+
+    def test_alpha_is_shown_and_rendered(self) -> None:
+        plane = self.image_of(RGBA)
+        alpha = self.pixels(plane)[..., 3]
+        self.assertGreater(float(alpha.std()), 0.02)
+        material = plane.active_material
+        mix = next(node for node in material.node_tree.nodes if node.type == "MIX_SHADER")
+        self.assertTrue(mix.inputs[0].links[0].from_socket.name, "Alpha")
+        self.assertEqual(material.surface_render_method, "BLENDED")
+        # A second image of the model leaves the nodes as they are.
+        count = len(material.node_tree.nodes)
+        ours("jobs.requests").wait(ours("jobs.image").resample(plane), TIMEOUT_S)
+        self.assertEqual(len(material.node_tree.nodes), count)
+
+    def test_alpha_reaches_the_frames_of_a_drag(self) -> None:
+        plane = self.image_of(RGBA)
+        self.add_pair(plane)
+        self.drag(plane, max_steps=2)
+        self.assertEqual(plane.draggan.sequence.image.depth, 32)
+
+    def test_images_without_alpha_keep_the_plain_material(self) -> None:
+        plane = self.image_of(GOLDEN / "ada_grey_r32.pkl")
+        kinds = {node.type for node in plane.active_material.node_tree.nodes}
+        self.assertEqual(kinds, {"TEX_IMAGE", "EMISSION", "OUTPUT_MATERIAL"})
+        pixels = self.pixels(plane)
+        np.testing.assert_array_equal(pixels[..., 0], pixels[..., 2])
+
+    def test_a_portrait_has_its_aspect_points_and_mask(self) -> None:
+        plane = self.image_of(GOLDEN / "human_r64.pkl")
+        self.assertEqual(tuple(plane.draggan.size), (32, 64))
+        self.assertAlmostEqual(plane.dimensions.y / plane.dimensions.x, 2.0, places=5)
+        pair = self.add_pair(plane)
+        local = [pair.handle.location[:2]]
+        (place,) = ours("scene.placing").to_px(plane, local)
+        np.testing.assert_allclose(place, (0.4 * 32, 0.5 * 64), atol=1e-3)
+        for other in bpy.context.selected_objects:
+            other.select_set(False)
+        plane.select_set(True)
+        bpy.context.view_layer.objects.active = plane
+        self.assertEqual(bpy.ops.draggan.mask_fill(), {"FINISHED"})
+        self.assertEqual(tuple(plane.draggan.mask.size), (32, 64))
+        self.drag(plane, max_steps=2)
+        self.assertEqual(tuple(plane.draggan.sequence.image.size), (32, 64))
+
+    def test_a_note_about_the_file_is_shown(self) -> None:
+        plane = self.image_of(GOLDEN / "ros_train_r32.pt")
+        self.assertIn("no average latent", plane.draggan.status)
+        self.assertFalse(plane.draggan.failed)
