@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import json
+import ssl
 import threading
 import time
 import zipfile
@@ -90,12 +91,14 @@ class Index:
         faults: What it does wrong.
         ranges: The ``Range`` of each request of a wheel, empty for a whole one.
         served: The number of bytes of wheels that were sent.
+        tls: The server's certificate with its key, for an index with https.
     """
 
     wheels: dict[str, bytes]
     faults: Faults = field(default_factory=Faults)
     ranges: list[str] = field(default_factory=list)
     served: int = 0
+    tls: Path | None = None
 
     def has_served(self, wanted: int) -> bool:
         """Return whether so many bytes were sent; a client may be ahead of the count."""
@@ -108,13 +111,18 @@ class Index:
     def server(self) -> ThreadingHTTPServer:
         """The running server."""
         server = _Server(self)
+        if self.tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.tls)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return server
 
     @property
     def base(self) -> str:
         """The address of the server."""
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self.server.server_address[1]}"
 
     @property
     def url(self) -> str:
