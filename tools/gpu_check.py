@@ -108,7 +108,9 @@ def parts_of(devices: list[str], *, quick: bool, has_pytest: bool) -> list[Part]
         # A step of the public programs takes ten seconds on a CPU at 1024 px: only the small model.
         chosen = (*small, "--quick") if quick or device == "cpu" else steps
         parts += [
-            Part(f"Steps on {device}", (*bench, "step", "--markdown", *chosen, *where), 120.0, True),
+            Part(
+                f"Steps on {device}", (*bench, "step", "--markdown", *chosen, *where), 120.0, True
+            ),
             Part(f"Self-test on {device}", ("-m", "engine", "selftest", "--device", device), 90.0),
             Part(f"Live drag on {device}", (*bench, "live", "--seconds", seconds, *where), 60.0),
             Part(f"Bake on {device}", (*bench, "bake", *rows, "--frames", frames, *where), 90.0),

@@ -163,6 +163,30 @@ class RegistrationTest(unittest.TestCase):
             self.assertEqual(_traces(), enabled)
 
     @unittest.skipUnless(os.name == "posix", "needs POSIX process ids")
+    def test_uninstalling_ends_all_processes_and_removes_what_was_installed(self) -> None:
+        pump, installation = support.ours("connection.pump"), support.ours("jobs.installation")
+        user = Path(support.ours("preferences").user_folder())
+        sentence = support.ours("ui.panels.installation").place_sentence()
+        self.assertIn(str(installation.places().engine), sentence)
+        self.addCleanup(support.install, support.archive, support.model)
+        self.assertEqual(bpy.ops.draggan.engine_start(), {"FINISHED"})
+        installation.start("check", python=str(user / "python"))
+        pids = [pump.engine_pid(), installation._child.pid]
+        self.assertTrue(support.is_running(pids[0]))
+        (user / "engine" / "env").mkdir(parents=True, exist_ok=True)
+        directory = next(
+            repository.directory
+            for repository in bpy.context.preferences.extensions.repos
+            if repository.module == "user_default"
+        )
+        bpy.ops.extensions.package_uninstall(
+            repo_directory=directory, pkg_id=support.EXTENSION.rpartition(".")[2]
+        )
+        self.assertEqual([pid for pid in pids if support.is_running(pid)], [])
+        self.assertNotIn(support.EXTENSION, bpy.context.preferences.addons)
+        self.assertFalse(user.exists())
+
+    @unittest.skipUnless(os.name == "posix", "needs POSIX process ids")
     def test_disabling_ends_the_engine(self) -> None:
         pump = support.ours("connection.pump")
         self.assertEqual(bpy.ops.draggan.engine_start(), {"FINISHED"})

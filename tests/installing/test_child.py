@@ -94,6 +94,23 @@ def test_a_killed_child_is_noticed_and_nothing_is_lost(
     assert record.read(bench.places) is not None
 
 
+def test_of_two_blenders_that_install_at_once_one_does_it_and_the_other_says_so(
+    bench: Bench, request_of: Callable[..., InstallRequest]
+) -> None:
+    bench.index.faults = Faults("slow", after=50_000)
+    children = [Child(request_of()), Child(request_of())]
+    endings = [follow(child) for child in children]
+    by_event = {ending["event"]: ending for ending in endings}
+    assert set(by_event) == {"done", "failed"}, endings
+    assert by_event["failed"]["kind"] == "busy"
+    assert "wait until it has finished" in by_event["failed"]["sentence"]
+    assert len(bench.environments()) == 1
+    made = record.read(bench.places)
+    assert made is not None and bench.environments() == [made.environment]
+    # The other one finds the engine, and may install as well.
+    assert follow(Child(request_of()))["event"] == "done"
+
+
 def test_the_installer_ends_with_the_process_above_it(
     bench: Bench, request_of: Callable[..., InstallRequest]
 ) -> None:

@@ -63,6 +63,8 @@ def draw_in_preferences(layout: bpy.types.UILayout, _context: bpy.types.Context)
     column.prop(stored, "variant")
     column.prop(stored, "package_index")
     column.prop(stored, "proxy")
+    if installation.condition() != "absent":
+        draw_text(box, place_sentence(), "INFO")
     row = box.row(align=True)
     row.operator("draggan.repair_engine", icon="TOOL_SETTINGS")
     row.operator("draggan.remove_engine", icon="TRASH")
@@ -72,6 +74,12 @@ def draw_in_preferences(layout: bpy.types.UILayout, _context: bpy.types.Context)
     row.operator("draggan.show_install_log", icon="TEXT")
     row.operator("draggan.copy_report", icon="COPYDOWN")
     row.operator("draggan.check_python", icon="VIEWZOOM")
+
+
+def place_sentence() -> str:
+    """Return a sentence that says where the engine is, and what becomes of it."""
+    folder = installation.places().engine
+    return f"The engine is in {folder}; updates keep it, and uninstalling removes it"
 
 
 def _draw_install(layout: bpy.types.UILayout, condition: str) -> None:
