@@ -143,11 +143,29 @@ class SceneCase(unittest.TestCase):
 class SharedEngineCase(SceneCase):
     """A test whose engine stays for the next test of its class, because its start takes long.
 
-    Nothing that a test does may run on: its requests must have ended.
+    A test that uses the fake engine has it for itself, and the next one starts the real one again.
     """
 
+    has_fake_engine = False
+
+    def use_fake_engine(self, *options: str) -> None:
+        """Use the fake engine from now on, until the end of this test."""
+        self.has_fake_engine = True
+        pump = ours("connection.pump")
+        pump.stop()
+        self.run_until(pump.is_off)
+        super().use_fake_engine(*options)
+
     def tearDown(self) -> None:
-        """Wait for the engine to be idle, and remove the folder."""
+        """Cancel what still runs, wait until the engine is idle, and remove the folder."""
+        pump = ours("connection.pump")
+        state = pump.state()
+        if self.has_fake_engine or state.engine.value not in ("ready", "loading", "starting"):
+            super().tearDown()
+            return
+        for job in (state.active, *state.queue):
+            if job is not None:
+                pump.cancel_job(job.image_id)
         self.run_until(lambda now: now.active is None and not now.queue)
         shutil.rmtree(self.folder)
 

@@ -130,7 +130,7 @@ def test_a_variant_that_cannot_be_reached_is_left_as_it_was(
 def test_a_place_with_wheels_is_passed_on_for_its_variant_only(
     requirements: Path, tmp_path: Path
 ) -> None:
-    platforms = {"linux-x86_64": ("3.11",)}
+    platforms: dict[str, tuple[str, ...]] = {"linux-x86_64": ("3.11",)}
     locker = FakeLocker(tmp_path / "work", ("torch",), platforms)
     places = {name: ["/wheels"] if name == "rocm" else [] for name in locks._VARIANTS}
     assert locks.make(locker, places, None) == 0
