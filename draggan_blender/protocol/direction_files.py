@@ -60,7 +60,7 @@ def write(path: Path, directions: Sequence[Direction]) -> None:
     """Write directions; the suffix of the path chooses the format.
 
     Raises:
-        ValueError: The suffix is not one of ``SUFFIXES``.
+        ValueError: The suffix is not in ``SUFFIXES``.
         OSError: The file cannot be written.
     """
     data = to_npz(directions) if _suffix(path) == ".npz" else to_safetensors(directions)

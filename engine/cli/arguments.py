@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_render(commands)
     _add_sample(commands)
     _add_invert(commands)
+    _add_directions(commands)
+    _add_mix(commands)
     _add_info(commands)
     _add_convert(commands)
     _add_selftest(commands)
@@ -215,6 +217,48 @@ def _add_invert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     invert.add_argument("--json", action="store_true", help="print one JSON object per line")
     _add_device(invert)
     invert.set_defaults(run=_guarded("invert"))
+
+
+def _add_directions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    directions = commands.add_parser(
+        "directions",
+        help="write the directions of a model",
+        description="Find the principal and the factorised directions of a model, and write them "
+        "as a .npz or .safetensors file, which Import Directions in Blender reads.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    _add_model(directions)
+    directions.add_argument(
+        "--out", type=Path, required=True, help=".npz or .safetensors file to write"
+    )
+    _add_device(directions)
+    directions.set_defaults(run=_guarded("directions"))
+
+
+def _add_mix(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    mix = commands.add_parser(
+        "mix",
+        help="mix the structure of one seed with the style of another",
+        description="Write the image of a seed whose later layers have the latent of another seed.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    _add_image(mix)
+    mix.add_argument("--style-seed", type=int, required=True, help="seed of the style")
+    mix.add_argument(
+        "--from-layer",
+        type=int,
+        default=-1,
+        help="the first layer that the style changes, from 0; -1 for the later half",
+    )
+    mix.add_argument("--weight", type=float, default=1.0, help="how much of the style is taken")
+    mix.add_argument(
+        "--strip",
+        action="store_true",
+        help="write all crossings beside each other, from the first layer on",
+    )
+    mix.add_argument("--out", type=Path, required=True, help="PNG file to write")
+    _add_device(mix)
+    mix.set_defaults(run=_guarded("mix"))
 
 
 def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -33,6 +33,7 @@ from ..solving.drag import drag
 from ..solving.options import DragOptions
 from ..solving.result import DragStatus, DragStep
 from .bake import bake, render
+from .directions import directions, mix
 from .interrupt import interrupt_stops
 from .invert import run_invert
 from .output import Output
@@ -210,6 +211,14 @@ def _invert(parsed: argparse.Namespace, output: Output) -> None:
     run_invert(parsed, _load(parsed, output), output)
 
 
+def _directions(parsed: argparse.Namespace, output: Output) -> None:
+    directions(parsed, _load(parsed, output), output)
+
+
+def _mix(parsed: argparse.Namespace, output: Output) -> None:
+    mix(parsed, _load(parsed, output), output)
+
+
 def _info(parsed: argparse.Namespace, output: Output) -> None:
     path = model_path(parsed.model)
     if is_difference(path):
@@ -255,6 +264,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Output], int | None]] = {
     "drag": _drag,
     "sample": _sample,
     "invert": _invert,
+    "directions": _directions,
+    "mix": _mix,
     "info": _info,
     "convert": _convert,
     "selftest": selftest,

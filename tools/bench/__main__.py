@@ -8,7 +8,18 @@ import sys
 
 from engine.machine.openmp import wait_briefly
 
-COMMANDS = ("step", "bake", "drag", "start", "regions", "lost", "live", "local", "invert")
+COMMANDS = (
+    "step",
+    "bake",
+    "drag",
+    "start",
+    "regions",
+    "lost",
+    "locks",
+    "live",
+    "local",
+    "invert",
+)
 
 if __name__ == "__main__":
     # This must run before torch is imported, here and in child processes, which inherit the

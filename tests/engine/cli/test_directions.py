@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands ``directions`` and ``mix``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from draggan_blender.protocol import direction_files
+from engine.cli.arguments import main
+from engine.models import sample_latent
+from engine.output.render import render_image
+from engine.solving.directions import find_directions
+from stylegan2 import Generator
+
+
+@pytest.mark.parametrize("suffix", direction_files.SUFFIXES)
+def test_directions_writes_a_file(
+    generator: Generator, checkpoint: Path, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"found{suffix}"
+    assert main(["directions", "--model", str(checkpoint), "--out", str(path)]) == 0
+    found = direction_files.read(path, generator.num_ws, generator.w_dim)
+    wanted = find_directions(generator)
+    assert [one.name for one in found] == [one.name for one in wanted]
+
+
+def test_another_suffix_is_a_sentence(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["directions", "--model", str(checkpoint), "--out", str(tmp_path / "a.pkl")]) == 1
+    assert "choose such a file" in capsys.readouterr().err
+
+
+def test_mix_takes_the_later_layers_of_another_seed(
+    generator: Generator, checkpoint: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mixed.png"
+    given = [
+        "mix",
+        "--model",
+        str(checkpoint),
+        "--seed",
+        "3",
+        "--style-seed",
+        "5",
+        "--device",
+        "cpu",
+    ]
+    structure, style = (sample_latent(generator, seed, 0.7) for seed in (3, 5))
+
+    assert main([*given, "--from-layer", "4", "--out", str(out)]) == 0
+    latent = np.concatenate([structure[:4], style[4:]])
+    shown = np.asarray(Image.open(out)).astype(int)
+    assert np.abs(shown - render_image(generator, latent)).max() <= 1
+
+    assert main([*given, "--strip", "--weight", "0", "--out", str(out)]) == 0
+    strip = np.asarray(Image.open(out))
+    still = render_image(generator, structure)
+    assert strip.shape[1] == still.shape[1] * generator.num_ws
+    assert np.array_equal(strip[:, : still.shape[1]], still)
+
+    assert main([*given, "--from-layer", "99", "--out", str(out)]) == 1
