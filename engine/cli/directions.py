@@ -7,7 +7,7 @@ import argparse
 
 import numpy as np
 
-from draggan_blender.protocol import direction_files
+from draggan_blender.protocol.direction_files import write
 from draggan_blender.protocol.directions import on_layers
 
 from ..arrays import FloatArray
@@ -28,7 +28,7 @@ def directions(parsed: argparse.Namespace, model: LoadedModel, output: Output) -
     """
     found = find_directions(model.generator)
     try:
-        direction_files.write(parsed.out, found)
+        write(parsed.out, found)
     except ValueError as error:
         raise RequestError(str(error)) from None
     output.note(f"{len(found)} directions of {model.path.name} are in {parsed.out}")
