@@ -213,10 +213,10 @@ def _finish(plane: Plane, job: pump.Job, result: dict[type, Any]) -> None:
         history.update_images(plane)
     settings.request_id = 0
     settings.dragging = settings.baking = settings.inverting = False
-    _push_undo(job.label)
+    push_undo(job.label)
 
 
-def _push_undo(message: str) -> None:
+def push_undo(message: str) -> None:
     """Push one undo step. The timer that calls us has no window, so one is passed in."""
     windows = bpy.context.window_manager.windows
     if windows:

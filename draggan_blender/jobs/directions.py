@@ -75,6 +75,7 @@ def _take(image_id: str, then: Callable[[Plane], None] | None, message: Message)
             direction_library.merge(plane, found)
             if then is not None:
                 then(plane)
+                delivery.push_undo("Find Directions")
         except (EditError, ValueError) as error:
             problem = str(error)
     elif isinstance(message, Ending):

@@ -73,7 +73,8 @@ def of_pairs(truth: Truth) -> FloatArray:
             values[:, factor] = value
             ends.append(truth.latents(values).mean(dim=0))
         found.append((ends[0] - ends[1]).numpy())
-    return np.stack(found).astype(np.float32)
+    whole: FloatArray = np.stack(found).astype(np.float32)
+    return whole
 
 
 def principal_of(generator: Generator, truth: Truth) -> FloatArray:

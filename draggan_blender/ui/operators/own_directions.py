@@ -98,7 +98,12 @@ class DRAGGAN_OT_swap_style(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return poll_slider(cls, context)
+        if not poll_slider(cls, context):
+            return False
+        settings = planes.require_active(context).draggan
+        index = settings.active_slider
+        is_style = index < len(settings.sliders) and settings.sliders[index].kind == "STYLE"
+        return require(cls, is_style, "Select a style in the list first; Mix Style makes one")
 
     def execute(self, context: bpy.types.Context) -> Result:
         plane = planes.require_active(context)
