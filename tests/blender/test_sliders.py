@@ -27,7 +27,6 @@ class SlidersTest(SceneCase):
         bpy.context.view_layer.objects.active = plane
         self.still = self.shown(plane)
         self.assertEqual(bpy.ops.draggan.find_directions(), {"FINISHED"})
-        bpy.ops.ed.undo_push(message="Directions")
 
     def tearDown(self) -> None:
         """Remove the folder; the engine stays for the next test, because its start takes long."""
@@ -336,6 +335,27 @@ class SlidersTest(SceneCase):
         direction = ours("scene.sliders").change_of(plane, row)
         np.testing.assert_allclose(change, np.broadcast_to(direction, base.shape))
         np.testing.assert_array_equal(np.frombuffer(edit.latent, "<f4").reshape(base.shape), base)
+
+    def test_a_bake_is_solved_over_a_slider_that_moves(self) -> None:
+        plane = self.find_plane()
+        row = plane.draggan.sliders[3]  # the colour of the background, which no drag needs
+        for frame, strength in ((1, 0.0), (3, 1.0)):
+            row.strength = strength
+            row.keyframe_insert("strength", frame=frame)
+        self.add_pair(plane)
+        plane.draggan.drag.max_steps = 2
+        bake = plane.draggan.bake
+        bake.use_own_range, bake.frame_start, bake.frame_end = True, 1, 3
+        ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), TIMEOUT_S)
+        self.assertFalse(plane.draggan.failed, plane.draggan.status)
+        track = ours("properties.stored").to_bytes(plane.draggan.track)
+        first, last = (
+            np.frombuffer(one, "<f4").reshape(-1, plane.draggan.w_dim)
+            for one in ours("scene.tracks").pictures_of(track, [0, 2])
+        )
+        change = ours("scene.sliders").change_of(plane, plane.draggan.sliders[3])[0]
+        along = (last - first) @ change / (change @ change)
+        self.assertAlmostEqual(float(along.mean()), 1.0, delta=0.2)
 
     def test_a_drag_is_kept_out_of_locked_sliders_and_held_to_others(self) -> None:
         plane = self.find_plane()
