@@ -40,7 +40,7 @@ class DRAGGAN_PG_own_picture(bpy.types.PropertyGroup):
     seconds: FloatProperty(
         name="Seconds",
         description="How long the model searches at most; 0 for as long as it takes",
-        default=60.0,
+        default=120.0,
         min=0.0,
         soft_max=600.0,
         precision=0,

@@ -46,7 +46,7 @@ def run_invert(parsed: argparse.Namespace, model: LoadedModel, output: Output) -
         steps=parsed.steps, seconds=parsed.seconds, align=not parsed.keep_alignment
     )
     found = invert(model.generator, pixels, frame, options, on_step=_printer(output))
-    generator, tuned, text = model.generator, None, sentence(found.error)
+    generator, tuned, text = model.generator, None, sentence(found.error, is_cut=found.is_cut)
     if parsed.tune:
         if is_difference(model.path):
             raise RequestError(f"{model.path.name} is tuned already; choose the model it changes")
@@ -58,7 +58,7 @@ def run_invert(parsed: argparse.Namespace, model: LoadedModel, output: Output) -
             TuningOptions(seconds=parsed.seconds),
             on_step=_printer(output),
         )
-        generator, text = tuned.generator, sentence(found.error, tuned.error)
+        generator, text = tuned.generator, sentence(found.error, tuned.error, is_cut=found.is_cut)
         difference = Difference(
             model.sha256, model.path.name, str(model.path.absolute()), tuned.changes
         )

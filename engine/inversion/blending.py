@@ -90,10 +90,12 @@ class BlendBack:
         replaced = (far / _REPLACED).clamp(0, 1)
         wide = max(1, round(_WIDENED * side))
         soft = max(1, round(_FEATHERED * side))
-        return tuple(  # type: ignore[return-value]  # two of them
-            _feathered(F.max_pool2d(each, 2 * wide + 1, stride=1, padding=wide), soft)
-            for each in (changed, replaced)
-        )
+
+        def grown(matte: Tensor) -> Tensor:
+            wider = F.max_pool2d(matte, 2 * wide + 1, stride=1, padding=wide)
+            return _feathered(wider, soft)
+
+        return grown(changed), grown(replaced)
 
     def _spread(self, image: Tensor) -> Tensor:
         """Return an image of the model, ``1 x C x h x w``, in the picture's pixels of the box."""

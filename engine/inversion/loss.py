@@ -75,16 +75,17 @@ def _blur(x: Tensor) -> Tensor:
     offsets = torch.arange(_WINDOW_PX, device=x.device, dtype=x.dtype) - _WINDOW_PX // 2
     taps = torch.exp(-0.5 * (offsets / _SIGMA_PX).square())
     taps = taps / taps.sum()
-    flat = x.flatten(0, 1)[:, None]
     pad = _WINDOW_PX // 2
 
     def both(values: Tensor) -> Tensor:
-        rows = F.conv2d(values, taps[None, None, None], padding=(0, pad))
-        blurred: Tensor = F.conv2d(rows, taps[None, None, :, None], padding=(pad, 0))
-        return blurred
+        # One group for each channel: many times as fast on a CPU as a batch of single channels.
+        count = values.shape[1]
+        kernel = taps.expand(count, 1, 1, -1)
+        rows = F.conv2d(values, kernel, padding=(0, pad), groups=count)
+        return F.conv2d(rows, kernel.transpose(2, 3), padding=(pad, 0), groups=count)
 
-    share = both(torch.ones_like(flat[:1]))
-    return (both(flat) / share).reshape(x.shape)
+    flat = x.reshape(1, -1, *x.shape[2:])
+    return (both(flat) / both(torch.ones_like(flat[:, :1]))).reshape(x.shape)
 
 
 def mean_error(images: Tensor, wanted: Tensor, weights: Tensor) -> float:

@@ -38,7 +38,7 @@ class InversionOptions:
 
     Attributes:
         steps: The most steps of the optimiser, at least 10.
-        seconds: The most seconds; 0 for no limit.
+        seconds: The most seconds of all steps; 0 for no limit.
         align: Whether the frame is refined together with the latent.
         layer_price: The price on how far the layers part.
         distance_price: The price on the distance from the mean of W.
@@ -90,6 +90,7 @@ class Inversion:
         steps: How many steps were made.
         seconds: How long they took.
         stopped: Whether the caller ended it early.
+        is_cut: Whether it was ended before all its steps, by the caller or by the seconds.
     """
 
     latent: FloatArray
@@ -98,6 +99,7 @@ class Inversion:
     steps: int
     seconds: float
     stopped: bool
+    is_cut: bool
 
 
 @dataclass(frozen=True)
@@ -161,8 +163,8 @@ def invert(
     options = InversionOptions() if options is None else options
     alignment.check(pixels.shape[1], pixels.shape[0])
     picture = AlignedPicture(pixels, _shape(generator), device_of(generator))
-    clock = _Clock(options, should_stop)
     search = _Search(generator, picture, alignment, options)
+    clock = _Clock(options, should_stop)
     done = 0.0
     for phase in _PHASES:
         search.enter(phase)
@@ -180,6 +182,7 @@ def invert(
         steps=clock.steps,
         seconds=clock.seconds,
         stopped=clock.stopped,
+        is_cut=clock.steps < options.steps,
     )
 
 

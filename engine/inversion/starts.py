@@ -29,7 +29,7 @@ _BATCH = 10
 _SMALL_PX = 16
 # A block's own image stands for the whole one if it differs from it by less than this, mean
 # absolute difference as a share of the range of values.
-_FAITHFUL = 0.02
+_FAITHFUL = 0.04
 _LEAST_BLOCK = 32
 # Frames that are tried around the given one: shares of its size, degrees and factors of its size.
 _SHIFTS = (-0.1, -0.05, 0.0, 0.05, 0.1)

@@ -119,7 +119,9 @@ class InversionJob:
                 error=found.error,
                 tuned_error=-1.0 if tuned is None else tuned.error,
                 coverage=coverage_of(found.error).value,
-                sentence=sentence(found.error, None if tuned is None else tuned.error),
+                sentence=sentence(
+                    found.error, None if tuned is None else tuned.error, is_cut=found.is_cut
+                ),
                 model_path=str(path),
                 model_sha256=sha256,
             )

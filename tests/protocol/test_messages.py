@@ -11,6 +11,7 @@ import pytest
 
 from draggan_blender.protocol import LocalProtocolError, explore, live
 from draggan_blender.protocol import messages as m
+from draggan_blender.protocol import own_picture as o
 from draggan_blender.protocol import pairs as p
 from draggan_blender.protocol.codec import ALL_MESSAGES
 
@@ -29,6 +30,14 @@ FINISHED = {
     "handles": (p.HandleState(key=1, place_px=(1.0, 2.0), distance_px=0.0),),
 }
 
+BLEND = {
+    "request_id": 1,
+    "model_path": "",
+    "picture_path": "",
+    "alignment": o.Alignment(centre_px=(1.0, 2.0), angle=0.0, size_px=9.0),
+    "base": b"",
+    "frames": FRAMES,
+}
 SHEET = {"request_id": 1, "model_path": "", "seeds": (1,), "truncation_psi": 0.7, "size_px": 96}
 
 
@@ -48,6 +57,11 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
     ("cls", "values"),
     [
         (m.LoadModel, {"request_id": 0, "model_path": "x"}),
+        (o.Alignment, {"centre_px": (1.0, 2.0), "angle": 0.0, "size_px": 0.0}),
+        (o.Alignment, {"centre_px": (1.0, math.nan), "angle": 0.0, "size_px": 9.0}),
+        (o.BlendBack, BLEND),
+        (o.BlendBack, {**BLEND, "latent": b"1", "track": b"1", "image_path": "x"}),
+        (o.BlendBack, {**BLEND, "latent": b"1"}),
         (p.Pair, {"handle_px": (math.nan, 0.0), "target_px": (0.0, 0.0)}),
         (p.Pair, {"handle_px": (0.0, 0.0), "target_px": (0.0, -math.inf)}),
         (m.FrameTarget, {"folder": "f", "stem": "../up", "first_number": 1}),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from .landmarks import LANDMARKS, Detector
 # The set of renders; the model was trained on the sets 1 and 2.
 _SET, _SIZE_PX = 77, 128
 _OFF_PX, _OFF_DEG = 8.0, 10.0
+_ROWS = ("strange", "right", "off", "tuned")
 _WHOLE = Alignment.whole(_SIZE_PX, _SIZE_PX)
 
 
@@ -121,6 +123,7 @@ class _Measure:
                 image, error = render_image(after.generator, found.latent), after.error
             spent = time.perf_counter() - since, time.process_time() - cpu
             landmarks = self.landmarks_px(image, found.alignment, renders, i)
+            print(f"{i}: {error:.2%}, {landmarks:.2f} px, {spent[1]:.0f} s", file=sys.stderr)
             yield Row(error, landmarks, *spent, image)
 
 
@@ -183,29 +186,10 @@ def _beside(picture: ByteArray, image: ByteArray) -> ByteArray:
     return np.concatenate([picture, image, far], axis=1)
 
 
-def main(arguments: list[str]) -> int:
-    """Print the tables, and write the picture of the documentation if asked."""
-    parser = argparse.ArgumentParser(prog="invert", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("dist/invert"), help="the renders")
-    parser.add_argument("--count", type=int, default=20, help="how many renders")
-    parser.add_argument("--tuned", type=int, default=5, help="of how many the model is tuned")
-    parser.add_argument("--out", type=Path, help="a picture of pictures, versions and differences")
-    options = parser.parse_args(arguments)
-    renders = load_renders(options.data, options.count)
-    measure = _Measure()
-    since = time.process_time()
-    starts_of(measure.generator)
-    print(f"the model's images to start from: {time.process_time() - since:.0f} s of CPU, once\n")
+def _strange(measure: _Measure, renders: Renders) -> list[ByteArray]:
+    """Print how pictures are covered, and return a row of pictures for each."""
     sheet: list[ByteArray] = []
-    print(_HEAD, flush=True)
-    few = Renders(*(part[: options.tuned] for part in vars(renders).values()))
-    for name, used, off, tuned in (
-        ("right", renders, False, False),
-        (f"{_OFF_PX:.0f} px and {_OFF_DEG:.0f} degrees off", renders, True, False),
-        ("right, tuned", few, False, True),
-    ):
-        print(summary(name, list(measure.rows(used, off, tuned))), flush=True)
-    print("\n| picture | error | verdict | tuned |\n|---|---:|---|---:|", flush=True)
+    print("| picture | error | verdict | tuned |\n|---|---:|---|---:|", flush=True)
     for name, pixels in strange_pictures(renders).items():
         found = invert(measure.generator, pixels, _WHOLE, InversionOptions(align=False))
         after = tune(measure.generator, pixels, _WHOLE, found.latent)
@@ -213,7 +197,38 @@ def main(arguments: list[str]) -> int:
         print(f"| {name} | {found.error:.1%} | {verdict} | {after.error:.1%} |", flush=True)
         images = [render_image(one, found.latent) for one in (measure.generator, after.generator)]
         sheet.append(np.concatenate([_beside(pixels, image) for image in images], axis=1))
-    if options.out:
+    print()
+    return sheet
+
+
+def main(arguments: list[str]) -> int:
+    """Print the tables, and write the picture of the documentation if asked."""
+    parser = argparse.ArgumentParser(prog="invert", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("dist/invert"), help="the renders")
+    parser.add_argument("--count", type=int, default=20, help="how many renders")
+    parser.add_argument("--tuned", type=int, default=5, help="of how many the model is tuned")
+    parser.add_argument(
+        "--rows", nargs="+", choices=_ROWS, default=_ROWS, help="what is measured; default: all"
+    )
+    parser.add_argument("--out", type=Path, help="a picture of pictures, versions and differences")
+    options = parser.parse_args(arguments)
+    renders = load_renders(options.data, options.count)
+    measure = _Measure()
+    since = time.process_time()
+    starts_of(measure.generator)
+    print(f"the model's images to start from: {time.process_time() - since:.0f} s of CPU, once\n")
+    sheet = _strange(measure, renders) if "strange" in options.rows else []
+    print(_HEAD, flush=True)
+    few = Renders(*(part[: options.tuned] for part in vars(renders).values()))
+    for row, name, used in (
+        ("right", "right", renders),
+        ("off", f"{_OFF_PX:.0f} px and {_OFF_DEG:.0f} degrees off", renders),
+        ("tuned", "right, tuned", few),
+    ):
+        if row in options.rows:
+            found = list(measure.rows(used, row == "off", row == "tuned"))
+            print(summary(name, found), flush=True)
+    if options.out and sheet:
         page = Image.fromarray(np.concatenate(sheet))
         page.resize((page.width * 3 // 2, page.height * 3 // 2), Image.Resampling.LANCZOS).save(
             options.out, quality=88

@@ -33,7 +33,7 @@ def found(generator: Generator, picture: ByteArray) -> Inversion:
 def test_an_image_of_the_model_is_found_again(found: Inversion) -> None:
     assert found.error < 0.01
     assert found.alignment == WHOLE
-    assert (found.steps, found.stopped) == (80, False)
+    assert (found.steps, found.stopped, found.is_cut) == (80, False, False)
 
 
 def test_the_latent_stays_where_the_model_makes_sound_images(
@@ -72,7 +72,7 @@ def test_a_stop_keeps_the_best_so_far(generator: Generator, picture: ByteArray) 
         should_stop=lambda: len(steps) >= 5,
         on_step=steps.append,
     )
-    assert stopped.stopped
+    assert stopped.stopped and stopped.is_cut
     assert stopped.steps == 5
     np.testing.assert_array_equal(stopped.latent, steps[-1].latent.numpy())
     assert np.isfinite(stopped.latent).all()
@@ -93,4 +93,6 @@ def test_options_out_of_range_are_refused() -> None:
 def test_the_verdict_is_by_the_error_before_tuning() -> None:
     assert [coverage_of(error) for error in (0.01, 0.03, 0.2)] == list(Coverage)
     assert sentence(0.2, 0.01).startswith("This model does not cover the picture")
+    assert sentence(0.2, is_cut=True).startswith("The search was ended early")
+    assert sentence(0.01, is_cut=True) == sentence(0.01)
     assert sentence(0.2, 0.01).endswith("(error 20.0%, after tuning 1.0%)")
