@@ -21,10 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor
 
 from draggan_blender.protocol.atomic_files import write_atomically
+from draggan_blender.protocol.plain_files import read_plain_file
 from stylegan2 import Generator, load_generator, sha256_of
 from stylegan2.models import builtin_model_path
 
@@ -34,6 +36,8 @@ ARCHITECTURE = "stylegan2-difference"
 _SCALE = ".scale"
 _STEPS = 127
 _BUILT_IN = "suzanne"
+# The change of a 1024 px model, whole, has 30 MB.
+_MOST_BYTES, _MOST_HEADER_BYTES = 1 << 30, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -129,11 +133,30 @@ def _spread(scale: Tensor, steps: Tensor) -> Tensor:
 
 def is_difference(path: Path) -> bool:
     """Return whether a file is a difference file, by its content."""
+    if not path.is_file():
+        return False  # opening a pipe would wait
     try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("architecture") == ARCHITECTURE
-    except (SafetensorError, OSError, ValueError):
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            text = file.read(length) if length <= _MOST_HEADER_BYTES else b""
+        return _metadata(text).get("architecture") == ARCHITECTURE
+    except (OSError, ValueError, struct.error):
         return False  # the reader of models says what it is
+
+
+def _metadata(header: bytes) -> dict[str, str]:
+    """Return the texts in the header of a safetensors file.
+
+    Raises:
+        ValueError: There are none.
+    """
+    try:
+        found = json.loads(header)["__metadata__"]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        raise ValueError("its header cannot be read") from None
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise ValueError("its metadata are not texts")
+    return found
 
 
 def read_difference(path: Path) -> Difference:
@@ -143,11 +166,13 @@ def read_difference(path: Path) -> Difference:
         RequestError: The file is damaged.
         OSError: It cannot be read.
     """
+    # Not mapped into memory: a mapped file that another program shortens ends the process.
+    data = read_plain_file(path, _MOST_BYTES)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in list(file.keys())}
-    except SafetensorError as error:
+        tensors = load(data)
+        (length,) = struct.unpack_from("<Q", data)
+        metadata = _metadata(data[8 : 8 + length])
+    except (SafetensorError, ValueError) as error:
         raise _damaged(path, str(error)) from None
     sha256 = metadata.get("base_sha256", "")
     if not re.fullmatch("[0-9a-f]{64}", sha256):
