@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The directions of an image's model, which the engine finds once for each model.
+"""The directions of an image's model, which the engine finds once for each, and *Pull Back*.
 
 Nothing waits for the engine: who needs them asks, and is called when they are in the library.
 """
@@ -17,10 +17,16 @@ from ..connection import pump
 from ..errors import EditError
 from ..properties import changes
 from ..properties.owners import Plane
+from ..properties.stored import to_bytes
 from ..protocol import direction_files
-from ..protocol.direction_messages import DirectionsFound, FindDirections
+from ..protocol.direction_messages import (
+    DirectionsFound,
+    FindDirections,
+    PullBack,
+    PulledBack,
+)
 from ..protocol.messages import Ending, Failed, Message
-from ..scene import models, planes, sliders
+from ..scene import models, own_directions, planes, sliders
 from . import delivery, direction_library, recovery, requests
 
 _LOG = logging.getLogger(__name__)
@@ -57,6 +63,56 @@ def find(plane: Plane, then: Callable[[Plane], None] | None = None) -> int:
     if problem:
         raise EditError(problem)
     return request.request_id
+
+
+def pull_back(plane: Plane) -> int:
+    """Ask for the typical latent near that of an image, and add a slider to it, at 1.
+
+    Args:
+        plane: A GAN image with an image.
+
+    Returns:
+        The request id.
+
+    Raises:
+        EditError: No model was chosen, or the engine cannot start.
+    """
+    requests.require_image(plane)
+    settings = plane.draggan
+    request = PullBack(
+        request_id=pump.new_request_id(),
+        model_path=models.model_path(settings.source),
+        model_sha256=settings.model_sha256,
+        picture=to_bytes(settings.latent),
+    )
+    requests.give_to(request.request_id, partial(_take_back, settings.uuid, request))
+    job_id, label = recovery.parts_id(plane), f"Pull Back of {plane.name}"
+    pump.submit(pump.Job(request=request, image_id=job_id, label=label))
+    problem = requests.endings.get(request.request_id, "")
+    if problem:
+        raise EditError(problem)
+    return request.request_id
+
+
+def _take_back(image_id: str, request: PullBack, message: Message) -> None:
+    plane = planes.find(image_id)
+    problem = ""
+    if isinstance(message, PulledBack) and plane is not None:
+        if to_bytes(plane.draggan.latent) != request.picture:
+            return  # the image has changed in the meantime
+        try:
+            row = own_directions.back_to(plane, message.latent, message.before)
+            # One undo leads from the image that follows to this step.
+            delivery.push_undo("Pull Back")
+            row.strength = 1.0
+        except EditError as error:
+            problem = str(error)
+    elif isinstance(message, Ending):
+        problem = message.message if isinstance(message, Failed) else ""
+        requests.endings[message.request_id] = problem
+    if problem and plane is not None:
+        plane.draggan.status, plane.draggan.failed = problem, True
+    delivery.redraw_panels()
 
 
 def is_finding(plane: Plane) -> bool:

@@ -28,7 +28,7 @@ class DRAGGAN_PG_slider(bpy.types.PropertyGroup):
         description="What the slider moves along",
         items=(
             ("DIRECTION", "Direction", "A direction of the model"),
-            ("STYLE", "Style", "The way to the latent of another image, for style mixing"),
+            ("STYLE", "Style", "The way to another latent, for style mixing or Pull Back"),
         ),
         options={"HIDDEN"},
     )

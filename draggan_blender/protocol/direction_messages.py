@@ -30,6 +30,34 @@ class DirectionsFound(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PullBack(ModelRequest):
+    """Find the latent near a picture's that is like those of the model; answer: ``PulledBack``.
+
+    Attributes:
+        picture: In the format of ``pictures``; the latent of the whole image counts.
+    """
+
+    kind: ClassVar[str] = "pull_back"
+    picture: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PulledBack(Event):
+    """A latent that is like those of the model's own images.
+
+    Attributes:
+        latent: ``num_ws x w_dim`` float32, little-endian.
+        before: How far the picture's latent is from the mean of W, 1 for a usual image.
+        after: The same of ``latent``.
+    """
+
+    kind: ClassVar[str] = "pulled_back"
+    latent: bytes
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PictureStrip(ModelRequest):
     """Make small images of pictures; one ``StripPicture`` for each, in their order, and no file.
 
@@ -80,6 +108,8 @@ class StripPicture(Event):
 DIRECTION_MESSAGES: tuple[type[Message], ...] = (
     FindDirections,
     DirectionsFound,
+    PullBack,
+    PulledBack,
     PictureStrip,
     StripPicture,
 )

@@ -81,6 +81,23 @@ def style_of(plane: Plane, other: Plane) -> DRAGGAN_PG_slider:
     return row
 
 
+def back_to(plane: Plane, latent: bytes, distance: float) -> DRAGGAN_PG_slider:
+    """Add a slider from an image to a latent that is like those of the model, at 0.
+
+    Args:
+        plane: The GAN image.
+        latent: ``num_ws x w_dim`` float32, little-endian.
+        distance: How far the image is from the mean of W, 1 for a usual image; for the name.
+
+    Raises:
+        EditError: The image cannot be read, or is the same.
+    """
+    change = _base_of(plane, latent) - sliders.base(plane)
+    if not _is_change(change):
+        raise EditError(f"{plane.name} is like the model's own images already")
+    return sliders.add(plane, _whole(f"Pull Back from {distance:.1f}", change), kind="STYLE")
+
+
 def swap_style(plane: Plane, row: DRAGGAN_PG_slider) -> None:
     """Exchange structure and texture: a style gets the layers that it did not have.
 

@@ -10,6 +10,8 @@ from draggan_blender.protocol.direction_messages import (
     DirectionsFound,
     FindDirections,
     PictureStrip,
+    PullBack,
+    PulledBack,
     StripPicture,
 )
 
@@ -18,6 +20,7 @@ from ..models import LoadedModel
 from ..output.render import preview_pixels, render_images
 from ..pictures import OpenPicture
 from ..solving.directions import find_directions
+from ..solving.typical import distance, pulled_back
 from .job_parts import Emit, check_cancelled
 from .job_queue import QueuedJob
 from .sheet_job import block_for
@@ -27,6 +30,25 @@ def find_request(request: FindDirections, model: LoadedModel, emit: Emit) -> Non
     """Find the directions of a request's model, and report them."""
     data = to_npz(find_directions(model.generator))
     emit(DirectionsFound(request_id=request.request_id, directions=data))
+
+
+def pull_back(request: PullBack, model: LoadedModel, emit: Emit) -> None:
+    """Find the typical latent near a request's picture, and report it.
+
+    Raises:
+        RequestError: The picture is damaged, or does not fit the model.
+    """
+    generator, latent = model.generator, model.picture(request.picture).latent
+    check_latent(generator, latent)
+    found = pulled_back(generator, latent)
+    emit(
+        PulledBack(
+            request_id=request.request_id,
+            latent=found.astype("<f4").tobytes(),
+            before=distance(generator, latent),
+            after=distance(generator, found),
+        )
+    )
 
 
 def render_strip(request: PictureStrip, model: LoadedModel, job: QueuedJob, emit: Emit) -> None:

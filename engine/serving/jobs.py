@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from draggan_blender.protocol.direction_messages import FindDirections, PictureStrip
+from draggan_blender.protocol.direction_messages import FindDirections, PictureStrip, PullBack
 from draggan_blender.protocol.explore import PreviewPicture, SampleSheet
 from draggan_blender.protocol.file_names import TRACK_FILE
 from draggan_blender.protocol.library import AddModel
@@ -92,6 +92,7 @@ class JobRunner:
             FindDirections: lambda request, model, job: directions_job.find_request(
                 request, model, emit
             ),
+            PullBack: lambda request, model, job: directions_job.pull_back(request, model, emit),
             PictureStrip: lambda request, model, job: directions_job.render_strip(
                 request, model, job, emit
             ),

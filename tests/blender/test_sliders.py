@@ -26,7 +26,10 @@ class SlidersTest(SceneCase):
         plane = self.new_plane(3)
         bpy.context.view_layer.objects.active = plane
         self.still = self.shown(plane)
-        self.assertEqual(bpy.ops.draggan.find_directions(), {"FINISHED"})
+        # As the operator in a window does: the result arrives later, with an undo step.
+        add_first = ours("ui.operators.sliders").add_first
+        request_id = ours("jobs.directions").find(plane, add_first)
+        ours("jobs.requests").wait(request_id, TIMEOUT_S)
 
     def tearDown(self) -> None:
         """Remove the folder; the engine stays for the next test, because its start takes long."""
@@ -380,6 +383,21 @@ class SlidersTest(SceneCase):
         np.testing.assert_allclose(change, weights @ basis, atol=1e-4)
         self.assertGreater(float(np.abs(weights).max()), 1e-3)
 
+    def test_pull_back_leads_to_an_image_of_the_model(self) -> None:
+        plane = self.find_plane()
+        plane.draggan.sliders[0].strength = 9.0
+        far = self.render(plane)
+        self.assertEqual(bpy.ops.draggan.pull_back(), {"FINISHED"})
+        plane = self.find_plane()
+        row = plane.draggan.sliders[-1]
+        self.assertRegex(row.name, r"^Pull Back from [23]\.\d$")
+        self.assertEqual(row.strength, 1.0)
+        near = self.latent(plane)
+        np.testing.assert_allclose(near, np.broadcast_to(near[0], near.shape), atol=1e-4)
+        self.differs(self.shown(plane), far)
+        row.strength = 0.0
+        self.near(self.render(plane), far)
+
     def test_masked_edits_stay_over_an_image_that_a_slider_moves(self) -> None:
         plane = self.find_plane()
         corners = [(0.3, 0.2), (0.7, 0.2), (0.7, 0.6), (0.3, 0.6)]
@@ -430,13 +448,16 @@ class SlidersTest(SceneCase):
 
     def test_previews_and_one_undo_step_follow_a_slider(self) -> None:
         plane = self.find_plane()
-        changes = ours("jobs.edit_changes")
+        changes, held = ours("jobs.edit_changes"), ours("jobs.held_value")
+        self.addCleanup(held.ask, None)
+        held.ask(lambda: True)
         plane.draggan.sliders[0].strength = 1.0
         changes.changed(plane)
         self.assertTrue(plane.draggan.edits_changed)
         self.follow(lambda: self.find_plane().draggan.previewing)
         plane.draggan.sliders[0].strength = 2.0
         changes.changed(plane)
+        held.ask(None)
         self.follow(lambda: not changes._changes)
         plane = self.find_plane()
         self.assertFalse(plane.draggan.previewing or plane.draggan.edits_changed)

@@ -10,7 +10,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from ...errors import EditError
-from ...jobs import direction_library
+from ...jobs import direction_library, directions
 from ...protocol import direction_files
 from ...scene import own_directions, planes, sliders
 from .common import Result, poll_idle, require, run
@@ -87,6 +87,26 @@ class DRAGGAN_OT_mix_style(bpy.types.Operator):
             return follow(plane)
 
         return run(self, mix)
+
+
+class DRAGGAN_OT_pull_back(bpy.types.Operator):
+    """Add a slider that leads back to what the model's own images are like, against artefacts"""
+
+    bl_idname = "draggan.pull_back"
+    bl_label = "Pull Back"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return poll_idle(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        # The undo steps are pushed when the results arrive, and the image follows the slider.
+        plane = planes.require_active(context)
+        done = run(self, lambda: directions.pull_back(plane))
+        if bpy.app.background and done == {"FINISHED"}:
+            return run(self, lambda: follow(plane))
+        return done
 
 
 class DRAGGAN_OT_swap_style(bpy.types.Operator):
@@ -215,6 +235,7 @@ CLASSES = (
     DRAGGAN_OT_direction_from_images,
     DRAGGAN_OT_keep_as_slider,
     DRAGGAN_OT_mix_style,
+    DRAGGAN_OT_pull_back,
     DRAGGAN_OT_swap_style,
     DRAGGAN_OT_import_directions,
     DRAGGAN_OT_export_directions,

@@ -42,7 +42,7 @@ def follow(plane: Plane) -> int | None:
     return None
 
 
-def _add_first(plane: Plane) -> None:
+def add_first(plane: Plane) -> None:
     """Add sliders of the first directions, if the image has none."""
     if not plane.draggan.sliders:
         for direction in direction_library.load(plane)[:_FIRST]:
@@ -63,7 +63,7 @@ class DRAGGAN_OT_find_directions(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Result:
         plane = planes.require_active(context)
-        return run(self, lambda: directions.find(plane, _add_first))
+        return run(self, lambda: directions.find(plane, add_first))
 
 
 # Blender does not keep the texts of a dynamic list of choices.

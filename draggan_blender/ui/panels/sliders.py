@@ -60,6 +60,7 @@ class DRAGGAN_MT_sliders(bpy.types.Menu):
         layout = self.layout
         layout.operator("draggan.flip_slider", icon="ARROW_LEFTRIGHT")
         layout.operator("draggan.zero_sliders", icon="LOOP_BACK")
+        layout.operator("draggan.pull_back", icon="REW")
         layout.separator()
         layout.operator("draggan.find_directions", icon="VIEWZOOM")
         layout.operator("draggan.direction_from_images", icon="ADD")

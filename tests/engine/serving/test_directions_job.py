@@ -14,6 +14,8 @@ from draggan_blender.protocol.direction_messages import (
     DirectionsFound,
     FindDirections,
     PictureStrip,
+    PullBack,
+    PulledBack,
     StripPicture,
 )
 from draggan_blender.protocol.directions import moved, on_layers
@@ -24,7 +26,7 @@ from engine.arrays import FloatArray
 from engine.errors import RequestError
 from engine.models import LoadedModel
 from engine.output.render import preview_pixels, render_images
-from engine.serving.directions_job import render_strip
+from engine.serving.directions_job import pull_back, render_strip
 from engine.serving.edit_file import animated_edit
 from engine.serving.job_parts import JobCancelledError
 from engine.serving.job_queue import QueuedJob
@@ -121,6 +123,17 @@ def test_a_drag_request_is_kept_out_of_directions(
         length = float((one.change**2).sum())
         along = change @ one.change[0] / length
         assert np.abs(along).max() < 1e-3
+
+
+def test_a_latent_is_pulled_back(model: LoadedModel, latent: FloatArray) -> None:
+    emitted: list[Message] = []
+    picture = (latent + np.float32(3)).astype("<f4").tobytes()
+    request = PullBack(request_id=4, model_path="tiny.pkl", picture=picture)
+    pull_back(request, model, emitted.append)
+    (answer,) = emitted
+    assert isinstance(answer, PulledBack)
+    assert len(answer.latent) == len(picture)
+    assert answer.after <= 1.01 < answer.before
 
 
 def test_an_edit_with_sliders_moves_each_frame(model: LoadedModel, latent: FloatArray) -> None:
