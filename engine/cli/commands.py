@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,6 +151,7 @@ def _drag(parsed: argparse.Namespace, output: Output) -> int:
     output.note(f"{verdict}{result.reason} ({result.seconds:.1f} s, {per_step:.3f} s per step)")
     output.note(f"{len(track)} frames, track.npz and contact_sheet.png are in {parsed.out}")
     if was_interrupted():
+        print("interrupted", file=sys.stderr)
         return INTERRUPTED
     if result.status is not DragStatus.LOST:
         return 0
