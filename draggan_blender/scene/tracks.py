@@ -123,9 +123,9 @@ def frames_of(track: bytes) -> tuple[int | None, int]:
     Raises:
         Exception: One of ``READ_ERRORS``: the bytes are not a track.
     """
-    arrays = read_arrays(track, {"first_number", "numbers"})
+    arrays = read_arrays(track, {"first_number", "edited"})
     first = int(arrays["first_number"]) if "first_number" in arrays else None
-    count = len(arrays["numbers"])
+    count = len(arrays["edited"])
     if first is not None and not -GREATEST_FRAME <= first <= GREATEST_FRAME - count + 1:
         raise ValueError(f"it has frames from {first} on, which Blender does not have")
     return first, count
