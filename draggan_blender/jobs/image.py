@@ -11,6 +11,7 @@ import bpy
 from ..connection import pump
 from ..errors import EditError
 from ..properties.image import DEFAULT_SEED
+from ..properties.label import NO_LABEL
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text
 from ..protocol.messages import (
@@ -152,7 +153,6 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
     alpha.show(plane)
     settings.latent = settings.sampled_latent = to_text(sampled.latent)
     settings.sampled_seed, settings.sampled_psi = request.seed, request.truncation_psi
-    settings.sampled_label = request.label
     settings.track, settings.source_changed = "", False
     edits.clear(plane)
     handle_paths.clear_paths(plane)
@@ -166,6 +166,7 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
         sliders.clear(plane)
     settings.w_dim = model.w_dim if model is not None else 0
     settings.label_count = model.c_dim if model is not None else 0
+    settings.sampled_label = request.label if settings.label_count else NO_LABEL
     if model is not None and model.notes:
         settings.status = f"Note: {'; '.join(model.notes)}"
 

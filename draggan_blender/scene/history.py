@@ -264,8 +264,8 @@ def _seed_to_reuse(plane: Plane) -> DRAGGAN_PG_state | None:
     state = _to_replace(plane, "SEED")
     if state is None:
         return None
-    wanted = settings.sampled_seed, settings.model_sha256
-    return state if (state.seed, state.model_sha256) == wanted else None
+    wanted = settings.sampled_seed, settings.sampled_label, settings.model_sha256
+    return state if (state.seed, state.label, state.model_sha256) == wanted else None
 
 
 def _to_replace(plane: Plane, kind: str) -> DRAGGAN_PG_state | None:
