@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # it is run as a file
 
 from engine.machine.device import describe_device  # noqa: E402
-from stylegan2.ops.fused import BuildError, FusedOperators, build  # noqa: E402
+from stylegan2.ops.fused import BuildError, FusedOperators, build, nvrtc  # noqa: E402
 from stylegan2.windows.fused_proof import difference, speed_up  # noqa: E402
 
 TOTAL_S = 460.0
@@ -94,6 +94,9 @@ def parts_of(devices: list[str], *, quick: bool, has_pytest: bool) -> list[Part]
     parts = [
         Part(f"Fused operators on {device}", (this, "--proof", device), 60.0) for device in devices
     ]
+    if "cuda" in devices:
+        proof = (this, "--proof", "cuda", "--nvrtc")
+        parts.insert(1, Part("Fused operators on cuda by NVRTC", proof, 60.0))
     if has_pytest:
         places = ("tests/engine/test_gpu.py", "tests/stylegan2")
         command = ("-m", "pytest", "-q", "-m", "gpu", "-rs", "-p", "no:cacheprovider", *places)
@@ -221,8 +224,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=TOTAL_S, help="the time for all parts")
     parser.add_argument("--only", default="", help="only parts whose titles contain this")
     parser.add_argument("--proof", metavar="DEVICE", help="only prove the fused operators, here")
+    parser.add_argument("--nvrtc", action="store_true", help="with --proof: compile by NVRTC")
     options = parser.parse_args(arguments)
     if options.proof:
+        os.environ[nvrtc.SWITCH] = str(int(options.nvrtc))
         return prove(options.proof)
     devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
     has_pytest = importlib.util.find_spec("pytest") is not None

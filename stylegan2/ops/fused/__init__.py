@@ -7,12 +7,14 @@ values; here one pass over memory does all of them. Without a compiler, ``winogr
 
 ``elements.h`` defines the arithmetic of one channel for both devices. ``lines.h`` and ``fused.cpp``
 have the loops for CPUs, ``fused.cu`` has the kernels for GPUs, and ``border.h`` declares the
-functions of both libraries. ``build.py`` compiles them, and ``operators.py`` calls them.
+functions of both libraries. ``build.py`` compiles them, and ``operators.py`` calls them. Where
+NVRTC compiles the kernels alone (``nvrtc.py``), ``kernels.py`` launches them by ``driver.py``.
 """
 
 from __future__ import annotations
 
-from .build import BuildError, build
+from .build import build
+from .errors import BuildError
 from .loading import end_loading, noted
 from .operators import Activation, FusedOperators
 from .private import private_folder

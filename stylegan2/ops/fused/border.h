@@ -7,7 +7,11 @@
 // of N maps. The functions return 0 or the error code of CUDA.
 #pragma once
 
+#ifdef __CUDACC_RTC__ // has no headers of the system
+typedef long long int64_t;
+#else
 #include <cstdint>
+#endif
 
 #ifdef _MSC_VER
 #define EXPORT extern "C" __declspec(dllexport)
@@ -33,6 +37,8 @@ struct Activation {
     float *convolved;    // N h' w' O, the convolved values, needed for sums
     int maps, height, width, channels;
 };
+
+#ifndef __CUDACC_RTC__ // NVRTC compiles kernels only
 
 // Transforms x * scale, x: N h w C, scale: C, to tiles: 16 x T x C.
 EXPORT int fused_tiles(const float *x, const float *scale, float *tiles, int maps, int height,
@@ -64,3 +70,5 @@ EXPORT int fused_widened(const float *products, const int *origins, const Activa
 EXPORT int fused_widened_back(const float *g, const int *origins, const Activation *activation,
                               float *products, float *sums, int directions, int height, int width,
                               const Where *where);
+
+#endif

@@ -23,6 +23,8 @@ from typing import Any
 
 import torch
 
+from . import nvrtc
+from .errors import NOT_BUILT, BuildError
 from .locking import try_to_lock
 from .private import close_content, empty, private_folder, read_plain, write_private
 
@@ -36,7 +38,6 @@ _GRACE_S = 5.0
 _LOCK = "lock"
 # What is built is for this user alone, whatever the umask.
 _ONLY_THIS_USER: dict[str, Any] = {} if sys.platform == "win32" else {"umask": 0o077}
-_NOT_BUILT = "the fused operators were not built"
 
 _GNU = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden")
 # No flag that would change what NaN and infinity mean.
@@ -49,10 +50,6 @@ _MSVC = ("/nologo", "/std:c++17", "/O2", "/EHsc", "/openmp")
 _MSVC_VECTORS = {"AVX2": ("/arch:AVX2",), "AVX512": ("/arch:AVX512",)}
 _CUDA = ("-std=c++17", "-O3")
 _CUDA_HOST = ("-Xcompiler", "-fPIC,-fvisibility=hidden")
-
-
-class BuildError(Exception):
-    """A missing compiler or Ninja, or a failed build; the message is one line that names which."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +78,18 @@ def build(folder: Path, device: torch.device) -> Path:
         device: A CPU or a CUDA GPU.
 
     Returns:
-        The library. Its name contains the hash of its content: the file of a name never changes, so
-        that a process can have it loaded while another process builds.
+        The library, or the cubin that NVRTC has made. Its name contains a hash: the file of a name
+        never changes, so that a process can have it loaded while another process builds.
 
     Raises:
         BuildError: There are no fused operators for this device, Ninja or the compiler is missing,
             the build failed, or someone else could change the folder.
     """
     if device.type == "cuda":
-        return build_by(cuda_target(torch.cuda.get_device_capability(device)), folder)
+        capability = torch.cuda.get_device_capability(device)
+        if nvrtc.is_wanted():
+            return nvrtc.build_cubin(folder, capability, nvrtc.find_library())
+        return build_by(cuda_target(capability), folder)
     if device.type == "cpu":
         return build_by(_cpu_target(), folder)
     raise BuildError(f"there are no fused operators for {device.type}")
@@ -117,7 +117,7 @@ def build_by(target: Target, folder: Path) -> Path:
                 _remove_built(work)
                 return _built(target, library, ninja, lock)
     except OSError as error:
-        raise BuildError(f"{_NOT_BUILT}: {error}") from error
+        raise BuildError(f"{NOT_BUILT}: {error}") from error
 
 
 def _built(target: Target, library: Path, ninja: str, lock: int) -> Path:
@@ -209,7 +209,7 @@ def _has_developer_tools() -> bool:
 def _first_of(names: list[str], language: str) -> str:
     found = next((path for name in names if name and (path := shutil.which(name))), None)
     if found is None:
-        raise BuildError(f"{_NOT_BUILT}: there is no {language} compiler")
+        raise BuildError(f"{NOT_BUILT}: there is no {language} compiler")
     return os.path.abspath(found)
 
 
@@ -221,10 +221,10 @@ def _ninja() -> str:
     try:
         from ninja import BIN_DIR
     except ImportError as error:
-        raise BuildError(f"{_NOT_BUILT}: the Python package ninja is missing") from error
+        raise BuildError(f"{NOT_BUILT}: the Python package ninja is missing") from error
     found = shutil.which("ninja", path=BIN_DIR)
     if found is None:
-        raise BuildError(f"{_NOT_BUILT}: the package ninja has no program for this machine")
+        raise BuildError(f"{NOT_BUILT}: the package ninja has no program for this machine")
     return found
 
 
@@ -239,7 +239,7 @@ def _locked(path: Path) -> Iterator[int]:
     with path.open("ab") as file:
         while not try_to_lock(file.fileno()):
             if time.monotonic() > end:
-                raise BuildError(f"{_NOT_BUILT}: {path} was locked for over {_TIMEOUT_S:.0f} s")
+                raise BuildError(f"{NOT_BUILT}: {path} was locked for over {_TIMEOUT_S:.0f} s")
             time.sleep(0.02)
         yield file.fileno()
 
@@ -319,10 +319,10 @@ def _run(ninja: str, compiler: str, work: Path, lock: int) -> None:
             output, _ = process.communicate(timeout=_TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
             _end(process)
-            raise BuildError(f"{_NOT_BUILT}: {compiler} took over {_TIMEOUT_S:.0f} s") from error
+            raise BuildError(f"{NOT_BUILT}: {compiler} took over {_TIMEOUT_S:.0f} s") from error
     if process.returncode:
         said = _first_error(output.decode(errors="replace"), ninja, compiler, process.returncode)
-        raise BuildError(f"{_NOT_BUILT}: {said}")
+        raise BuildError(f"{NOT_BUILT}: {said}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -6,8 +6,10 @@
 // columns, with the sign of the last kernel value in the kernel.
 #pragma once
 
+#ifndef __CUDACC_RTC__
 #include <cstddef>
 #include <math.h>
+#endif
 
 #include "border.h"
 

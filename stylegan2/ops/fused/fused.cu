@@ -6,12 +6,21 @@
 // share the pixels or tiles. One thread gathers every value, and sums over pixels are added up in a
 // fixed order, so that the results do not depend on the order of the blocks. Kernels without sums
 // use several blocks per map.
+#ifndef __CUDACC_RTC__
 #include <cuda_runtime.h>
+#endif
 
 #include "border.h"
 #include "elements.h"
 
+// NVRTC compiles the kernels only, which kernels.py launches by their names.
+#ifdef __CUDACC_RTC__
+#define KERNEL extern "C" __global__
+namespace fused {
+#else
+#define KERNEL __global__
 namespace {
+#endif
 
 const int CHANNELS = 32, LANES = 8, MOST_BLOCKS = 64;
 
@@ -25,6 +34,7 @@ __device__ Task task_of_thread() {
     return {(int)blockIdx.y, (int)(blockIdx.x * CHANNELS + threadIdx.x), lane, lanes};
 }
 
+#ifndef __CUDACC_RTC__
 // Launches a kernel for ``items`` of each map and for ``channels``. With ``together`` one block
 // computes all items, which sums over them need.
 template <typename... Parameters, typename... Arguments>
@@ -39,6 +49,7 @@ int launch(void (*kernel)(Parameters...), int maps, int channels, int items, boo
     const cudaError_t error = cudaSetDevice(where->device);
     return error ? error : cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
 }
+#endif
 
 // Adds up the parts of the lanes for each channel; all threads of a block must call it.
 __device__ void add_up(float part, const Task &task, int channels, float *sums) {
@@ -83,7 +94,7 @@ __device__ float take(const Activation &a, const float *g, const Task &task, int
     return value;
 }
 
-__global__ void tiles_kernel(const float *x, const float *scale, float *tiles, int height,
+KERNEL void tiles_kernel(const float *x, const float *scale, float *tiles, int height,
                              int width, int channels, int padding) {
     const Task task = task_of_thread();
     if (task.channel >= channels) return;
@@ -113,7 +124,7 @@ __global__ void tiles_kernel(const float *x, const float *scale, float *tiles, i
 }
 
 // An item is 2 x 2 pixels of the padded map, where up to four tiles overlap.
-__global__ void tiles_back_kernel(const float *tiles, const float *scale, const float *given,
+KERNEL void tiles_back_kernel(const float *tiles, const float *scale, const float *given,
                                   float *g, float *sums, int maps, int height, int width,
                                   int channels, int padding) {
     const Task task = task_of_thread();
@@ -154,7 +165,7 @@ __global__ void tiles_back_kernel(const float *tiles, const float *scale, const 
     if (sums) add_up(total, task, channels, sums);
 }
 
-__global__ void outputs_kernel(const float *products, Activation a) {
+KERNEL void outputs_kernel(const float *products, Activation a) {
     const Task task = task_of_thread();
     if (task.channel >= a.channels) return;
     const int down = tiles_along(a.height), across = tiles_along(a.width);
@@ -176,7 +187,7 @@ __global__ void outputs_kernel(const float *products, Activation a) {
     }
 }
 
-__global__ void outputs_back_kernel(const float *g, Activation a, float *products, float *sums) {
+KERNEL void outputs_back_kernel(const float *g, Activation a, float *products, float *sums) {
     const Task task = task_of_thread();
     const int down = tiles_along(a.height), across = tiles_along(a.width);
     const size_t step = (size_t)gridDim.y * down * across * a.channels;
@@ -216,7 +227,7 @@ __device__ float widened_at(const float *products, int y, int x, int height, int
     return sum;
 }
 
-__global__ void widened_kernel(const float *products, const int *origins, Activation a, int height,
+KERNEL void widened_kernel(const float *products, const int *origins, Activation a, int height,
                                int width) {
     const Task task = task_of_thread();
     if (task.channel >= a.channels) return;
@@ -241,7 +252,7 @@ __device__ void low_pass_three(const float *from, float *to) {
     for (int k = 0; k < 3; ++k) to[k] = low_pass(from[k], from[k + 1], from[k + 2], from[k + 3]);
 }
 
-__global__ void widened_back_kernel(const float *g, const int *origins, Activation a,
+KERNEL void widened_back_kernel(const float *g, const int *origins, Activation a,
                                     float *products, float *sums, int height, int width) {
     const Task task = task_of_thread();
     const int map = task.map % a.maps, left = origins[2 * map], top = origins[2 * map + 1];
@@ -276,6 +287,8 @@ __global__ void widened_back_kernel(const float *g, const int *origins, Activati
 }
 
 } // namespace
+
+#ifndef __CUDACC_RTC__
 
 int fused_tiles(const float *x, const float *scale, float *tiles, int maps, int height, int width,
                 int channels, int padding, const Where *where) {
@@ -323,3 +336,4 @@ int fused_widened_back(const float *g, const int *origins, const Activation *act
     return launch(widened_back_kernel, directions, a.channels, height * width,
                   a.convolved != nullptr, where, g, origins, a, products, sums, height, width);
 }
+#endif

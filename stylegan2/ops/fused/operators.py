@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
-from ctypes import c_float, c_int, c_int64, c_void_p
+from ctypes import c_int, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,31 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
-class _Where(ctypes.Structure):
-    """The structure ``Where`` of ``border.h``."""
-
-    _fields_ = (("threads", c_int), ("device", c_int), ("stream", c_void_p))
-
-
-class _Activation(ctypes.Structure):
-    """The structure ``Activation`` of ``border.h``."""
-
-    _fields_ = (
-        ("factor", c_void_p),
-        ("bias", c_void_p),
-        ("noise", c_void_p),
-        ("noise_step", c_int64),
-        ("inside", c_void_p),
-        ("slope", c_float),
-        ("clamp", c_float),
-        ("result", c_void_p),
-        ("convolved", c_void_p),
-        ("maps", c_int),
-        ("height", c_int),
-        ("width", c_int),
-        ("channels", c_int),
-    )
+from .driver import CudaModule
+from .kernels import ActivationStructure, KernelLibrary, Where
 
 
 @dataclass(frozen=True)
@@ -72,13 +49,13 @@ class Activation:
     convolved: Tensor | None
 
     @property
-    def structure(self) -> _Activation:
+    def structure(self) -> ActivationStructure:
         """The structure for the library; it is valid while this object exists."""
         count, height, width, channels = self.result.shape
         step = 0
         if self.noise is not None and self.noise.numel() == count * height * width:
             step = height * width
-        return _Activation(
+        return ActivationStructure(
             factor=_address(self.factor),
             bias=_address(self.bias),
             noise=_address(self.noise),
@@ -108,21 +85,42 @@ class FusedOperators:
         """Load a library.
 
         Args:
-            library: Path of the library, built for the device.
+            library: Path of the library or cubin, built for the device.
             device: Device of all tensors, a CPU or a CUDA GPU.
 
         Raises:
             OSError: The system cannot load the library.
+            RuntimeError: CUDA cannot load the cubin.
             AttributeError: The library does not have the operators.
         """
         self.device = device
+        if library.suffix == ".cubin":
+            with torch.cuda.device(device):
+                torch.cuda.current_stream().synchronize()  # the context must exist
+                self._use(KernelLibrary(CudaModule(library).launch))
+            return
         loaded = ctypes.CDLL(str(library))
+        self._use(loaded)
+        self._declare()
+
+    @classmethod
+    def of_kernels(cls, kernels: KernelLibrary, device: torch.device) -> FusedOperators:
+        """Return the operators of kernels that are launched from here."""
+        made = cls.__new__(cls)
+        made.device = device
+        made._use(kernels)
+        return made
+
+    def _use(self, loaded: Any) -> None:
         self._tiles = loaded.fused_tiles
         self._tiles_back = loaded.fused_tiles_back
         self._outputs = loaded.fused_outputs
         self._outputs_back = loaded.fused_outputs_back
         self._widened = loaded.fused_widened
         self._widened_back = loaded.fused_widened_back
+
+    def _declare(self) -> None:
+        """Say what the functions of a library take."""
         pointer = c_void_p
         self._tiles.argtypes = (*(pointer,) * 3, *(c_int,) * 5, pointer)
         self._tiles_back.argtypes = (*(pointer,) * 5, *(c_int,) * 6, pointer)
@@ -227,7 +225,7 @@ class FusedOperators:
 
     def _do(self, function: Any, *arguments: object) -> None:
         # Read at every call: the stream and the number of threads can differ between threads.
-        where = _Where(threads=torch.get_num_threads())
+        where = Where(threads=torch.get_num_threads())
         device: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         if self.device.type == "cuda":
             stream = torch.cuda.current_stream(self.device)

@@ -259,7 +259,6 @@ def test_an_interrupted_drag_is_code_130_without_a_traceback_and_keeps_its_image
     assert (tmp_path / "out" / "drag_0001.png").is_file()
 
 
-
 def test_a_picture_is_inverted_and_the_tuned_model_makes_its_image(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

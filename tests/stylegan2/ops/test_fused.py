@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import logging
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import ninja
 import pytest
@@ -17,8 +19,10 @@ from torch import Tensor
 
 from stylegan2 import WindowSynthesis, fused_operators, plan_windows, start_fused_operators
 from stylegan2.network.layers import SynthesisLayer
-from stylegan2.ops.fused import BuildError, FusedOperators, build
+from stylegan2.ops.fused import BuildError, FusedOperators, build, kernels
 from stylegan2.ops.fused.build import Target, build_by, cuda_target
+from stylegan2.ops.fused.driver import addresses_of
+from stylegan2.ops.fused.kernels import KernelLibrary, Launch, Size
 from stylegan2.ops.scratch import Scratch
 from stylegan2.windows import fused_pass, fused_start
 from stylegan2.windows.fused_pass import FusedPass
@@ -59,6 +63,19 @@ def operators(
         link=(compiler, "-shared"),
     )
     return FusedOperators(build_by(target, folder), CPU)
+
+
+def launch_in(library: Path) -> Launch:
+    """Return a function that runs kernels of a library on the CPU, as the driver does on a GPU."""
+    run = ctypes.CDLL(str(library)).launch_by_name
+
+    def launch(name: str, grid: Size, block: Size, arguments: list[Any], stream: int | None) -> int:
+        assert stream is None
+        sizes = [(ctypes.c_uint * 3)(*size) for size in (grid, block)]
+        error: int = run(name.encode(), *sizes, addresses_of(arguments))
+        return error
+
+    return launch
 
 
 @pytest.fixture
@@ -308,6 +325,29 @@ def test_the_kernels_compile_for_gpus(tmp_path: Path, capability: tuple[int, int
 def test_there_are_none_for_other_devices(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="no fused operators for mps"):
         build(tmp_path, torch.device("mps"))
+
+
+@needs_compiler
+@has_contexts
+def test_kernels_that_are_launched_from_python_give_torchs_results(tmp_path: Path) -> None:
+    """As those are that NVRTC compiles: only the driver is another one."""
+    header, library = Path(__file__).parent / "cuda_on_host", tmp_path / "kernels.so"
+    compiler = next(path for name in COMPILERS if (path := shutil.which(name)))
+    folders = ("-I", str(header), "-I", str(Path(kernels.__file__).parent))
+    command = [compiler, "-std=c++17", "-O1", "-Wno-unknown-pragmas", "-fPIC", "-shared", *folders]
+    subprocess.run([*command, str(header / "by_name.cpp"), "-o", str(library)], check=True)
+    launched: set[str] = set()
+
+    def launch(name: str, *arguments: Any) -> int:
+        launched.add(name)
+        return launch_in(library)(name, *arguments)
+
+    assert difference(FusedOperators.of_kernels(KernelLibrary(launch), CPU)) is None
+    ways = ("tiles", "outputs", "widened")
+    assert launched == {f"{way}{back}_kernel" for way in ways for back in ("", "_back")}
+    with pytest.raises(RuntimeError, match="failed with CUDA's error 500"):
+        operators = FusedOperators.of_kernels(KernelLibrary(lambda *_: 500), CPU)
+        operators.tiles(torch.zeros(1, 4, 4, 32), torch.ones(32), 1, torch.zeros(16, 4, 32))
 
 
 @pytest.mark.gpu
