@@ -11,10 +11,10 @@ import bpy
 import numpy as np
 import rendering
 import support
-from support import TIMEOUT_S, SceneCase, ours
+from support import TIMEOUT_S, SharedEngineCase, ours
 
 
-class DragTest(SceneCase):
+class DragTest(SharedEngineCase):
     def test_operators_do_the_whole_job(self) -> None:
         scene = bpy.context.scene
         scene.frame_set(10)
