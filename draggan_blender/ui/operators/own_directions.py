@@ -139,7 +139,9 @@ class DRAGGAN_OT_swap_style(bpy.types.Operator):
 class _FileOperator(bpy.types.Operator):
     """Base class of the operators that choose a file of directions."""
 
-    filepath: StringProperty(subtype="FILE_PATH")
+    filepath: StringProperty(
+        name="File", description="A .npz or .safetensors file", subtype="FILE_PATH"
+    )
     filter_glob: StringProperty(default="*.npz;*.safetensors", options={"HIDDEN"})
 
 
