@@ -38,7 +38,7 @@ import numpy as np
 import rendering
 import support
 from numpy.typing import NDArray
-from support import SceneCase, ours
+from support import SharedEngineCase, ours
 
 DATA = support.CHECKOUT / "tests" / "data"
 NAME = "saved_by_0_1"
@@ -191,7 +191,7 @@ def on_plane(points_px: NDArray[Any]) -> NDArray[Any]:
     return (points_px / SIDE_PX * 2.0 - 1.0) * (1.0, -1.0)
 
 
-class OlderFileTest(SceneCase):
+class OlderFileTest(SharedEngineCase):
     saved: dict[str, Any]
 
     def setUp(self) -> None:

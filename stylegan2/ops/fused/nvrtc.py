@@ -15,6 +15,8 @@ import sys
 from ctypes import byref, c_char_p, c_int, c_size_t, c_void_p
 from pathlib import Path
 
+import torch
+
 from .errors import NOT_BUILT, BuildError
 from .private import private_folder, write_private
 
@@ -76,8 +78,6 @@ def find_library() -> Path:
     Raises:
         BuildError: There is none, as with PyTorch for the CPU.
     """
-    import torch
-
     folder = Path(torch.__file__).parent
     found = candidates(folder.parent, folder, sys.platform)
     if not found:
