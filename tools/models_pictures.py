@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does what ``docs/models.md`` describes, with mouse and keys, and takes its picture.
+"""Does what ``docs/your-models.md`` describes, with mouse and keys, and takes its picture.
 
 Each station is checked: an error ends the script. It drops files onto the view with the operator
 that Blender calls for a drop, clicks on tiles, and looks at what they did::
