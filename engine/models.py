@@ -245,9 +245,11 @@ class ModelCache:
             return self._model, False
         # Release the old model first: two models may not fit into memory.
         self._model = self._stamp = None
-        opened = open_difference if is_difference(path) else load_generator
-        generator = opened(path, self._device)
-        model = LoadedModel(generator, path, sha256_of(path), original_sha256(path))
+        if is_difference(path):
+            generator, original = open_difference(path, self._device), ""
+        else:
+            generator, original = load_generator(path, self._device), original_sha256(path)
+        model = LoadedModel(generator, path, sha256_of(path), original)
         model.require_finite()
         self._model, self._stamp = model, stamp
         return model, True

@@ -190,6 +190,10 @@ class Loop:
             if not self.record.losses:
                 self._add_start(on_step)
             return self._stopped(len(self.record.losses) - 1)
+        finally:
+            # What it has computed refers to this loop, through autograd, which Python's garbage
+            # collector cannot see: together they would stay in memory for ever.
+            del self._method
 
     def _run(
         self, on_step: Callable[[DragStep], None] | None, changes: LiveChanges | None

@@ -175,7 +175,7 @@ class DragTest(SharedEngineCase):
             self.add_pair(plane)
             mask = bpy.data.images.new("Mask", 8, 8)
             mask.colorspace_settings.name = "Non-Color"
-            mask.pixels.foreach_set(np.full(8 * 8 * 4, shade, dtype=np.float32))
+            mask.pixels.foreach_set(np.array([shade, shade, shade, 1.0] * 64, dtype=np.float32))
             plane.draggan.mask = mask
             self.drag(plane, 4)
             latents.append(plane.draggan.latent)

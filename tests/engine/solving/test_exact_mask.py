@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +17,11 @@ from engine.output.render import render_image
 from engine.output.track import Track
 from engine.pictures import OpenPicture, Picture, open_picture
 from engine.solving.drag import drag, open_for
+from engine.solving.loop import Loop
 from engine.solving.options import DragOptions
 from engine.solving.points import LivePoints
 from engine.solving.result import DragResult, DragStatus
-from stylegan2 import Generator, load_generator
+from stylegan2 import Canvas, Generator, load_generator
 from stylegan2.models import builtin_model_path
 
 SIZE = 128
@@ -179,6 +181,18 @@ def test_open_pictures_are_those_of_the_options(start: FloatArray) -> None:
     exact = open_for(Picture(start), EAR_MASK, replace(OPTIONS, softness=7.0))
     assert exact.picture.layers[0].softness == 7.0
     assert open_picture(exact.picture, EAR_MASK, 7.0).first == 1
+
+
+@pytest.mark.parametrize("method", ["linearised", "draggan"])
+def test_nothing_of_a_drag_stays_in_memory(
+    suzanne: Generator, start: FloatArray, method: str
+) -> None:
+    for windows in (False, True):
+        options = replace(OPTIONS, method=method, max_steps=2)
+        _drag(suzanne, Picture(start), EAR, (0, -9), EAR_MASK, options, windows=windows)
+    gc.collect()
+    left = [one for one in gc.get_objects() if type(one) in (Loop, Canvas)]
+    assert not left
 
 
 def test_a_larger_mask_shows_more_of_the_same_layer(suzanne: Generator, ear_up: DragResult) -> None:
