@@ -16,10 +16,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from draggan_blender.protocol.layering import Layer, covered, encoded
+from draggan_blender.protocol.layering import (
+    MOST_LAYERS,
+    Layer,
+    TooManyLayersError,
+    covered,
+    encoded,
+    require_few,
+)
 from stylegan2 import Canvas, Generator, Matte, Overlay
 
 from .arrays import ByteArray, FloatArray
+from .errors import RequestError
 from .inputs import check_latent, check_mask
 
 _WHITE = 255
@@ -126,8 +134,8 @@ class OpenPicture:
             mask: ``H x W`` uint8, 255 = may change, at no place less than the present mask.
 
         Returns:
-            None if the picture is not open under a mask, or if the larger mask is over another
-            image of the whole, so that there is no common change.
+            None if the picture is not open under a mask, if the larger mask is over another image
+            of the whole, so that there is no common change, or if there would be too many layers.
         """
         if not self.first:
             return None
@@ -136,7 +144,7 @@ class OpenPicture:
         base = self.picture.latent
         before = covered(base, below, opened.mask, opened.softness)[0].latent
         wider = covered(base, below, mask, opened.softness)
-        if not np.array_equal(wider[0].latent, before):
+        if not np.array_equal(wider[0].latent, before) or len(below) + len(wider) > MOST_LAYERS:
             return None
         change = opened.latent - before
         moved = (replace(layer, latent=layer.latent + change) for layer in wider[1:])
@@ -181,6 +189,9 @@ def open_picture(
         mask: ``H x W`` uint8, 255 = may change, 0 = stays exactly; None if everything may change,
             which a white mask means as well.
         softness: See ``Layer``.
+
+    Raises:
+        RequestError: The picture would have too many layers.
     """
     if mask is None or (mask == _WHITE).all():
         return OpenPicture(picture)
@@ -196,4 +207,8 @@ def open_picture(
             return OpenPicture(picture, first)
     first = len(picture.layers) + 1
     layers = (*picture.layers, *covered(picture.latent, picture.layers, mask, softness))
+    try:
+        require_few(layers)
+    except TooManyLayersError as error:
+        raise RequestError(str(error)) from None
     return OpenPicture(Picture(picture.latent, layers), first)

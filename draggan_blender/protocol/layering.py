@@ -21,6 +21,14 @@ Latent = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 
 _WHITE = 255
+# With each mask that lies over all those before it, the number of layers doubles: with five, it is
+# 31. Every layer is computed for every image, so a sixth would be too slow, and take too much
+# memory. Some more may lie beside the five.
+MOST_LAYERS = 40
+
+
+class TooManyLayersError(ValueError):
+    """More masks lie over each other than can be computed; the text is a sentence for people."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,6 +79,20 @@ class MaskedChange:
         return self.softness == other.softness and np.array_equal(self.mask, other.mask)
 
 
+def require_few(layers: Sequence[Layer]) -> None:
+    """Refuse a picture that would be too slow.
+
+    Raises:
+        TooManyLayersError: It has more than ``MOST_LAYERS``.
+    """
+    if len(layers) > MOST_LAYERS:
+        raise TooManyLayersError(
+            f"too many masks lie over each other: they would make {len(layers)} layers, and at "
+            f"most {MOST_LAYERS} are computed; hide or remove an edit, go on with one of them "
+            "(Edit This), or use a mask that does not overlap so many"
+        )
+
+
 def covered(base: Latent, layers: Sequence[Layer], mask: Mask, softness: float) -> list[Layer]:
     """Return a layer that shows a picture inside a mask, and those that are clipped to it.
 
@@ -112,6 +134,9 @@ def composed(base: Latent, edits: Iterable[MaskedChange]) -> bytes:
     Args:
         base: ``num_ws x w_dim`` float32, the latent of the image without edits.
         edits: From the lowest to the topmost.
+
+    Raises:
+        TooManyLayersError: See ``require_few``.
     """
     layers: list[Layer] = []
     for edit in edits:
@@ -119,6 +144,7 @@ def composed(base: Latent, edits: Iterable[MaskedChange]) -> bytes:
             replace(layer, latent=layer.latent + edit.change)
             for layer in covered(base, layers, edit.mask, edit.softness)
         ]
+        require_few(layers)
     return encoded(base, layers)
 
 
@@ -131,6 +157,9 @@ def mixed(
         base: ``num_ws x w_dim`` float32, the latent of the image without edits.
         edits: From the lowest to the topmost.
         rows: For each picture how much of each edit is shown; one at 0 leaves no layer.
+
+    Raises:
+        TooManyLayersError: See ``require_few``.
     """
     made: dict[tuple[float, ...], bytes] = {}
     pictures = []

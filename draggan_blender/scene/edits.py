@@ -20,7 +20,7 @@ from ..errors import EditError
 from ..properties.edits import DRAGGAN_PG_edit
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text, unpacked
-from ..protocol.layering import Latent, Mask, MaskedChange, mixed, separated
+from ..protocol.layering import Latent, Mask, MaskedChange, TooManyLayersError, mixed, separated
 from . import edit_points, sliders
 
 EDITS_PATH = "draggan.edits"
@@ -52,14 +52,18 @@ def pictures(plane: Plane, rows: Sequence[Sequence[float]]) -> list[bytes]:
         rows: For each picture how much of each edit is shown, 0 for a hidden one.
 
     Raises:
-        EditError: The image or an edit cannot be read.
+        EditError: The image or an edit cannot be read, or too many masks lie over each other.
     """
     try:
         base, _ = separated(to_bytes(plane.draggan.latent), plane.draggan.w_dim)
         full = [_masked(plane, row) for row in plane.draggan.edits]
     except ValueError as error:
         raise EditError(f"The edits of {plane.name} cannot be read ({error})") from None
-    return mixed(base, full, rows)
+    try:
+        return mixed(base, full, rows)
+    except TooManyLayersError as error:
+        text = str(error)
+        raise EditError(f"{text[:1].upper()}{text[1:]}") from None
 
 
 def strengths_of(rows: Sequence[DRAGGAN_PG_edit]) -> list[float]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from draggan_blender.protocol import Decoder, RemoteProtocolError
 from draggan_blender.protocol.codec import MAX_HEADER_BYTES, MAX_PAYLOAD_BYTES
-from draggan_blender.protocol.layering import mixed, separated
+from draggan_blender.protocol.layering import TooManyLayersError, mixed, separated
 from draggan_blender.protocol.plain_files import read_plain_file
 from draggan_blender.protocol.timeline import Edit
 
@@ -155,7 +155,10 @@ def _pictures(edit: Edit, model: LoadedModel) -> tuple[Picture, ...]:
             f"the edit has {strengths.shape[1]} strengths for {len(changes)} masked edits; bake it "
             "again"
         )
-    pictures = mixed(base, changes, strengths.tolist())
+    try:
+        pictures = mixed(base, changes, strengths.tolist())
+    except TooManyLayersError as error:
+        raise RequestError(str(error)) from None
     made = {data: model.picture(data) for data in set(pictures)}
     return tuple(made[data] for data in pictures)
 

@@ -135,3 +135,18 @@ def test_a_picture_of_another_model_is_refused(generator: Generator, checkpoint:
 
 def test_a_canvas_shows_the_picture(generator: Generator) -> None:
     assert OpenPicture(Picture(np.zeros((10, 16), np.float32))).canvas(generator) is None
+
+
+def test_a_sixth_mask_over_all_others_is_refused_before_it_is_computed() -> None:
+    picture = Picture(_latent(1))
+    for number in range(5):
+        picture = open_picture(picture, _mask(8 - number, 16 + number), 1.0).picture
+    assert len(picture.layers) == 31
+    with pytest.raises(RequestError, match="at most 40 are computed; hide or remove an edit"):
+        open_picture(picture, _mask(0, 30), 1.0)
+    # A mask that is in use can be dragged again, and one beside the others is a layer of its own.
+    assert len(open_picture(picture, _mask(4, 20), 1.0).picture.layers) == 31
+    beside = open_picture(picture, _mask(24, 28), 1.0)
+    assert len(beside.picture.layers) == 32
+    # It has no room to grow over the others.
+    assert beside.widened(_mask(0, 28)) is None

@@ -10,6 +10,7 @@ from draggan_blender.protocol.layering import (
     Latent,
     Mask,
     MaskedChange,
+    TooManyLayersError,
     composed,
     covered,
     separated,
@@ -79,3 +80,12 @@ def test_a_picture_is_covered_by_what_it_shows() -> None:
     (layer,) = covered(BASE, [], LEFT.mask, 3.0)
     np.testing.assert_array_equal(layer.latent, BASE)
     assert layer.softness == 3.0 and not layer.clipped
+
+
+def test_five_masks_may_lie_over_each_other_and_any_number_beside_each_other() -> None:
+    edits = [_edit(1, number, 12 - number) for number in range(5)]
+    assert len(decode_picture(composed(BASE, edits[::-1])).layers) == 31
+    with pytest.raises(TooManyLayersError, match="too many masks lie over each other"):
+        composed(BASE, [*edits[::-1], _edit(1, 0, 12, softness=2.0)])
+    beside = [_edit(1, number, number + 1) for number in range(12)]
+    assert len(decode_picture(composed(BASE, beside)).layers) == 12
