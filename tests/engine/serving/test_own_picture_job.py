@@ -105,7 +105,7 @@ def test_a_tuned_model_is_used_like_every_other(checkpoint: Path, picture: Path)
         )
     )
     assert again.read_bytes() == picture.with_name("image.png").read_bytes()
-    twice = _request(tune_path, picture, tune_path=str(picture.with_name("twice")))
+    twice = _request(tune_path, picture, tune_path=str(picture.with_name("twice.safetensors")))
     with pytest.raises(RequestError, match="tuned to a picture already"):
         _run(twice)
 
