@@ -31,12 +31,9 @@ def cache_folder() -> Path:
 
 
 def _relative_path_option() -> set[str]:
-    found: Any = {"PATH_SUPPORTS_BLEND_RELATIVE"}
-    try:
-        bpy.props.StringProperty(options=found)
-    except TypeError:
-        return set()
-    return set(found)
+    # An option that Blender does not know is an error only when the class is registered.
+    has_option = "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties
+    return {"PATH_SUPPORTS_BLEND_RELATIVE"} if has_option else set()
 
 
 # The options of a property whose path may begin with ``//``; 4.5 and later ask for one.

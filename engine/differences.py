@@ -148,7 +148,7 @@ def _metadata(header: bytes) -> dict[str, str]:
     """Return the texts in the header of a safetensors file.
 
     Raises:
-        ValueError: There are none.
+        ValueError: The header is damaged, or has no texts.
     """
     try:
         found = json.loads(header)["__metadata__"]

@@ -23,7 +23,7 @@ Mask = NDArray[np.uint8]
 _WHITE = 255
 # With each mask that lies over all those before it, the number of layers doubles: with five, it is
 # 31. Every layer is computed for every image, so a sixth would be too slow, and take too much
-# memory. Some more may lie beside the five.
+# memory. There is room for some that do not overlap the five.
 MOST_LAYERS = 40
 
 
