@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from draggan_blender.protocol.layering import Layer
-from draggan_blender.protocol.pictures import decode_picture
+from draggan_blender.protocol.pictures import NO_LABEL, decode_picture
 from stylegan2 import (
     Generator,
     ModelError,
@@ -265,10 +265,6 @@ def _stamp(path: Path) -> tuple[Path, int, int] | None:
     except (OSError, ValueError):  # ValueError: the path contains a zero byte
         return None
     return path, status.st_mtime_ns, status.st_size
-
-
-# The label of images without one.
-NO_LABEL = -1
 
 
 def _label_vector(generator: Generator, label: int) -> Tensor | None:

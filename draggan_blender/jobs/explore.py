@@ -28,10 +28,10 @@ from ..connection import pump
 from ..connection.session import EnginePhase
 from ..errors import EditError
 from ..properties import changes
-from ..properties.label import NO_LABEL
 from ..properties.owners import Plane
 from ..protocol.explore import SampleSheet, SeedThumbnail
 from ..protocol.messages import Ending, Message, Sample
+from ..protocol.pictures import NO_LABEL
 from ..scene import images, models, planes, thumbnails
 from . import delivery, edit_changes, held_value, image, recovery, requests, seed_sheet
 from .fitting_size import FittingSize

@@ -11,7 +11,6 @@ import bpy
 from ..connection import pump
 from ..errors import EditError
 from ..properties.image import DEFAULT_SEED
-from ..properties.label import NO_LABEL
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text
 from ..protocol.messages import (
@@ -22,6 +21,7 @@ from ..protocol.messages import (
     Sample,
     Sampled,
 )
+from ..protocol.pictures import NO_LABEL
 from ..scene import alpha, edits, handle_paths, images, models, planes, sliders
 from . import folders, recovery, requests
 

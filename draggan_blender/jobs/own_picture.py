@@ -157,7 +157,7 @@ def file_of(plane: Plane) -> Path:
     copy: Any = picture.copy()
     try:
         copy.file_format = "PNG"
-        copy.save(filepath=str(target), save_copy=True)
+        copy.save(filepath=str(target))
     except RuntimeError as error:
         folders.remove_empty(target.parent)
         raise EditError(

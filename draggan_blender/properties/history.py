@@ -21,8 +21,8 @@ from bpy.props import (
     StringProperty,
 )
 
+from ..protocol.pictures import NO_LABEL
 from .bake import DRAGGAN_PG_sequence
-from .label import NO_LABEL
 
 
 class DRAGGAN_PG_stored_text(bpy.types.PropertyGroup):

@@ -26,6 +26,7 @@ from bpy.props import (
 )
 
 from .. import compat
+from ..protocol.pictures import NO_LABEL
 from . import changes
 from .bake import DRAGGAN_PG_bake, DRAGGAN_PG_sequence
 from .drag import DRAGGAN_PG_drag
@@ -33,7 +34,6 @@ from .edits import CLASSES as EDIT_CLASSES
 from .edits import DRAGGAN_PG_edit
 from .history import CLASSES as HISTORY_CLASSES
 from .history import DRAGGAN_PG_history
-from .label import NO_LABEL
 from .own_picture import CLASSES as OWN_PICTURE_CLASSES
 from .own_picture import DRAGGAN_PG_own_picture
 from .sliders import CLASSES as SLIDER_CLASSES

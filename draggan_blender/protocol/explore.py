@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from .errors import require, require_label
 from .messages import Event, Message, ModelRequest, Request
+from .pictures import NO_LABEL
 
 
 def _require_seed(seed: int) -> None:
@@ -30,7 +31,7 @@ class SampleSheet(ModelRequest):
     seeds: tuple[int, ...]
     truncation_psi: float
     size_px: int
-    label: int = -1
+    label: int = NO_LABEL
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)

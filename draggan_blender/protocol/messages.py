@@ -36,6 +36,7 @@ from typing import ClassVar
 from .errors import require, require_label
 from .file_names import GREATEST_FRAME
 from .pairs import HandleState, Pair, require_pairs
+from .pictures import NO_LABEL
 from .settings import DragSettings
 
 PROTOCOL_VERSION = 7
@@ -190,7 +191,7 @@ class Sample(ModelRequest):
     seed: int
     truncation_psi: float
     image_path: str
-    label: int = -1
+    label: int = NO_LABEL
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)

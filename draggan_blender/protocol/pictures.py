@@ -15,6 +15,8 @@ import zlib
 from dataclasses import dataclass
 
 MAGIC = b"\xff\xff\xff\x7fDragGAN picture 1\n"
+# The label of an image without one: the model has none, or mixes all of them.
+NO_LABEL = -1
 _LENGTH = struct.Struct("<I")
 _MOST_LAYERS = 10_000
 _MOST_PIXELS = 1 << 28

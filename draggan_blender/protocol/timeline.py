@@ -24,6 +24,7 @@ from .messages import (
     require_rows,
 )
 from .pairs import Point, require_count
+from .pictures import NO_LABEL
 from .settings import DragSettings
 
 
@@ -100,7 +101,7 @@ class Edit(Message):
     strengths: tuple[float, ...] = ()
     sliders: bytes = b""
     slider_changes: tuple[float, ...] = ()
-    label: int = -1
+    label: int = NO_LABEL
 
     def __post_init__(self) -> None:
         require(bool(self.handles_px), "an edit needs at least one handle")

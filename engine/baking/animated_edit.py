@@ -18,11 +18,12 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from draggan_blender.protocol.layering import Layer
+from draggan_blender.protocol.pictures import NO_LABEL
 from stylegan2 import Generator
 
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
-from ..models import NO_LABEL, sample_latent
+from ..models import sample_latent
 from ..pictures import OpenPicture, Picture
 from ..solving.drag import open_for
 from ..solving.options import DragOptions

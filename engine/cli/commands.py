@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from draggan_blender.protocol.file_names import TRACK_FILE
 from draggan_blender.protocol.mask_levels import mask_levels
+from draggan_blender.protocol.pictures import NO_LABEL
 from draggan_blender.protocol.plain_files import read_plain_file
 from draggan_blender.protocol.settings import DEFAULTS, OPTIONS
 from stylegan2 import convert_checkpoint, inspect_checkpoint
@@ -24,7 +25,7 @@ from ..errors import RequestError
 from ..inputs import device_of
 from ..machine.device import describe_device, open_device
 from ..machine.operators import await_operators
-from ..models import NO_LABEL, LoadedModel, ModelCache, model_path, sample_latent
+from ..models import LoadedModel, ModelCache, model_path, sample_latent
 from ..output.even_rows import even_rows
 from ..output.frames import FrameNames, FrameWriter, write_png
 from ..output.render import render_image

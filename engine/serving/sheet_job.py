@@ -10,11 +10,12 @@ import torch
 
 from draggan_blender.protocol.explore import PreviewPicture, SampleSheet, SeedThumbnail
 from draggan_blender.protocol.messages import Preview
+from draggan_blender.protocol.pictures import NO_LABEL
 from stylegan2 import Generator
 
 from ..arrays import FloatArray
 from ..inputs import device_of
-from ..models import NO_LABEL, LoadedModel, sample_latent
+from ..models import LoadedModel, sample_latent
 from ..output.render import preview_pixels, render_images
 from ..pictures import OpenPicture
 from .job_parts import Emit, check_cancelled

@@ -8,7 +8,7 @@ from bpy.props import FloatProperty, FloatVectorProperty, IntProperty, StringPro
 
 from ...jobs import image as image_job
 from ...properties.image import DEFAULT_SEED
-from ...properties.label import NO_LABEL
+from ...protocol.pictures import NO_LABEL
 from ...scene import free_place, models, planes
 from .. import showing
 from .common import Result, poll_free, poll_idle, require, run
