@@ -57,12 +57,7 @@ def find(plane: Plane, then: Callable[[Plane], None] | None = None) -> int:
     )
     _asked[settings.uuid] = request.request_id
     requests.give_to(request.request_id, partial(_take, settings.uuid, then))
-    job_id, label = recovery.parts_id(plane), f"Find the directions of {plane.name}"
-    pump.submit(pump.Job(request=request, image_id=job_id, label=label))
-    problem = requests.endings.get(request.request_id, "")
-    if problem:
-        raise EditError(problem)
-    return request.request_id
+    return _submit(plane, request, f"Find the directions of {plane.name}")
 
 
 def pull_back(plane: Plane) -> int:
@@ -86,8 +81,13 @@ def pull_back(plane: Plane) -> int:
         picture=to_bytes(settings.latent),
     )
     requests.give_to(request.request_id, partial(_take_back, settings.uuid, request))
-    job_id, label = recovery.parts_id(plane), f"Pull Back of {plane.name}"
-    pump.submit(pump.Job(request=request, image_id=job_id, label=label))
+    return _submit(plane, request, f"Pull Back of {plane.name}")
+
+
+def _submit(plane: Plane, request: FindDirections | PullBack, label: str) -> int:
+    """Send a request that keeps nobody from working on the image, and return its id."""
+    job = pump.Job(request=request, image_id=recovery.parts_id(plane), label=label)
+    pump.submit(job)
     problem = requests.endings.get(request.request_id, "")
     if problem:
         raise EditError(problem)
