@@ -206,6 +206,17 @@ def test_the_engine_knows_messages_only_where_it_serves() -> None:
                 assert module.rpartition(".")[0] in SHARED_FACTS, where
 
 
+def test_only_the_installer_can_download() -> None:
+    using = {
+        relative(path)
+        for path in SOURCES
+        for _, module in imports_of(path)
+        if module.startswith(("urllib.request", "http.", "ftplib", "ssl"))
+    }
+    assert using
+    assert all(path.startswith("draggan_blender/installing/") for path in using), using
+
+
 def test_sockets_are_used_in_one_place_of_each_side() -> None:
     using = {
         relative(path)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checks and measures everything that a GPU changes, in one run of less than eight minutes.
 
-For a machine with a GPU that is lent for a quarter of an hour. It needs PyTorch and what else the
-engine needs, and no network; pytest if the tests are to run::
+It needs PyTorch and what else the engine needs, and no network; pytest if the tests are to run::
 
     python tools/gpu_check.py --out gpu_check
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from .atomic_files import write_atomically
 from .directions import Direction
+from .plain_files import read_plain_file
 
 SUFFIXES = (".npz", ".safetensors")
 
@@ -78,12 +79,10 @@ def read(path: Path, num_ws: int, w_dim: int) -> list[Direction]:
     Raises:
         ValueError: The file is damaged, has another format, or belongs to another model; the text
             is a sentence.
-        OSError: The file cannot be read.
+        OSError: The file cannot be read, is too large, or is no plain file.
     """
     suffix = _suffix(path)
-    if path.stat().st_size > _LARGEST_BYTES:
-        raise ValueError(f"{path.name} is larger than {_LARGEST_BYTES >> 20} MB, the limit")
-    data = path.read_bytes()
+    data = read_plain_file(path, _LARGEST_BYTES)
     try:
         found = from_npz(data) if suffix == ".npz" else from_safetensors(data)
     except _ERRORS as error:

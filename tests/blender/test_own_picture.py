@@ -134,7 +134,7 @@ class OwnPictureTest(SceneCase):
         bpy.ops.draggan.picture_frame()
         self.assertFalse(frames.is_shown(plane))
 
-    def test_cancel_keeps_the_best_and_previews_are_shown(self) -> None:
+    def test_cancel_keeps_the_best(self) -> None:
         self.use_fake_engine("--steps", "100000", "--step-s", "0.01")
         pump = ours("connection.pump")
         image = ours("jobs.own_picture").load(self.path)

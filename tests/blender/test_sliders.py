@@ -139,7 +139,7 @@ class SlidersTest(SceneCase):
         np.testing.assert_allclose(self.latent(plane), dragged - 0.75 * change, atol=1e-5)
         self.assertIsNone(plane.draggan.sequence.image)
 
-    def test_history_and_undo_bring_strengths_and_image_back(self) -> None:
+    def test_the_history_brings_strengths_and_image_back(self) -> None:
         plane = self.find_plane()
         plane.draggan.sliders[0].strength = 1.0
         moved = self.render(plane)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import tomllib
 import unittest
 import zipfile
 from pathlib import Path
@@ -21,7 +22,9 @@ import support
 
 REPOSITORY = "draggan_test"
 PACKAGE = f"bl_ext.{REPOSITORY}.draggan_blender"
-OLD, NEW = "0.1.0", "0.1.1"
+ROOT = Path(__file__).resolve().parents[2]
+OLD = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))["version"]
+NEW = f"{OLD.partition('.')[0]}.9999.0"
 
 # What a person has after a while: settings, an engine and a model.
 PREPARE = f"""

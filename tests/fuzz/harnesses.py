@@ -2,8 +2,7 @@
 """The readers that a file or a socket reaches, each as a function of bytes.
 
 A harness raises nothing for any bytes: the error that a reader states is caught, and every other
-exception is a find. So is a read that runs or imports something, or takes longer than
-``MAX_SECONDS``.
+exception is a find. So is a read that takes longer than ``MAX_SECONDS``.
 """
 
 from __future__ import annotations

@@ -2,8 +2,12 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import sys
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,9 +83,30 @@ def test_directions_of_another_model_are_refused(tmp_path: Path) -> None:
         direction_files.read(tmp_path / "b.npz", NUM_WS, W_DIM)
 
 
+class _Trap:
+    """An object whose pickle makes a file when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._path.touch, ()
+
+
 def test_objects_are_not_unpickled(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", names=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ValueError, match="cannot be read"):
+    trap = tmp_path / "trap"
+    np.savez(tmp_path / "a.npz", age=np.array([_Trap(trap)], dtype=object))
+    with pytest.raises(ValueError, match="or has objects"):
+        direction_files.read(tmp_path / "a.npz", NUM_WS, W_DIM)
+    assert not trap.exists()
+    np.load(tmp_path / "a.npz", allow_pickle=True)["age"]
+    assert trap.exists(), "an ordinary reader would have run it"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.npz")
+    with pytest.raises(OSError, match="a pipe"):
         direction_files.read(tmp_path / "a.npz", NUM_WS, W_DIM)
 
 
@@ -89,11 +114,9 @@ def test_a_header_that_claims_more_than_there_is_takes_no_memory(tmp_path: Path)
     file = io.BytesIO()
     np.save(file, np.zeros(W_DIM, np.float32))
     damaged = file.getvalue().replace(b"(8,), }", b"(99999999999,), }")
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("age.npy", damaged)
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="another size than its header says"):
         direction_files.read(tmp_path / "a.npz", NUM_WS, W_DIM)
 
 

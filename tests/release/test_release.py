@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -116,12 +117,13 @@ def test_a_channel_has_one_version_an_index_and_a_page(tmp_path: Path) -> None:
         "__init__.py": "",
         "blender_manifest.toml": (ROOT / "blender_manifest.toml").read_text(encoding="utf-8"),
     }
+    present = tomllib.loads(source["blender_manifest.toml"])["version"]
     pages = []
-    for version in ("0.1.0", "0.1.1"):
+    for version in (present, f"{present.partition('.')[0]}.9999.0"):
         path = tmp_path / f"draggan_blender-{version}.zip"
         with zipfile.ZipFile(path, "w") as made:
             for name, text in source.items():
-                made.writestr(name, text.replace('"0.1.0"', f'"{version}"'))
+                made.writestr(name, text.replace(f'"{present}"', f'"{version}"'))
         files = repository.write(path, tmp_path / "stable", release.blender_ext)
         assert all(file.is_file() for file in files)
         index = json.loads((tmp_path / "stable" / "index.json").read_text())

@@ -43,7 +43,7 @@ def test_a_part_for_which_no_time_is_left_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("quick", [False, True])
-def test_all_parts_fit_into_the_time_that_a_gpu_is_lent(quick: bool) -> None:
+def test_all_parts_fit_into_eight_minutes(quick: bool) -> None:
     parts = gpu_check.parts_of(["cuda", "cpu"], quick=quick, has_pytest=True)
     titles = [part.title for part in parts]
     assert len(set(titles)) == len(titles)

@@ -55,7 +55,9 @@ def test_a_small_change_keeps_the_pictures_own_detail() -> None:
 def test_a_frame_that_reaches_out_of_the_picture() -> None:
     picture, base = _noise(60, 60, 3), np.full((64, 64, 3), 120, dtype=np.uint8)
     result = BlendBack(picture, Alignment(5.0, 30.0, 0.0, 64.0), base).compose(_edited(base))
-    assert result.shape == picture.shape
+    changed = (result != picture).any(axis=2)
+    assert changed[:, :30].any(), "the visible part of the edit"
+    assert not changed[:, 45:].any(), "beyond the frame"
 
 
 def test_linear_light_and_back() -> None:
