@@ -17,7 +17,7 @@ Collins et al., "Editing in Style" (2020).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..ops import upsample2d
+from .box import Box, PatchedMap
 from .config import GeneratorConfig
 from .generator import Generator
 from .shapes import check_shape
@@ -55,6 +56,14 @@ class Matte:
         self._config = config
         self.full = (free * _rise(free, softness))[None, None]
         self._sizes: dict[int, Tensor] = {}
+        self._boxes: dict[int, Box] = {}
+
+    def box(self, resolution: int) -> Box:
+        """Return the box of what is seen at the size of a block, see ``Box.around``."""
+        known = self._boxes.get(resolution)
+        if known is None:
+            known = self._boxes[resolution] = Box.around(self.at(resolution))
+        return known
 
     def at(self, resolution: int) -> Tensor:
         """Return the matte averaged to the size of a block, ``1 x 1 x height x width`` float32."""
@@ -109,8 +118,8 @@ class _Level:
         below: What its overlay covers; None for a base.
         inside: Where it is seen in its overlay; None for the first part.
         before: The part before it; None for the first.
-        features: ``N x C x h x w`` of each block so far, blended.
-        colours: ``N x img_channels x h x w`` of each block so far, blended and not yet added up.
+        features: Of each block so far, blended.
+        colours: Of each block so far, blended and not yet added up; None if they are never seen.
     """
 
     ws: Tensor
@@ -118,8 +127,19 @@ class _Level:
     below: _Level | None = None
     inside: Matte | None = None
     before: _Level | None = None
-    features: list[Tensor] = field(default_factory=list)
-    colours: list[Tensor] = field(default_factory=list)
+    features: list[PatchedMap] = field(default_factory=list)
+    colours: list[PatchedMap | None] = field(default_factory=list)
+
+    def outer_box(self, block: int, config: GeneratorConfig) -> Box:
+        """Return the box of a block's map in which the overlay is seen; all of it for a base."""
+        if self.matte is None:
+            return Box.whole(config.block_shape(block))
+        return self.matte.box(block)
+
+    def box(self, block: int, config: GeneratorConfig) -> Box:
+        """Return the box in which this part of the overlay is seen."""
+        outer = self.outer_box(block, config)
+        return outer if self.inside is None else outer.overlap(self.inside.box(block))
 
 
 # An overlay's latents with where each is seen in it, and where the overlay is seen.
@@ -213,7 +233,7 @@ class Canvas:
             ValueError: The model has no such block.
         """
         with torch.no_grad():
-            return self._features(self._below[-1], resolution)
+            return self._whole(self._features(self._below[-1], resolution), resolution)
 
     def features(self, ws: Tensor, resolution: int) -> Tensor:
         """Compute the blended features of one block; see ``Generator.features``.
@@ -222,7 +242,7 @@ class Canvas:
             ws: ``N x num_ws x w_dim`` float32, see the class.
             resolution: Name of the block.
         """
-        return self._features(self._top(ws), resolution)
+        return self._whole(self._features(self._top(ws), resolution), resolution)
 
     def image(self, ws: Tensor, resolution: int | None = None) -> Tensor:
         """Compute the picture, or the smaller one of a block; see ``SynthesisNetwork.forward``.
@@ -231,8 +251,11 @@ class Canvas:
             ws: ``N x num_ws x w_dim`` float32, see the class.
             resolution: Name of a block; None for the last.
         """
-        top = self.generator.config.img_resolution if resolution is None else resolution
-        return self._image(self._top(ws), top)
+        config = self.generator.config
+        top = config.img_resolution if resolution is None else resolution
+        if not config.has_rgb(top):
+            return F.adaptive_avg_pool2d(self.image(ws), config.block_shape(top))
+        return self._whole(self._image(self._top(ws), top), top)
 
     def share_below(self, other: Canvas) -> None:
         """Take over what another canvas has computed of what is below.
@@ -241,6 +264,9 @@ class Canvas:
             other: A canvas with the same latents and masks below.
         """
         self._below = other._below
+
+    def _whole(self, known: PatchedMap, resolution: int) -> Tensor:
+        return known.cut(Box.whole(self.generator.config.block_shape(resolution)))
 
     def _top(self, ws: Tensor) -> _Level:
         levels = list(self._below)
@@ -252,56 +278,84 @@ class Canvas:
             _add(levels, moved, matte)
         return levels[-1]
 
-    def _features(self, level: _Level, resolution: int) -> Tensor:
+    def _features(self, level: _Level, resolution: int) -> PatchedMap:
         """Compute a level, and what is below, up to a block; return its features there."""
-        config, network = self.generator.config, self.generator.synthesis
-        count = config.level_of(resolution) + 1
-        for block in config.resolutions[len(level.features) : count]:
-            last = config.layers_below(block)
-            under = level.features[-1] if level.features else None
-            x = network.block(block)(under, level.ws[:, max(last - 2, 0) : last], "const")
-            if level.before is not None and level.inside is not None:
-                x = torch.lerp(self._features(level.before, block), x, level.inside.at(block))
-            if level.below is not None and level.matte is not None:
-                x = torch.lerp(self._features(level.below, block), x, level.matte.at(block))
-            level.features.append(x)
+        count = self.generator.config.level_of(resolution) + 1
+        for block in self.generator.config.resolutions[len(level.features) : count]:
+            x = self._block(level, block)
+            level.features.append(self._blended(level, block, x, self._features))
         return level.features[count - 1]
 
-    def _colours(self, level: _Level, resolution: int) -> Tensor:
-        config, network = self.generator.config, self.generator.synthesis
+    def _block(self, level: _Level, block: int) -> Tensor:
+        """Compute the features of a block where the level is seen, without what it covers."""
+        config, network = self.generator.config, self.generator.synthesis.block(block)
+        last = config.layers_below(block)
+        ws, box = level.ws[:, max(last - 2, 0) : last], level.box(block, config)
+        if not level.features:
+            return box.cut(network(None, ws, "const"))
+        needed = box.below_block(config.block_shape(block // 2))
+        x = network(level.features[-1].cut(needed), ws, "const", needed.doubled())
+        return box.within(needed.doubled()).cut(x)
+
+    def _colours(self, level: _Level, resolution: int) -> PatchedMap | None:
+        """Return the colours of a block; None if they are never seen."""
+        config = self.generator.config
         self._features(level, resolution)
         count = config.level_of(resolution) + 1
         for block in config.resolutions[len(level.colours) : count]:
-            x, w = level.features[config.level_of(block)], level.ws[:, config.layers_below(block)]
             if not config.has_rgb(block):
-                # The colours of this block are never seen.
-                level.colours.append(x.new_zeros(1))
+                level.colours.append(None)
                 continue
-            colour = network.block(block).torgb(x, w)
-            if level.before is not None and level.inside is not None:
-                before = self._colours(level.before, block)
-                colour = torch.lerp(before, colour, level.inside.at(block))
-            if level.below is not None and level.matte is not None:
-                below = self._colours(level.below, block)
-                colour = torch.lerp(below, colour, level.matte.at(block))
-            level.colours.append(colour)
+            x = level.features[config.level_of(block)].cut(level.box(block, config))
+            w = level.ws[:, config.layers_below(block)]
+            colour = self.generator.synthesis.block(block).torgb(x, w)
+            level.colours.append(self._blended(level, block, colour, self._seen_colours))
         return level.colours[count - 1]
 
-    def _image(self, level: _Level, resolution: int) -> Tensor:
-        config, taps = self.generator.config, self.generator.synthesis.taps
-        if not config.has_rgb(resolution):
-            whole = self._image(level, config.img_resolution)
-            return F.adaptive_avg_pool2d(whole, config.block_shape(resolution))
-        image = self._colours(level, resolution)
-        if config.architecture == "skip":
-            image = level.colours[0]
-            for colour in level.colours[1 : config.level_of(resolution) + 1]:
-                image = upsample2d(image, taps) + colour
-        # Exact where a matte is 0 or 1: there ``lerp`` returns one of both, unchanged.
+    def _seen_colours(self, level: _Level, resolution: int) -> PatchedMap:
+        colours = self._colours(level, resolution)
+        assert colours is not None
+        return colours
+
+    def _image(self, level: _Level, resolution: int) -> PatchedMap:
+        config = self.generator.config
+        self._colours(level, resolution)
+        box = level.box(resolution, config)
+        image = self._sum(level, resolution, box)
+        return self._blended(level, resolution, image, self._image)
+
+    def _sum(self, level: _Level, resolution: int, box: Box) -> Tensor:
+        """Add up the colours of the blocks up to one of them, in a box of it."""
+        config = self.generator.config
+        image = self._seen_colours(level, resolution).cut(box)
+        if config.architecture != "skip" or resolution == config.resolutions[0]:
+            return image
+        needed = box.below_image(config.block_shape(resolution // 2))
+        smaller = self._sum(level, resolution // 2, needed)
+        larger = upsample2d(smaller, self.generator.synthesis.taps)
+        return box.within(needed.doubled()).cut(larger) + image
+
+    def _blended(
+        self, level: _Level, block: int, x: Tensor, known: Callable[[_Level, int], PatchedMap]
+    ) -> PatchedMap:
+        """Blend what a level shows with the part before it, and with what it covers.
+
+        Args:
+            level: The level.
+            block: Name of the block.
+            x: ``N x C x h x w``, of the level's box.
+            known: Returns the same of another level.
+
+        Returns:
+            The map, which equals what is below, to the bit, where the matte is zero.
+        """
+        config = self.generator.config
+        box, outer = level.box(block, config), level.outer_box(block, config)
+        # ``lerp`` returns one of both, unchanged, where a matte is 0 or 1.
         if level.before is not None and level.inside is not None:
-            before = self._image(level.before, resolution)
-            image = torch.lerp(before, image, level.inside.at(resolution))
-        if level.below is not None and level.matte is not None:
-            below = self._image(level.below, resolution)
-            image = torch.lerp(below, image, level.matte.at(resolution))
-        return image
+            before, seen = known(level.before, block), box.cut(level.inside.at(block))
+            x = PatchedMap(box, torch.lerp(before.cut(box), x, seen), before).cut(outer)
+        if level.below is None or level.matte is None:
+            return PatchedMap(outer, x)
+        below, seen = known(level.below, block), outer.cut(level.matte.at(block))
+        return PatchedMap(outer, torch.lerp(below.cut(outer), x, seen), below)

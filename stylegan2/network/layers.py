@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import filter_taps, modulated_conv2d, upsample2d, weight_energy
+from .box import Box
 
 # Noise inputs: the maps of the checkpoint, new normal noise from torch's generator, or no noise.
 NoiseMode = Literal["const", "random", "none"]
@@ -150,17 +151,21 @@ class SynthesisLayer(nn.Module):
         self.energy = self.prepared = None  # they were computed from the weight that is replaced
         super()._load_from_state_dict(*args, **kwargs)
 
-    def forward(self, x: Tensor, w: Tensor, noise_mode: NoiseMode = "const") -> Tensor:
+    def forward(
+        self, x: Tensor, w: Tensor, noise_mode: NoiseMode = "const", box: Box | None = None
+    ) -> Tensor:
         """Compute the layer.
 
         Args:
             x: ``N x in_channels x H x W`` float32.
             w: ``N x w_dim`` float32.
             noise_mode: See ``NoiseMode``.
+            box: Which part of the whole result is computed, if x is a part; see ``box``. Not for
+                random noise.
 
         Returns:
-            ``N x out_channels x H' x W'`` float32; ``(H', W')`` is ``shape``, which is twice
-            ``(H, W)`` in an upsampling layer.
+            ``N x out_channels x H' x W'`` float32; ``(H', W')`` is ``shape`` or that of the box,
+            which is twice ``(H, W)`` in an upsampling layer.
         """
         energy = self.energy
         if energy is None or self.weight.requires_grad:
@@ -168,19 +173,20 @@ class SynthesisLayer(nn.Module):
         y, demod = modulated_conv2d(x, self.weight, self.affine(w), energy, self.up_taps)
         bias = (self.bias * GAIN)[:, None, None]
         y = torch.addcmul(bias, y, (demod * GAIN)[:, :, None, None])
-        noise = self._noise(len(x), noise_mode)
+        noise = self._noise(len(x), noise_mode, box)
         if noise is not None:
             y = y.add_(noise)
         y = F.leaky_relu_(y, SLOPE)
         return y if self.conv_clamp is None else y.clamp(-self.conv_clamp, self.conv_clamp)
 
-    def _noise(self, count: int, noise_mode: NoiseMode) -> Tensor | None:
+    def _noise(self, count: int, noise_mode: NoiseMode, box: Box | None) -> Tensor | None:
         """Return the noise to add, ``H x W`` or ``N x 1 x H x W``, or None; gain included."""
         if noise_mode == "none" or not self.use_noise:
             return None
         strength = self.noise_strength * GAIN
         if noise_mode == "const":
-            return self.noise_const * strength
+            known = self.noise_const if box is None else box.cut(self.noise_const)
+            return known * strength
         return torch.randn(count, 1, *self.shape, device=strength.device) * strength
 
 

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import filter_taps, upsample2d
+from .box import Box
 from .config import GeneratorConfig
 from .layers import NoiseMode, SkipLayer, SynthesisLayer, ToRGBLayer
 from .shapes import check_shape
@@ -85,7 +86,9 @@ class SynthesisBlock(nn.Module):
         if self.is_first:
             nn.init.normal_(self.const)
 
-    def forward(self, x: Tensor | None, ws: Tensor, noise_mode: NoiseMode) -> Tensor:
+    def forward(
+        self, x: Tensor | None, ws: Tensor, noise_mode: NoiseMode, box: Box | None = None
+    ) -> Tensor:
         """Compute the features of the block.
 
         Args:
@@ -93,6 +96,8 @@ class SynthesisBlock(nn.Module):
                 block 4.
             ws: ``N x k x w_dim`` float32, one w vector per convolution of the block.
             noise_mode: See ``NoiseMode``.
+            box: Which part of the features is computed; None for all. It must be twice the box that
+                x is of, and its rim is wrong; see ``box``. Not for random noise, nor for block 4.
 
         Returns:
             ``N x channels x height x width`` float32.
@@ -106,8 +111,8 @@ class SynthesisBlock(nn.Module):
                 x = x.contiguous(memory_format=torch.channels_last)
         else:
             residual = None if self.skip is None else self.skip(x)
-            x = self.conv0(x, ws[:, 0], noise_mode)
-        y: Tensor = self.conv1(x, ws[:, -1], noise_mode)
+            x = self.conv0(x, ws[:, 0], noise_mode, box)
+        y: Tensor = self.conv1(x, ws[:, -1], noise_mode, box)
         # The sum of two independent maps of unit variance is scaled to unit variance.
         return y if residual is None else (y + residual) * math.sqrt(0.5)
 
