@@ -92,7 +92,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"features", "pictures", "differences"},
         {"inputs"},
         {"machine"},
-        {"arrays", "errors"},
+        {"arrays", "errors", "pooling"},
     ],
     "stylegan2": [
         {"windows", "checkpoints"},

@@ -8,8 +8,9 @@ mask are compared with those outside, most strongly right outside the border of 
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
+
+from ..pooling import mean_around
 
 # How far the band reaches from the mask, as a part of the image's larger side.
 _REACH = 1 / 8
@@ -28,5 +29,5 @@ def seam_band(matte: Tensor) -> Tensor:
     radius = max(1, round(_REACH * max(matte.shape[2:]) / _PASSES))
     near = matte
     for _ in range(_PASSES):
-        near = F.avg_pool2d(near, 2 * radius + 1, 1, radius, count_include_pad=False)
+        near = mean_around(near, radius)
     return (near * (1 - matte))[0, 0]

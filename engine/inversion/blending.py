@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..arrays import ByteArray
+from ..pooling import max_around, mean_around
 from .alignment import Alignment
 
 # Changes of the model's image below the first, shares of the range of values, are not taken over;
@@ -92,8 +93,7 @@ class BlendBack:
         soft = max(1, round(_FEATHERED * side))
 
         def grown(matte: Tensor) -> Tensor:
-            wider = F.max_pool2d(matte, 2 * wide + 1, stride=1, padding=wide)
-            return _feathered(wider, soft)
+            return _feathered(max_around(matte, wide), soft)
 
         return grown(changed), grown(replaced)
 
@@ -143,6 +143,5 @@ def _values(image: ByteArray) -> Tensor:
 
 def _feathered(matte: Tensor, radius: int) -> Tensor:
     """Return a matte whose edge fades inwards and outwards over ``radius`` pixels."""
-    side = 2 * radius + 1
     padded = F.pad(matte, (radius,) * 4, mode="replicate")
-    return F.avg_pool2d(padded, side, stride=1)
+    return mean_around(padded, radius)[..., radius:-radius, radius:-radius]
