@@ -83,7 +83,7 @@ def comparison(
         model: The model.
         pixels: ``H x W x 3`` uint8, the picture.
         frame: The frame on it.
-        image: ``h x w x 3`` uint8, the model's version.
+        image: ``h x w x C`` uint8, the model's version; a fourth channel, alpha, is left out.
 
     Returns:
         ``h x 3w x 3`` uint8; where the difference is grey there is none.
@@ -95,8 +95,9 @@ def comparison(
     )
     shown = ((crop[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     wanted = shown.cpu().numpy()
-    far = (image.astype(np.int16) - wanted.astype(np.int16)) + 128
-    sheet = np.concatenate([wanted, image, far.clip(0, 255).astype(np.uint8)], axis=1)
+    colours = image[..., :3]
+    far = (colours.astype(np.int16) - wanted.astype(np.int16)) + 128
+    sheet = np.concatenate([wanted, colours, far.clip(0, 255).astype(np.uint8)], axis=1)
     return np.ascontiguousarray(sheet)
 
 

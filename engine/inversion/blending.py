@@ -48,7 +48,8 @@ class BlendBack:
         Args:
             picture: ``H x W x 3`` uint8, sRGB, top row first.
             alignment: The frame.
-            base: ``h x w x 3`` uint8, the model's image of the picture, before the edit.
+            base: ``h x w x C`` uint8, the model's image of the picture, before the edit. Its
+                colours are used; a fourth channel, alpha, is not.
         """
         self._picture = picture
         self._base = base
@@ -64,7 +65,7 @@ class BlendBack:
         """Return the picture with an edit.
 
         Args:
-            edited: ``h x w x 3`` uint8, the model's image after the edit.
+            edited: ``h x w x C`` uint8, the model's image after the edit, as ``base``.
 
         Returns:
             ``H x W x 3`` uint8, sRGB. Pixels without a change are those of the picture, to the bit.
@@ -137,8 +138,8 @@ class BlendBack:
 
 
 def _values(image: ByteArray) -> Tensor:
-    """Return ``1 x 3 x h x w`` in [0, 1]."""
-    return torch.from_numpy(image / np.float32(255)).permute(2, 0, 1)[None]
+    """Return the colours of ``h x w x C``, without alpha, as ``1 x 3 x h x w`` in [0, 1]."""
+    return torch.from_numpy(image[..., :3] / np.float32(255)).permute(2, 0, 1)[None]
 
 
 def _feathered(matte: Tensor, radius: int) -> Tensor:

@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from draggan_blender.protocol.messages import FrameTarget
+from draggan_blender.protocol.own_picture import Alignment, BlendBack
 from engine.baking.animated_edit import Truncation
 from engine.cli.arguments import main
 from engine.errors import RequestError
@@ -18,6 +20,8 @@ from engine.features.choice import open_source
 from engine.features.full_map import FullMapSource
 from engine.models import sample_latent
 from engine.output.render import preview_pixels, render_images
+from engine.serving.job_queue import QueuedJob
+from engine.serving.jobs import JobRunner
 from stylegan2 import Generator, GeneratorConfig, save_generator
 
 SIZES: dict[str, Any] = {"img_resolution": 32, "channels": (12,) * 4, "w_dim": 12, "z_dim": 12}
@@ -62,6 +66,39 @@ def test_every_kind_of_model_can_be_dragged(kind: str, tmp_path: Path) -> None:
     with Image.open(out / "drag_0001.png") as image:
         assert image.size == size
         assert image.mode == ("RGBA" if kind == "rgba" else "RGB")
+
+
+@pytest.mark.parametrize("kind", ["grey", "rgba"])
+def test_every_kind_of_model_takes_a_picture_and_blends_it_back(kind: str, tmp_path: Path) -> None:
+    path, out, picture = tmp_path / "model.safetensors", tmp_path / "out", tmp_path / "own.png"
+    save_generator(made(**KINDS[kind]), path)
+    pixels = np.full((40, 40, 3), 90, dtype=np.uint8)
+    Image.fromarray(pixels).save(picture)
+    arguments = ["invert", str(picture), "--model", str(path), "--out", str(out), "--tune"]
+    arguments += ["--steps", "10", "--seconds", "1", "--device", "cpu"]
+    assert main(arguments) == 0
+    with Image.open(out / "model.png") as image:
+        assert image.mode == ("RGBA" if kind == "rgba" else "RGB")
+        width, height = image.size
+    with Image.open(out / "compare.png") as sheet:
+        assert (sheet.mode, sheet.size) == ("RGB", (3 * width, height))
+
+    latent = np.load(out / "latent.npy")
+    edited = tmp_path / "edited.png"
+    request = BlendBack(
+        request_id=1,
+        model_path=str(path),
+        picture_path=str(picture),
+        image_path=str(edited),
+        alignment=Alignment(centre_px=(20.0, 20.0), angle=0.0, size_px=32.0),
+        base=latent.tobytes(),
+        latent=(latent + np.float32(2)).astype("<f4").tobytes(),
+        frames=FrameTarget(folder=str(tmp_path), stem="b", first_number=1),
+    )
+    JobRunner(torch.device("cpu"), lambda message: None).run(QueuedJob(request))
+    with Image.open(edited) as image:
+        assert (image.mode, image.size) == ("RGB", (40, 40))
+        assert (np.asarray(image) != pixels).any()
 
 
 def test_alpha_is_rendered_and_previewed() -> None:

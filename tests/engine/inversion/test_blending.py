@@ -29,6 +29,18 @@ def test_without_a_change_the_picture_stays_to_the_bit() -> None:
     np.testing.assert_array_equal(BlendBack(picture, FRAME, base).compose(base), picture)
 
 
+def test_the_alpha_of_a_model_changes_nothing() -> None:
+    picture, base = _noise(160, 200, 1), np.full((64, 64, 3), 120, dtype=np.uint8)
+    alphas = _noise(64, 64, 4)
+    with_alpha = (
+        np.concatenate([image, alphas[..., index, None]], axis=2)
+        for index, image in enumerate((base, _edited(base)))
+    )
+    result = BlendBack(picture, FRAME, next(with_alpha)).compose(next(with_alpha))
+    wanted = BlendBack(picture, FRAME, base).compose(_edited(base))
+    np.testing.assert_array_equal(result, wanted)
+
+
 def test_only_what_was_changed_changes() -> None:
     picture, base = _noise(160, 200, 1), np.full((64, 64, 3), 120, dtype=np.uint8)
     result = BlendBack(picture, FRAME, base).compose(_edited(base))
