@@ -7,6 +7,7 @@ On Windows the user's cache folder belongs to the user already, and nothing is c
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
 import sys
@@ -101,17 +102,21 @@ def empty(folder: Path) -> None:
 def write_private(path: Path, content: bytes) -> None:
     """Write a file of this user alone, which is on the disk when it has its name.
 
+    Any number of processes may write the same file at once: the last rename wins.
+
     Raises:
-        OSError: The file cannot be written.
+        OSError: The file cannot be written; no other file is left.
     """
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with open(os.open(part, flags, _FILE_MODE), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with open(os.open(part, flags, _FILE_MODE), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_plain(path: Path) -> bytes | None:
