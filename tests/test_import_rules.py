@@ -90,7 +90,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"solving"},
         {"models"},
         {"features", "pictures", "differences"},
-        {"inputs"},
+        {"inputs", "image_files"},
         {"machine"},
         {"arrays", "errors", "pooling"},
     ],

@@ -256,7 +256,7 @@ def _add_mix(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         action="store_true",
         help="write all crossings beside each other, from the first layer on",
     )
-    mix.add_argument("--out", type=Path, required=True, help="PNG file to write")
+    mix.add_argument("--out", type=_png, required=True, help="PNG file to write")
     _add_device(mix)
     mix.set_defaults(run=_guarded("mix"))
 

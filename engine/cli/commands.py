@@ -4,28 +4,25 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from draggan_blender.protocol.file_names import TRACK_FILE
 from draggan_blender.protocol.mask_levels import mask_levels
-from draggan_blender.protocol.pictures import NO_LABEL
-from draggan_blender.protocol.plain_files import read_plain_file
 from draggan_blender.protocol.settings import DEFAULTS, OPTIONS
 from stylegan2 import convert_checkpoint, inspect_checkpoint
 
-from ..arrays import ByteArray, FloatArray
+from ..arrays import ByteArray
 from ..differences import find_base, is_difference, read_difference
 from ..errors import RequestError
+from ..image_files import read_image
 from ..inputs import device_of
 from ..machine.device import describe_device, open_device
 from ..machine.operators import await_operators
-from ..models import LoadedModel, ModelCache, model_path, sample_latent
+from ..models import LoadedModel, ModelCache, model_path
 from ..output.even_rows import even_rows
 from ..output.frames import FrameNames, FrameWriter, write_png
 from ..output.render import render_image
@@ -39,11 +36,10 @@ from .directions import directions, mix
 from .interrupt import interrupt_stops
 from .invert import run_invert
 from .output import Output
+from .sampled import sampled
 from .selftest import selftest
 from .sheet import before_after_sheet
 
-# An image file of a mask, far beyond the largest.
-_MAX_MASK_BYTES = 1 << 29
 # Exit codes.
 FAILED, PARTLY_DONE, HANDLE_LOST, INTERRUPTED = 1, 4, 5, 130
 
@@ -99,7 +95,7 @@ def _drag(parsed: argparse.Namespace, output: Output) -> int:
     options = DragOptions(**{name: getattr(parsed, name) for name in OPTIONS})
     model = _load_checked(parsed, output)
     await_operators(device_of(model.generator))
-    latent = _sampled(parsed, model, output)
+    latent = sampled(parsed, model, output)
     mask = None if parsed.mask is None else _read_mask(parsed.mask)
     holds = options.mask_mode == "exact" or options.mask_weight > 0
     if mask is not None and holds and not mask.any():
@@ -171,41 +167,20 @@ def _unused(options: DragOptions) -> list[str]:
     ]
 
 
-def _sampled(parsed: argparse.Namespace, model: LoadedModel, output: Output) -> FloatArray:
-    """Return the latent of the seed and the label; say which label is used if none was given.
-
-    Raises:
-        RequestError: A label was given for a model without labels, or a value is out of range.
-    """
-    count, label = model.generator.c_dim, parsed.label
-    if not count and label not in (None, NO_LABEL):
-        raise RequestError(f"{model.path.name} has no labels; leave --label out")
-    if count and label is None:
-        label = 0
-        output.note(f"label 0 of {count}; choose another with --label")
-    return sample_latent(
-        model.generator, parsed.seed, parsed.psi, NO_LABEL if label is None else label
-    )
-
-
 def _print_step(step: DragStep) -> None:
     if step.step % 10 == 0:
         print(f"step {step.step:4d}  loss {step.loss:.4f}  {step.distance_px:6.2f} px to go")
 
 
 def _read_mask(path: Path) -> ByteArray:
-    try:
-        with Image.open(io.BytesIO(read_plain_file(path, _MAX_MASK_BYTES))) as image:
-            pixels = np.array(image.convert("RGBA"), dtype=np.float32)
-        levels: ByteArray = np.rint(mask_levels(pixels / 255) * 255).astype(np.uint8)
-        return levels
-    except (UnidentifiedImageError, Image.DecompressionBombError):
-        raise RequestError(f"the mask {path} is not an image file") from None
+    pixels = np.array(read_image(path), dtype=np.float32)
+    levels: ByteArray = np.rint(mask_levels(pixels / 255) * 255).astype(np.uint8)
+    return levels
 
 
 def _sample(parsed: argparse.Namespace, output: Output) -> None:
     model = _load(parsed, output)
-    latent = _sampled(parsed, model, output)
+    latent = sampled(parsed, model, output)
     write_png(parsed.out, render_image(model.generator, latent))
     output.note(f"the image of seed {parsed.seed} is in {parsed.out}")
 

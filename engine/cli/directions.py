@@ -17,6 +17,7 @@ from ..output.frames import write_png
 from ..output.render import render_image
 from ..solving.directions import find_directions
 from .output import Output
+from .sampled import label_of
 
 
 def directions(parsed: argparse.Namespace, model: LoadedModel, output: Output) -> None:
@@ -38,12 +39,14 @@ def mix(parsed: argparse.Namespace, model: LoadedModel, output: Output) -> None:
     """Write the image of a seed with the style of another, or a strip of all crossings.
 
     Raises:
-        RequestError: A seed, the truncation or the layer is out of range.
+        RequestError: A seed, the label, the truncation or the layer is out of range, or a label was
+            given for a model without labels.
         OSError: The file cannot be written.
     """
-    generator = model.generator
+    generator, label = model.generator, label_of(parsed, model, output)
     structure, style = (
-        sample_latent(generator, seed, parsed.psi) for seed in (parsed.seed, parsed.style_seed)
+        sample_latent(generator, seed, parsed.psi, label)
+        for seed in (parsed.seed, parsed.style_seed)
     )
     count = len(structure)
     first = (count + 1) // 2 if parsed.from_layer < 0 else parsed.from_layer

@@ -6,33 +6,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from ..arrays import ByteArray
-from ..errors import RequestError
+from ..image_files import read_image
 
 
 def read_picture(path: Path) -> ByteArray:
-    """Return the pixels of an image file.
-
-    The turn that a camera has stored is applied. Transparent places become white.
+    """Return the pixels of an image file; transparent places become white.
 
     Args:
-        path: PNG, JPEG, WebP, TIFF or another file that Pillow reads.
+        path: As of ``read_image``.
 
     Returns:
         ``H x W x 3`` uint8, sRGB, top row first.
 
     Raises:
-        RequestError: The file is not an image, or it is too large to be one.
-        OSError: It cannot be read.
+        RequestError: The file is not an image, is damaged, or is too large to be one.
+        OSError: It cannot be read, or is no plain file.
     """
-    try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGBA")
-    except (UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError):
-        raise RequestError(
-            f"{path.name} is not a picture that can be read; expected a PNG, JPEG, WebP or TIFF"
-        ) from None
-    white = Image.new("RGBA", upright.size, "white")
-    return np.asarray(Image.alpha_composite(white, upright).convert("RGB"))
+    image = read_image(path)
+    white = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(white, image).convert("RGB"))

@@ -19,10 +19,10 @@ from engine.errors import RequestError
 from engine.features.choice import open_source
 from engine.features.full_map import FullMapSource
 from engine.models import sample_latent
-from engine.output.render import preview_pixels, render_images
+from engine.output.render import preview_pixels, render_image, render_images
 from engine.serving.job_queue import QueuedJob
 from engine.serving.jobs import JobRunner
-from stylegan2 import Generator, GeneratorConfig, save_generator
+from stylegan2 import Generator, GeneratorConfig, load_generator, save_generator
 
 SIZES: dict[str, Any] = {"img_resolution": 32, "channels": (12,) * 4, "w_dim": 12, "z_dim": 12}
 SIZES |= {"num_layers": 2}
@@ -168,6 +168,25 @@ def test_the_command_line_takes_a_label_and_says_which_it_took(
     assert _sample(model_file, tmp_path / "image.png") == 0
     assert (tmp_path / "image.png").read_bytes() == images["0"]
     assert "label 0 of 4; choose another with --label" in capsys.readouterr().out
+
+
+def test_a_mix_takes_a_label(
+    model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mix.png"
+    given = ["mix", "--model", str(model_file), "--seed", "1", "--style-seed", "1", "--out"]
+    given += [str(out), "--psi", "1", "--device", "cpu"]
+    assert main([*given, "--label", "2"]) == 0
+    generator = load_generator(model_file)
+    wanted = render_image(generator, sample_latent(generator, 1, 1.0, 2))
+    np.testing.assert_array_equal(np.asarray(Image.open(out)), wanted)
+    with_label = out.read_bytes()
+    assert main(given) == 0
+    assert out.read_bytes() != with_label
+    assert "label 0 of 4; choose another with --label" in capsys.readouterr().out
+    assert main([*given, "--label", "4"]) == 1
+    assert main([*given, "--model", "suzanne", "--label", "1"]) == 1
+    assert "has no labels" in capsys.readouterr().err
 
 
 def test_wrong_labels_are_refused(

@@ -64,3 +64,10 @@ def test_mix_takes_the_later_layers_of_another_seed(
     assert np.array_equal(strip[:, : still.shape[1]], still)
 
     assert main([*given, "--from-layer", "99", "--out", str(out)]) == 1
+
+
+def test_a_mix_is_a_png(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "mixed.jpg"
+    with pytest.raises(SystemExit):
+        main(["mix", "--style-seed", "5", "--out", str(out)])
+    assert "does not end in .png" in capsys.readouterr().err
