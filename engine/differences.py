@@ -3,7 +3,7 @@
 
 A difference file is opened wherever a model file is. It names its base: the model that it changes,
 by path and hash. The base is looked for at that path, beside the difference file, and among the
-built-in models.
+built-in models; a file that was converted from it has the same weights and serves as well.
 
 The file is a safetensors file. For each changed weight it has the change as int8, with the weight's
 key and shape, and a float32 scale for each output channel under ``key.scale``. The tuned weight is
@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor
 
 from draggan_blender.protocol.atomic_files import write_atomically
 from draggan_blender.protocol.plain_files import read_plain_file
-from stylegan2 import Generator, load_generator, sha256_of
+from stylegan2 import Generator, ModelError, load_generator, original_sha256, sha256_of
+from stylegan2.checkpoints.byte_source import MemoryBytes, open_bytes
+from stylegan2.checkpoints.refusal import Refusal
+from stylegan2.checkpoints.safetensors_header import FLOATS, INT8, read_header, read_metadata
 from stylegan2.models import builtin_model_path
 
 from .errors import RequestError
@@ -37,7 +38,7 @@ _SCALE = ".scale"
 _STEPS = 127
 _BUILT_IN = "suzanne"
 # The change of a 1024 px model, whole, has 30 MB.
-_MOST_BYTES, _MOST_HEADER_BYTES = 1 << 30, 1 << 20
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -136,27 +137,22 @@ def is_difference(path: Path) -> bool:
     if not path.is_file():
         return False  # opening a pipe would wait
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            text = file.read(length) if length <= _MOST_HEADER_BYTES else b""
-        return _metadata(text).get("architecture") == ARCHITECTURE
-    except (OSError, ValueError, struct.error):
+        with open_bytes(path) as source:
+            return read_metadata(source).get("architecture") == ARCHITECTURE
+    except (OSError, Refusal):
         return False  # the reader of models says what it is
 
 
-def _metadata(header: bytes) -> dict[str, str]:
-    """Return the texts in the header of a safetensors file.
+def require_untuned(path: Path) -> None:
+    """Refuse to tune a model that was tuned already.
 
     Raises:
-        ValueError: The header is damaged, or has no texts.
+        RequestError: The file is a difference file.
     """
-    try:
-        found = json.loads(header)["__metadata__"]
-    except (ValueError, RecursionError, TypeError, KeyError):
-        raise ValueError("its header cannot be read") from None
-    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
-        raise ValueError("its metadata are not texts")
-    return found
+    if is_difference(path):
+        raise RequestError(
+            f"{path.name} was tuned to a picture already; choose the model that it was made from"
+        )
 
 
 def read_difference(path: Path) -> Difference:
@@ -166,14 +162,15 @@ def read_difference(path: Path) -> Difference:
         RequestError: The file is damaged.
         OSError: It cannot be read.
     """
-    # Not mapped into memory: a mapped file that another program shortens ends the process.
-    data = read_plain_file(path, _MOST_BYTES)
     try:
-        tensors = load(data)
-        (length,) = struct.unpack_from("<Q", data)
-        metadata = _metadata(data[8 : 8 + length])
-    except (SafetensorError, ValueError) as error:
-        raise _damaged(path, str(error)) from None
+        source = MemoryBytes(read_plain_file(path, _MOST_BYTES))
+        metadata, recipes = read_header(source, {"F32": FLOATS["F32"], **INT8})
+        # Both types are exact in float32.
+        tensors = {key: recipe.tensor(_printable(key)) for key, recipe in recipes.items()}
+    except Refusal as refusal:
+        raise RequestError(
+            f"{path.name} {refusal.reason.partition(';')[0]}; tune the picture again"
+        ) from None
     sha256 = metadata.get("base_sha256", "")
     if not re.fullmatch("[0-9a-f]{64}", sha256):
         raise _damaged(path, "it does not say which model it belongs to")
@@ -182,15 +179,13 @@ def read_difference(path: Path) -> Difference:
         steps, scale = tensors[key], tensors.get(key + _SCALE)
         fits = (
             scale is not None
-            and steps.dtype == torch.int8
-            and scale.dtype == torch.float32
-            and steps.ndim > 0
+            and recipes[key].dtype == INT8["I8"][0]
+            and recipes[key + _SCALE].dtype == FLOATS["F32"][0]
             and scale.shape == steps.shape[:1]
-            and bool(scale.isfinite().all())
         )
         if scale is None or not fits:
             raise _damaged(path, f"the change of {_printable(key)} is not as expected")
-        changes[key] = steps, scale
+        changes[key] = steps.to(torch.int8), scale
     name = _printable(metadata.get("base_name", "")) or "its model"
     return Difference(sha256, name, metadata.get("base_path", ""), changes)
 
@@ -207,23 +202,31 @@ def open_difference(path: Path, device: torch.device) -> Generator:
 
 
 def find_base(difference: Difference, path: Path) -> Path:
-    """Return the base of the difference file at ``path``.
+    """Return the base of the difference file at ``path``, or a file that was converted from it.
 
     Raises:
         RequestError: No file with its hash was found.
     """
     beside = path.parent / Path(difference.base_name).name
-    for place in (Path(difference.base_path), beside, builtin_model_path(_BUILT_IN)):
-        try:
-            if place is not None and place.is_file() and sha256_of(place) == difference.base_sha256:
-                return place
-        except (OSError, ValueError):  # ValueError: the path contains a zero byte
-            continue
+    places = [Path(difference.base_path), beside, builtin_model_path(_BUILT_IN)]
+    # A converted model has the name of the file that it was made from.
+    converted = [place.with_suffix(".safetensors") for place in places if place and place.name]
+    for place in (*places, *converted):
+        if place is not None and _is_base(place, difference.base_sha256):
+            return place
     raise RequestError(
         f"{path.name} changes the model {difference.base_name}, whose SHA-256 begins with "
         f"{difference.base_sha256[:12]}, but no such file is at {_printable(difference.base_path)} "
         f"or beside {path.name}; put it there"
     )
+
+
+def _is_base(path: Path, sha256: str) -> bool:
+    """Return whether a model file has a hash, or was converted from a file that has it."""
+    try:
+        return path.is_file() and sha256 in (sha256_of(path), original_sha256(path))
+    except (OSError, ModelError, ValueError):  # ValueError: the path contains a zero byte
+        return False
 
 
 def _damaged(path: Path, reason: str) -> RequestError:

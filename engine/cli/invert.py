@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from ..arrays import ByteArray
-from ..differences import Difference, is_difference
-from ..errors import RequestError
+from ..differences import Difference, require_untuned
 from ..inputs import device_of
 from ..inversion.alignment import AlignedPicture, Alignment
 from ..inversion.solve import Inversion, InversionOptions, InversionStep, invert
@@ -37,9 +36,11 @@ def run_invert(parsed: argparse.Namespace, model: LoadedModel, output: Output) -
     ``tuned.safetensors``.
 
     Raises:
-        RequestError: The picture or its frame cannot be used.
+        RequestError: The picture or its frame cannot be used, or a tuned model is to be tuned.
         OSError: A file cannot be read or written.
     """
+    if parsed.tune:
+        require_untuned(model.path)
     pixels = read_picture(parsed.picture)
     frame = _frame(parsed.alignment, pixels)
     options = InversionOptions(
@@ -48,8 +49,6 @@ def run_invert(parsed: argparse.Namespace, model: LoadedModel, output: Output) -
     found = invert(model.generator, pixels, frame, options, on_step=_printer(output))
     generator, tuned, text = model.generator, None, sentence(found.error, is_cut=found.is_cut)
     if parsed.tune:
-        if is_difference(model.path):
-            raise RequestError(f"{model.path.name} is tuned already; choose the model it changes")
         tuned = tune(
             model.generator,
             pixels,

@@ -14,8 +14,7 @@ from draggan_blender.protocol.own_picture import BlendBack, InvertPicture, Pictu
 from stylegan2 import sha256_of
 
 from ..arrays import ByteArray
-from ..differences import Difference, is_difference
-from ..errors import RequestError
+from ..differences import Difference, require_untuned
 from ..inversion import blending
 from ..inversion.alignment import Alignment
 from ..inversion.solve import Inversion, InversionOptions, InversionStep, invert
@@ -60,15 +59,13 @@ class InversionJob:
 
         Raises:
             JobCancelledError: The request was cancelled; no file of it is left.
-            RequestError: The picture or its frame cannot be used.
+            RequestError: The picture or its frame cannot be used, or a tuned model is to be
+                tuned.
             OSError: A file cannot be read or written.
         """
         request, model = self._request, self._model
-        if request.tune_path and is_difference(model.path):
-            raise RequestError(
-                f"{model.path.name} was tuned to a picture already; choose the model that it was "
-                "made from"
-            )
+        if request.tune_path:
+            require_untuned(model.path)
         pixels = read_picture(Path(request.picture_path))
         stop = partial(should_stop, self._job)
         found = invert(

@@ -63,7 +63,7 @@ def read_safetensors(path: Path) -> Checkpoint:
         tensors=tensors,
         source_sha256=metadata["source_sha256"],
         license_note=metadata["license_note"],
-        notes=tuple(note for note in metadata.get("notes", ()) if isinstance(note, str)),
+        notes=tuple(metadata.get("notes", ())),
     )
 
 
@@ -101,6 +101,9 @@ def _read_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
             raise damaged(f"is damaged: the config in its metadata lacks {key}")
         if not _is_like(config[key], example):
             raise damaged(f"is damaged: the config in its metadata has an unusable {key}")
+    notes = config.get("notes", [])
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise damaged("is damaged: the config in its metadata has notes that are not texts")
     return config
 
 

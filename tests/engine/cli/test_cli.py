@@ -17,8 +17,9 @@ from PIL import Image
 
 from draggan_blender.protocol.settings import DragSettings
 from engine.cli.arguments import main
+from engine.differences import Difference
 from engine.output.track import Track
-from stylegan2 import load_generator, save_generator
+from stylegan2 import load_generator, save_generator, sha256_of
 
 from ..serving.client import ROOT, START
 
@@ -285,6 +286,22 @@ def test_a_picture_is_inverted_and_the_tuned_model_makes_its_image(
     assert main(["sample", "--out", str(tmp_path / "seed.png"), *tuned]) == 0
     assert main(["info", str(out / "tuned.safetensors")]) == 0
     assert "tiny.safetensors" in capsys.readouterr().out
+
+
+def test_a_tuned_model_is_refused_before_the_search(
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tuned = tmp_path / "tuned.safetensors"
+    Difference(sha256_of(checkpoint), checkpoint.name, str(checkpoint), {}).save(tuned)
+    monkeypatch.setattr(
+        "engine.cli.invert.invert", lambda *args, **options: pytest.fail("searched")
+    )
+    arguments = ["invert", "x.png", "--model", str(tuned), "--out", str(tmp_path), "--tune"]
+    assert main([*arguments, "--device", "cpu"]) == 1
+    assert "tuned to a picture already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("frame", ["1", "1,2,3,4,5", "a,b", "1,nan"])

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +13,27 @@ import torch
 from safetensors.torch import save_file
 
 from engine.arrays import ByteArray, FloatArray
-from engine.differences import Difference, is_difference, open_difference, read_difference
+from engine.differences import (
+    Difference,
+    is_difference,
+    open_difference,
+    quantised,
+    read_difference,
+)
 from engine.errors import RequestError
 from engine.inversion.alignment import Alignment
 from engine.inversion.tuning import Tuning, TuningOptions, tune
 from engine.models import ModelCache, sample_latent
 from engine.output.render import render_image
-from stylegan2 import Generator, load_generator, sha256_of
+from stylegan2 import (
+    Generator,
+    convert_checkpoint,
+    load_generator,
+    save_generator,
+    sha256_of,
+)
 from stylegan2.models import builtin_model_path
+from tests.stylegan2.golden import golden_path
 
 CPU = torch.device("cpu")
 WHOLE = Alignment.whole(32, 32)
@@ -112,6 +127,61 @@ def test_a_damaged_difference_is_refused(
     path = tmp_path / "damaged.safetensors"
     Difference(sha256, checkpoint.name, str(checkpoint), {key: (steps, scale)}).save(path)
     with pytest.raises(RequestError, match="tune the picture again"):
+        open_difference(path, CPU)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dtype": "U9"}, "has x as U9, but F32, I8 are expected"),
+        ({"dtype": "F16"}, "has x as F16, but F32, I8 are expected"),
+        ({"dtype": ["I8"]}, "has x as something else"),
+        ({"shape": [2]}, "x has another size than its shape"),
+        ({"shape": None}, "x has an impossible shape"),
+        ({"data_offsets": [4, 5]}, "its tensors do not"),
+    ],
+)
+def test_tensors_of_other_kinds_are_refused(
+    change: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    metadata = {"architecture": "stylegan2-difference", "base_sha256": "0" * 64}
+    tensor = {"dtype": "I8", "shape": [1], "data_offsets": [0, 1], **change}
+    header = json.dumps({"__metadata__": metadata, "x": tensor}).encode()
+    path = tmp_path / "tuned.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\1")
+    assert is_difference(path)
+    with pytest.raises(RequestError, match=f"{message}.*; tune the picture again"):
+        read_difference(path)
+
+
+def test_a_header_of_no_object_is_no_difference(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    for text in (b"null", b"[]", b'{"__metadata__":null}', b"{", b"[" * 9999):
+        path.write_bytes(struct.pack("<Q", len(text)) + text)
+        assert not is_difference(path)
+        with pytest.raises(RequestError, match="tune the picture again"):
+            read_difference(path)
+
+
+def test_a_base_that_was_converted_serves_as_well(tmp_path: Path) -> None:
+    source = tmp_path / "model.pkl"
+    source.write_bytes(golden_path("ada_r64").read_bytes())
+    before = load_generator(source)
+    key, weight = next(
+        (key, weight) for key, weight in before.named_parameters() if weight.ndim == 4
+    )
+    changes = {key: quantised(torch.ones_like(weight))}
+    path = tmp_path / "tuned.safetensors"
+    Difference(sha256_of(source), source.name, str(source), changes).save(path)
+    wanted = open_difference(path, CPU).get_parameter(key)
+
+    convert_checkpoint(source, tmp_path / "model.safetensors")
+    source.unlink()
+    assert torch.equal(open_difference(path, CPU).get_parameter(key), wanted)
+
+    # The converted file of another model does not serve.
+    save_generator(before, tmp_path / "model.safetensors")
+    with pytest.raises(RequestError, match="put it there"):
         open_difference(path, CPU)
 
 

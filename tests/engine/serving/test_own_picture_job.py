@@ -126,7 +126,7 @@ def test_a_cancelled_inversion_leaves_no_file(checkpoint: Path, picture: Path) -
 
 def test_a_file_that_is_no_picture_is_a_sentence(checkpoint: Path, picture: Path) -> None:
     picture.write_text("no picture")
-    with pytest.raises(RequestError, match="not a picture that can be read"):
+    with pytest.raises(RequestError, match="is not an image file"):
         _run(_request(checkpoint, picture))
 
 
