@@ -16,8 +16,6 @@ import io
 import json
 import math
 import struct
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 
 from .atomic_files import write_atomically
 from .directions import Direction
+from .plain_arrays import read_arrays
 from .plain_files import read_plain_file
 
 SUFFIXES = (".npz", ".safetensors")
@@ -36,24 +35,9 @@ _LONGEST_HEADER = 1 << 24
 _MOST = 4096
 _LAST = 10_000
 _LONGEST_NAME = 60
-# The floating-point types of safetensors that numpy has.
+_MOST_DIMENSIONS = 8
+# The types of safetensors that are read.
 _TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8"}
-# What numpy raises for bytes that are not an archive of arrays.
-_ERRORS = (
-    ValueError,
-    LookupError,
-    TypeError,
-    OverflowError,
-    EOFError,
-    MemoryError,
-    RuntimeError,
-    RecursionError,
-    NotImplementedError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -84,10 +68,10 @@ def read(path: Path, num_ws: int, w_dim: int) -> list[Direction]:
     suffix = _suffix(path)
     data = read_plain_file(path, _LARGEST_BYTES)
     try:
-        found = from_npz(data) if suffix == ".npz" else from_safetensors(data)
-    except _ERRORS as error:
-        raise ValueError(f"{path.name} cannot be read as directions ({error})") from None
-    return _checked(found, num_ws, w_dim, path.name)
+        found = _from_npz(data) if suffix == ".npz" else _from_safetensors(data)
+        return _checked(found, num_ws, w_dim)
+    except ValueError as error:
+        raise ValueError(f"{path.name} cannot be read as directions: {error}") from None
 
 
 def from_bytes(data: bytes, num_ws: int, w_dim: int) -> list[Direction]:
@@ -97,31 +81,27 @@ def from_bytes(data: bytes, num_ws: int, w_dim: int) -> list[Direction]:
         ValueError: The bytes are damaged, or belong to another model.
     """
     try:
-        found = from_npz(data)
-    except _ERRORS as error:
-        raise ValueError(f"the directions cannot be read ({error})") from None
-    return _checked(found, num_ws, w_dim, "the engine's answer")
+        return _checked(_from_npz(data), num_ws, w_dim)
+    except ValueError as error:
+        raise ValueError(f"the directions cannot be read: {error}") from None
 
 
-def _checked(found: Arrays, num_ws: int, w_dim: int, name: str) -> list[Direction]:
+def _checked(found: Arrays, num_ws: int, w_dim: int) -> list[Direction]:
     """Return the directions of a file's arrays, after all checks."""
-    try:
-        directions = _foreign(found, num_ws, w_dim) if "names" not in found else _ours(found)
-    except _ERRORS as error:
-        raise ValueError(f"{name} cannot be read as directions ({error})") from None
+    directions = _foreign(found, num_ws, w_dim) if "names" not in found else _ours(found)
     for direction in directions:
         fits = direction.change.shape in ((1, w_dim), (num_ws, w_dim))
         if not fits:
             raise ValueError(
-                f"{direction.name} in {name} has {_shape(direction.change)} numbers, but "
-                f"this model needs 1 x {w_dim} or {num_ws} x {w_dim}; it belongs to another model"
+                f"{direction.name} has {_shape(direction.change)} numbers, but this model needs "
+                f"1 x {w_dim} or {num_ws} x {w_dim}; it belongs to another model"
             )
         if not np.isfinite(direction.change).all():
-            raise ValueError(f"{direction.name} in {name} has numbers that are not finite")
+            raise ValueError(f"{direction.name} has numbers that are not finite")
     if not directions and "names" not in found:
         raise ValueError(
-            f"{name} has no array of 1 x {w_dim} or {num_ws} x {w_dim} numbers; it has no "
-            "direction of this model"
+            f"it has no array of 1 x {w_dim} or {num_ws} x {w_dim} numbers, so it has no direction "
+            "of this model"
         )
     return directions
 
@@ -151,63 +131,85 @@ def to_safetensors(directions: Sequence[Direction]) -> bytes:
     return b"".join([struct.pack("<Q", len(text)), text, *blobs])
 
 
-def from_npz(data: bytes) -> Arrays:
+def _from_npz(data: bytes) -> Arrays:
     """Return the arrays of an ``.npz`` file.
 
     Raises:
-        Exception: The bytes are not one, or are over the limits.
+        ValueError: The bytes are not one, or are over the limits.
     """
-    found = {}
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = archive.infolist()
-        if len(members) > _MOST + 2 or sum(one.file_size for one in members) > _LARGEST_BYTES:
-            raise ValueError("it has more arrays, or larger ones, than the limit")
-        for member in members:
-            if member.filename.endswith(".npy"):
-                found[member.filename[: -len(".npy")]] = _npy(archive.read(member))
-    return found
+    return read_arrays(data, most_members=_MOST + 2)
 
 
-def _npy(data: bytes) -> NDArray[Any]:
-    """Return an array, after a check that it needs no more memory than its bytes."""
-    file = io.BytesIO(data)
-    version = np.lib.format.read_magic(file)
-    if version != (1, 0):
-        raise ValueError(f"an array has the version {version}, not (1, 0)")
-    shape, _, kind = np.lib.format.read_array_header_1_0(file)
-    if kind.hasobject or math.prod(shape) * kind.itemsize != len(data) - file.tell():
-        raise ValueError("an array has another size than its header says, or has objects")
-    file.seek(0)
-    array: NDArray[Any] = np.load(file, allow_pickle=False)
-    return array
-
-
-def from_safetensors(data: bytes) -> Arrays:
+def _from_safetensors(data: bytes) -> Arrays:
     """Return the arrays of a ``.safetensors`` file, and its ``names`` if it has them.
 
     Raises:
-        Exception: The bytes are not one, or are over the limits.
+        ValueError: The bytes are not one, or are over the limits.
     """
-    (length,) = struct.unpack_from("<Q", data)
-    if length > min(_LONGEST_HEADER, len(data) - 8):
-        raise ValueError("its header is too long")
-    header = json.loads(data[8 : 8 + length])
-    metadata = header.pop("__metadata__", {})
+    length = int.from_bytes(data[:8], "little")
+    start = 8 + length
+    if length > _LONGEST_HEADER or start > len(data):
+        raise ValueError("its header is longer than the limit, or its end is missing")
+    header = _object(_json(data[8:start], "its header"), "its header")
+    metadata = _object(header.pop("__metadata__", {}), "its metadata")
     if len(header) > _MOST + 1:
-        raise ValueError(f"it has {len(header)} arrays")
+        raise ValueError(f"it has {len(header)} arrays, and at most {_MOST + 1} are expected")
     found: dict[str, NDArray[Any]] = {}
-    for key, facts in header.items():
-        kind = _TYPES.get(facts["dtype"])
-        if kind is None:
-            continue
-        begin, end = facts["data_offsets"]
-        if not 0 <= begin <= end <= len(data) - 8 - length:
-            raise ValueError(f"{key} is outside the file")
-        values = np.frombuffer(data[8 + length + begin : 8 + length + end], kind)
-        found[str(key)] = values.reshape(tuple(facts["shape"]))
+    for key, value in header.items():
+        facts = _object(value, f"the description of {_name(key)}")
+        kind = facts.get("dtype")
+        if isinstance(kind, str) and kind in _TYPES:
+            found[key] = _array(memoryview(data)[start:], facts, np.dtype(_TYPES[kind]), key)
+    found.pop("names", None)
     if "names" in metadata:
-        found["names"] = np.array(json.loads(metadata["names"]), dtype=np.str_)
+        found["names"] = _texts(metadata["names"])
     return found
+
+
+def _array(
+    data: memoryview, facts: Mapping[str, Any], kind: np.dtype[Any], key: str
+) -> NDArray[Any]:
+    """Return an array of the data of a safetensors file, after a check that its bytes are there."""
+    shape, offsets = _naturals(facts.get("shape")), _naturals(facts.get("data_offsets"))
+    if shape is None or offsets is None or len(offsets) != 2:
+        raise ValueError(f"the description of {_name(key)} is not as expected")
+    begin, end = offsets
+    if not begin <= end <= len(data):
+        raise ValueError(f"{_name(key)} is outside the file")
+    if end - begin != math.prod(shape) * kind.itemsize:
+        raise ValueError(f"{_name(key)} has another size than its description says")
+    return np.frombuffer(data[begin:end], kind).reshape(shape)
+
+
+def _naturals(value: object) -> tuple[int, ...] | None:
+    """Return a list of JSON as a short tuple of whole numbers from 0; None if it is another."""
+    if not isinstance(value, list) or len(value) > _MOST_DIMENSIONS:
+        return None
+    is_natural = all(type(number) is int and 0 <= number < 1 << 48 for number in value)
+    return tuple(value) if is_natural else None
+
+
+def _texts(value: object) -> NDArray[Any]:
+    """Return the names in the metadata of a safetensors file."""
+    found = _json(value, "its list of names") if isinstance(value, str) else None
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise ValueError("its names are not a list of texts")
+    # NumPy gives each text the room of the longest.
+    return np.array([_name(text) for text in found], dtype=np.str_)
+
+
+def _json(text: str | bytes, what: str) -> object:
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(f"{what} is not JSON that can be read") from None
+    return found
+
+
+def _object(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is not a JSON object")
+    return value
 
 
 def _arrays(directions: Sequence[Direction]) -> dict[str, NDArray[Any]]:
@@ -220,13 +222,20 @@ def _arrays(directions: Sequence[Direction]) -> dict[str, NDArray[Any]]:
 
 
 def _ours(found: Arrays) -> list[Direction]:
-    names, layers = found["names"], found["layers"]
-    if (names.dtype.kind != "U" and len(names)) or layers.shape != (len(names), 2):
-        raise ValueError(f"it has {len(names)} names for {len(layers)} pairs of layers")
+    names, layers = found["names"], found.get("layers", np.empty(0))
+    if names.ndim != 1 or layers.shape != (len(names), 2) or layers.dtype.kind != "i":
+        raise ValueError(
+            f"it needs a list of names, and as layers two whole numbers for each; its names have "
+            f"the shape {names.shape}, and its layers {layers.shape} as {layers.dtype}"
+        )
+    if names.dtype.kind != "U" and len(names):
+        raise ValueError("its names are not texts")
     directions = []
     for index, (first, last) in enumerate(layers.astype(np.int64).tolist()):
         if not 0 <= first <= last:
             raise ValueError(f"the layers {first} to {last} are not a range")
+        if f"change_{index}" not in found:
+            raise ValueError(f"it has no array change_{index}")
         directions.append(
             Direction(
                 name=_name(str(names[index])),
@@ -240,11 +249,15 @@ def _ours(found: Arrays) -> list[Direction]:
 
 def _foreign(found: Arrays, num_ws: int, w_dim: int) -> list[Direction]:
     if "lat_comp" in found and "lat_stdev" in found:
-        components = _numbers(found["lat_comp"]).reshape(-1, 1, w_dim)
-        sigmas = _numbers(found["lat_stdev"]).reshape(-1, 1, 1)
-        if len(components) != len(sigmas) or len(sigmas) > _MOST:
-            raise ValueError(f"it has {len(components)} components, and {len(sigmas)} of lat_stdev")
-        named = {f"GANSpace {i}": one for i, one in enumerate(components * sigmas, start=1)}
+        components, sigmas = _numbers(found["lat_comp"]), _numbers(found["lat_stdev"])
+        if components.size != sigmas.size * w_dim or sigmas.size > _MOST:
+            raise ValueError(
+                f"its {sigmas.size} components have {components.size} numbers, but this model "
+                f"needs {w_dim} for each; it belongs to another model"
+            )
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused later
+            changes = components.reshape(-1, 1, w_dim) * sigmas.reshape(-1, 1, 1)
+        named = {f"GANSpace {i}": one for i, one in enumerate(changes, start=1)}
     else:
         fitting = ((w_dim,), (1, w_dim), (num_ws, w_dim))
         named = {
@@ -261,7 +274,8 @@ def _foreign(found: Arrays, num_ws: int, w_dim: int) -> list[Direction]:
 def _numbers(array: NDArray[Any]) -> NDArray[np.float32]:
     if array.dtype.kind != "f":
         raise ValueError(f"an array has the type {array.dtype}, not floating-point numbers")
-    return np.array(array, dtype=np.float32)
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is refused
+        return np.array(array, dtype=np.float32)
 
 
 def _name(text: str) -> str:

@@ -26,12 +26,13 @@ _FREE_BYTES = 192 << 20
 _MOST_RATIO = 32
 
 _MOST_MEMBERS = 64
-_MOST_DIRECTORY_BYTES = 64 << 10
+_DIRECTORY_BYTES_EACH = 1 << 10
+_MOST_TEXTS = 1 << 16
 _MOST_DIMENSIONS = 8
 _MOST_HEADER_BYTES = 4096
 _MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(
-    rb"\{'descr': '([<|](?:b1|u1|i1|i4|i8|f2|f4|f8|U\d{1,6}))', 'fortran_order': (True|False), "
+    rb"\{'descr': '([<|](?:b1|[iu][1248]|f2|f4|f8|U\d{1,6}))', 'fortran_order': (True|False), "
     rb"'shape': \(((?:\d{1,18}(?:, ?|,?(?=\))))*)\), \} *\n?"
 )
 # The end record of a zip file: its signature, the number of entries, and the directory's size.
@@ -43,18 +44,21 @@ class PlainArraysError(ValueError):
     """The bytes are not an ``.npz`` of plain arrays; the message is a clause that says why."""
 
 
-def read_arrays(data: bytes, only: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+def read_arrays(
+    data: bytes, only: Collection[str] | None = None, *, most_members: int = _MOST_MEMBERS
+) -> dict[str, NDArray[Any]]:
     """Return the arrays of an ``.npz`` file by their names.
 
     Args:
         data: The content of the file.
         only: The names that are read; None for all.
+        most_members: How many arrays the file may have.
 
     Raises:
         PlainArraysError: The bytes are something else, are damaged, or unpack to too much.
     """
     try:
-        return _read(data, only)
+        return _read(data, only, most_members)
     except PlainArraysError:
         raise
     except Exception as error:  # the border: zipfile and zlib raise many kinds for damaged bytes
@@ -67,11 +71,11 @@ def array_names(data: bytes) -> list[str]:
     Raises:
         PlainArraysError: As of ``read_arrays``.
     """
-    return [name for name, _ in _members(data)]
+    return [name for name, _ in _members(data, _MOST_MEMBERS)]
 
 
-def _read(data: bytes, only: Collection[str] | None) -> dict[str, NDArray[Any]]:
-    members = _members(data)
+def _read(data: bytes, only: Collection[str] | None, most_members: int) -> dict[str, NDArray[Any]]:
+    members = _members(data, most_members)
     found: dict[str, NDArray[Any]] = {}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for name, info in members:
@@ -81,10 +85,10 @@ def _read(data: bytes, only: Collection[str] | None) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _members(data: bytes) -> list[tuple[str, zipfile.ZipInfo]]:
+def _members(data: bytes, most: int) -> list[tuple[str, zipfile.ZipInfo]]:
     """Return the members of an archive by the names of their arrays, within the limits."""
     try:
-        _check_directory(data)
+        _check_directory(data, most)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
     except PlainArraysError:
@@ -105,15 +109,15 @@ def _members(data: bytes) -> list[tuple[str, zipfile.ZipInfo]]:
     return [(info.filename.removesuffix(".npy"), info) for info in infos]
 
 
-def _check_directory(data: bytes) -> None:
+def _check_directory(data: bytes, most: int) -> None:
     """Refuse an archive with too many entries before they are read."""
     start = max(0, len(data) - _END_BYTES - _MOST_COMMENT)
     at = data.rfind(b"PK\5\6", start)
     if at < 0 or len(data) < at + _END_BYTES:
         raise PlainArraysError("it is not an archive, or its end is missing")
     _, count, size = _END.unpack_from(data, at)
-    if count > _MOST_MEMBERS or size > _MOST_DIRECTORY_BYTES:
-        raise PlainArraysError(f"it has {count} entries, and at most {_MOST_MEMBERS} are expected")
+    if count > most or size > most * _DIRECTORY_BYTES_EACH:
+        raise PlainArraysError(f"it has {count} entries, and at most {most} are expected")
 
 
 def _array(member: bytes) -> NDArray[Any]:
@@ -132,16 +136,19 @@ def _array(member: bytes) -> NDArray[Any]:
     if len(shape) > _MOST_DIMENSIONS or math.prod(shape) * kind.itemsize != len(payload):
         raise PlainArraysError(f"an array of shape {shape[:_MOST_DIMENSIONS]} has another size")
     if kind.kind == "U":
-        return _text(payload, shape)
+        return _texts(payload, kind.itemsize, shape)
     values = np.frombuffer(payload, kind).copy()
     return values.reshape(shape[::-1]).T if is_fortran else values.reshape(shape)
 
 
-def _text(payload: memoryview, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return a text; NumPy would make one of code points that do not exist."""
-    if shape != ():
-        raise PlainArraysError("it holds a list of texts")
-    return np.array(bytes(payload).decode("utf-32-le").rstrip("\0"))
+def _texts(payload: memoryview, size: int, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return texts; NumPy would make some of code points that do not exist."""
+    count = math.prod(shape)
+    if count > _MOST_TEXTS:
+        raise PlainArraysError(f"it holds a list of {count} texts")
+    parts = (bytes(payload[at * size : (at + 1) * size]) for at in range(count))
+    texts = [part.decode("utf-32-le").rstrip("\0") for part in parts]
+    return np.array(texts, dtype=np.str_).reshape(shape)
 
 
 def _in_one_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import struct
 import sys
@@ -96,7 +97,7 @@ class _Trap:
 def test_objects_are_not_unpickled(tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     np.savez(tmp_path / "a.npz", age=np.array([_Trap(trap)], dtype=object))
-    with pytest.raises(ValueError, match="or has objects"):
+    with pytest.raises(ValueError, match="not one of plain numbers or text"):
         direction_files.read(tmp_path / "a.npz", NUM_WS, W_DIM)
     assert not trap.exists()
     np.load(tmp_path / "a.npz", allow_pickle=True)["age"]
@@ -116,7 +117,7 @@ def test_a_header_that_claims_more_than_there_is_takes_no_memory(tmp_path: Path)
     damaged = file.getvalue().replace(b"(8,), }", b"(99999999999,), }")
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("age.npy", damaged)
-    with pytest.raises(ValueError, match="another size than its header says"):
+    with pytest.raises(ValueError, match="has another size"):
         direction_files.read(tmp_path / "a.npz", NUM_WS, W_DIM)
 
 
@@ -142,6 +143,69 @@ def test_damaged_files_are_refused_with_a_sentence(tmp_path: Path, suffix: str) 
     path.write_bytes(struct.pack("<Q", 2**63))
     with pytest.raises(ValueError, match="cannot be read"):
         direction_files.read(path, NUM_WS, W_DIM)
+
+
+def _safetensors(header: object, data: bytes = b"") -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+_AGE = {"dtype": "F32", "shape": [W_DIM], "data_offsets": [0, 4 * W_DIM]}
+_NO_NAMES = {"dtype": "I32", "shape": [1, 2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (None, "its header is not a JSON object"),
+        ([1], "its header is not a JSON object"),
+        ({"__metadata__": None}, "its metadata is not a JSON object"),
+        ({"age": None}, "the description of age is not a JSON object"),
+        ({"age": {**_AGE, "shape": None}}, "the description of age is not as expected"),
+        ({"age": {**_AGE, "data_offsets": [0]}}, "the description of age is not as expected"),
+        ({"age": {**_AGE, "data_offsets": [0, 9**9]}}, "age is outside the file"),
+        ({"age": {**_AGE, "shape": [W_DIM + 1]}}, "age has another size"),
+        ({"age": {**_AGE, "dtype": ["F32"]}}, "no array of 1 x 8"),
+        ({"age": {**_AGE, "dtype": "F8_E4M3"}}, "no array of 1 x 8"),
+        ({"__metadata__": {"names": "5"}}, "its names are not a list of texts"),
+        ({"__metadata__": {"names": "[" * 9999}}, "its list of names is not JSON"),
+        ({"__metadata__": {"names": '["a"]'}}, "as layers two whole numbers for each"),
+        ({"__metadata__": {"names": '["a"]'}, "layers": _NO_NAMES}, "it has no array change_0"),
+    ],
+)
+def test_a_header_of_something_else_is_a_sentence(
+    tmp_path: Path, header: object, message: str
+) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(_safetensors(header, bytes(4 * W_DIM)))
+    with pytest.raises(
+        ValueError, match=f"a.safetensors cannot be read as directions: .*{message}"
+    ):
+        direction_files.read(path, NUM_WS, W_DIM)
+
+
+def test_a_long_name_does_not_take_its_length_for_each(tmp_path: Path) -> None:
+    names = json.dumps(["x" * 10_000_000] + ["y"] * 999)
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(_safetensors({"__metadata__": {"names": names}}))
+    with pytest.raises(ValueError, match="as layers two whole numbers for each"):
+        direction_files.read(path, NUM_WS, W_DIM)
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_float32_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", age=np.full(W_DIM, 1e300))
+    with pytest.raises(ValueError, match="age has numbers that are not finite"):
+        direction_files.read(tmp_path / "a.npz", NUM_WS, W_DIM)
+
+
+@pytest.mark.parametrize("suffix", direction_files.SUFFIXES)
+def test_any_number_of_directions_is_read_again(tmp_path: Path, suffix: str) -> None:
+    for count in (0, 300):
+        path, written = tmp_path / f"many{suffix}", (_directions() * 150)[:count]
+        direction_files.write(path, written)
+        found = direction_files.read(path, NUM_WS, W_DIM)
+        assert [one.name for one in found] == [one.name for one in written]
 
 
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
