@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from ..protocol.atomic_files import write_atomically
+from ..protocol.plain_files import read_plain_file
 
 # The version of the layout of the descriptions.
 _VERSION = 1
 _SUFFIX = ".json"
+# A description has some 10 KB, nearly all of it the thumbnail.
+_MOST_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +82,9 @@ def read(path: Path) -> Entry | None:
         path: The file of the model.
     """
     try:
-        found = json.loads(path.with_suffix(_SUFFIX).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        data = read_plain_file(path.with_suffix(_SUFFIX), _MOST_BYTES)
+        found = json.loads(data.decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or found.get("version") != _VERSION:
         return None
@@ -88,10 +92,17 @@ def read(path: Path) -> Entry | None:
     values: dict[str, Any] = {}
     for name, kind in defaults.items():
         value = found.get(name, 0 if kind == "int" else "")
-        if type(value).__name__ != kind:
+        if type(value).__name__ != kind or not _can_be_shown(value):
             return None
         values[name] = value
     return Entry(path=path, **values) if values["name"] and values["sha256"] else None
+
+
+def _can_be_shown(value: str | int) -> bool:
+    """Return whether Blender can store a value; JSON has larger numbers, and half characters."""
+    if isinstance(value, int):
+        return 0 <= value < 1 << 31
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def write(entry: Entry) -> None:

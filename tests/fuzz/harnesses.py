@@ -21,13 +21,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
 import torch
 
+from draggan_blender.library import entries
+from draggan_blender.protocol import direction_files
 from draggan_blender.protocol.codec import Decoder, encode
+from draggan_blender.protocol.directions import Direction
 from draggan_blender.protocol.errors import RemoteProtocolError
 from draggan_blender.protocol.pictures import Picture, PictureLayer, decode_picture, encode_picture
 from engine.baking.journal import Journal, read_journal
 from engine.baking.row import SolvedRow
+from engine.differences import Difference, is_difference, quantised, read_difference
 from engine.errors import RequestError
 from engine.output.track import Track
 from engine.pictures import Picture as EnginePicture
@@ -54,6 +60,8 @@ MAX_SECONDS = 20.0
 
 # Of a journal's record of one handle and a latent of 4 x 2: key, numbers, values and checksum.
 _RECORD_BYTES = 32 + 17 + 4 * (2 + 8) + 4
+# Layers and size of the w of the model that directions are read for.
+_LATENT_SHAPE = (4, 2)
 _FOLDER = tempfile.TemporaryDirectory(prefix="draggan-fuzz-")
 
 
@@ -154,6 +162,47 @@ def _picture(data: bytes) -> None:
         decode_picture(data)
 
 
+def _directions(data: bytes) -> None:
+    path = Path(_FOLDER.name) / ("directions.npz" if data[:2] == b"PK" else "d.safetensors")
+    path.write_bytes(data)
+    try:
+        found = direction_files.read(path, *_LATENT_SHAPE)
+    except ValueError as error:
+        assert type(error) is ValueError
+        assert "\n" not in str(error)
+        return
+    for one in found:
+        assert one.name.isprintable()
+        assert one.change.shape in (_LATENT_SHAPE, (1, _LATENT_SHAPE[1]))
+        assert np.isfinite(one.change).all()
+        assert 0 <= one.first <= one.last
+
+
+def _difference(data: bytes) -> None:
+    path = Path(_FOLDER.name) / "tuned.safetensors"
+    path.write_bytes(data)
+    is_difference(path)
+    try:
+        found = read_difference(path)
+        found.apply(_generator())
+    except RequestError as error:
+        assert str(error).isprintable()
+        return
+    for steps, scale in found.changes.values():
+        assert steps.shape[:1] == scale.shape
+        assert torch.isfinite(scale).all()
+
+
+def _entry(data: bytes) -> None:
+    path = Path(_FOLDER.name) / "model.safetensors"
+    path.with_suffix(".json").write_bytes(data)
+    entry = entries.read(path)
+    if entry is not None:
+        assert entry.name and entry.sha256
+        entries.write(entry)
+        assert entries.read(path) == entry
+
+
 def _safetensors_seeds() -> list[bytes]:
     path = Path(_FOLDER.name) / "seed.safetensors"
     save_generator(_generator(), path)
@@ -192,6 +241,38 @@ def _journal_seeds() -> list[bytes]:
     return [path.read_bytes()]
 
 
+def _direction_seeds() -> list[bytes]:
+    change = np.arange(_LATENT_SHAPE[1], dtype=np.float32)[None]
+    ours = [
+        Direction(name="a", change=change, first=0, last=3),
+        Direction(name="b", change=np.ones(_LATENT_SHAPE, np.float32), first=1, last=2),
+    ]
+    theirs: list[dict[str, npt.NDArray[np.float32]]] = [
+        {"age": change, "other": np.zeros((3, 3), np.float32)},
+        {"lat_comp": change[None], "lat_stdev": np.ones(1, np.float32)},
+    ]
+    found = [direction_files.to_npz(ours), direction_files.to_safetensors(ours)]
+    for arrays in theirs:
+        file = io.BytesIO()
+        np.savez(file, **arrays)
+        found += [file.getvalue(), safetensors.numpy.save(dict(arrays))]
+    return found
+
+
+def _difference_seeds() -> list[bytes]:
+    weights = dict(_generator().named_parameters())
+    keys = [key for key in weights if key.endswith("weight")][-2:]
+    changes = {key: quantised(torch.ones_like(weights[key])) for key in keys}
+    return [Difference("0" * 64, "m.safetensors", "/m.safetensors", changes).to_bytes()]
+
+
+def _entry_seeds() -> list[bytes]:
+    path = Path(_FOLDER.name) / "seed-model.safetensors"
+    entry = entries.Entry(path=path, name="Face 2", sha256="0" * 64, width=64, note="CC0\nmine")
+    entries.write(entry)
+    return [entry.description_path.read_bytes()]
+
+
 def _picture_seeds() -> list[bytes]:
     layer = PictureLayer(latent=bytes(32), mask=bytes(16), width=4, height=4, softness=1.0)
     return [encode_picture(Picture(latent=bytes(32), layers=(layer,)))]
@@ -211,6 +292,9 @@ HARNESSES: dict[str, Harness] = {
     "edit": Harness(_edit, lambda: [d for d in _messages() if b'"edit"' in d]),
     "journal": Harness(_journal, _journal_seeds),
     "codec": Harness(_codec, _messages),
+    "directions": Harness(_directions, _direction_seeds),
+    "difference": Harness(_difference, _difference_seeds),
+    "library": Harness(_entry, _entry_seeds),
     "picture": Harness(_picture, _picture_seeds),
 }
 

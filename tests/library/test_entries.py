@@ -6,6 +6,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,11 +69,23 @@ def test_models_are_listed_by_name_and_other_files_are_not(tmp_path: Path) -> No
         '{"version": 1, "name": "n"}',
         '{"version": 1, "name": 3, "sha256": "00"}',
         '{"version": 1, "name": "n", "sha256": "00", "width": "wide"}',
+        '{"version": 1, "name": "n", "sha256": "00", "width": -1}',
+        '{"version": 1, "name": "n", "sha256": "00", "width": 99999999999}',
+        '{"version": 1, "name": "\\ud800", "sha256": "00"}',
+        "[" * 99999,
     ],
 )
 def test_a_description_that_cannot_be_used_is_left_out(text: str, tmp_path: Path) -> None:
     entry = _model(tmp_path, "face")
     entry.description_path.write_text(text)
+    assert entries.read(entry.path) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    entry = _model(tmp_path, "face")
+    entry.description_path.unlink()
+    os.mkfifo(entry.description_path)
     assert entries.read(entry.path) is None
 
 
