@@ -11,8 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from draggan_blender.protocol.messages import FrameTarget
-from draggan_blender.protocol.own_picture import Alignment, BlendBack
+from draggan_blender.protocol.messages import FrameTarget, Message
+from draggan_blender.protocol.own_picture import (
+    Alignment,
+    BlendBack,
+    InvertPicture,
+    PictureInverted,
+)
 from engine.baking.animated_edit import Truncation
 from engine.cli.arguments import main
 from engine.errors import RequestError
@@ -26,6 +31,7 @@ from stylegan2 import Generator, GeneratorConfig, load_generator, save_generator
 
 SIZES: dict[str, Any] = {"img_resolution": 32, "channels": (12,) * 4, "w_dim": 12, "z_dim": 12}
 SIZES |= {"num_layers": 2}
+WHOLE = Alignment(centre_px=(20.0, 20.0), angle=0.0, size_px=32.0)
 KINDS: dict[str, dict[str, Any]] = {
     "grey": {"img_channels": 1},
     "rgba": {"img_channels": 4},
@@ -83,6 +89,24 @@ def test_every_kind_of_model_takes_a_picture_and_blends_it_back(kind: str, tmp_p
     with Image.open(out / "compare.png") as sheet:
         assert (sheet.mode, sheet.size) == ("RGB", (3 * width, height))
 
+    messages: list[Message] = []
+    runner = JobRunner(torch.device("cpu"), messages.append)
+    asked = InvertPicture(
+        request_id=1,
+        model_path=str(path),
+        picture_path=str(picture),
+        image_path=str(tmp_path / "image.png"),
+        alignment=WHOLE,
+        steps=10,
+        seconds=1.0,
+        tune_path=str(tmp_path / "tuned.safetensors"),
+        tune_seconds=0.5,
+    )
+    runner.run(QueuedJob(asked))
+    (found,) = (one for one in messages if isinstance(one, PictureInverted))
+    assert 0 <= found.tuned_error <= found.error
+    assert (tmp_path / "image.png").is_file()
+
     latent = np.load(out / "latent.npy")
     edited = tmp_path / "edited.png"
     request = BlendBack(
@@ -90,12 +114,12 @@ def test_every_kind_of_model_takes_a_picture_and_blends_it_back(kind: str, tmp_p
         model_path=str(path),
         picture_path=str(picture),
         image_path=str(edited),
-        alignment=Alignment(centre_px=(20.0, 20.0), angle=0.0, size_px=32.0),
+        alignment=WHOLE,
         base=latent.tobytes(),
         latent=(latent + np.float32(2)).astype("<f4").tobytes(),
         frames=FrameTarget(folder=str(tmp_path), stem="b", first_number=1),
     )
-    JobRunner(torch.device("cpu"), lambda message: None).run(QueuedJob(request))
+    runner.run(QueuedJob(request))
     with Image.open(edited) as image:
         assert (image.mode, image.size) == ("RGB", (40, 40))
         assert (np.asarray(image) != pixels).any()
