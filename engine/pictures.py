@@ -12,6 +12,7 @@ mask opens all latents of the picture together.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +32,11 @@ from .errors import RequestError
 from .inputs import check_latent, check_mask
 
 _WHITE = 255
+
+# Of each generator the canvas that was made last, while somebody has it, with what is below on it.
+_LAST: weakref.WeakKeyDictionary[Generator, tuple[Picture, weakref.ref[Canvas]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +160,9 @@ class OpenPicture:
     def canvas(self, generator: Generator) -> Canvas | None:
         """Return what computes the picture; None if it has one latent, for the whole image.
 
+        What is below is computed once for all canvases that follow each other: those of a drag, of
+        its previews and of its frames.
+
         Args:
             generator: Frozen, on the device to compute on.
 
@@ -176,7 +185,15 @@ class OpenPicture:
                 overlays.append(overlay)
                 first = len(overlays) if number == self.first else first
         base = check_latent(generator, self.picture.latent)
-        return Canvas(generator, base, overlays, first)
+        canvas = Canvas(generator, base, overlays, first)
+        if self.first:
+            below = Picture(self.picture.latent, self.picture.layers[: self.first - 1])
+            known, last = _LAST.get(generator, (None, None))
+            other = None if last is None else last()
+            if known is not None and other is not None and known.equals(below):
+                canvas.share_below(other)
+            _LAST[generator] = below, weakref.ref(canvas)
+        return canvas
 
 
 def open_picture(

@@ -177,15 +177,13 @@ class Canvases:
             RequestError: A latent or a mask does not fit the generator.
         """
         top, last = picture.layers[picture.top :], self._last
-        is_like = last is not None and last[0].without_top().equals(picture.without_top())
-        if last is not None and is_like and len(top) == 1:
+        if last is not None and len(top) == 1:
             before = last[0].layers[last[0].top :]
-            if len(before) == 1 and before[0].has_place_of(top[0]):
+            is_like = last[0].without_top().equals(picture.without_top())
+            if is_like and len(before) == 1 and before[0].has_place_of(top[0]):
                 return last[1]
         made = OpenPicture(picture, picture.top + 1).canvas(self._generator)
         assert made is not None, "the picture has layers"
-        if last is not None and is_like:
-            made.share_below(last[1])
         self._last = picture, made
         return made
 

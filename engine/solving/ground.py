@@ -130,7 +130,6 @@ class Ground:
         if opened is None or opened.picture.equals(self.opened.picture):
             return False
         canvas = opened.canvas(self._generator)
-        assert canvas is not None and self.canvas is not None, "a mask makes a layer"
-        canvas.share_below(self.canvas)
+        assert canvas is not None, "a mask makes a layer"
         self.opened, self.canvas = opened, canvas
         return True

@@ -13,7 +13,7 @@ from engine.arrays import ByteArray, FloatArray
 from engine.errors import RequestError
 from engine.models import LoadedModel
 from engine.pictures import OpenPicture, Picture, open_picture
-from stylegan2 import Generator
+from stylegan2 import Canvas, Generator
 
 SHAPE = (10, 16)
 
@@ -150,3 +150,41 @@ def test_a_sixth_mask_over_all_others_is_refused_before_it_is_computed() -> None
     assert len(beside.picture.layers) == 32
     # It has no room to grow over the others.
     assert beside.widened(_mask(0, 28)) is None
+
+
+def test_canvases_that_follow_each_other_compute_what_is_below_once(generator: Generator) -> None:
+    """It is kept while one of them is, and no longer."""
+    size = generator.img_shape[1:]
+    left, right = (_mask_of(size, columns) for columns in (slice(0, 10), slice(18, None)))
+    lower, count = generator.synthesis.block(8).conv1, 0
+
+    def counted(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    def passes(start: float, mask: ByteArray) -> Canvas:
+        nonlocal count
+        count = 0
+        base = Picture(np.full((generator.num_ws, generator.w_dim), start, np.float32))
+        canvas = open_picture(base, mask).canvas(generator)
+        assert canvas is not None
+        canvas.image(canvas.start[None])
+        return canvas
+
+    handle = lower.register_forward_hook(counted)
+    first = passes(0.1, left)
+    assert count == 2  # below, and inside the mask
+    second = passes(0.1, right)
+    assert count == 1
+    other = passes(0.2, right)
+    assert count == 2
+    del first, second, other
+    passes(0.2, right)
+    assert count == 2
+    handle.remove()
+
+
+def _mask_of(size: tuple[int, int], columns: slice) -> ByteArray:
+    mask = np.zeros(size, np.uint8)
+    mask[:, columns] = 255
+    return mask
