@@ -218,6 +218,8 @@ class ModelCache:
         self._device = device
         self._model: LoadedModel | None = None
         self._stamp: tuple[Path, int, int] | None = None
+        # Whether an image of the model was finite.
+        self._is_seen = False
 
     @property
     def current(self) -> LoadedModel | None:
@@ -244,7 +246,7 @@ class ModelCache:
         if self._model is not None and self.holds(name_or_path):
             return self._model, False
         # Release the old model first: two models may not fit into memory.
-        self._model = self._stamp = None
+        self._model, self._stamp, self._is_seen = None, None, False
         if is_difference(path):
             generator, original = open_difference(path, self._device), ""
         else:
@@ -253,6 +255,20 @@ class ModelCache:
         model.require_finite()
         self._model, self._stamp = model, stamp
         return model, True
+
+    def require_image(self) -> None:
+        """Refuse the model in memory if its image is not finite, however often it is asked for.
+
+        Raises:
+            ModelError: See ``LoadedModel.require_image``.
+        """
+        if self._model is not None and not self._is_seen:
+            self._model.require_image()
+            self._is_seen = True
+
+    def note_image(self) -> None:
+        """Note that the model in memory has made a finite image."""
+        self._is_seen = True
 
 
 def _stamp(path: Path) -> tuple[Path, int, int] | None:

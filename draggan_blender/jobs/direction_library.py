@@ -94,9 +94,12 @@ def remember(plane: Plane) -> None:
         EditError: A slider or the file cannot be read, or the file cannot be written.
     """
     rows = [row for row in plane.draggan.sliders if row.kind == "DIRECTION"]
+    shapes = (1, plane.draggan.w_dim), (sliders.num_ws(plane), plane.draggan.w_dim)
     mine = {}
     for row in rows:
         direction = sliders.direction_of(plane, row)
+        if direction.change.shape not in shapes:
+            continue  # of another model
         mine[identity(direction.change)] = direction
     known = load(plane)
     order = iter(mine.values())

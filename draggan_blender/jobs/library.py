@@ -98,7 +98,10 @@ def shown(source: Any) -> Entry | None:
     """Return the model that a ``DRAGGAN_PG_source`` names, or None if it is not in the library."""
     if source.kind == "FILE" and not source.path:
         return None
-    path = Path(models.model_path(source))
+    try:
+        path = Path(models.model_path(source))
+    except EditError:
+        return None  # an address: whoever uses it is told
     return next((entry for entry in everything() if entry.path == path), None)
 
 

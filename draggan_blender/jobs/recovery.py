@@ -19,6 +19,7 @@ from bpy.app.handlers import persistent
 from ..connection import pump
 from ..errors import EditError
 from ..properties.owners import Plane
+from ..protocol.direction_messages import FindDirections, PullBack
 from ..scene import copies, handle_paths, images, planes, points
 from . import requests
 
@@ -29,6 +30,8 @@ _parked: dict[str, tuple[int, bool, bool, bool]] = {}
 # Ends the image id of a job that solves the playhead's frame, of one that checks points, and of one
 # that finds the parts of the picture.
 _PREVIEW, _CHECK, _PARTS = " preview", " check", " parts"
+# What these find is of the model; whoever gets it looks whether the image is still the same.
+_OF_MODELS = (FindDirections, PullBack)
 
 
 def _is_live(settings: Any) -> bool:
@@ -162,7 +165,7 @@ def _after_undo(*_arguments: Any) -> None:
         wanted.add((plane.draggan.uuid, plane.draggan.request_id))
     open_ids = {job.request.request_id for job in waiting}
     for job in waiting:
-        if job.image_id == requests.LIBRARY_ID:
+        if job.image_id == requests.LIBRARY_ID or isinstance(job.request, _OF_MODELS):
             continue
         if (job.image_id, job.request.request_id) not in wanted:
             pump.cancel_job(job.image_id)

@@ -112,11 +112,12 @@ def _take(image_id: str, old: str, request: LoadModel, message: Message) -> None
         problem = "Relink was cancelled"
     else:
         _replace(old, request.model_sha256, request.model_path)
-        bpy.ops.ed.undo_push(message="Relink Model")
     if plane is not None:
         plane.draggan.status = problem or f"The model is {Path(request.model_path).name}"
         plane.draggan.failed = isinstance(message, Failed)
     requests.endings[request.request_id] = problem
+    if not problem:
+        delivery.push_undo("Relink Model")
     delivery.redraw_panels()
 
 

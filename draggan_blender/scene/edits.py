@@ -142,12 +142,17 @@ def _index_of(plane: Plane, mask: bytes) -> int | None:
         return None
     for index in reversed(range(len(settings.edits))):
         row = settings.edits[index]
-        if row.visible and row.softness == drag.softness and _levels(plane, row) == mask:
+        if row.visible and row.softness == drag.softness and mask_of(plane, row) == mask:
             return index
     return None
 
 
-def _levels(plane: Plane, row: DRAGGAN_PG_edit) -> bytes:
+def mask_of(plane: Plane, row: DRAGGAN_PG_edit) -> bytes:
+    """Return the mask of an edit, as ``masks.at_frame`` returns that of an image.
+
+    Raises:
+        EditError: It is damaged.
+    """
     width, height = plane.draggan.size
     try:
         return unpacked(row.mask, width * height)

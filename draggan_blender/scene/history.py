@@ -19,7 +19,7 @@ import bpy
 from ..properties.history import DRAGGAN_PG_state
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes
-from . import edits, images, planes, point_states, sliders, thumbnails, timing
+from . import edits, images, mask_following, planes, point_states, sliders, thumbnails, timing
 from .frame_files import frame_path
 
 # What a state's name starts with, by its kind.
@@ -127,13 +127,15 @@ def restore(plane: Plane, state: DRAGGAN_PG_state) -> None:
     """
     settings = plane.draggan
     before = [settings.still, settings.sequence.image, settings.bake.under.image]
+    is_same_model = settings.model_sha256 == state.model_sha256
     settings.history.active = state.number
     source = settings.source
     source.kind, source.path = state.model_kind or "BUILT_IN", state.model_path
     settings.model_sha256, settings.w_dim = state.model_sha256, state.w_dim
     settings.latent, settings.sampled_latent = _text(plane, state.latent), sampled(plane, state)
     edits.from_stored(plane, _text(plane, state.edits))
-    sliders.from_stored(plane, _text(plane, state.sliders))
+    mask_following.restore(plane)
+    sliders.from_stored(plane, _text(plane, state.sliders), keeps_later=is_same_model)
     settings.sampled_seed, settings.sampled_psi = state.seed, state.truncation_psi
     source.seed, source.truncation_psi = state.seed, state.truncation_psi
     settings.sampled_label, settings.label_count = state.label, state.label_count

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import EditError
 from ..properties.owners import Plane
 from ..protocol.mask_room import Point, with_room
-from . import mask_images
+from . import edits, mask_images, masks
 
 
 def follows(plane: Plane) -> bool:
@@ -59,6 +59,21 @@ def grown(
     return b"" if data == (before or mask) else data
 
 
+def restore(plane: Plane) -> None:
+    """Give the mask's image the mask of the edit that is worked on, without what it has grown by.
+
+    Args:
+        plane: A GAN image whose list of edits is that of another time.
+    """
+    settings = plane.draggan
+    row = next((row for row in settings.edits if row.key == settings.worked_edit), None)
+    if row is None or not follows(plane):
+        return
+    levels = edits.mask_of(plane, row)
+    if masks.of_image(settings.mask, plane) != levels:
+        _write(plane, levels, is_grown=False)
+
+
 def store(plane: Plane, mask: bytes) -> None:
     """Write a mask that has grown into the mask's image; the caller pushes an undo step.
 
@@ -66,6 +81,10 @@ def store(plane: Plane, mask: bytes) -> None:
         plane: A GAN image whose mask can be changed.
         mask: ``height * width`` bytes, at no place less than the mask's image.
     """
+    _write(plane, mask, is_grown=True)
+
+
+def _write(plane: Plane, mask: bytes, *, is_grown: bool) -> None:
     image = mask_images.require_editable(plane)
     if image is None:
         return
@@ -76,4 +95,6 @@ def store(plane: Plane, mask: bytes) -> None:
     y = ((np.arange(rows) + 0.5) * height / rows).astype(np.intp)
     x = ((np.arange(columns) + 0.5) * width / columns).astype(np.intp)
     present = mask_images.levels_to_change(plane)
-    mask_images.write(plane, np.maximum(present, levels[y][:, x].astype(np.float32)), present)
+    wanted = levels[y][:, x].astype(np.float32)
+    # The image may be larger than the mask, and finer where it has not grown.
+    mask_images.write(plane, np.maximum(present, wanted) if is_grown else wanted, present)

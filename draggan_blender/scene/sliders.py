@@ -362,10 +362,14 @@ def with_names(plane: Plane, text: str) -> str:
     return json.dumps([shown, rows])
 
 
-def from_stored(plane: Plane, text: str) -> None:
+def from_stored(plane: Plane, text: str, *, keeps_later: bool) -> None:
     """Replace the list by that of a state; the animation stays.
 
-    Sliders that were added since stay in the list, at a strength of 0.
+    Args:
+        plane: The GAN image.
+        text: What ``to_stored`` has returned.
+        keeps_later: Whether sliders that were added since stay in the list, at a strength of 0:
+            they must be of the same model.
     """
     settings = plane.draggan
     shown, rows = json.loads(text) if text else ("", [])
@@ -373,7 +377,7 @@ def from_stored(plane: Plane, text: str) -> None:
     later = [
         [getattr(row, name) for name in _FIELDS]
         for row in settings.sliders
-        if row.key not in stored
+        if keeps_later and row.key not in stored
     ]
     at = _FIELDS.index("strength")
     with changes.quiet():

@@ -7,6 +7,7 @@ into the one ending of the request.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,6 @@ from draggan_blender.protocol.messages import (
 from draggan_blender.protocol.own_picture import BlendBack, InvertPicture
 from draggan_blender.protocol.parts import FindParts
 from draggan_blender.protocol.timeline import Bake, RenderLatents, TrackMade
-from stylegan2 import Generator
 
 from ..arrays import FloatArray
 from ..errors import RequestError
@@ -62,17 +62,22 @@ from .sheet_job import render_preview, render_sheet
 __all__ = ["Emit", "JobCancelledError", "JobRunner"]
 
 
+# These find out by the image that they make whether the model makes finite ones.
+_RENDERS = (Sample, RenderLatent)
+
+
 class JobRunner:
     """Runs requests one after the other, and keeps the last model loaded."""
 
     def __init__(
         self, device: torch.device, emit: Emit, folders: AgreedFolders | None = None
     ) -> None:
-        self._device = device
         self._models = ModelCache(device)
         self._folders = AgreedFolders() if folders is None else folders
-        # The generator that has made a first step.
-        self._warm: Generator | None = None
+        # The model that Blender was told of last, and the one that has made a first step. These do
+        # not keep a model in memory.
+        self._told: weakref.ref[LoadedModel] | None = None
+        self._warm: weakref.ref[LoadedModel] | None = None
         # The model for which getting ready has failed.
         self._unready: LoadedModel | None = None
         # The latent of the image that was shown last, which a drag may begin with.
@@ -117,7 +122,7 @@ class JobRunner:
         request = job.request
         self._folders.check(request)
         if isinstance(request, AddModel):
-            add_model(request, self._device, job, self._emit)
+            add_model(request, self._models, job, self._emit)
             return
         if not isinstance(request, ModelRequest) or type(request) not in self._doers:
             raise RequestError(f"this engine cannot do a {request.kind} request; update it")
@@ -125,6 +130,8 @@ class JobRunner:
         model = self._model(request)
         check_cancelled(job)
         self._doers[type(request)](request, model, job)
+        if isinstance(request, _RENDERS):
+            self._models.note_image()
 
     def get_ready(self, is_idle: Callable[[], bool]) -> None:
         """Compute what the next drag would wait for; called between two requests.
@@ -138,8 +145,8 @@ class JobRunner:
             self._unready = model
             principal_components(model.generator)
             feature_spread(model.generator, feature_block(model.generator))
-            if self._warm is not model.generator:
-                self._warm = model.generator
+            if self._warm is None or self._warm() is not model:
+                self._warm = weakref.ref(model)
                 warm_up(model.generator, sample_latent(model.generator, 0, 0.5))
             if self._shown is not None:
                 look_ahead(model.generator, self._shown, is_idle)
@@ -149,13 +156,13 @@ class JobRunner:
         if not self._models.holds(request.model_path):
             text = f"Loading {Path(request.model_path).name}"
             self._emit(Progress(request_id=request.request_id, fraction=0.0, text=text))
-        model, is_new = self._models.get(request.model_path)
+        model, _ = self._models.get(request.model_path)
         model.require(request.model_sha256)
-        if is_new and not isinstance(request, Sample | RenderLatent):
-            # These two find out by the image that they make.
-            model.require_image()
-        if is_new or isinstance(request, LoadModel):
-            generator = model.generator
+        if not isinstance(request, _RENDERS):
+            self._models.require_image()
+        is_told = self._told is not None and self._told() is model
+        if not is_told or isinstance(request, LoadModel):
+            self._told, generator = weakref.ref(model), model.generator
             _, height, width = generator.img_shape
             loaded = ModelLoaded(
                 request_id=request.request_id,

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from draggan_blender.protocol.library import AddModel, ModelAdded
 from draggan_blender.protocol.messages import Progress
-from stylegan2 import convert_checkpoint, inspect_checkpoint, load_generator, sha256_of
+from stylegan2 import convert_checkpoint, inspect_checkpoint, sha256_of
 
+from ..models import ModelCache
 from .job_parts import Emit, check_cancelled
 from .job_queue import QueuedJob
 from .sheet_job import seed_pixels
@@ -21,12 +20,12 @@ _SEED, _TRUNCATION_PSI = 0, 0.5
 _STEM_CHARACTERS, _HASH_DIGITS = 80, 8
 
 
-def add_model(request: AddModel, device: torch.device, job: QueuedJob, emit: Emit) -> None:
+def add_model(request: AddModel, models: ModelCache, job: QueuedJob, emit: Emit) -> None:
     """Add a model, and report it.
 
     Args:
         request: The request.
-        device: Renders the thumbnail.
+        models: Loads the new model, which is then the one in memory.
         job: Its job, which may be cancelled between two parts of the work.
         emit: Receives the events.
 
@@ -52,7 +51,8 @@ def add_model(request: AddModel, device: torch.device, job: QueuedJob, emit: Emi
         begin(0.6, f"Checking {path.name}")
         info = inspect_checkpoint(path)
         begin(0.8, "Making its thumbnail")
-        generator = load_generator(path, device)
+        generator = models.get(str(path))[0].generator
+        models.require_image()
         pixels = seed_pixels(generator, _SEED, _TRUNCATION_PSI, request.size_px)
         check_cancelled(job)
     except BaseException:

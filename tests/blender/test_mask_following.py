@@ -108,6 +108,20 @@ class MaskFollowingTest(SceneCase):
         bpy.ops.ed.redo()
         np.testing.assert_array_equal(self.levels(), grown)
 
+    def test_the_history_takes_the_mask_back_with_the_edit(self) -> None:
+        plane = self.plane
+        self.drag(plane, 4)
+        first, states = self.levels(), plane.draggan.history.states
+        plane.draggan.pairs[0].target.location.x += 0.3
+        bpy.context.view_layer.update()
+        self.drag(plane, 4)
+        self.assertFalse(np.array_equal(self.levels(), first))
+        ours("jobs.history").go_to(plane, states[1].number)
+        np.testing.assert_array_equal(self.levels(), first)
+        # So the next drag goes on with the same edit.
+        self.drag(plane, 4)
+        self.assertEqual(len(plane.draggan.edits), 1)
+
     def test_a_live_drag_takes_room_while_its_target_moves(self) -> None:
         plane = self.plane
         target = plane.draggan.pairs[0].target

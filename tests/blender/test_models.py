@@ -62,6 +62,11 @@ class ModelsTest(SharedEngineCase):
         with self.assertRaisesRegex(RuntimeError, "No file was chosen"):
             bpy.ops.draggan.add_model(directory=str(self.folder))
 
+    def test_an_address_in_the_field_of_the_file_is_no_model(self) -> None:
+        source = bpy.context.scene.draggan.source
+        source.kind, source.path = "FILE", "https://example.org/face.pkl"
+        self.assertIsNone(self.library.shown(source))
+
     def test_a_click_picks_a_model_for_the_next_image_and_for_the_active_one(self) -> None:
         (entry,) = self.add("ada_r64.pkl")
         scene = bpy.context.scene.draggan.source

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -185,6 +186,25 @@ class SlidersTest(SceneCase):
         other.draggan.active_slider = 1
         self.assertEqual(bpy.ops.draggan.remove_slider(forget=True), {"FINISHED"})
         self.assertNotIn("Turn", [one.name for one in library.load(other)])
+
+    def test_sliders_of_another_model_do_not_come_along_in_the_history(self) -> None:
+        plane = self.find_plane()
+        golden = Path(__file__).parents[1] / "data" / "golden" / "sg3repo_r32.pkl"
+        library = ours("jobs.direction_library")
+        own = len(library.load(plane))
+        first = plane.draggan.history.active
+        plane.draggan.source.kind, plane.draggan.source.path = "FILE", str(golden)
+        ours("jobs.requests").wait(ours("jobs.image").resample(plane), TIMEOUT_S)
+        add_first = ours("ui.operators.sliders").add_first
+        ours("jobs.requests").wait(ours("jobs.directions").find(plane, add_first), TIMEOUT_S)
+        self.assertGreater(len(plane.draggan.sliders), 0)
+        other = plane.draggan.sliders[0].change
+        states = plane.draggan.history.states
+        state = next(state for state in states if state.number == first)
+        ours("jobs.history").go_to(plane, state.number)
+        self.assertNotIn(other, [row.change for row in plane.draggan.sliders])
+        library.remember(plane)
+        self.assertEqual(len(library.load(plane)), own)
 
     def test_files_are_exchanged(self) -> None:
         plane = self.find_plane()

@@ -179,7 +179,12 @@ class DRAGGAN_OT_remove_model(_ModelOperator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
         self.chosen = self.name_of(context)
-        result: Result = context.window_manager.invoke_confirm(self, event)
+        result: Result = context.window_manager.invoke_confirm(
+            self,
+            event,
+            title=f"Delete {self.chosen} from your models?",
+            message="Images that were made with it cannot be changed until it is added again",
+        )
         return result
 
     def execute(self, context: bpy.types.Context) -> Result:

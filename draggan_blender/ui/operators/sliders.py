@@ -105,13 +105,16 @@ class DRAGGAN_OT_add_slider(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
         context.window_manager.invoke_search_popup(self)
-        return {"FINISHED"}
+        return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> Result:
         plane = planes.require_active(context)
 
         def add() -> None:
-            sliders.add(plane, direction_library.load(plane)[int(self.direction)])
+            known = direction_library.load(plane)
+            if not known:
+                raise EditError("This model has no directions any more; press Find Directions")
+            sliders.add(plane, known[int(self.direction)])
 
         return run(self, add)
 

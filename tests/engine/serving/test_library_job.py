@@ -32,7 +32,7 @@ def _request(source: Path, folder: Path) -> AddModel:
 def _add(source: Path, folder: Path) -> ModelAdded:
     emitted: list[Message] = []
     request = _request(source, folder)
-    add_model(request, CPU, QueuedJob(request), emitted.append)
+    add_model(request, ModelCache(CPU), QueuedJob(request), emitted.append)
     added = emitted.pop()
     assert isinstance(added, ModelAdded)
     fractions = [message.fraction for message in emitted if isinstance(message, Progress)]
@@ -90,7 +90,7 @@ def test_a_cancelled_request_leaves_nothing(after: int, tmp_path: Path) -> None:
             job.cancelled.set()
 
     with pytest.raises(JobCancelledError):
-        add_model(request, CPU, job, emit)
+        add_model(request, ModelCache(CPU), job, emit)
     assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
 
 

@@ -92,14 +92,20 @@ def test_a_model_that_overflows_is_refused_and_the_next_one_works(
 ) -> None:
     broken, engine = _saved(tmp_path, change), _Engine()
     for number, request in enumerate(
-        (LoadModel(request_id=1, model_path=str(broken)), _sample(2, broken, tmp_path)), 1
+        (
+            LoadModel(request_id=1, model_path=str(broken)),
+            LoadModel(request_id=2, model_path=str(broken)),
+            _sample(3, broken, tmp_path),
+            LoadModel(request_id=4, model_path=str(broken)),
+        ),
+        1,
     ):
         ending = engine.do(request)
         assert isinstance(ending, Failed), number
         assert ending.cause in ("model", "request")
         assert "overflow" in ending.message or "not finite" in ending.message
     assert not (tmp_path / "image.png").exists()
-    assert isinstance(engine.do(_sample(3, checkpoint, tmp_path)), Done)
+    assert isinstance(engine.do(_sample(5, checkpoint, tmp_path)), Done)
 
 
 @pytest.mark.parametrize(
