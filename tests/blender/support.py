@@ -71,9 +71,14 @@ def _fake_root_maker() -> Any:
 
 
 class SceneCase(unittest.TestCase):
-    """A test with an empty file and a temporary folder; the engine is off afterwards."""
+    """A test with an empty file and a temporary folder.
+
+    The engine stays for the next test, because its start takes long. A test that ends it, or that
+    uses the fake one, leaves it off.
+    """
 
     folder: Path
+    has_fake_engine = False
 
     def setUp(self) -> None:
         """Open an empty file and make the temporary folder."""
@@ -86,15 +91,29 @@ class SceneCase(unittest.TestCase):
         bpy.ops.ed.undo_push(message="Original")
 
     def tearDown(self) -> None:
-        """End the engine and remove the folder."""
+        """Cancel what still runs, wait until the engine is idle, and remove the folder."""
         pump = ours("connection.pump")
-        pump.stop()
-        self.assertTrue(pump.run_until(pump.is_off, 15.0), "the engine did not end")
-        pump.configure(lambda: ours("preferences").engine_settings())
+        state = pump.state()
+        if self.has_fake_engine or state.engine.value not in ("ready", "loading", "starting"):
+            self.stop_engine()
+            pump.configure(lambda: ours("preferences").engine_settings())
+        else:
+            for job in (state.active, *state.queue):
+                if job is not None:
+                    pump.cancel_job(job.image_id)
+            self.run_until(lambda now: now.active is None and not now.queue)
         shutil.rmtree(self.folder)
 
+    def stop_engine(self) -> None:
+        """End the engine, and wait until it is off."""
+        pump = ours("connection.pump")
+        pump.stop()
+        self.run_until(pump.is_off, 15.0)
+
     def use_fake_engine(self, *options: str) -> None:
-        """Use the fake engine from its next start on."""
+        """Use the fake engine from now on, until the end of this test."""
+        self.has_fake_engine = True
+        self.stop_engine()
         pump = ours("connection.pump")
         root = _fake_root_maker()(self.folder / "fake", *options)
         settings = pump.EngineSettings(
@@ -138,44 +157,6 @@ class SceneCase(unittest.TestCase):
         """Return the only plane of the file; undo and loading replace the object."""
         (plane,) = ours("scene.planes").everywhere()
         return plane
-
-
-class SharedEngineCase(SceneCase):
-    """A test whose engine stays for the next test of its class, because its start takes long.
-
-    A test that uses the fake engine has it for itself, and the next one starts the real one again.
-    """
-
-    has_fake_engine = False
-
-    def use_fake_engine(self, *options: str) -> None:
-        """Use the fake engine from now on, until the end of this test."""
-        self.has_fake_engine = True
-        pump = ours("connection.pump")
-        pump.stop()
-        self.run_until(pump.is_off)
-        super().use_fake_engine(*options)
-
-    def tearDown(self) -> None:
-        """Cancel what still runs, wait until the engine is idle, and remove the folder."""
-        pump = ours("connection.pump")
-        state = pump.state()
-        if self.has_fake_engine or state.engine.value not in ("ready", "loading", "starting"):
-            super().tearDown()
-            return
-        for job in (state.active, *state.queue):
-            if job is not None:
-                pump.cancel_job(job.image_id)
-        self.run_until(lambda now: now.active is None and not now.queue)
-        shutil.rmtree(self.folder)
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """End the engine."""
-        pump = ours("connection.pump")
-        pump.stop()
-        if not pump.run_until(pump.is_off, 15.0):
-            raise RuntimeError("the engine did not end")
 
 
 def make_endless(plane: Any) -> None:

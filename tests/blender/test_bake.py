@@ -337,8 +337,7 @@ class EndingTest(BakeCase):
     def test_a_bake_whose_engine_does_not_start_leaves_no_folder(self) -> None:
         plane = self.animated()
         pump = ours("connection.pump")
-        pump.stop()
-        self.run_until(pump.is_off, 15.0)
+        self.stop_engine()
         settings = pump.EngineSettings(
             python=Path("/nowhere/python"), root=self.folder, device="cpu", log_folder=self.folder
         )

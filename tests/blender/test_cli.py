@@ -44,8 +44,7 @@ class CliCase(SceneCase):
         scene.frame_start, scene.frame_end = 1, 6
         self.plane = self.new_plane()
         self.animate(self.add_pair(self.plane))
-        ours("connection.pump").stop()
-        ours("connection.pump").run_until(ours("connection.pump").is_off, 15.0)
+        self.stop_engine()
         self.out = self.folder / "out"
 
     def animate(self, pair: Any) -> None:

@@ -182,8 +182,6 @@ class ContinuingTest(SceneCase):
         folder = ours("scene.images").sequence_folder(plane)
         files = sorted(folder.glob("*.png"))
         self.use_fake_engine("--steps", "2000", "--step-s", "0.01")
-        ours("connection.pump").stop()
-        self.run_until(ours("connection.pump").is_off, 15.0)
         ours("jobs.drag").start_drag(bpy.context, plane)
         self.run_until(lambda now: now.step >= 3)
         ours("jobs.recovery").cancel(plane)

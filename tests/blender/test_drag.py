@@ -11,10 +11,10 @@ import bpy
 import numpy as np
 import rendering
 import support
-from support import TIMEOUT_S, SharedEngineCase, ours
+from support import TIMEOUT_S, SceneCase, ours
 
 
-class DragTest(SharedEngineCase):
+class DragTest(SceneCase):
     def test_operators_do_the_whole_job(self) -> None:
         scene = bpy.context.scene
         scene.frame_set(10)

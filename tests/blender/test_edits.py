@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 import numpy as np
 from numpy.typing import NDArray
-from support import TIMEOUT_S, SharedEngineCase, ours
+from support import TIMEOUT_S, SceneCase, ours
 
 # In UV: the muzzle and an eye, each with a box around it.
 MUZZLE = ((0.5, 0.35), (0.5, 0.28))
@@ -23,7 +23,7 @@ MIDDLE_BOX = [(0.3, 0.4), (0.7, 0.4), (0.7, 0.7), (0.3, 0.7)]
 Pixels = NDArray[np.float32]
 
 
-class EditsTest(SharedEngineCase):
+class EditsTest(SceneCase):
     def setUp(self) -> None:
         """Make an image, and drag its muzzle and an eye under a mask each."""
         super().setUp()

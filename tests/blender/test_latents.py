@@ -188,9 +188,6 @@ class KeysTest(LatentsCase):
 
     def test_a_failure_leaves_everything_as_it_was(self) -> None:
         plane, _ = self.keyed()
-        pump = ours("connection.pump")
-        pump.stop()
-        self.assertTrue(pump.run_until(pump.is_off, 15.0))
         self.use_fake_engine("--fault", "fail")
         folder = ours("jobs.folders").new_drag(plane).parent
         before = sorted(folder.iterdir())

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 import support
-from support import TIMEOUT_S, SharedEngineCase, ours
+from support import TIMEOUT_S, SceneCase, ours
 
 
 def place(plane: Any, point: Any) -> Any:
@@ -15,7 +15,7 @@ def place(plane: Any, point: Any) -> Any:
     return plane.matrix_world.inverted() @ point.matrix_world.translation
 
 
-class LiveTest(SharedEngineCase):
+class LiveTest(SceneCase):
     def start(self, seed: int = 4) -> Any:
         """Start an open drag of a pair whose target is at its handle."""
         plane = self.new_plane(seed)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import bpy
@@ -31,17 +30,6 @@ class MaskFollowingTest(SceneCase):
         bpy.context.view_layer.update()
         self.before = self.levels()
         bpy.ops.ed.undo_push(message="Before")
-
-    def tearDown(self) -> None:
-        """Remove the folder; the engine stays for the next test, because its start takes long."""
-        shutil.rmtree(self.folder)
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """End the engine."""
-        pump = ours("connection.pump")
-        pump.stop()
-        pump.run_until(pump.is_off, 15.0)
 
     def levels(self) -> Levels:
         """Return the mask as the engine gets it, top row first."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from support import CHECKOUT, TIMEOUT_S, SharedEngineCase, ours
+from support import CHECKOUT, TIMEOUT_S, SceneCase, ours
 
 GOLDEN = CHECKOUT / "tests" / "data" / "golden"
 
 
-class ModelsTest(SharedEngineCase):
+class ModelsTest(SceneCase):
     """Each test has a library of its own."""
 
     def setUp(self) -> None:

@@ -38,7 +38,7 @@ import numpy as np
 import rendering
 import support
 from numpy.typing import NDArray
-from support import SharedEngineCase, ours
+from support import SceneCase, ours
 
 DATA = support.CHECKOUT / "tests" / "data"
 NAME = "saved_by_0_1"
@@ -191,7 +191,7 @@ def on_plane(points_px: NDArray[Any]) -> NDArray[Any]:
     return (points_px / SIDE_PX * 2.0 - 1.0) * (1.0, -1.0)
 
 
-class OlderFileTest(SharedEngineCase):
+class OlderFileTest(SceneCase):
     saved: dict[str, Any]
 
     def setUp(self) -> None:

@@ -137,9 +137,6 @@ class PartTest(MaskCase):
         self.assertIs(answered[0], parts.of(self.plane))
 
     def test_a_failure_is_a_sentence(self) -> None:
-        pump = ours("connection.pump")
-        pump.stop()
-        self.run_until(pump.is_off)
         self.use_fake_engine("--fault", "fail")
         with self.assertRaisesRegex(RuntimeError, "asked to fail"):
             select()

@@ -221,9 +221,7 @@ class PullTest(PullCase):
 
     def test_a_second_pull_waits_for_a_drag_that_has_not_begun(self) -> None:
         plane = self.prepared()
-        pump = ours("connection.pump")
-        pump.stop()
-        self.run_until(pump.is_off)
+        self.stop_engine()
         first = self.press(plane, 0.4, 0.5)
         self.move(first, 0.6, 0.5)
         first.release(bpy.context)
@@ -247,9 +245,7 @@ class PullTest(PullCase):
 
     def test_a_pull_waits_for_an_engine_that_is_off(self) -> None:
         plane = self.prepared()
-        pump = ours("connection.pump")
-        pump.stop()
-        self.run_until(pump.is_off)
+        self.stop_engine()
         pulled = self.press(plane, 0.4, 0.5)
         self.move(pulled, 0.5, 0.5)
         self.move(pulled, 0.6, 0.6)
@@ -261,8 +257,7 @@ class PullTest(PullCase):
     def test_a_pull_without_an_engine_python_reports_it_and_leaves_nothing(self) -> None:
         plane = self.prepared()
         pump, launcher = ours("connection.pump"), ours("connection.launcher")
-        pump.stop()
-        self.run_until(pump.is_off)
+        self.stop_engine()
 
         def none() -> Any:
             raise launcher.LaunchError("No Python with PyTorch is configured")

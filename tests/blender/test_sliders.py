@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,16 +32,9 @@ class SlidersTest(SceneCase):
         ours("jobs.requests").wait(request_id, TIMEOUT_S)
 
     def tearDown(self) -> None:
-        """Remove the folder; the engine stays for the next test, because its start takes long."""
+        """Close the strip, whose picture is in the test's folder."""
         ours("jobs.slider_strip").close()
-        shutil.rmtree(self.folder)
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """End the engine."""
-        pump = ours("connection.pump")
-        pump.stop()
-        pump.run_until(pump.is_off, 15.0)
+        super().tearDown()
 
     def shown(self, plane: Any) -> Pixels:
         """Return what the file of the shown image has, ``H x W x 4``, bottom row first."""
