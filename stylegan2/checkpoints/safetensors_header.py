@@ -22,8 +22,8 @@ from .refusal import Refusal, damaged, printable, unsupported
 MAX_HEADER_BYTES = 1 << 20
 MAX_TENSORS = 4096
 
+# Element types: name in the header -> numpy's name, and the bytes of an element.
 Kinds = Mapping[str, tuple[str, int]]
-"""Element types: name in the header -> numpy's name, and the bytes of an element."""
 
 FLOATS: Kinds = {"F16": ("<f2", 2), "BF16": ("<u2", 2), "F32": ("<f4", 4), "F64": ("<f8", 8)}
 INT8: Kinds = {"I8": ("|i1", 1)}

@@ -228,7 +228,7 @@ class DRAGGAN_OT_slider_strip(bpy.types.Operator):
         description="What differs between the images",
         items=(
             ("STRENGTHS", "Strengths", "From -3 to 3"),
-            ("CROSSINGS", "Crossings", "The first layer that a style changes"),
+            ("CROSSINGS", "First Layers", "From which layer on the style is taken"),
             ("CLOSE", "Close", "Close the strip"),
         ),
     )

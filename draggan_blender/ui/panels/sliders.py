@@ -146,7 +146,7 @@ def _draw_strip(layout: bpy.types.UILayout, plane: Plane, what: str) -> None:
     item = settings.sliders[settings.active_slider]
     tiles = slider_strip.tiles_of(plane, settings.active_slider)
     row = layout.row(align=True)
-    text = "Strip of Crossings" if what == "CROSSINGS" else "Strip from -3 to 3"
+    text = "Compare First Layers" if what == "CROSSINGS" else "Strip from -3 to 3"
     row.operator("draggan.slider_strip", text=text, icon="IMGDISPLAY").what = what
     if not tiles:
         return
