@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from .errors import require
 from .messages import Event, FrameTarget, Message, ModelRequest, Request
+
+TwoPlaces = tuple[tuple[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,33 @@ class Alignment:
         values = (*self.centre_px, self.angle, self.size_px)
         require(all(map(math.isfinite, values)), f"the frame {values} has values without an end")
         require(self.size_px > 0, f"size_px must be positive, not {self.size_px}")
+
+    @classmethod
+    def of_two_places(
+        cls, picture_px: TwoPlaces, image_px: TwoPlaces, image_size: tuple[int, int]
+    ) -> Alignment:
+        """Return the frame that brings two places of the model's image onto two of the picture.
+
+        Args:
+            picture_px: Both places on the picture, pixels.
+            image_px: The same two on the model's image, pixels; apart from each other.
+            image_size: Width and height of the model's image.
+
+        Raises:
+            LocalProtocolError: Two places are the same.
+        """
+        (first, second), (own_first, own_second) = (
+            [complex(*place) for place in places] for places in (picture_px, image_px)
+        )
+        require(first != second and own_first != own_second, "the two places are the same")
+        # The similarity that takes places of the image to those of the picture; y points down.
+        factor = (second - first) / (own_second - own_first)
+        centre = first + factor * (complex(*image_size) / 2 - own_first)
+        return cls(
+            centre_px=(centre.real, centre.imag),
+            angle=-cmath.phase(factor),
+            size_px=abs(factor) * max(image_size),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

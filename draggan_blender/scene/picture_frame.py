@@ -94,6 +94,19 @@ def read(plane: Plane) -> Alignment:
     return Alignment(centre_px=(x, y), angle=math.atan2(right.y, right.x), size_px=size_px)
 
 
+def board_px(plane: Plane, local: tuple[float, float]) -> tuple[float, float] | None:
+    """Return the pixel of the picture at a place of its board, or None beside the picture.
+
+    Args:
+        plane: A GAN image whose frame is shown.
+        local: ``(x, y)`` in the local space of the board.
+    """
+    width, height = plane.draggan.own.picture.size
+    unit = _BOARD / max(width, height)
+    x, y = local[0] / unit + width / 2, height / 2 - local[1] / unit
+    return (x, y) if 0 <= x <= width and 0 <= y <= height else None
+
+
 def whole(width: int, height: int) -> Alignment:
     """Return the largest upright square in the middle of a picture of this size in pixels."""
     return Alignment(

@@ -53,10 +53,35 @@ def place_at(
     Raises:
         EditError: The mesh has no UVs, or the UVs are not flat.
     """
+    hit = _hit(plane, region, region_3d, position)
+    if hit is None:
+        return None
+    u, v = view.local_to_uv(planes.uv_map(plane), [hit.local])[0]
+    return Place((float(u), float(v)), hit.depth)
+
+
+class _Hit(NamedTuple):
+    """Where the view's ray meets the plane z = 0 of an object.
+
+    Attributes:
+        local: ``(x, y)`` in the object's local space.
+        depth: See ``Place``.
+    """
+
+    local: tuple[float, float]
+    depth: float
+
+
+def _hit(
+    flat: bpy.types.Object,
+    region: bpy.types.Region,
+    region_3d: bpy.types.RegionView3D,
+    position: Sequence[float],
+) -> _Hit | None:
     at: Any = tuple(position)
     origin = view3d_utils.region_2d_to_origin_3d(region, region_3d, at)
     direction = view3d_utils.region_2d_to_vector_3d(region, region_3d, at)
-    to_local: Any = plane.matrix_world.inverted_safe()
+    to_local: Any = flat.matrix_world.inverted_safe()
     start, along = to_local @ origin, to_local.to_3x3() @ direction
     if abs(along.z) < 1e-9 * along.length:
         return None
@@ -65,8 +90,21 @@ def place_at(
     if distance < 0.0 and region_3d.is_perspective:
         return None
     hit = start + along * distance
-    u, v = view.local_to_uv(planes.uv_map(plane), [(hit.x, hit.y)])[0]
-    return Place((float(u), float(v)), distance)
+    return _Hit((hit.x, hit.y), distance)
+
+
+def local_at(
+    flat: bpy.types.Object,
+    region: bpy.types.Region,
+    region_3d: bpy.types.RegionView3D,
+    position: Sequence[float],
+) -> tuple[float, float] | None:
+    """Return ``(x, y)`` in the local space of a flat object that lies under a position, or None.
+
+    The object is taken as its plane z = 0, without an end; otherwise this is as ``place_at``.
+    """
+    hit = _hit(flat, region, region_3d, position)
+    return None if hit is None else hit.local
 
 
 def uv_at(

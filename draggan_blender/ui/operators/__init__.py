@@ -27,6 +27,7 @@ from . import (
     region,
     retiming,
     sliders,
+    two_places,
 )
 
 CLASSES = (
@@ -35,6 +36,7 @@ CLASSES = (
     *image.CLASSES,
     *models.CLASSES,
     *own_picture.CLASSES,
+    *two_places.CLASSES,
     *explore.CLASSES,
     *points.CLASSES,
     *region.CLASSES,

@@ -7,14 +7,13 @@ import contextlib
 from typing import Any
 
 import bpy
-import gpu
 from bpy.props import BoolProperty, EnumProperty
-from gpu_extras.batch import batch_for_shader
 
 from ...errors import EditError
 from ...jobs import parts
 from ...properties.owners import Plane
 from ...scene import mask_shapes, planes, pointing
+from .. import lines
 from . import pull
 from .common import Result, poll_image
 from .mask import COMBINATIONS, apply_shape
@@ -203,22 +202,11 @@ def _outline(path: list[tuple[float, float]], kind: str) -> list[tuple[float, fl
 
 
 def _draw(path: list[tuple[float, float]], kind: str, area: int) -> None:
-    """Draw the outline in the view that it was started in, dark below light on any background."""
+    """Draw the outline in the view that it was started in."""
     if len(path) < 2 or bpy.context.area.as_pointer() != area:
         return
     outline = _outline(path, kind)
-    region = bpy.context.region
-    places = [(x, y, 0.0) for x, y in [*outline, outline[0]]]
-    builtin: Any = gpu.shader.from_builtin
-    shader = builtin("POLYLINE_UNIFORM_COLOR")
-    batch = batch_for_shader(shader, "LINE_STRIP", {"pos": places})
-    gpu.state.blend_set("ALPHA")
-    shader.uniform_float("viewportSize", (region.width, region.height))
-    for width, color in ((4.0, (0.0, 0.0, 0.0, 0.6)), (1.5, (1.0, 1.0, 1.0, 1.0))):
-        shader.uniform_float("lineWidth", width)
-        shader.uniform_float("color", color)
-        batch.draw(shader)
-    gpu.state.blend_set("NONE")
+    lines.draw("LINE_STRIP", [*outline, outline[0]])
 
 
 CLASSES = (DRAGGAN_OT_mask_draw,)

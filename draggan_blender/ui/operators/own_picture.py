@@ -90,7 +90,7 @@ class DRAGGAN_OT_image_from_picture(bpy.types.Operator):
         return own_picture.load(Path(bpy.path.abspath(self.filepath)))
 
 
-class _OwnPicture:
+class OwnPictureOperator:
     """An operator that needs an idle image that was made from a picture."""
 
     @classmethod
@@ -102,7 +102,7 @@ class _OwnPicture:
         )
 
 
-class DRAGGAN_OT_find_picture(_OwnPicture, bpy.types.Operator):
+class DRAGGAN_OT_find_picture(OwnPictureOperator, bpy.types.Operator):
     """Look for the picture again, with the frame and the settings as they are now"""
 
     bl_idname = "draggan.find_picture"
@@ -113,7 +113,7 @@ class DRAGGAN_OT_find_picture(_OwnPicture, bpy.types.Operator):
         return run(self, lambda: own_picture.invert_again(planes.require_active(context)))
 
 
-class DRAGGAN_OT_picture_frame(_OwnPicture, bpy.types.Operator):
+class DRAGGAN_OT_picture_frame(OwnPictureOperator, bpy.types.Operator):
     """Show or hide the picture beside the image, with the frame on it to move, turn and scale"""
 
     bl_idname = "draggan.picture_frame"
@@ -132,7 +132,7 @@ class DRAGGAN_OT_picture_frame(_OwnPicture, bpy.types.Operator):
         return run(self, toggle)
 
 
-class DRAGGAN_OT_whole_picture(_OwnPicture, bpy.types.Operator):
+class DRAGGAN_OT_whole_picture(OwnPictureOperator, bpy.types.Operator):
     """Put the frame around the largest square in the middle of the picture"""
 
     bl_idname = "draggan.whole_picture"
@@ -149,7 +149,7 @@ class DRAGGAN_OT_whole_picture(_OwnPicture, bpy.types.Operator):
         return run(self, place)
 
 
-class DRAGGAN_OT_blend_back(_OwnPicture, bpy.types.Operator):
+class DRAGGAN_OT_blend_back(OwnPictureOperator, bpy.types.Operator):
     """Put what the edits have changed onto the picture, in its full size; the rest stays"""
 
     bl_idname = "draggan.blend_back"

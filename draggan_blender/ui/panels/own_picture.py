@@ -34,6 +34,7 @@ class DRAGGAN_PT_own_picture(SidebarPanel, bpy.types.Panel):
             "draggan.picture_frame", icon="CLIPUV_HLT", depress=picture_frame.is_shown(plane)
         )
         row.operator("draggan.whole_picture", icon="FULLSCREEN_ENTER")
+        layout.operator("draggan.two_places", icon="CURSOR")
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from draggan_blender.protocol.own_picture import Alignment as Frame
 from engine.arrays import ByteArray
 from engine.errors import RequestError
 from engine.inversion.alignment import AlignedPicture, Alignment
@@ -90,3 +91,15 @@ def test_a_tensor_keeps_the_frame() -> None:
 def test_a_frame_that_is_not_on_the_picture_is_refused(frame: Alignment, words: str) -> None:
     with pytest.raises(RequestError, match=words):
         frame.check(100, 100)
+
+
+def test_two_places_give_the_frame_that_brings_them_together() -> None:
+    """The frame of Blender's side is that of the engine's: both have the same angle and size."""
+    image_px = ((10.0, 40.0), (50.0, 20.0))
+    frame = Alignment(73.0, 51.0, 25.0, 90.0)
+    placed = frame.to_picture(torch.tensor(image_px, dtype=torch.float64), (48, 64))
+    (x, y), (right, down) = placed.tolist()
+    found = Frame.of_two_places(((x, y), (right, down)), image_px, (64, 48))
+    assert found.centre_px == pytest.approx((73.0, 51.0))
+    assert math.degrees(found.angle) == pytest.approx(25.0)
+    assert found.size_px == pytest.approx(90.0)
