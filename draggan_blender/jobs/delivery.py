@@ -143,6 +143,7 @@ def _end(job: pump.Job, ending: Ending) -> None:
             problem = str(error)
         finally:
             recovery.settle(plane)
+    own_picture_job.remove_file(job.request)
     if problem and isinstance(ending, Done) and plane is not None:
         # The work was done, and only the scene cannot show it: the files are the person's.
         problem += _where(job.request)

@@ -148,27 +148,60 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
     """
     if sampled is None:
         raise EditError("The engine ended without an image; see its log")
-    settings = plane.draggan
-    images.show_still(plane, Path(request.image_path))
+    model = pump.state().model
+    sha256 = model.sha256 if model is not None else ""
+    show_new(
+        plane,
+        Path(request.image_path),
+        sampled.latent,
+        (sha256, models.base_sha256(plane, sha256)),
+        (request.seed, request.truncation_psi, request.label),
+    )
+    if model is not None and model.notes:
+        plane.draggan.status = f"Note: {'; '.join(model.notes)}"
+
+
+def show_new(
+    plane: Plane,
+    path: Path,
+    latent: bytes,
+    hashes: tuple[str, str],
+    seed: tuple[int, float, int],
+) -> None:
+    """Show an image that was made from no other: that of a seed or of a picture.
+
+    Edits, paths and sequence of the image before are removed; its sliders are set to 0, or removed
+    if they belong to another model. A tuned model is the same in this as what it was made from.
+
+    Args:
+        plane: The GAN image.
+        path: The file of the image.
+        latent: Its latent, without edits.
+        hashes: The SHA-256 of the model's file, and that of the model that it was tuned from, or
+            the same.
+        seed: The seed, the truncation and the label that *Reset* restores.
+
+    Raises:
+        EditError: The image cannot be shown.
+    """
+    # The engine describes a model once, when it reads it, not for each request that uses it.
+    settings, model = plane.draggan, pump.state().model
+    images.show_still(plane, path)
     alpha.show(plane)
-    settings.latent = settings.sampled_latent = to_text(sampled.latent)
-    settings.sampled_seed, settings.sampled_psi = request.seed, request.truncation_psi
+    settings.latent = settings.sampled_latent = to_text(latent)
     settings.track, settings.source_changed = "", False
     edits.clear(plane)
     handle_paths.clear_paths(plane)
     handle_paths.send_home(plane)
-    # The engine describes a model once, when it reads it, not for each request that uses it.
-    model, before = pump.state().model, settings.model_sha256
-    settings.model_sha256 = model.sha256 if model is not None else ""
-    if settings.model_sha256 == before:
+    if models.base_of(plane) == hashes[1]:
         sliders.to_zero(plane)
     else:
         sliders.clear(plane)
+    settings.model_sha256 = hashes[0]
     settings.w_dim = model.w_dim if model is not None else 0
     settings.label_count = model.c_dim if model is not None else 0
-    settings.sampled_label = request.label if settings.label_count else NO_LABEL
-    if model is not None and model.notes:
-        settings.status = f"Note: {'; '.join(model.notes)}"
+    settings.sampled_seed, settings.sampled_psi, label = seed
+    settings.sampled_label = label if settings.label_count else NO_LABEL
 
 
 def finish_render(plane: Plane, request: RenderTrack | RenderLatent) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ import bpy
 from ..connection import pump
 from ..errors import EditError, reason_of
 from ..properties.owners import Plane
-from ..properties.stored import to_bytes, to_text
-from ..protocol.messages import FrameTarget
+from ..properties.stored import to_bytes
+from ..protocol.messages import FrameTarget, Request
 from ..protocol.own_picture import Alignment, BlendBack, InvertPicture, PictureInverted
-from ..scene import edits, handle_paths, images, models, picture_frame, planes
+from ..scene import images, models, picture_frame, picture_pixels, planes
 from ..scene.frame_files import frame_path
 from . import folders, recovery, requests
+from .image import show_new
 
-# Files of these kinds are read by the engine as they are; Blender converts others to PNG.
+# Files of these kinds are read by the engine as they are; Blender writes others as PNG.
 _READABLE = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 _FILE = "picture.png"
 _TUNED = "tuned.safetensors"
@@ -109,18 +111,12 @@ def invert_again(plane: Plane) -> int:
 def _ask(plane: Plane, alignment: Alignment) -> int:
     requests.refuse_if_busy(plane)
     settings, own = plane.draggan, plane.draggan.own
-    kind, path = _untuned(plane)
+    model_path = models.path_of(*models.untuned(plane))
     image_path = folders.new_still(plane)
-    before = settings.source.kind, settings.source.path
-    settings.source.kind, settings.source.path = kind, path
-    try:
-        model_path = models.model_path(settings.source)
-    finally:
-        settings.source.kind, settings.source.path = before
     request = InvertPicture(
         request_id=pump.new_request_id(),
         model_path=model_path,
-        picture_path=str(file_of(plane)),
+        picture_path=str(_file_in(image_path.parent, plane)),
         alignment=alignment,
         refine=own.refine,
         seconds=own.seconds,
@@ -133,39 +129,46 @@ def _ask(plane: Plane, alignment: Alignment) -> int:
     return requests.submit(plane, request, f"Picture of {plane.name}")
 
 
-def _untuned(plane: Plane) -> tuple[str, str]:
-    """Return kind and path of the model that a picture is looked for with."""
-    settings, own = plane.draggan, plane.draggan.own
-    is_tuned = settings.source.kind == "FILE" and Path(settings.source.path).name == _TUNED
-    if is_tuned and own.untuned_kind:
-        return own.untuned_kind, own.untuned_path
-    return settings.source.kind, settings.source.path
-
-
-def file_of(plane: Plane) -> Path:
+def _file_in(folder: Path, plane: Plane) -> Path:
     """Return a file of the plane's picture that the engine can read.
+
+    It is the picture's own file if that shows what Blender shows; otherwise a new one.
+
+    Args:
+        folder: The folder of the request, for a new file; removed if there is an error.
+        plane: The GAN image.
 
     Raises:
         EditError: The picture is missing, or cannot be written as a file.
     """
-    picture = picture_frame.require_picture(plane)
-    path = Path(bpy.path.abspath(picture.filepath, library=picture.library))
-    is_plain = picture.source == "FILE" and picture.packed_file is None and not picture.is_dirty
-    if is_plain and path.suffix.lower() in _READABLE and path.is_file():
-        return path.absolute()
-    target = folders.new_still(plane).with_name(_FILE)
-    copy: Any = picture.copy()
     try:
-        copy.file_format = "PNG"
-        copy.save(filepath=str(target))
-    except RuntimeError as error:
-        folders.remove_empty(target.parent)
-        raise EditError(
-            f"The picture {picture.name} cannot be written as {target.name}: {reason_of(error)}"
-        ) from None
-    finally:
-        bpy.data.images.remove(copy)
+        picture = picture_frame.require_picture(plane)
+        path = Path(bpy.path.abspath(picture.filepath, library=picture.library))
+        is_changed = picture.packed_file is not None or picture.is_dirty or picture.is_float
+        is_readable = path.suffix.lower() in _READABLE and path.is_file()
+        if picture.source == "FILE" and is_readable and not is_changed:
+            return path.absolute()
+        target = folder / _FILE
+        picture_pixels.write_png(picture, target)
+    except EditError:
+        folders.remove_empty(folder)
+        raise
     return target
+
+
+def remove_file(request: Request) -> None:
+    """Remove the file of the picture, if one was written for a request that has ended."""
+    if isinstance(request, InvertPicture):
+        folder = Path(request.image_path).parent
+    elif isinstance(request, BlendBack):
+        folder = Path(request.frames.folder)
+    else:
+        return
+    path = Path(request.picture_path)
+    # A request has a new folder for itself, so the person's own file is never in it.
+    if path.parent == folder:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def finish(plane: Plane, request: InvertPicture, found: PictureInverted | None) -> None:
@@ -176,23 +179,22 @@ def finish(plane: Plane, request: InvertPicture, found: PictureInverted | None) 
     """
     if found is None:
         raise EditError("The engine ended without an image; see its log")
-    settings, own = plane.draggan, plane.draggan.own
-    images.show_still(plane, Path(request.image_path))
-    settings.latent = settings.sampled_latent = own.latent = to_text(found.latent)
-    settings.track, settings.source_changed = "", False
-    settings.sampled_seed = settings.source.seed
-    settings.sampled_psi = settings.source.truncation_psi
-    own.untuned_kind, own.untuned_path = _untuned(plane)
-    if found.tuned_error >= 0.0:
-        settings.source.kind, settings.source.path = "FILE", _stored_path(found.model_path)
-    else:
-        settings.source.kind, settings.source.path = own.untuned_kind, own.untuned_path
-    settings.model_sha256 = found.model_sha256
+    settings, own, source = plane.draggan, plane.draggan.own, plane.draggan.source
+    seed = source.seed, source.truncation_psi, source.label
+    # The engine still has the model that it has found the latent with.
     model = pump.state().model
-    settings.w_dim = model.w_dim if model is not None else 0
-    edits.clear(plane)
-    handle_paths.clear_paths(plane)
-    handle_paths.send_home(plane)
+    untuned_sha256 = model.sha256 if model is not None else found.model_sha256
+    hashes = found.model_sha256, untuned_sha256
+    show_new(plane, Path(request.image_path), found.latent, hashes, seed)
+    own.latent = settings.latent
+    own.untuned_kind, own.untuned_path = models.untuned(plane)
+    own.untuned_sha256 = untuned_sha256
+    if found.tuned_error >= 0.0:
+        own.tuned_path, own.tuned_sha256 = _stored_path(found.model_path), found.model_sha256
+        source.kind, source.path = "FILE", own.tuned_path
+    else:
+        own.tuned_path = own.tuned_sha256 = ""
+        source.kind, source.path = own.untuned_kind, own.untuned_path
     picture_frame.store(plane, found.alignment)
     own.coverage, own.sentence = found.coverage, found.sentence
     settings.status = found.sentence
@@ -227,13 +229,14 @@ def blend_back(plane: Plane) -> int:
             "the picture"
         )
     track = to_bytes(settings.track) if settings.sequence.image is not None else b""
+    model_path = models.model_path(settings.source)
     path = folders.new_still(plane)
     first = settings.sequence.first_frame if track else 1
     request = BlendBack(
         request_id=pump.new_request_id(),
-        model_path=models.model_path(settings.source),
+        model_path=model_path,
         model_sha256=settings.model_sha256,
-        picture_path=str(file_of(plane)),
+        picture_path=str(_file_in(path.parent, plane)),
         alignment=alignment,
         base=to_bytes(own.latent),
         latent=b"" if track else to_bytes(settings.latent),

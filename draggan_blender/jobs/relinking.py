@@ -34,7 +34,7 @@ _looks: dict[str, tuple[float, bool]] = {}
 
 
 @dataclass(frozen=True)
-class _Use:
+class Use:
     """A place where a .blend names a model that is a file: the owner, and its attributes."""
 
     owner: object
@@ -59,7 +59,7 @@ def find_all() -> int:
     """Let each missing model that is in the library be used from there; return how many uses."""
     _looks.clear()
     found = 0
-    for use in _uses():
+    for use in uses():
         entry = entries.with_hash(library.own(), use.sha256) if _is_gone(use.path) else None
         if entry is not None and entry.path.is_file():
             use.set_path(str(entry.path))
@@ -123,25 +123,36 @@ def _take(image_id: str, old: str, request: LoadModel, message: Message) -> None
 
 def _replace(old: str, sha256: str, path: str) -> None:
     """Replace a path where it names the model of a hash, or a model whose hash is not known."""
-    for use in _uses():
+    for use in uses():
         if (use.sha256 == sha256 and bool(sha256)) or (use.path == old and not use.sha256):
             use.set_path(path)
     _looks.clear()
 
 
-def _uses() -> Iterator[_Use]:
+def uses() -> Iterator[Use]:
+    """Yield the places where the open file names models that are files."""
     for plane in planes.everywhere():
         settings = plane.draggan
         if settings.source.kind == "FILE" and settings.source.path:
-            yield _Use(settings.source, "path", settings.model_sha256)
+            yield Use(settings.source, "path", settings.model_sha256)
+        yield from _uses_of_picture(settings.own)
         for state in settings.history.states:
             if state.model_kind == "FILE" and state.model_path:
-                yield _Use(state, "model_path", state.model_sha256)
+                yield Use(state, "model_path", state.model_sha256)
+            yield from _uses_of_picture(state.own)
     scenes: Any = bpy.data.scenes
     for scene in scenes:
         source = scene.draggan.source
         if source.kind == "FILE" and source.path:
-            yield _Use(source, "path", "")
+            yield Use(source, "path", "")
+
+
+def _uses_of_picture(own: Any) -> Iterator[Use]:
+    """Yield the models of a picture, before and after tuning."""
+    if own.untuned_kind == "FILE" and own.untuned_path:
+        yield Use(own, "untuned_path", own.untuned_sha256)
+    if own.tuned_path:
+        yield Use(own, "tuned_path", own.tuned_sha256)
 
 
 def _is_gone(stored: str) -> bool:

@@ -23,6 +23,7 @@ from bpy.props import (
 
 from ..protocol.pictures import NO_LABEL
 from .bake import DRAGGAN_PG_sequence
+from .own_picture import DRAGGAN_PG_found_picture
 
 
 class DRAGGAN_PG_stored_text(bpy.types.PropertyGroup):
@@ -116,6 +117,7 @@ class DRAGGAN_PG_state(bpy.types.PropertyGroup):
     frame: IntProperty(description="The scene frame when the state was left")
     status: StringProperty()
     pairs: CollectionProperty(type=DRAGGAN_PG_state_pair)
+    own: PointerProperty(type=DRAGGAN_PG_found_picture)
 
 
 class DRAGGAN_PG_history(bpy.types.PropertyGroup):

@@ -415,8 +415,8 @@ CLASSES = (
     DRAGGAN_PG_sequence,
     DRAGGAN_PG_bake,
     *TIMELINE_CLASSES,
-    *HISTORY_CLASSES,
     *OWN_PICTURE_CLASSES,
+    *HISTORY_CLASSES,
     DRAGGAN_PG_image,
     DRAGGAN_PG_scene,
 )

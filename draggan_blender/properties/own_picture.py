@@ -66,8 +66,16 @@ class DRAGGAN_PG_own_picture(bpy.types.PropertyGroup):
     angle: FloatProperty(description="How far that frame is turned, radians, counter-clockwise")
     size_px: FloatProperty(description="Its longer side, pixels of the picture; 0 without a latent")
     latent: StringProperty(description="The latent of the picture, before any edit; as base64")
-    untuned_kind: StringProperty(description="The kind of the model before it was tuned; or empty")
+    untuned_kind: StringProperty(
+        description="The kind of the model that the latent was found with, before tuning; or empty"
+    )
     untuned_path: StringProperty(description="Its path")
+    untuned_sha256: StringProperty(description="The SHA-256 of its file")
+    tuned_path: StringProperty(
+        description="The path of the model that was tuned to the picture; empty if none was. It is "
+        "the image's model while the source has this path"
+    )
+    tuned_sha256: StringProperty(description="The SHA-256 of its file")
     coverage: StringProperty(description="covered, roughly or not")
     sentence: StringProperty(description="How well the model covers the picture, in words")
     blended: PointerProperty(
@@ -77,4 +85,26 @@ class DRAGGAN_PG_own_picture(bpy.types.PropertyGroup):
     )
 
 
-CLASSES = (DRAGGAN_PG_own_picture,)
+class DRAGGAN_PG_found_picture(bpy.types.PropertyGroup):
+    """What was found of a picture, as a state of the history keeps it.
+
+    The fields that ``DRAGGAN_PG_own_picture`` has mean the same.
+    """
+
+    centre_px: FloatVectorProperty(size=2)
+    angle: FloatProperty()
+    size_px: FloatProperty(
+        description="0 in a state from before there was a picture, or of a file that an earlier "
+        "version has saved"
+    )
+    latent: StringProperty(description="The SHA-256 of the latent's text")
+    untuned_kind: StringProperty()
+    untuned_path: StringProperty()
+    untuned_sha256: StringProperty()
+    tuned_path: StringProperty()
+    tuned_sha256: StringProperty()
+    coverage: StringProperty()
+    sentence: StringProperty()
+
+
+CLASSES = (DRAGGAN_PG_found_picture, DRAGGAN_PG_own_picture)

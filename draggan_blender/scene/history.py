@@ -19,7 +19,17 @@ import bpy
 from ..properties.history import DRAGGAN_PG_state
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes
-from . import edits, images, mask_following, planes, point_states, sliders, thumbnails, timing
+from . import (
+    edits,
+    images,
+    mask_following,
+    picture_frame,
+    planes,
+    point_states,
+    sliders,
+    thumbnails,
+    timing,
+)
 from .frame_files import frame_path
 
 # What a state's name starts with, by its kind.
@@ -153,6 +163,8 @@ def restore(plane: Plane, state: DRAGGAN_PG_state) -> None:
     if not bpy.app.is_job_running("RENDER") and not timing.is_retimed(plane):
         planes.scene_of(plane).frame_set(state.frame)
     point_states.restore(plane, state.pairs)
+    if state.own.size_px:
+        picture_frame.restore(plane, state.own, _text(plane, state.own.latent))
     settings.status, settings.failed = state.status, False
     images.remove_unused(*before)
 
@@ -240,6 +252,8 @@ def _write(plane: Plane, state: DRAGGAN_PG_state) -> None:
     state.frame = planes.scene_of(plane).frame_current
     state.thumbnail = _thumbnail(plane)
     point_states.store(plane, state.pairs)
+    picture_frame.copy_found(settings.own, state.own)
+    state.own.latent = _put(plane, settings.own.latent)
     images.remove_unused(*before)
 
 
@@ -344,6 +358,7 @@ def _prune(plane: Plane) -> None:
             state.sliders,
             state.track,
             state.under_track,
+            state.own.latent,
         )
     }
     for index in reversed(range(len(history.texts))):

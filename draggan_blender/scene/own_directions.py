@@ -14,7 +14,7 @@ from ..properties.owners import Plane
 from ..properties.sliders import DRAGGAN_PG_slider
 from ..protocol.directions import Change, Direction
 from ..protocol.pictures import decode_picture
-from . import edits, history, planes, shown, sliders
+from . import edits, history, models, planes, shown, sliders
 
 # Changes below this part of the size of a latent's numbers are rounding.
 _NOTHING = 1e-5
@@ -123,7 +123,7 @@ def _require_others(plane: Plane, others: Sequence[Plane]) -> None:
         settings = other.draggan
         if not settings.latent:
             raise EditError(f"{other.name} has no image yet; wait for it")
-        if settings.model_sha256 != plane.draggan.model_sha256:
+        if models.base_of(other) != models.base_of(plane):
             raise EditError(
                 f"{other.name} has another model than {plane.name}; choose images of one model"
             )

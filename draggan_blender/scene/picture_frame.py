@@ -24,6 +24,19 @@ _BOARD = 2.0
 _GAP = 0.2
 # The frame is flat, but an empty with a scale of 0 cannot be turned.
 _FLAT = 1e-3
+# What was found of a picture, except the latent, which the history stores once for all its states.
+_FOUND = (
+    "centre_px",
+    "angle",
+    "size_px",
+    "coverage",
+    "sentence",
+    "untuned_kind",
+    "untuned_path",
+    "untuned_sha256",
+    "tuned_path",
+    "tuned_sha256",
+)
 
 
 def show(plane: Plane) -> None:
@@ -148,6 +161,30 @@ def stored(plane: Plane) -> Alignment:
         raise EditError(f"{plane.name} was not made from a picture; use Image from Picture")
     x, y = own.centre_px
     return Alignment(centre_px=(x, y), angle=own.angle, size_px=own.size_px)
+
+
+def copy_found(source: Any, target: Any) -> None:
+    """Copy what was found of a picture, except the latent, between an image and a state.
+
+    Args:
+        source: A ``DRAGGAN_PG_own_picture`` or a ``DRAGGAN_PG_found_picture``.
+        target: The other one.
+    """
+    for name in _FOUND:
+        setattr(target, name, getattr(source, name))
+
+
+def restore(plane: Plane, found: Any, latent: str) -> None:
+    """Bring back what was found of a picture, and move the frame there.
+
+    Args:
+        plane: The GAN image.
+        found: The ``DRAGGAN_PG_found_picture`` of a state that has a frame.
+        latent: The latent that was found, as base64.
+    """
+    copy_found(found, plane.draggan.own)
+    plane.draggan.own.latent = latent
+    place(plane, stored(plane))
 
 
 def _alignment(plane: Plane) -> Alignment:

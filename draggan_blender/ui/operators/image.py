@@ -74,7 +74,7 @@ class DRAGGAN_OT_new_image(bpy.types.Operator):
 
         def new() -> int:
             given = self.properties.is_property_set
-            chosen = model or (models.BUILT_IN_MODEL if shown.kind == "BUILT_IN" else shown.path)
+            chosen = model or models.for_new_images(context)
             place = free_place.Place(tuple(self.location), tuple(self.rotation))
             if not given("location"):
                 view = area.spaces.active.region_3d if area is not None else None

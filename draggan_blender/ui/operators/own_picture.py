@@ -57,8 +57,7 @@ class DRAGGAN_OT_image_from_picture(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> Result:
-        shown = (planes.active(context) or context.scene).draggan.source
-        usual = models.BUILT_IN_MODEL if shown.kind == "BUILT_IN" else shown.path
+        usual = models.for_new_images(context)
         area = free_place.view_area(context)
 
         def new() -> int:
