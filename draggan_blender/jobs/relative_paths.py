@@ -7,22 +7,62 @@ same file or folder.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import bpy
 from bpy.app.handlers import persistent
 
 from ..scene import planes
-
-# What was changed for the save that is running: a plane's uuid, where the path is, and the path.
-_before: list[tuple[str, str, str]] = []
+from . import relinking
 
 
-def _owners(plane: Any) -> dict[str, tuple[Any, str]]:
-    """Return the properties of a plane that hold a path."""
-    return {"model": (plane.draggan.source, "path"), "folder": (plane.draggan, "folder")}
+class _Place(NamedTuple):
+    """A path as the open file stores it; Blender's objects are not kept between two calls.
+
+    Attributes:
+        is_scene: Whether a scene has it, and not an object.
+        name: The name of the scene or object.
+        owner: The path of the group in it, as Blender writes it.
+        attribute: The name of the property.
+        path: Its value.
+    """
+
+    is_scene: bool
+    name: str
+    owner: str
+    attribute: str
+    path: str
+
+    def set_path(self, path: str) -> None:
+        """Give the property another value, if it still exists."""
+        owners: Any = bpy.data.scenes if self.is_scene else bpy.data.objects
+        with contextlib.suppress(KeyError, ValueError):
+            setattr(owners[self.name].path_resolve(self.owner), self.attribute, path)
+
+
+# What was changed for the save that is running.
+_before: list[_Place] = []
+
+
+def _places() -> list[_Place]:
+    """Return the paths that the open file stores, each once."""
+    found: list[tuple[Any, str]] = [(use.owner, use.path_name) for use in relinking.uses()]
+    for plane in planes.everywhere():
+        found += [(plane.draggan.source, "path"), (plane.draggan, "folder")]
+    scenes: Any = bpy.data.scenes
+    found += [(scene.draggan.source, "path") for scene in scenes]
+    # What is linked from another file is not saved in this one.
+    own = ((owner, attribute) for owner, attribute in found if owner.id_data.library is None)
+    return list(dict.fromkeys(_place(owner, attribute) for owner, attribute in own))
+
+
+def _place(owner: Any, attribute: str) -> _Place:
+    is_scene = isinstance(owner.id_data, bpy.types.Scene)
+    path = getattr(owner, attribute)
+    return _Place(is_scene, owner.id_data.name, owner.path_from_id(), attribute, path)
 
 
 def moved(path: str, old: Path, new: Path) -> str:
@@ -53,24 +93,19 @@ def _before_save(*arguments: Any) -> None:
     old, new = Path(bpy.data.filepath).parent, Path(target).parent
     if old == new:
         return
-    for plane in planes.everywhere():
-        for name, (owner, attribute) in _owners(plane).items():
-            path = getattr(owner, attribute)
-            changed = moved(path, old, new)
-            if changed != path:
-                _before.append((plane.draggan.uuid, name, path))
-                setattr(owner, attribute, changed)
+    for place in _places():
+        changed = moved(place.path, old, new)
+        if changed != place.path:
+            _before.append(place)
+            place.set_path(changed)
 
 
 def _after_save(*arguments: Any) -> None:
     """Put the paths back if a copy was saved, or nothing: the open file is where it was."""
     target = arguments[0] if arguments and isinstance(arguments[0], str) else ""
     if not target or Path(bpy.data.filepath) != Path(target):
-        for uuid, name, path in _before:
-            plane = planes.find(uuid)
-            if plane is not None:
-                owner, attribute = _owners(plane)[name]
-                setattr(owner, attribute, path)
+        for place in _before:
+            place.set_path(place.path)
     _before.clear()
 
 
