@@ -93,6 +93,12 @@ def refine(plane: Plane) -> int:
     finer = tuple(
         replace(entry, settings=_finer(entry.settings, share)) for entry in sampled.settings
     )
+    baked = bake_folder.find_edit(images.sequence_folder(plane))
+    locks = (sampled.locked, sampled.held_to)
+    if baked is not None and (baked.locked, baked.held_to) != locks:
+        raise EditError(
+            f"{plane.name} was baked with other locks of its sliders than are set now; press Bake"
+        )
     track = to_bytes(settings.track)
     return _submit(plane, replace(sampled, settings=finer, refined_track=track))
 
@@ -190,6 +196,7 @@ def make_edit(plane: Plane, frames: range) -> Edit:
         turns=np.asarray(sampled.turns, dtype="<f4").tobytes(),
         **_animated_edits(plane, frames),
         **_animated_sliders(plane, frames),
+        **sliders.in_drags(plane),
     )
 
 

@@ -189,7 +189,15 @@ def _rows_in_common(wanted: Edit, stored: bytes, folder: Path) -> int:
     found = _decoded(stored)
     if found is None or any(
         getattr(found, name) != getattr(wanted, name)
-        for name in ("model_sha256", "latent", "handles_px", "radii_px", "refined_track")
+        for name in (
+            "model_sha256",
+            "latent",
+            "handles_px",
+            "radii_px",
+            "refined_track",
+            "locked",
+            "held_to",
+        )
     ):
         return 0
     count = min(found.frame_count, wanted.frame_count)

@@ -67,7 +67,7 @@ class DRAGGAN_PG_slider(bpy.types.PropertyGroup):
     )
     in_drags: EnumProperty(
         name="In Drags",
-        description="What drags may do along this direction",
+        description="What drags and bakes may do along this direction",
         items=(
             ("FREE", "Free", "Drags may change it", "UNLOCKED", 0),
             ("LOCKED", "Locked", "Drags leave it as it is", "LOCKED", 1),

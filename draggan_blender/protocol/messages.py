@@ -22,9 +22,9 @@ replaced; pairs can be regions; many seeds can be shown small; a drag can contin
 have a freedom. 5: masks can hold exactly, and latents can have masked layers. 6: a picture can be
 shown small, and its parts asked for; bakes have animated strengths of masked edits. 7: the mask of
 a drag can become larger while it runs; the engine has a pulse, and writes only below folders that
-were agreed; models can be added to a library; directions of a model, which drags can be kept out
-of; bakes have animated sliders; the latent of a person's picture can be found, and edits blended
-back onto it; images of models with labels have a label.
+were agreed; models can be added to a library; directions of a model, which drags and bakes can be
+kept out of; bakes have animated sliders; the latent of a person's picture can be found, and edits
+blended back onto it; images of models with labels have a label.
 """
 
 from __future__ import annotations

@@ -77,6 +77,9 @@ class Edit(Message):
             of 1: ``S x num_ws x w_dim`` float32, little-endian.
         slider_changes: By how much their strengths differ from those in ``latent``: S for each of
             the T frames.
+        locked: What the solved part of each frame must not change, as in ``messages.Drag``. Sliders
+            and truncation are free of it.
+        held_to: What it may change, likewise.
     """
 
     kind: ClassVar[str] = "edit"
@@ -102,6 +105,8 @@ class Edit(Message):
     sliders: bytes = b""
     slider_changes: tuple[float, ...] = ()
     label: int = NO_LABEL
+    locked: bytes = b""
+    held_to: bytes = b""
 
     def __post_init__(self) -> None:
         require(bool(self.handles_px), "an edit needs at least one handle")

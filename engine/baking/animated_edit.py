@@ -26,6 +26,7 @@ from ..errors import RequestError
 from ..models import sample_latent
 from ..pictures import OpenPicture, Picture
 from ..solving.drag import open_for
+from ..solving.lock import Locked
 from ..solving.options import DragOptions
 
 # Part of every key. Increase it with each change of the solver after which a frame with the same
@@ -153,6 +154,8 @@ class AnimatedEdit:
             Empty if all are that of ``latent`` and ``layers``.
         moves: ``T x num_ws x w_dim`` float32, what animated sliders add to the latent of each
             frame, or None.
+        locked: Directions that the solved part of a frame, its change from ``inputs(row).base``,
+            must not have, or only have; None for neither.
 
     Raises:
         RequestError: A point is outside the image, or the parts do not fit each other.
@@ -175,6 +178,7 @@ class AnimatedEdit:
     layers: tuple[Layer, ...] = ()
     pictures: tuple[Picture, ...] = ()
     moves: FloatArray | None = None
+    locked: Locked | None = None
     picture: Picture = field(init=False, repr=False)
     _mask_hashes: tuple[bytes, ...] = field(init=False, repr=False)
     # By the ids of ``pictures``.
@@ -261,6 +265,9 @@ class AnimatedEdit:
             begin.update(b"layers" + self.picture.to_bytes())
         if self.has_regions:
             begin.update(b"regions" + self.radii_px.astype("<f4").tobytes())
+        if self.locked is not None and not self.locked.is_empty:
+            for name, changes in (("kept", self.locked.kept), ("along", self.locked.along)):
+                begin.update(f"{name} {len(changes)}".encode() + changes.astype("<f4").tobytes())
         keys = []
         previous = begin.digest()
         for row in range(len(self)):

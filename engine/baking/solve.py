@@ -323,6 +323,7 @@ class _Solver:
             radii_px=radii_px,
             turns=turns,
             opened=inputs.opened,
+            locked=self._edit.locked,
             on_step=on_step,
             should_stop=report.should_stop,
         )

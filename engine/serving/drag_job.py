@@ -28,10 +28,16 @@ from ..output.linked_frames import frames_taken_over
 from ..output.track import Track
 from ..pictures import OpenPicture
 from ..solving.drag import drag, open_for
-from ..solving.lock import Locked
 from ..solving.options import DragOptions
 from ..solving.result import DragResult, DragStep
-from .job_parts import Emit, SequenceJob, check_cancelled, frame_names, should_stop
+from .job_parts import (
+    Emit,
+    SequenceJob,
+    check_cancelled,
+    frame_names,
+    locked_of,
+    should_stop,
+)
 from .job_queue import QueuedJob
 from .live_points import LivePairs
 from .previews import Previews
@@ -96,7 +102,7 @@ class DragJob:
                 turns=points.turns,
                 judged=True,
                 changes=self._live,
-                locked=_locked(request, model),
+                locked=locked_of(request, model),
                 on_step=self._on_step,
                 should_stop=partial(should_stop, self._job),
             )
@@ -238,12 +244,6 @@ class DragJob:
                 is_beyond=result.is_beyond,
             )
         )
-
-
-def _locked(request: Drag, model: LoadedModel) -> Locked | None:
-    given = {"kept": request.locked, "along": request.held_to}
-    parts = {name: model.latents(data) for name, data in given.items() if data}
-    return Locked(**parts) if parts else None
 
 
 def _mask(data: bytes, model: LoadedModel) -> ByteArray | None:

@@ -28,6 +28,7 @@ from ..output.track import Track
 from ..pictures import Picture
 from ..solving.options import DragOptions
 from ..solving.regions import turn_of
+from .job_parts import locked_of
 
 _MAX_FILE_BYTES = MAX_HEADER_BYTES + MAX_PAYLOAD_BYTES + 8
 
@@ -113,6 +114,7 @@ def animated_edit(edit: Edit, model: LoadedModel) -> AnimatedEdit:
         radii_px=radii_px,
         turns=turns,
         moves=_moves(edit, model),
+        locked=locked_of(edit, model),
     )
 
 

@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from draggan_blender.protocol.messages import FrameTarget, FrameWritten, Message, Progress
+from draggan_blender.protocol.messages import Drag, FrameTarget, FrameWritten, Message, Progress
+from draggan_blender.protocol.timeline import Edit
 
 from ..models import LoadedModel
 from ..output.frames import FrameNames
 from ..output.sequence import write_sequence
 from ..pictures import Picture
+from ..solving.lock import Locked
 from .job_queue import QueuedJob
 
 Emit = Callable[[Message], None]
@@ -45,6 +47,17 @@ def should_stop(job: QueuedJob) -> bool:
 def frame_names(target: FrameTarget) -> FrameNames:
     """Return the file names of the sequence that a request writes."""
     return FrameNames(Path(target.folder), target.stem, target.first_number)
+
+
+def locked_of(request: Drag | Edit, model: LoadedModel) -> Locked | None:
+    """Return the directions that a drag or a bake is kept out of, or held to; None for neither.
+
+    Raises:
+        RequestError: They do not fit the model.
+    """
+    given = {"kept": request.locked, "along": request.held_to}
+    parts = {name: model.latents(data) for name, data in given.items() if data}
+    return Locked(**parts) if parts else None
 
 
 class SequenceJob:

@@ -125,6 +125,13 @@ class ResultTest(BakeCase):
             self.assertTrue(edit.refined_track)
             tolerances.append(edit.settings[0].settings.tolerance_px)
         self.assertEqual(tolerances, [0.5, 0.25])
+        change = np.ones((1, plane.draggan.w_dim), np.float32)
+        age = ours("protocol.directions").Direction(name="Age", change=change, first=0, last=9)
+        row = ours("scene.sliders").add(plane, age)
+        row.in_drags = "LOCKED"
+        with self.assertRaisesRegex(RuntimeError, "other locks"):
+            bpy.ops.draggan.refine_bake()
+        row.in_drags = "FREE"
         self.add_pair(plane)
         bpy.context.scene.frame_set(1)
         with self.assertRaisesRegex(RuntimeError, "baked with 1 pairs, but 2 are enabled"):

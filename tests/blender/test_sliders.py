@@ -342,7 +342,12 @@ class SlidersTest(SceneCase):
             row.strength = strength
             row.keyframe_insert("strength", frame=frame)
         self.add_pair(plane)
+        lock, only = plane.draggan.sliders[1], plane.draggan.sliders[2]
+        lock.in_drags, only.in_drags = "LOCKED", "ONLY"
         edit = ours("jobs.bake").make_edit(plane, range(1, 4))
+        for held, data in ((lock, edit.locked), (only, edit.held_to)):
+            whole = ours("scene.sliders").whole_change(plane, held)
+            np.testing.assert_array_equal(np.frombuffer(data, "<f4"), whole.ravel())
         self.assertEqual(len(edit.slider_changes), 3)
         self.assertAlmostEqual(edit.slider_changes[0], 0.0, places=5)
         self.assertAlmostEqual(edit.slider_changes[2], 1.0, places=5)

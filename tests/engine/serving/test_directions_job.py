@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,13 @@ def test_an_edit_with_sliders_moves_each_frame(model: LoadedModel, latent: Float
         base = found.inputs(row).base
         np.testing.assert_allclose(base, latent + first * one + second * two, atol=1e-5)
     assert len(set(found.keys("model"))) == 8
+    assert found.locked is None
+    held = animated_edit(replace(edit, locked=edit.sliders, held_to=edit.sliders), model).locked
+    assert held is not None
+    for changes in (held.kept, held.along):
+        np.testing.assert_array_equal(changes, np.stack([one, two]))
+    with pytest.raises(RequestError):
+        animated_edit(replace(edit, locked=edit.sliders[:-4]), model)
 
     wrong = small_edit(latent, sliders=edit.sliders, slider_changes=(0.5,) * 8)
     with pytest.raises(RequestError, match="1 strengths for 2 sliders"):
