@@ -215,24 +215,10 @@ def _ways(
 
 def _animated_sliders(plane: Plane, frames: range) -> dict[str, Any]:
     """Return the fields of an ``Edit`` for sliders with animated strengths, or none."""
-    moving = [
-        row for index, row in enumerate(plane.draggan.sliders) if sliders.is_animated(plane, index)
-    ]
-    if not moving:
+    if not sampling.moving_sliders(plane):
         return {}
-    at_rest = sliders.wanted_settings(plane)
     rows = [now for _, now in sampling.edits_and_sliders(plane, frames)]
-    strengths = [
-        sliders.strength_in(now, row.key) - sliders.strength_in(at_rest, row.key)
-        for now in rows
-        for row in moving
-    ]
-    return {
-        "sliders": b"".join(
-            sliders.whole_change(plane, row).astype("<f4").tobytes() for row in moving
-        ),
-        "slider_changes": tuple(strengths),
-    }
+    return sampling.slider_fields(plane, rows)
 
 
 def _animated_edits(plane: Plane, frames: range) -> dict[str, Any]:

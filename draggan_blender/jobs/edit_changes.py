@@ -82,6 +82,11 @@ def look() -> float | None:
     return _PERIOD_S if _changes else None
 
 
+def is_following() -> bool:
+    """Return whether an image still follows its list."""
+    return bool(_changes)
+
+
 def forget() -> None:
     """Forget all changes, before an undo or another file."""
     _changes.clear()

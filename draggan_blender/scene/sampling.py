@@ -22,6 +22,7 @@ from .. import compat
 from ..errors import EditError
 from ..properties import drag as drag_properties
 from ..properties.owners import Plane
+from ..properties.sliders import DRAGGAN_PG_slider
 from ..protocol.settings import DragSettings
 from ..protocol.timeline import SettingsFrom
 from . import edits, placing, planes, playhead, points, sliders, view
@@ -136,6 +137,49 @@ def edits_and_sliders(
             now = evaluated.draggan
             rows.append((edits.strengths_of(now.edits), sliders.settings_of(now.sliders)))
     return rows
+
+
+def moving_sliders(plane: Plane) -> list[DRAGGAN_PG_slider]:
+    """Return the sliders of an image with animated strengths."""
+    rows = enumerate(plane.draggan.sliders)
+    return [row for index, row in rows if sliders.is_animated(plane, index)]
+
+
+def sliders_at(plane: Plane, depsgraph: bpy.types.Depsgraph) -> dict[int, sliders.Setting]:
+    """Return how the sliders of an image are at the frame at which the depsgraph is evaluated.
+
+    Those that are not animated are as they are in the latent.
+    """
+    found = sliders.wanted_settings(plane)
+    now = sliders.settings_of(plane.evaluated_get(depsgraph).draggan.sliders)
+    for row in moving_sliders(plane):
+        found.pop(row.key, None)
+        if row.key in now:
+            found[row.key] = now[row.key]
+    return found
+
+
+def slider_fields(plane: Plane, rows: Sequence[dict[int, sliders.Setting]]) -> dict[str, Any]:
+    """Return the fields of an ``Edit`` for sliders with animated strengths, or none.
+
+    Args:
+        plane: The GAN image.
+        rows: How the sliders are at each of its frames, by their keys.
+
+    Raises:
+        EditError: A slider cannot be read.
+    """
+    moving = moving_sliders(plane)
+    if not moving:
+        return {}
+    at_rest = sliders.wanted_settings(plane)
+    strengths = [
+        sliders.strength_in(now, row.key) - sliders.strength_in(at_rest, row.key)
+        for now in rows
+        for row in moving
+    ]
+    changes = (sliders.whole_change(plane, row).astype("<f4").tobytes() for row in moving)
+    return {"sliders": b"".join(changes), "slider_changes": tuple(strengths)}
 
 
 def at_present(

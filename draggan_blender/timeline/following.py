@@ -21,7 +21,7 @@ from bpy.app.handlers import persistent
 from ..connection import pump
 from ..connection.session import EnginePhase
 from ..errors import EditError
-from ..jobs import point_check
+from ..jobs import edit_changes, point_check
 from ..properties.owners import Plane
 from ..scene import planes, sampling
 from . import scrubbing
@@ -77,12 +77,13 @@ def _has_changed(plane: Plane, changed: Set[int]) -> bool:
     except EditError:
         return False  # it was deleted from its scene
     if asked is None or asked[0] != scene.frame_current:
-        return is_moved and sampling.is_animated(plane)
+        has_keys = sampling.is_animated(plane) if is_moved else sampling.moving_sliders(plane)
+        return bool(has_keys)
     try:
-        now = scrubbing.targets_now(plane, sampling.depsgraph_of(scene), scene.frame_current)
+        now = scrubbing.wanted_now(plane, sampling.depsgraph_of(scene), scene.frame_current)
     except EditError:
         return True  # the preview ends, as after a frame change
-    return now.tobytes() != asked[1]
+    return now != asked[1]
 
 
 def _on_update(_scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
@@ -109,7 +110,7 @@ def _on_timer() -> float | None:
         _forget()
         return None
     left_s = _changed_s + scrubbing.REST_S - time.monotonic()
-    if left_s > 0.0 or point_check.is_moving():
+    if left_s > 0.0 or point_check.is_moving() or edit_changes.is_following():
         return max(left_s, scrubbing.REST_S / 2)
     edit_rests()
     return None

@@ -10,6 +10,7 @@ is rendered, or while the engine has other work.
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import time
@@ -28,6 +29,7 @@ from ..jobs import bake_folder, recovery, requests
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes
 from ..protocol import LocalProtocolError, encode, file_names
+from ..protocol.explore import PreviewPicture
 from ..protocol.messages import Done, Ending, FrameTarget, Message, Preview
 from ..protocol.timeline import Bake, BakeFinished, Edit
 from ..scene import (
@@ -41,8 +43,8 @@ from ..scene import (
     timing,
     tracks,
 )
-from . import preview_edit, region_points
-from .memory import Known, Memory, Points, apart_px
+from . import preview_edit, region_points, slider_images
+from .memory import Known, Memory, Points, State, apart_px
 
 # How long the playhead must rest before its frame is solved.
 REST_S = 0.15
@@ -61,6 +63,7 @@ class _Solve:
         targets_px: The targets that are solved for; see ``Known``.
         radii_px: The radii of regions in the image of the plane's latent; empty without regions.
         start: The latent that the request starts from, and where the handles are in its image.
+        state: What it is solved from besides the targets.
         folder: The temporary folder of the request.
         preview: The last image.
         finished: The result.
@@ -71,6 +74,7 @@ class _Solve:
     targets_px: Points
     radii_px: tuple[float, ...]
     start: Known
+    state: State
     folder: Path
     preview: Preview | None = None
     finished: BakeFinished | None = None
@@ -79,7 +83,7 @@ class _Solve:
 # uuid -> the solved frames of the plane.
 _memories: dict[str, Memory] = {}
 
-# uuid -> the frame that was looked at last, and the targets that were wanted there.
+# uuid -> the frame that was looked at last, and what was wanted there.
 _asked: dict[str, tuple[int, bytes]] = {}
 
 # The uuids of the planes whose frame is solved when the playhead rests.
@@ -138,7 +142,7 @@ def playhead_rests() -> None:
         plane = planes.find(image_id)
         if plane is not None and not plane.draggan.request_id:
             try:
-                _solve(plane, planes.scene_of(plane))
+                _request(plane, planes.scene_of(plane))
             except (EditError, LocalProtocolError, OSError):
                 recovery.end_preview(plane)
 
@@ -150,16 +154,20 @@ def _show_nearest(plane: Plane, scene: bpy.types.Scene, depsgraph: bpy.types.Dep
         EditError: There is no valid edit at this frame.
     """
     _asked.pop(plane.draggan.uuid, None)
-    if timing.is_retimed(plane) or _plays_other(plane, scene) or not sampling.is_animated(plane):
+    if timing.is_retimed(plane) or _plays_other(plane, scene):
         recovery.end_preview(plane)
         return
     frame = scene.frame_current
+    if not _is_to_be_solved(plane):
+        _show_sliders(plane, depsgraph, frame)
+        return
     memory, sampled = _sampled(plane, depsgraph, frame)
+    state = preview_edit.state_of(preview_edit.fields_at(plane, depsgraph))
     wanted_px = preview_edit.targets_of(sampled)
-    _asked[plane.draggan.uuid] = frame, wanted_px.tobytes()
-    rest_px = _targets_at_rest(plane, memory, frame)
-    nearest = memory.nearest(wanted_px)
-    distances = [apart_px(rest_px, wanted_px)]
+    _asked[plane.draggan.uuid] = frame, _text_of(wanted_px, state)
+    rest_px, rest_state = _at_rest(plane, memory, frame, state)
+    nearest = memory.nearest(wanted_px, state)
+    distances = [apart_px(rest_px, wanted_px) if rest_state == state else math.inf]
     if nearest is not None and nearest.preview is not None:
         distances.append(apart_px(nearest.targets_px, wanted_px))
         if distances[1] < distances[0]:
@@ -170,16 +178,46 @@ def _show_nearest(plane: Plane, scene: bpy.types.Scene, depsgraph: bpy.types.Dep
         _wanted.add(plane.draggan.uuid)
 
 
+def _is_to_be_solved(plane: Plane) -> bool:
+    """Return whether the frames of a plane are solved, and are not just those of its sliders."""
+    if not any(pair.enabled for pair in plane.draggan.pairs):
+        return False
+    if sampling.is_animated(plane):
+        return True
+    return images.shows_bake(plane) and bool(sampling.moving_sliders(plane))
+
+
+def _show_sliders(plane: Plane, depsgraph: bpy.types.Depsgraph, frame: int) -> None:
+    """Show the image of animated sliders, or note the plane if that is not known.
+
+    Raises:
+        EditError: The image or a slider cannot be read.
+    """
+    image_id = plane.draggan.uuid
+    if not sampling.moving_sliders(plane) or images.shows_bake(plane):
+        recovery.end_preview(plane)
+        return
+    picture = slider_images.picture_at(plane, depsgraph)
+    _asked[image_id] = frame, picture
+    preview = slider_images.find(image_id, picture)
+    if slider_images.is_at_rest(plane, picture):
+        recovery.end_preview(plane)
+    elif preview is not None:
+        _show(plane, preview)
+    else:
+        _wanted.add(image_id)
+
+
 def asked(plane: Plane) -> tuple[int, bytes] | None:
-    """Return the frame at which the plane was looked at last, and the targets there, as float32.
+    """Return the frame at which the plane was looked at last, and ``wanted_now`` at that time.
 
     None if that did not happen yet, or if the edit was not valid or not animated at that frame.
     """
     return _asked.get(plane.draggan.uuid)
 
 
-def targets_now(plane: Plane, depsgraph: bpy.types.Depsgraph, frame: int) -> Points:
-    """Return where the handles should go at the frame of a depsgraph; see ``Known.targets_px``.
+def wanted_now(plane: Plane, depsgraph: bpy.types.Depsgraph, frame: int) -> bytes:
+    """Return a text of all that the image at the frame of a depsgraph depends on.
 
     Args:
         plane: The GAN image.
@@ -189,7 +227,14 @@ def targets_now(plane: Plane, depsgraph: bpy.types.Depsgraph, frame: int) -> Poi
     Raises:
         EditError: There is no valid edit at this frame.
     """
-    return preview_edit.targets_of(_sampled(plane, depsgraph, frame)[1])
+    if not _is_to_be_solved(plane):
+        return slider_images.picture_at(plane, depsgraph)
+    state = preview_edit.state_of(preview_edit.fields_at(plane, depsgraph))
+    return _text_of(preview_edit.targets_of(_sampled(plane, depsgraph, frame)[1]), state)
+
+
+def _text_of(targets_px: Points, state: State) -> bytes:
+    return b"".join((targets_px.tobytes(), *state))
 
 
 def _sampled(
@@ -229,21 +274,28 @@ def _plays_other(plane: Plane, scene: bpy.types.Scene) -> bool:
     return is_other and 0 <= row < sequence.frame_count - 1
 
 
-def _targets_at_rest(plane: Plane, memory: Memory, frame: int) -> Points:
-    """Return the targets that the image at rest was solved for; see ``Known``."""
+def _at_rest(plane: Plane, memory: Memory, frame: int, state: State) -> tuple[Points, State]:
+    """Return the targets that the image at rest was solved for, and its state; see ``Known``.
+
+    Args:
+        plane: The GAN image.
+        memory: Its solved frames.
+        frame: The frame of the playhead.
+        state: The state that is wanted: its locks are those of an image that was not solved.
+    """
     global _baked
-    sequence = plane.draggan.sequence
+    sequence, unsolved = plane.draggan.sequence, (memory.base.handles_px, State(locks=state.locks))
     if not images.shows_bake(plane):
-        return memory.base.handles_px
+        return unsolved
     path = images.sequence_folder(plane) / file_names.EDIT_FILE
     try:
         stamp = (str(path), path.stat().st_mtime_ns)
     except OSError:
-        return memory.base.handles_px
+        return unsolved
     if _baked is None or _baked[0] != stamp:
         found = bake_folder.find_edit(path.parent)
         if found is None:
-            return memory.base.handles_px
+            return unsolved
         _baked = (stamp, found)
     baked = _baked[1]
     rows, turns = (
@@ -252,7 +304,45 @@ def _targets_at_rest(plane: Plane, memory: Memory, frame: int) -> Points:
     )
     row = min(max(frame - sequence.first_frame, 0), sequence.frame_count - 1)
     row = min(row, len(rows) - 1)
-    return region_points.joined(rows[row], turns[row], baked.radii_px)
+    solved_px = region_points.joined(rows[row], turns[row], baked.radii_px)
+    return solved_px, preview_edit.state_of(preview_edit.fields_of(baked, row))
+
+
+def _request(plane: Plane, scene: bpy.types.Scene) -> None:
+    """Ask for the image of the current frame.
+
+    Raises:
+        EditError: There is no valid edit at this frame, or a slider cannot be read.
+        LocalProtocolError: The edit is too large to be sent.
+        OSError: A temporary folder cannot be made.
+    """
+    if _is_to_be_solved(plane):
+        _solve(plane, scene)
+        return
+    settings = plane.draggan
+    picture = slider_images.picture_at(plane, sampling.depsgraph_of(scene))
+    request = PreviewPicture(
+        request_id=pump.new_request_id(),
+        model_path=models.model_path(settings.source),
+        model_sha256=settings.model_sha256,
+        picture=picture,
+        size_px=max(settings.size),
+    )
+    taker = partial(_take_picture, settings.uuid, _generation, picture)
+    requests.give_to(request.request_id, taker)
+    label = f"Preview frame {scene.frame_current} of {plane.name}"
+    _touched.add(settings.uuid)
+    pump.submit(pump.Job(request=request, image_id=recovery.preview_id(plane), label=label))
+
+
+def _take_picture(image_id: str, generation: int, picture: bytes, message: Message) -> None:
+    """Show and keep the image of sliders."""
+    if not isinstance(message, Preview):
+        return
+    slider_images.keep(image_id, picture, message)
+    plane = planes.find(image_id)
+    if plane is not None and not plane.draggan.request_id and generation == _generation:
+        _show(plane, message)
 
 
 def _solve(plane: Plane, scene: bpy.types.Scene) -> None:
@@ -265,9 +355,15 @@ def _solve(plane: Plane, scene: bpy.types.Scene) -> None:
     """
     settings, frame = plane.draggan, max(scene.frame_current, 1)
     path = models.model_path(settings.source)
-    memory, sampled = _sampled(plane, sampling.depsgraph_of(scene), frame)
-    start = preview_edit.start_of(plane, memory, sampled)
-    edit = preview_edit.edit_from(plane, sampled, start, frame, Path(path).name)
+    depsgraph = sampling.depsgraph_of(scene)
+    memory, sampled = _sampled(plane, depsgraph, frame)
+    fields = preview_edit.fields_at(plane, depsgraph)
+    state = preview_edit.state_of(fields)
+    at_rest = _at_rest(plane, memory, frame, state)[1] == state
+    start = preview_edit.start_of(plane, memory, sampled, state, at_rest=at_rest)
+    if start is not memory.base:
+        fields = {name: fields[name] for name in ("locked", "held_to")}
+    edit = preview_edit.edit_from(plane, sampled, start, frame, Path(path).name, fields)
     data = encode(edit)
     folder = Path(tempfile.mkdtemp(prefix="draggan-preview-"))
     request = Bake(
@@ -279,7 +375,7 @@ def _solve(plane: Plane, scene: bpy.types.Scene) -> None:
         write_frames=False,
     )
     wanted_px = preview_edit.targets_of(sampled)
-    solve = _Solve(settings.uuid, _generation, wanted_px, sampled.radii_px, start, folder)
+    solve = _Solve(settings.uuid, _generation, wanted_px, sampled.radii_px, start, state, folder)
     requests.give_to(request.request_id, partial(_take, solve))
     label = f"Preview frame {scene.frame_current} of {plane.name}"
     _touched.add(settings.uuid)
@@ -308,7 +404,7 @@ def _take(solve: _Solve, message: Message) -> None:
             turns = np.column_stack((turns[:, 0] + start[:, 0], turns[:, 1] * start[:, 1]))
             handles_px = region_points.joined(handles_px, turns, solve.radii_px)
         (latent,) = tracks.pictures_of(solve.finished.track, [0])
-        known = Known(solve.targets_px, handles_px, latent, solve.preview)
+        known = Known(solve.targets_px, handles_px, latent, solve.preview, solve.state)
         memory = _memories.get(solve.image_id)
         if memory is not None:
             memory.add(known)
@@ -370,6 +466,7 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)
     _memories.clear()
+    slider_images.forget()
     _asked.clear()
     _wanted.clear()
     _touched.clear()

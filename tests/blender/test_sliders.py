@@ -485,3 +485,91 @@ class SlidersTest(SceneCase):
         plane = self.find_plane()
         self.assertEqual(plane.draggan.sliders[0].strength, 0.0)
         self.near(self.shown(plane), self.still)
+
+    def go_to(self, frame: int) -> Pixels | None:
+        """Do what a frame change does in a window; return the preview, or None at rest."""
+        scrubbing, pump = ours("timeline.scrubbing"), ours("connection.pump")
+        bpy.context.scene.frame_set(frame)
+        scrubbing.playhead_moved(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+        scrubbing.playhead_rests()
+        self.assertTrue(pump.run_until(lambda now: now.active is None, TIMEOUT_S))
+        return self.preview(self.find_plane())
+
+    def preview(self, plane: Any) -> Pixels | None:
+        if not plane.draggan.previewing:
+            return None
+        image = ours("scene.planes").texture_node(plane).image
+        values = np.empty(len(image.pixels), np.float32)
+        image.pixels.foreach_get(values)
+        return values.reshape(image.size[1], image.size[0], 4)
+
+    def key_slider(self, row: Any, strengths: dict[int, float]) -> None:
+        for frame, strength in strengths.items():
+            row.strength = strength
+            row.keyframe_insert("strength", frame=frame)
+
+    def test_the_playhead_shows_keyed_sliders_without_solving(self) -> None:
+        plane = self.find_plane()
+        self.key_slider(plane.draggan.sliders[0], {1: 0.0, 5: 2.0})
+        before = plane.draggan.latent
+        self.assertIsNone(self.go_to(1), "the still image is that of a strength of 0")
+        seen = {frame: self.go_to(frame) for frame in (5, 3)}
+        sheet: dict[int, Pixels] = {}
+        self.assertEqual(plane.draggan.latent, before)
+        request_id = ours("timeline.edit_frames").render(plane, range(1, 6))
+        ours("jobs.requests").wait(request_id, TIMEOUT_S)
+        for frame, preview in seen.items():
+            bpy.context.scene.frame_set(frame)
+            sheet[frame] = self.shown(plane)
+            assert preview is not None
+            self.near(preview, sheet[frame])
+        self.differs(sheet[3], sheet[5])
+        # The sequence shows its frames itself; after a change of the keys, it is not theirs.
+        self.assertIsNone(self.go_to(5))
+        self.assertIsNone(self.go_to(3))
+        self.key_slider(plane.draggan.sliders[0], {5: -2.0})
+        changed = self.go_to(5)
+        assert changed is not None
+        self.differs(changed, sheet[5])
+
+    def test_a_solved_preview_is_that_of_a_bake_with_its_sliders_and_locks(self) -> None:
+        plane = self.find_plane()
+        rows = plane.draggan.sliders
+        self.key_slider(rows[3], {1: 0.0, 3: 1.0})
+        rows[0].in_drags = "LOCKED"
+        target = self.add_pair(plane).target
+        x = target.location.x
+        for frame, way in ((1, 0.0), (3, 0.06)):
+            target.location.x = x - 0.3 + way
+            target.keyframe_insert("location", index=0, frame=frame)
+        plane.draggan.drag.max_steps = 2
+        memories, bake = ours("timeline.scrubbing")._memories, plane.draggan.bake
+        bake.use_own_range = True
+        changes = {}
+        for frame, expected in ((3, 1.0), (2, 0.5)):
+            self.assertIsNotNone(self.go_to(frame))
+            known = memories[plane.draggan.uuid].solved[-1]
+            bake.frame_start = bake.frame_end = frame
+            self.assertIsNotNone(self.go_to(frame))
+            edit = ours("jobs.bake").make_edit(plane, range(frame, frame + 1))
+            self.assertAlmostEqual(edit.slider_changes[0], expected, places=4)
+            ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), TIMEOUT_S)
+            track = ours("properties.stored").to_bytes(plane.draggan.track)
+            (baked,) = ours("scene.tracks").pictures_of(track, [0])
+            np.testing.assert_allclose(
+                np.frombuffer(known.latent, "<f4"), np.frombuffer(baked, "<f4"), atol=1e-6
+            )
+            self.assertIsNone(self.go_to(frame), "the bake shows it")
+            changes[frame] = np.frombuffer(baked, "<f4").reshape(-1, plane.draggan.w_dim)
+            # Another strength or lock is solved again.
+            rows[0].in_drags = "FREE"
+            self.assertIsNotNone(self.go_to(frame))
+            rows[0].in_drags = "LOCKED"
+            self.assertIsNone(self.go_to(frame))
+            ours("jobs.bake").clear(plane)
+        self.key_slider(plane.draggan.sliders[3], {2: 0.0})
+        self.assertIsNotNone(self.go_to(2))
+        again = memories[plane.draggan.uuid].solved[-1]
+        one = np.frombuffer(again.latent, "<f4").reshape(changes[2].shape) - changes[2]
+        unit = ours("scene.sliders").change_of(plane, plane.draggan.sliders[3])[0]
+        self.assertAlmostEqual(float((one @ unit / (unit @ unit)).mean()), -0.5, delta=0.15)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from draggan_blender.protocol.messages import Preview
 from draggan_blender.timeline import memory as memory_module
-from draggan_blender.timeline.memory import Known, Memory, apart_px
+from draggan_blender.timeline.memory import Known, Memory, State, apart_px
 
 
 def known(x: float, latent: bytes = b"latent") -> Known:
@@ -27,6 +29,19 @@ def test_the_nearest_frame_has_the_nearest_targets() -> None:
     nearest = memory.nearest(wanted)
     assert nearest is not None
     assert apart_px(nearest.targets_px, wanted) == 1.0
+
+
+def test_frames_of_other_sliders_or_locks_are_others() -> None:
+    memory = Memory(known(0.0))
+    states = State(), State(moved=b"one"), State(moved=b"one", locks=b"two")
+    for number, state in enumerate(states):
+        memory.add(replace(known(1.0), latent=bytes([number]), state=state))
+    wanted = np.array([[7.0, 5.0]], dtype=np.float32)
+    for number, state in enumerate(states):
+        nearest = memory.nearest(wanted, state)
+        assert nearest is not None and nearest.latent == bytes([number])
+        assert memory.solved_in(state) == [nearest]
+    assert memory.nearest(wanted, State(locks=b"two")) is None
 
 
 def test_a_frame_that_is_solved_again_is_kept_once() -> None:
