@@ -24,7 +24,8 @@ shown small, and its parts asked for; bakes have animated strengths of masked ed
 a drag can become larger while it runs; the engine has a pulse, and writes only below folders that
 were agreed; models can be added to a library; directions of a model, which drags and bakes can be
 kept out of; bakes have animated sliders; the latent of a person's picture can be found, and edits
-blended back onto it; images of models with labels have a label.
+blended back onto it; images of models with labels have a label; a change can be applied to many
+images.
 """
 
 from __future__ import annotations

@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_invert(commands)
     _add_directions(commands)
     _add_mix(commands)
+    _add_many(commands)
     _add_info(commands)
     _add_convert(commands)
     _add_selftest(commands)
@@ -261,6 +262,37 @@ def _add_mix(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     mix.set_defaults(run=_guarded("mix"))
 
 
+def _add_many(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    many = commands.add_parser(
+        "many",
+        help="drag one seed, and bring other seeds to the same end",
+        description="Drag points of the image of a seed, and apply what that changes to other "
+        "seeds, at the strength that brings what was dragged as far in each. Write the images "
+        "seed_0000.png and so on, many.json, and contact_sheet.png into the output folder.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    _add_image(many)
+    many.add_argument(
+        "--pair",
+        action="append",
+        required=True,
+        type=_pair,
+        metavar="X,Y:X,Y",
+        dest="pairs",
+        help="handle and target in image pixels from the top left corner; a pair with both at one "
+        "place pins it, and the end is then measured from there; can be repeated",
+    )
+    many.add_argument(
+        "--to", type=_frames, required=True, metavar="A-B", help="the other seeds, such as 0-15"
+    )
+    many.add_argument(
+        "--exact", action="store_true", help="bring what was dragged to the very place"
+    )
+    many.add_argument("--out", type=Path, required=True, help="folder to write to")
+    _add_device(many)
+    many.set_defaults(run=_guarded("many"))
+
+
 def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     info = commands.add_parser("info", help="print what is in a checkpoint")
     info.add_argument("model", help="a checkpoint file, or ``suzanne``, the built-in model")
@@ -349,12 +381,12 @@ def _alignment(text: str) -> tuple[float, ...]:
 
 
 def _frames(text: str) -> tuple[int, int]:
-    """Parse ``a-b``, or one number, as the first and the last frame."""
+    """Parse ``a-b``, or one number, as the first and the last frame or seed."""
     found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
     begin, end = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
     if end < begin:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a range of frames; expected one such as 12-48"
+            f"{text!r} is not a range of numbers; expected one such as 12-48"
         )
     return begin, end
 

@@ -35,6 +35,7 @@ from .bake import bake, render
 from .directions import directions, mix
 from .interrupt import interrupt_stops
 from .invert import run_invert
+from .many import many
 from .output import Output
 from .sampled import sampled
 from .selftest import selftest
@@ -198,6 +199,12 @@ def _mix(parsed: argparse.Namespace, output: Output) -> None:
     mix(parsed, _load(parsed, output), output)
 
 
+def _many(parsed: argparse.Namespace, output: Output) -> None:
+    model = _load_checked(parsed, output)
+    await_operators(device_of(model.generator))
+    many(parsed, model, _sampled(parsed, model, output), output)
+
+
 def _info(parsed: argparse.Namespace, output: Output) -> None:
     path = model_path(parsed.model)
     if is_difference(path):
@@ -245,6 +252,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Output], int | None]] = {
     "invert": _invert,
     "directions": _directions,
     "mix": _mix,
+    "many": _many,
     "info": _info,
     "convert": _convert,
     "selftest": selftest,

@@ -33,8 +33,8 @@ class AgreedFolders:
                 folder, or the file is not an image.
         """
         image_path = getattr(request, "image_path", "")
-        if image_path:
-            self._check_image(self._checked(image_path))
+        for path in (*([image_path] if image_path else []), *getattr(request, "image_paths", ())):
+            self._check_image(self._checked(path))
         frames = getattr(request, "frames", None)
         if isinstance(frames, FrameTarget):
             self._checked(frames.folder)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from draggan_blender.protocol.direction_files import to_npz
 from draggan_blender.protocol.direction_messages import (
     DirectionsFound,
@@ -15,15 +13,13 @@ from draggan_blender.protocol.direction_messages import (
     StripPicture,
 )
 
-from ..inputs import check_latent, device_of
+from ..inputs import check_latent
 from ..models import LoadedModel
-from ..output.render import preview_pixels, render_images
-from ..pictures import OpenPicture
 from ..solving.directions import find_directions
 from ..solving.typical import distance, pulled_back
 from .job_parts import Emit, check_cancelled
 from .job_queue import QueuedJob
-from .sheet_job import block_for
+from .sheet_job import small_image
 
 
 def find_request(request: FindDirections, model: LoadedModel, emit: Emit) -> None:
@@ -58,17 +54,12 @@ def render_strip(request: PictureStrip, model: LoadedModel, job: QueuedJob, emit
         JobCancelledError: The request was cancelled.
         RequestError: A picture is damaged, or does not fit the model.
     """
-    generator = model.generator
-    resolution = block_for(generator, request.size_px)
     at = 0
     for index, size in enumerate(request.sizes):
         check_cancelled(job)
         picture = model.picture(request.pictures[at : at + size])
         at += size
-        check_latent(generator, picture.latent)
-        latent = torch.from_numpy(picture.latent).to(device_of(generator))
-        canvas = OpenPicture(picture).canvas(generator)
-        pixels = preview_pixels(render_images(generator, latent[None], resolution, canvas)[0])
+        pixels = small_image(model.generator, picture, request.size_px)
         height, width, _ = pixels.shape
         emit(
             StripPicture(

@@ -20,6 +20,7 @@ from draggan_blender.protocol.explore import PreviewPicture, SampleSheet
 from draggan_blender.protocol.file_names import TRACK_FILE
 from draggan_blender.protocol.library import AddModel
 from draggan_blender.protocol.live import CheckPoints
+from draggan_blender.protocol.many import ApplyToMany
 from draggan_blender.protocol.messages import (
     Drag,
     LoadModel,
@@ -54,6 +55,7 @@ from .drag_job import DragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
 from .job_queue import QueuedJob
 from .library_job import add_model
+from .many_job import apply_to_many
 from .own_picture_job import InversionJob, blend_back
 from .parts_job import find_request
 from .point_check_job import check_request
@@ -101,6 +103,7 @@ class JobRunner:
             PictureStrip: lambda request, model, job: directions_job.render_strip(
                 request, model, job, emit
             ),
+            ApplyToMany: lambda request, model, job: apply_to_many(request, model, job, emit),
             InvertPicture: lambda request, model, job: InversionJob(
                 request, model, job, emit
             ).run(),

@@ -14,10 +14,10 @@ from draggan_blender.protocol.pictures import NO_LABEL
 from stylegan2 import Generator
 
 from ..arrays import FloatArray
-from ..inputs import device_of
+from ..inputs import check_latent, device_of
 from ..models import LoadedModel, sample_latent
 from ..output.render import preview_pixels, render_images
-from ..pictures import OpenPicture
+from ..pictures import OpenPicture, Picture
 from .job_parts import Emit, check_cancelled
 from .job_queue import QueuedJob
 
@@ -73,12 +73,7 @@ def render_preview(request: PreviewPicture, model: LoadedModel, emit: Emit) -> N
     Raises:
         RequestError: The picture is damaged, or does not fit the model.
     """
-    generator = model.generator
-    picture = model.picture(request.picture)
-    latent = torch.from_numpy(picture.latent).to(device_of(generator))
-    canvas = OpenPicture(picture).canvas(generator)
-    resolution = block_for(generator, request.size_px)
-    pixels = preview_pixels(render_images(generator, latent[None], resolution, canvas)[0])
+    pixels = small_image(model.generator, model.picture(request.picture), request.size_px)
     height, width, _ = pixels.shape
     emit(
         Preview(
@@ -90,6 +85,23 @@ def render_preview(request: PreviewPicture, model: LoadedModel, emit: Emit) -> N
             pixels=pixels.tobytes(),
         )
     )
+
+
+def small_image(generator: Generator, picture: Picture, size_px: int) -> FloatArray:
+    """Return the small image of a picture, ``H x W x 4`` float32, as Blender stores images.
+
+    Args:
+        generator: The generator, on any device.
+        picture: A picture of it.
+        size_px: As in ``explore.SampleSheet``.
+
+    Raises:
+        RequestError: The picture does not fit the model.
+    """
+    latent = check_latent(generator, picture.latent)
+    canvas = OpenPicture(picture).canvas(generator)
+    block = block_for(generator, size_px)
+    return preview_pixels(render_images(generator, latent[None], block, canvas)[0])
 
 
 def block_for(generator: Generator, size_px: int) -> int:

@@ -12,6 +12,7 @@ from draggan_blender.protocol import (
     direction_messages,
     explore,
     library,
+    many,
     own_picture,
     parts,
     timeline,
@@ -116,6 +117,16 @@ def _fitting(cls: type[Any], source: random.Random) -> dict[str, Any]:
             "parents": source.randbytes(4 * (2 * rows * columns - 1)),
             "heights": source.randbytes(4 * (rows * columns - 1)),
         }
+    if cls is many.AppliedToOne:
+        return {"width": 2, "height": 1, "pixels": source.randbytes(32)}
+    if cls is many.ApplyToMany:
+        wanted: dict[str, Any] = source.choice(
+            (
+                {"seeds": (3, 4), "pictures": b"", "sizes": (), "image_paths": ("a.png", "b.png")},
+                {"seeds": (), "pictures": b"12345", "sizes": (2, 3), "image_paths": ()},
+            )
+        )
+        return wanted
     if cls is direction_messages.PictureStrip:
         sizes = source.choice(((3,), (1, 2, 7)))
         return {"sizes": sizes, "pictures": source.randbytes(sum(sizes))}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,28 @@ def test_a_mix_is_a_png(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["mix", "--style-seed", "5", "--out", str(out)])
     assert "does not end in .png" in capsys.readouterr().err
+
+
+def test_many_brings_other_seeds_to_the_same_end(
+    generator: Generator, checkpoint: Path, tmp_path: Path
+) -> None:
+    given = ["many", "--model", str(checkpoint), "--seed", "3", "--device", "cpu", "--to", "4-6"]
+    out = ["--out", str(tmp_path)]
+    assert main([*given, "--pair", "10,16:13,16", "--pair", "24,24:24,24", *out]) == 0
+    rows = json.loads((tmp_path / "many.json").read_text())
+    assert [row["seed"] for row in rows] == [4, 5, 6]
+    assert all(row["arrived"] == (not row["problem"]) for row in rows)
+    assert np.asarray(Image.open(tmp_path / "seed_0005.png")).shape[:2] == generator.img_shape[1:]
+    # The dragged image and three others, in two columns.
+    with Image.open(tmp_path / "contact_sheet.png") as sheet:
+        width, height = sheet.size
+    assert width > 2 * 192
+    assert height > 2 * 192
+
+
+def test_many_refuses_a_drag_that_moves_nothing(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["many", "--model", str(checkpoint), "--to", "4", "--out", str(tmp_path)]
+    assert main([*given, "--pair", "10,16:10,16"]) == 1
+    assert "move one of them" in capsys.readouterr().err
