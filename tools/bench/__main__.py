@@ -16,6 +16,7 @@ COMMANDS = (
     "regions",
     "lost",
     "locks",
+    "many",
     "live",
     "local",
     "invert",
