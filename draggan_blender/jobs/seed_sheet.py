@@ -25,7 +25,7 @@ from . import delivery, requests
 # How many seeds a sheet shows.
 COUNT = 16
 # The largest first seed: Blender's integers end at 2**31 - 1.
-_LAST_FIRST = 2**31 - COUNT
+LAST_FIRST = 2**31 - COUNT
 
 
 @dataclass
@@ -61,7 +61,7 @@ def show(plane: Plane | None, first: int) -> None:
     source = _source(plane)
     models.model_path(source)
     close()
-    first = max(0, min(first, _LAST_FIRST))
+    first = max(0, min(first, LAST_FIRST))
     _sheet = _Sheet(_id_of(plane), first, source.truncation_psi, source.label)
     go_on()
 

@@ -79,6 +79,26 @@ class DRAGGAN_PG_slider(bpy.types.PropertyGroup):
         "little-endian, as base64",
         options={"HIDDEN"},
     )
+    origin: StringProperty(
+        description="The latent before the drag that the slider was kept from: num_ws x w_dim "
+        "float32, little-endian, as base64; empty for other sliders",
+        options={"HIDDEN"},
+    )
+    handles: StringProperty(
+        description="Where its handles and pins were: for each x and y in image pixels, and 1 for "
+        "a pin, float32, as base64",
+        options={"HIDDEN"},
+    )
+    kept: StringProperty(
+        description="Identifies the drag, so that a slider is known again in other images",
+        options={"HIDDEN"},
+    )
+    exact: BoolProperty(
+        name="Exact Place",
+        description="Bring what was dragged to the very place in each image, by a short drag of "
+        "its own that becomes part of its slider; otherwise it comes as far along the way of the "
+        "drag, and keeps what else is different",
+    )
 
 
 CLASSES = (DRAGGAN_PG_slider,)

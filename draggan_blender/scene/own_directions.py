@@ -14,7 +14,7 @@ from ..properties.owners import Plane
 from ..properties.sliders import DRAGGAN_PG_slider
 from ..protocol.directions import Change, Direction
 from ..protocol.pictures import decode_picture
-from . import edits, history, models, planes, shown, sliders
+from . import edits, history, kept_drags, models, planes, shown, sliders
 
 # Changes below this part of the size of a latent's numbers are rounding.
 _NOTHING = 1e-5
@@ -26,7 +26,7 @@ def from_images(plane: Plane, others: Sequence[Plane]) -> DRAGGAN_PG_slider:
     Raises:
         EditError: There is no other image, one has another model, or they are equal.
     """
-    _require_others(plane, others)
+    require_others(plane, others)
     start = np.mean([_latent(plane, other) for other in others], axis=0, dtype=np.float64)
     change = (sliders.base(plane) - start).astype(np.float32)
     if not _is_change(change):
@@ -53,16 +53,20 @@ def from_drag(plane: Plane) -> DRAGGAN_PG_slider:
     settings = plane.draggan
     names = {row.name for row in settings.sliders}
     name = next(text for n in itertools.count(1) if (text := f"Drag {n}") not in names)
-    change = sliders.base(plane) - _base_of(plane, history.latent(plane, before))
+    origin = _base_of(plane, history.latent(plane, before))
+    change = sliders.base(plane) - origin
     if _is_change(change):
         row = sliders.add(plane, _whole(name, change))
         sliders.set_shown(plane, row, 1.0)
+        kept_drags.note(plane, row, origin.astype("<f4").tobytes(), before.pairs)
         return row
     index = settings.active_edit
     if not 0 <= index < len(settings.edits):
         raise EditError("The drag has changed nothing that a slider could repeat")
     edit = settings.edits[index]
-    return sliders.add(plane, _whole(edit.name, edits.change_of(plane, edit)))
+    row = sliders.add(plane, _whole(edit.name, edits.change_of(plane, edit)))
+    kept_drags.note(plane, row, origin.astype("<f4").tobytes(), before.pairs)
+    return row
 
 
 def style_of(plane: Plane, other: Plane) -> DRAGGAN_PG_slider:
@@ -71,7 +75,7 @@ def style_of(plane: Plane, other: Plane) -> DRAGGAN_PG_slider:
     Raises:
         EditError: The other image has no latent, another model, or is equal.
     """
-    _require_others(plane, [other])
+    require_others(plane, [other])
     change = _latent(plane, other) - sliders.base(plane)
     if not _is_change(change):
         raise EditError("The images are equal; select another image")
@@ -116,7 +120,12 @@ def swap_style(plane: Plane, row: DRAGGAN_PG_slider) -> None:
         )
 
 
-def _require_others(plane: Plane, others: Sequence[Plane]) -> None:
+def require_others(plane: Plane, others: Sequence[Plane]) -> None:
+    """Refuse other images that have nothing to share with an image.
+
+    Raises:
+        EditError: There is no other image, or one has no latent or another model.
+    """
     if not others:
         raise EditError(f"Select another GAN image as well, and {plane.name} last")
     for other in others:

@@ -29,7 +29,20 @@ from ..protocol.pictures import decode_picture
 
 SLIDERS_PATH = "draggan.sliders"
 
-_FIELDS = ("key", "name", "kind", "visible", "strength", "first", "last", "in_drags", "change")
+_FIELDS = (
+    "key",
+    "name",
+    "kind",
+    "visible",
+    "strength",
+    "first",
+    "last",
+    "in_drags",
+    "change",
+    "origin",
+    "handles",
+    "kept",
+)
 # A latent is explained by sliders if what is left is below this share of what they explain.
 _EXPLAINED = 1e-3
 
@@ -211,12 +224,18 @@ def add(plane: Plane, direction: Direction, *, kind: str = "DIRECTION") -> DRAGG
         settings.last_slider_key += 1
         row.key, row.kind = settings.last_slider_key, kind
         row.name = next(n for n in itertools.chain([direction.name], numbered) if n not in names)
-        row.first = min(direction.first, layers - 1)
-        row.last = min(direction.last, layers - 1)
-        row.change = _text(direction.change)
+    set_direction(row, direction, layers)
     settings.active_slider = len(settings.sliders) - 1
     plane.update_tag()
     return row
+
+
+def set_direction(row: DRAGGAN_PG_slider, direction: Direction, layers: int) -> None:
+    """Set what a slider adds, and in which of the layers of its image."""
+    with changes.quiet():
+        row.first = min(direction.first, layers - 1)
+        row.last = min(direction.last, layers - 1)
+        row.change = _text(direction.change)
 
 
 def remove(plane: Plane, index: int) -> None:
@@ -266,9 +285,10 @@ def flip(plane: Plane, index: int) -> None:
 def set_shown(plane: Plane, row: DRAGGAN_PG_slider, strength: float) -> None:
     """Set a slider to a strength that the latent contains already."""
     shown = _shown(plane)
-    shown[row.key] = Setting(strength, row.first, row.last)
     with changes.quiet():
         row.strength = strength
+    # As the property has it, in single precision.
+    shown[row.key] = Setting(row.strength, row.first, row.last)
     plane.draggan.sliders_shown = _text_of(shown)
 
 
@@ -384,7 +404,8 @@ def from_stored(plane: Plane, text: str, *, keeps_later: bool) -> None:
         settings.sliders.clear()
         for values in [*rows, *([*row[:at], 0.0, *row[at + 1 :]] for row in later)]:
             row = settings.sliders.add()
-            for name, value in zip(_FIELDS, values, strict=True):
+            # A state from before the last fields were added lacks them.
+            for name, value in zip(_FIELDS, values, strict=False):
                 setattr(row, name, value)
     settings.sliders_shown, settings.sliders_taken = shown, ""
     settings.active_slider = max(0, min(settings.active_slider, len(settings.sliders) - 1))

@@ -65,6 +65,8 @@ class DRAGGAN_MT_sliders(bpy.types.Menu):
         layout.operator("draggan.find_directions", icon="VIEWZOOM")
         layout.operator("draggan.direction_from_images", icon="ADD")
         layout.operator("draggan.keep_as_slider", icon="PINNED")
+        layout.operator("draggan.apply_to_many", icon="DUPLICATE")
+        layout.operator("draggan.applied_sheet", icon="IMGDISPLAY").page = "HERE"
         layout.separator()
         layout.operator("draggan.import_directions", icon="IMPORT")
         layout.operator("draggan.export_directions", icon="EXPORT")

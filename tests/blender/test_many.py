@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""*Apply to Many* with the real engine: other images and new ones come to the same end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+from support import TIMEOUT_S, SharedEngineCase, ours
+
+
+class ManyTest(SharedEngineCase):
+    def setUp(self) -> None:
+        """Make an image, drag it, and keep the drag as a slider."""
+        super().setUp()
+        preferences = ours("preferences")
+        self.addCleanup(setattr, preferences, "user_folder", preferences.user_folder)
+        preferences.user_folder = lambda: self.folder / "user"
+        self.addCleanup(ours("jobs.many_sheet").close)
+        plane = self.new_plane(3)
+        bpy.context.view_layer.objects.active = plane
+        self.add_pair(plane)
+        self.drag(plane, 3)
+        self.assertEqual(bpy.ops.draggan.keep_as_slider(), {"FINISHED"})
+        self.uuid = plane.draggan.uuid
+
+    @property
+    def plane(self) -> Any:
+        return ours("scene.planes").find(self.uuid)
+
+    @property
+    def row(self) -> Any:
+        return self.plane.draggan.sliders[-1]
+
+    def latent(self, plane: Any) -> NDArray[np.float32]:
+        values: NDArray[np.float32] = ours("scene.sliders").base(plane)
+        return values
+
+    def change(self, plane: Any) -> NDArray[np.float32]:
+        row = plane.draggan.sliders[-1]
+        values: NDArray[np.float32] = ours("scene.sliders").whole_change(plane, row)
+        return values
+
+    def select(self, *planes: Any) -> None:
+        for one in bpy.context.selected_objects:
+            one.select_set(False)
+        for one in planes:
+            one.select_set(True)
+        bpy.context.view_layer.objects.active = planes[-1]
+
+    def pixels(self, plane: Any) -> NDArray[np.float32]:
+        """Return what the file of the shown image has."""
+        image = bpy.data.images.load(plane.draggan.still.filepath_raw)
+        values = np.empty(len(image.pixels), np.float32)
+        image.pixels.foreach_get(values)
+        bpy.data.images.remove(image)
+        return values
+
+    def rendered(self, plane: Any) -> NDArray[np.float32]:
+        """Let the engine render what is stored, and return it."""
+        ours("jobs.requests").wait(ours("jobs.image").render_again(plane), TIMEOUT_S)
+        return self.pixels(plane)
+
+    def test_a_kept_drag_knows_where_its_handles_were(self) -> None:
+        kept = ours("scene.kept_drags").read(self.row)
+        width, height = self.plane.draggan.size
+        np.testing.assert_allclose(kept.handles_px, [(0.4 * width, 0.5 * height)], atol=0.05)
+        self.assertEqual(kept.pins_px, ())
+        origin = np.frombuffer(kept.origin, "<f4").reshape(self.latent(self.plane).shape)
+        np.testing.assert_allclose(
+            origin + self.change(self.plane), self.latent(self.plane), atol=1e-5
+        )
+
+    def test_selected_images_get_the_slider_with_one_undo_step(self) -> None:
+        others = [self.new_plane(seed) for seed in (8, 11)]
+        before = [self.latent(one) for one in others]
+        ids = [one.draggan.uuid for one in others]
+        stills = [self.pixels(one) for one in others]
+        bpy.ops.ed.undo_push(message="Before")
+        self.select(*others, self.plane)
+        self.assertEqual(bpy.ops.draggan.apply_to_many(), {"FINISHED"})
+        find = ours("scene.planes").find
+        strengths = []
+        for image_id, latent, still in zip(ids, before, stills, strict=True):
+            one = find(image_id)
+            row = one.draggan.sliders[-1]
+            self.assertEqual(row.name, self.row.name)
+            strengths.append(row.strength)
+            np.testing.assert_allclose(
+                self.latent(one), latent + row.strength * self.change(one), atol=1e-5
+            )
+            self.assertTrue(ours("scene.edits").is_shown(one))
+            states = [state.kind for state in one.draggan.history.states]
+            self.assertEqual(states, ["SEED", "SLIDERS"])
+            shown = self.pixels(one)
+            self.assertGreater(float(np.abs(shown - still).max()), 8 / 255)
+            self.assertLessEqual(float(np.abs(shown - self.rendered(one)).max()), 1.01 / 255)
+        self.assertNotAlmostEqual(strengths[0], strengths[1], places=3)
+
+        # Again: each has the slider already, and it is solved as without it.
+        self.select(*map(find, ids), self.plane)
+        self.assertEqual(bpy.ops.draggan.apply_to_many(), {"FINISHED"})
+        for image_id, strength in zip(ids, strengths, strict=True):
+            rows = find(image_id).draggan.sliders
+            self.assertEqual(len(rows), 1)
+            self.assertAlmostEqual(rows[0].strength, strength, delta=0.02)
+
+    def test_one_undo_takes_all_images_back(self) -> None:
+        others = [self.new_plane(seed) for seed in (8, 11)]
+        before = [self.latent(one) for one in others]
+        ids = [one.draggan.uuid for one in others]
+        bpy.ops.ed.undo_push(message="Before")
+        self.select(*others, self.plane)
+        # As the operator in a window does: the results arrive later, with an undo step.
+        many = ours("jobs.many")
+        index = self.plane.draggan.active_slider
+        request_id = many.to_images(self.plane, index, others)
+        ours("jobs.requests").wait(request_id, TIMEOUT_S)
+        find = ours("scene.planes").find
+        self.assertEqual([len(find(one).draggan.sliders) for one in ids], [1, 1])
+        bpy.ops.ed.undo()
+        for image_id, latent in zip(ids, before, strict=True):
+            one = find(image_id)
+            self.assertEqual(len(one.draggan.sliders), 0)
+            np.testing.assert_array_equal(self.latent(one), latent)
+            self.assertEqual(len(one.draggan.history.states), 1)
+
+    def test_the_exact_place_makes_a_slider_of_its_own_at_1(self) -> None:
+        other = self.new_plane(8)
+        before = self.latent(other)
+        self.row.exact = True
+        self.select(other, self.plane)
+        for _ in range(2):
+            self.assertEqual(bpy.ops.draggan.apply_to_many(), {"FINISHED"})
+            self.assertEqual(len(other.draggan.sliders), 1)
+            self.assertEqual(other.draggan.sliders[0].strength, 1.0)
+            np.testing.assert_allclose(self.latent(other), before + self.change(other), atol=1e-5)
+        self.assertGreater(float(np.abs(self.change(other) - self.change(self.plane)).max()), 1e-3)
+
+    def test_a_sheet_of_seeds_and_a_new_image_of_one(self) -> None:
+        seed_sheet = ours("jobs.seed_sheet")
+        self.addCleanup(setattr, seed_sheet, "COUNT", seed_sheet.COUNT)
+        seed_sheet.COUNT = 4
+        sheet, plane = ours("jobs.many_sheet"), self.plane
+        index = plane.draggan.active_slider
+        self.assertEqual(bpy.ops.draggan.applied_sheet(page="HERE"), {"FINISHED"})
+        self.assertEqual(sheet.first_of(plane, index), 0)
+        end_s = time.monotonic() + TIMEOUT_S
+        while sheet.go_on() is not None:
+            self.assertLess(time.monotonic(), end_s, "the sheet was not finished")
+            ours("connection.pump").tick()
+            time.sleep(0.005)
+        tiles = sheet.tiles_of(self.plane, index)
+        self.assertEqual([tile.seed for tile in tiles], list(range(4)))
+        self.assertTrue(all(tile.strength is not None for tile in tiles), plane.draggan.status)
+
+        bpy.ops.ed.undo_push(message="Before")
+        self.assertEqual(bpy.ops.draggan.pick_applied(seed=2), {"FINISHED"})
+        (made,) = (one for one in ours("scene.planes").everywhere() if one != self.plane)
+        settings = made.draggan
+        self.assertEqual(settings.source.seed, 2)
+        self.assertAlmostEqual(settings.sliders[0].strength, tiles[2].strength, places=4)
+        states = settings.history.states
+        self.assertEqual([state.kind for state in states], ["SEED", "SLIDERS"])
+        moved = self.pixels(made)
+        self.assertLessEqual(float(np.abs(moved - self.rendered(made)).max()), 1.01 / 255)
+        ours("jobs.drag").reset(made)
+        self.assertGreater(float(np.abs(moved - self.pixels(made)).max()), 8 / 255)
+
+    def test_one_undo_removes_the_new_image(self) -> None:
+        bpy.ops.ed.undo_push(message="Before")
+        place = ours("scene.free_place").Place((3.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+        index = self.plane.draggan.active_slider
+        request_id = ours("jobs.many").to_seed(self.plane, index, 6, place)
+        ours("jobs.requests").wait(request_id, TIMEOUT_S)
+        self.assertEqual(len(ours("scene.planes").everywhere()), 2)
+        bpy.ops.ed.undo()
+        self.assertEqual(len(ours("scene.planes").everywhere()), 1)
+
+    def test_what_cannot_be_done_is_said(self) -> None:
+        self.select(self.plane)
+        with self.assertRaisesRegex(RuntimeError, "Select other GAN images"):
+            bpy.ops.draggan.apply_to_many()
+        other = self.new_plane(8)
+        self.select(other, self.plane)
+        other.draggan.model_sha256 = "0" * 64
+        with self.assertRaisesRegex(RuntimeError, "has another model"):
+            bpy.ops.draggan.apply_to_many()
+        self.row.origin = ""
+        with self.assertRaisesRegex(RuntimeError, "kept from a drag"):
+            bpy.ops.draggan.applied_sheet(page="HERE")
+
+    def test_the_history_keeps_what_a_slider_remembers(self) -> None:
+        plane = self.plane
+        ours("jobs.requests").wait(self._moved(plane), TIMEOUT_S)
+        kept = ours("scene.kept_drags").read(self.row)
+        job, number = ours("jobs.history"), plane.draggan.history.active
+        job.go_to(plane, plane.draggan.history.states[0].number)
+        job.go_to(plane, number)
+        self.assertEqual(ours("scene.kept_drags").read(self.row), kept)
+
+    def _moved(self, plane: Any) -> int:
+        plane.draggan.sliders[-1].strength = 0.5
+        request_id: int = ours("jobs.edits").start(plane)
+        return request_id
