@@ -160,7 +160,14 @@ class WentSilent:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """Nobody is there who could wait for a silent engine: a script, ``blender -b``, a farm."""
+    """A silent engine is not waited for any longer.
+
+    Attributes:
+        asked: Whether a person has ended it; otherwise nobody is there who could (a script,
+            ``blender -b``, a farm).
+    """
+
+    asked: bool = False
 
 
 # ---------------------------------------------------------------- effects

@@ -30,6 +30,7 @@ __all__ = [
     "cancel_job",
     "configure",
     "engine_pid",
+    "give_up",
     "is_off",
     "log_path",
     "new_request_id",
@@ -116,6 +117,11 @@ def stop() -> None:
 def new_request_id() -> int:
     """Return an id, from 1 on, that no other request of this process has; also for drag ids."""
     return next(_request_ids)
+
+
+def give_up() -> None:
+    """End an engine that does not answer; its jobs fail, and drags keep their steps."""
+    _runtime.dispatch(events.GivenUp(asked=True))
 
 
 def submit(job: Job) -> None:

@@ -95,7 +95,7 @@ GIVE_UP_AFTER_S = 60.0
 
 SILENT = (
     "The engine does not answer: its process was stopped, or the computer is busy with something "
-    "else; wait, or end it with Stop Engine"
+    "else; wait, or end it with Stop Engine, which keeps the steps of a drag"
 )
 _AGAIN = "press Start Engine to run it again"
 
@@ -412,10 +412,12 @@ def _went_silent(state: State, _event: WentSilent) -> Outcome:
     return (replace(state, silent=True), ()) if state.engine is EnginePhase.READY else (state, ())
 
 
-def _given_up(state: State, _event: GivenUp) -> Outcome:
+def _given_up(state: State, event: GivenUp) -> Outcome:
     if not _live(state):
         return state, ()
-    what = f"The engine has not answered for {GIVE_UP_AFTER_S:.0f} s"
+    what = "The engine did not answer"
+    if not event.asked:
+        what = f"The engine has not answered for {GIVE_UP_AFTER_S:.0f} s"
     return _lose(f"{what}, so it was ended; {_AGAIN}.", state)
 
 

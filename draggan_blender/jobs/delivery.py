@@ -21,6 +21,7 @@ import bpy
 from ..connection import pump
 from ..errors import EditError
 from ..properties.owners import Plane
+from ..protocol.lost_drag import FinishDrag
 from ..protocol.messages import (
     Cancelled,
     Done,
@@ -44,7 +45,7 @@ from ..scene import handle_paths, history, images, planes
 from . import bake as bake_job
 from . import drag as drag_job
 from . import edits as edits_job
-from . import folders, live, pull, recovery, requests
+from . import folders, live, lost_drag, pull, recovery, requests
 from . import image as image_job
 from . import latents as latents_job
 from . import own_picture as own_picture_job
@@ -64,6 +65,7 @@ _moved_s = 0.0
 _STATES: dict[type, str] = {
     Sample: "SEED",
     Drag: "DRAG",
+    FinishDrag: "DRAG",
     Bake: "BAKE",
     RenderLatents: "LATENTS",
     InvertPicture: "PICTURE",
@@ -81,14 +83,15 @@ def deliver(job: pump.Job, message: Message) -> None:
             requests.drop_taker(request_id)
         taker(message)
         return
-    if isinstance(message, Ending):
-        _end(job, message)
-        return
     plane = _waiting_plane(job)
+    if isinstance(message, Ending):
+        _end(job, message, plane)
+        return
     if plane is None:
         if not pump.state().ending_asked:
             pump.cancel_job(job.image_id)
     elif isinstance(message, Step):
+        lost_drag.note(message)
         # Points move together with the image, so that one redraw shows both.
         _unseen[request_id] = message.handles
         has_images = isinstance(job.request, Drag) and job.request.previews
@@ -119,13 +122,18 @@ def _waiting_plane(job: pump.Job) -> Plane | None:
     return plane
 
 
-def _end(job: pump.Job, ending: Ending) -> None:
+def _end(job: pump.Job, ending: Ending, plane: Plane | None) -> None:
+    """End a job, or have its drag finished by another engine."""
+    if not lost_drag.finish(plane, job, ending):
+        _take_result(job, ending, plane)
+
+
+def _take_result(job: pump.Job, ending: Ending, plane: Plane | None) -> None:
     request_id = job.request.request_id
     _unseen.pop(request_id, None)
     live.ended(request_id)
     pull.ended(request_id)
     result = _results.pop(request_id, {})
-    plane = _waiting_plane(job)
     recovery.release_duplicates(plane, request_id)
     if plane is None:
         images.remove_live(job.image_id)
@@ -264,5 +272,6 @@ def unregister() -> None:
     """Forget all requests; the pump drops its callbacks itself."""
     requests.forget()
     edits_job.forget()
+    lost_drag.forget()
     _results.clear()
     _unseen.clear()

@@ -11,6 +11,7 @@ from ..errors import EditError
 from ..properties import drag as drag_properties
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text
+from ..protocol.lost_drag import FinishDrag
 from ..protocol.messages import Drag, DragFinished
 from ..scene import (
     edit_points,
@@ -27,7 +28,7 @@ from ..scene import (
     sliders,
     timing,
 )
-from . import continuing, live, recovery, requests
+from . import continuing, live, lost_drag, recovery, requests
 from . import edits as edits_job
 
 _STATUS = {
@@ -139,6 +140,8 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
         f"{ending}: {finished.steps} steps, "
         f"{finished.distance_px:.1f} px left, {finished.seconds:.1f} s"
     )
+    if isinstance(request, FinishDrag):
+        settings.status = lost_drag.sentence(finished.steps)
     _go_to_frame(plane, first + count - 1)
     handle_paths.store_states(plane, finished.handles, request.settings.tolerance_px)
 

@@ -19,7 +19,13 @@ from .. import preferences
 from ..errors import EditError
 from ..properties.owners import Plane
 from ..protocol.atomic_files import PART_SUFFIX
-from ..protocol.file_names import EDIT_FILE, GREATEST_FRAME, TRACK_FILE, frame_file
+from ..protocol.file_names import (
+    DRAG_JOURNAL_FILE,
+    EDIT_FILE,
+    GREATEST_FRAME,
+    TRACK_FILE,
+    frame_file,
+)
 from ..scene import images, planes
 
 # Folders that results were made in during this session.
@@ -127,10 +133,18 @@ def remove_unfinished(folder: Path, stem: str) -> None:
     The engine does so itself, unless it was killed. Other files in the folder stay.
     """
     with contextlib.suppress(OSError):
-        for pattern in (f"{stem}_*.png", f".{stem}_*{PART_SUFFIX}", TRACK_FILE):
+        for pattern in (f"{stem}_*.png", TRACK_FILE, DRAG_JOURNAL_FILE):
             for path in folder.glob(pattern):
                 path.unlink()
+    remove_parts(folder)
     remove_empty(folder)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove files that an engine had not completed when it was killed."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f".*{PART_SUFFIX}"):
+            path.unlink()
 
 
 def remove_empty(folder: Path) -> None:

@@ -30,6 +30,7 @@ from .explore import EXPLORE_MESSAGES
 from .health import HEALTH_MESSAGES
 from .library import LIBRARY_MESSAGES
 from .live import LIVE_MESSAGES
+from .lost_drag import LOST_DRAG_MESSAGES
 from .many import MANY_MESSAGES
 from .messages import MESSAGES, Message
 from .own_picture import OWN_PICTURE_MESSAGES
@@ -49,6 +50,7 @@ ALL_MESSAGES = (
     *HEALTH_MESSAGES,
     *LIBRARY_MESSAGES,
     *LIVE_MESSAGES,
+    *LOST_DRAG_MESSAGES,
     *MANY_MESSAGES,
     *OWN_PICTURE_MESSAGES,
     *PART_MESSAGES,

@@ -15,6 +15,9 @@ EDIT_FILE = "edit.draggan"
 # The rows that a bake has solved so far, while solving is not finished.
 JOURNAL_FILE = "solve.journal"
 
+# The steps of a drag so far, while it is not finished.
+DRAG_JOURNAL_FILE = "drag.journal"
+
 
 def frame_number(stem: str, name: str) -> int | None:
     """Return the number of a frame's file; None for the name of another file.

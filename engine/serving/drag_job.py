@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs a ``Drag`` request: reports its events, and writes its frames and its track."""
+"""Runs a ``Drag`` request: reports its events, and writes its frames and its track.
+
+A ``FinishDrag`` is one whose steps were made by an engine that was lost; see ``lost_drag``.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,7 @@ from .job_parts import (
 )
 from .job_queue import QueuedJob
 from .live_points import LivePairs
+from .lost_drag import Keeper, forget_kept, result_of_kept
 from .previews import Previews
 
 # How long an open drag rests before its image is shown in the full size.
@@ -80,22 +84,35 @@ class DragJob:
                 model.
             OSError: A file cannot be written.
         """
+        self._keeper = Keeper(self._request, self._options)
+        try:
+            result = self._solve()
+            self._keeper.end(result)
+            return self._deliver(result)
+        finally:
+            self._keeper.close()
+
+    def _open(self) -> OpenPicture:
+        """Return the picture that the drag begins with."""
         request, model = self._request, self._model
-        points = self._live.points()
         mask = _mask(request.mask, model)
         opened = open_for(model.picture(request.latent), mask, self._options)
         wider = _mask(request.wider_mask, model)
-        if wider is not None:
-            opened = opened.widened(wider) or opened
+        return (None if wider is None else opened.widened(wider)) or opened
+
+    def _solve(self) -> DragResult:
+        """Drag the handles."""
+        request, model = self._request, self._model
+        points, opened = self._live.points(), self._open()
         device = device_of(model.generator)
         with one_core_left(device) if request.live else contextlib.nullcontext():
-            result = drag(
+            return drag(
                 model.generator,
                 opened.latent,
                 points.handles_px,
                 points.targets_px,
                 self._options,
-                mask=mask,
+                mask=_mask(request.mask, model),
                 opened=opened,
                 keys=points.keys,
                 radii_px=points.radii_px,
@@ -106,6 +123,10 @@ class DragJob:
                 on_step=self._on_step,
                 should_stop=partial(should_stop, self._job),
             )
+
+    def _deliver(self, result: DragResult) -> FloatArray | None:
+        """Show the last image, write frames and track, and report the result."""
+        request, model = self._request, self._model
         check_cancelled(self._job)
         if request.previews:
             last = check_latent(model.generator, result.latents[-1])
@@ -159,6 +180,16 @@ class DragJob:
             self._pairs, self._first_distance_px, self._fraction = pairs, 0.0, 0.0
         self._step, self._latent, self._opened = step.step, step.latent, step.opened
         self._rests_since_s = None
+        handles = _states(
+            [pair.key for pair in pairs],
+            step.handles_px,
+            step.distances_px,
+            step.turns,
+            flat=step.flat,
+            lost=(),
+        )
+        # Whatever Blender has seen is on the disk.
+        self._keeper.add(step, self._live, handles)
         self._emit(
             Step(
                 request_id=request.request_id,
@@ -166,14 +197,7 @@ class DragJob:
                 step=step.step,
                 loss=step.loss,
                 distance_px=step.distance_px,
-                handles=_states(
-                    [pair.key for pair in pairs],
-                    step.handles_px,
-                    step.distances_px,
-                    step.turns,
-                    flat=step.flat,
-                    lost=(),
-                ),
+                handles=handles,
             )
         )
         self._progress(step)
@@ -244,6 +268,27 @@ class DragJob:
                 is_beyond=result.is_beyond,
             )
         )
+
+
+class FinishDragJob(DragJob):
+    """Runs one ``FinishDrag`` request: the result of the steps that a lost engine has kept."""
+
+    def run(self) -> FloatArray | None:
+        """Write the frames and the track, and report the result.
+
+        Raises:
+            JobCancelledError: The request was cancelled; nothing of the drag is left.
+            RequestError: There are no steps of the drag in its folder.
+            OSError: A file cannot be read or written.
+        """
+        try:
+            mask_of = partial(_mask, model=self._model)
+            opened = self._open()
+            return self._deliver(
+                result_of_kept(self._request, self._model, self._options, opened, mask_of)
+            )
+        finally:
+            forget_kept(self._request)
 
 
 def _mask(data: bytes, model: LoadedModel) -> ByteArray | None:

@@ -20,6 +20,7 @@ from draggan_blender.protocol.explore import PreviewPicture, SampleSheet
 from draggan_blender.protocol.file_names import TRACK_FILE
 from draggan_blender.protocol.library import AddModel
 from draggan_blender.protocol.live import CheckPoints
+from draggan_blender.protocol.lost_drag import FinishDrag
 from draggan_blender.protocol.many import ApplyToMany
 from draggan_blender.protocol.messages import (
     Drag,
@@ -51,7 +52,7 @@ from ..solving.warm_up import look_ahead, warm_up
 from . import directions_job
 from .agreed_folders import AgreedFolders
 from .bake_job import BakeJob
-from .drag_job import DragJob
+from .drag_job import DragJob, FinishDragJob
 from .job_parts import Emit, JobCancelledError, SequenceJob, check_cancelled
 from .job_queue import QueuedJob
 from .library_job import add_model
@@ -109,6 +110,7 @@ class JobRunner:
             ).run(),
             BlendBack: lambda request, model, job: blend_back(request, model, job, emit),
             Drag: self._drag,
+            FinishDrag: self._finish_drag,
             Bake: lambda request, model, job: BakeJob(request, model, job, emit).run(),
         }
 
@@ -196,6 +198,9 @@ class JobRunner:
     def _drag(self, request: Drag, model: LoadedModel, job: QueuedJob) -> None:
         self._shown = None
         self._shown = DragJob(request, model, job, self._emit).run()
+
+    def _finish_drag(self, request: FinishDrag, model: LoadedModel, job: QueuedJob) -> None:
+        self._shown = FinishDragJob(request, model, job, self._emit).run()
 
     def _render_track(self, request: RenderTrack, model: LoadedModel, job: QueuedJob) -> None:
         track = Track.from_bytes(request.track)

@@ -17,12 +17,25 @@ from .job_parts import check_cancelled
 from .job_queue import QueuedJob
 
 
+def points_of(pairs: Sequence[Pair], mask: ByteArray | None = None) -> LivePoints:
+    """Return pairs as points of a drag, with the larger mask that they came with."""
+    return LivePoints(
+        keys=tuple(pair.key for pair in pairs),
+        radii_px=np.array([pair.radius_px for pair in pairs], dtype=np.float32),
+        turns=np.array([(pair.angle, pair.scale) for pair in pairs], dtype=np.float32),
+        handles_px=np.array([pair.handle_px for pair in pairs], dtype=np.float32),
+        targets_px=np.array([pair.target_px for pair in pairs], dtype=np.float32),
+        mask=mask,
+    )
+
+
 class LivePairs:
     """The present pairs of a drag, and the callback that replaces them while it runs.
 
     Attributes:
         pairs: The pairs that the next step is made with.
         is_open: Whether the drag stays open when it rests.
+        mask: The larger mask that the pairs came with, ``H x W`` uint8; None if there was none.
     """
 
     def __init__(
@@ -47,19 +60,11 @@ class LivePairs:
         self._job = job
         self._show_at_rest = show_at_rest
         self._mask_of = mask_of
-        self._mask: ByteArray | None = None
+        self.mask: ByteArray | None = None
 
     def points(self) -> LivePoints:
         """Return the present pairs as points of a drag."""
-        turns = [(pair.angle, pair.scale) for pair in self.pairs]
-        return LivePoints(
-            keys=tuple(pair.key for pair in self.pairs),
-            radii_px=np.array([pair.radius_px for pair in self.pairs], dtype=np.float32),
-            turns=np.array(turns, dtype=np.float32),
-            handles_px=np.array([pair.handle_px for pair in self.pairs], dtype=np.float32),
-            targets_px=np.array([pair.target_px for pair in self.pairs], dtype=np.float32),
-            mask=self._mask,
-        )
+        return points_of(self.pairs, self.mask)
 
     def take(self, resting: Tensor | None) -> LivePoints | None:
         """Return other points, if there are any; see ``solving.points.LiveChanges``.
@@ -78,7 +83,7 @@ class LivePairs:
                 change = job.take_pairs()
                 if change is not None:
                     self.pairs, self.is_open = change.pairs, change.live
-                    self._mask = self._mask_of(change.mask)
+                    self.mask = self._mask_of(change.mask)
                     return self.points()
                 if resting is None or not self.is_open:
                     return None

@@ -86,18 +86,6 @@ def _check_radii(options: DragOptions, feature_size: tuple[int, int]) -> None:
             )
 
 
-def _row_points(points: LivePoints) -> RowPoints:
-    def copied(values: FloatArray | None) -> FloatArray | None:
-        return np.array(values, dtype=np.float32) if points.has_regions else None
-
-    return RowPoints(
-        keys=tuple(points.keys),
-        targets_px=np.array(points.targets_px, dtype=np.float32),
-        turns=copied(points.turns),
-        radii_px=copied(points.radii_px),
-    )
-
-
 class Loop:
     """A drag in progress: its method and its record."""
 
@@ -175,7 +163,7 @@ class Loop:
         )
         self._first_handles = problem.handles
         self._method = METHODS[options.method](problem)
-        self.record = Record(start, num_layers, _row_points(points), opened=opened)
+        self.record = Record(start, num_layers, RowPoints.of(points), opened=opened)
         self.record.flat = self._flat()
 
     def run(
@@ -242,7 +230,7 @@ class Loop:
             self._generator, points.handles_px, points.targets_px
         )
         self._tolerance_px = tolerance_of(self._options, len(pairs.keys))
-        self.record.begin_with(_row_points(pairs), self._flat())
+        self.record.begin_with(RowPoints.of(pairs), self._flat())
         is_plain = self._regions is None
         kept = numbers_of(points.keys, present)
         kept[[key in self._pairs.moved for key in points.keys]] = -1

@@ -125,6 +125,20 @@ class RowPoints:
     turns: FloatArray | None = None
     radii_px: FloatArray | None = None
 
+    @classmethod
+    def of(cls, points: LivePoints) -> RowPoints:
+        """Return copies of what a row needs of points."""
+
+        def copied(values: FloatArray | None) -> FloatArray | None:
+            return np.array(values, dtype=np.float32) if points.has_regions else None
+
+        return cls(
+            keys=tuple(points.keys),
+            targets_px=np.array(points.targets_px, dtype=np.float32),
+            turns=copied(points.turns),
+            radii_px=copied(points.radii_px),
+        )
+
     def distances_px(self, handles_px: FloatArray, turns: FloatArray | None) -> FloatArray:
         """Return how far handles are from what is wanted of them, image pixels.
 

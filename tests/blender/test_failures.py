@@ -25,20 +25,61 @@ class FailureTest(SceneCase):
         self.assertEqual((plane.draggan.request_id, plane.draggan.dragging), (0, False))
         self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
 
-    def test_a_killed_engine_is_reported_and_can_be_started_again(self) -> None:
+    def kill(self) -> None:
+        """Kill the engine, as the system does when memory runs out."""
+        os.kill(ours("connection.pump").engine_pid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    def test_a_killed_engine_leaves_the_steps_so_far_to_the_next_one(self) -> None:
         plane = self.new_plane()
         self.add_pair(plane)
-        pump = ours("connection.pump")
+        plane.draggan.folder = str(self.folder / "results")
         request_id = self.start_endless_drag(plane)
-        os.kill(pump.engine_pid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-        with self.assertRaisesRegex(ours("errors").EditError, "engine was lost during Drag"):
-            ours("jobs.requests").wait(request_id, 10.0)
+        self.kill()
+        ours("jobs.requests").wait(request_id, TIMEOUT_S)
+        settings = plane.draggan
+        self.assertRegex(settings.status, r"^The engine ended; the \d+ steps so far were kept$")
+        self.assertEqual((settings.request_id, settings.dragging), (0, False))
+        (folder,) = Path(settings.folder).rglob("drag-*")
+        names = {path.name for path in folder.iterdir()}
+        self.assertEqual(len(names), settings.sequence.frame_count + 2)
+        self.assertIn("track.npz", names)
+        self.assertGreater(settings.pairs[0].handle.location.x, -0.2)
+        self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
+        self.assertEqual(ours("connection.pump").state().error, "")
+
+    def lose_a_drag(self) -> tuple[Any, int]:
+        """Kill a fake engine during a drag whose steps are on the disk; return plane and drag."""
+        self.use_fake_engine("--steps", "2000", "--step-s", "0.01", "--fault", "slow_start=0.5")
+        plane = self.new_plane()
+        self.add_pair(plane)
+        plane.draggan.folder = str(self.folder / "results")
+        request_id = ours("jobs.drag").start_drag(bpy.context, plane)
+        self.run_until(lambda now: now.step >= 2)
+        (folder,) = Path(plane.draggan.folder).rglob("drag-*")
+        (folder / "drag.journal").write_bytes(b"of the fake engine")
+        self.kill()
+        self.run_until(lambda now: now.engine.value == "starting")
+        self.assertEqual((plane.draggan.request_id, plane.draggan.dragging), (request_id, True))
+        return plane, request_id
+
+    def test_an_engine_that_is_killed_again_leaves_the_scene_as_it_was(self) -> None:
+        plane, request_id = self.lose_a_drag()
+        self.kill()
+        with self.assertRaisesRegex(ours("errors").EditError, "The engine was lost"):
+            ours("jobs.requests").wait(request_id, TIMEOUT_S)
         self.at_rest(plane)
         self.assertTrue(plane.draggan.failed)
-        self.assertIn("Start Engine", pump.state().error)
+        self.assertEqual(list(Path(plane.draggan.folder).rglob("drag-*")), [])
+        self.assertIn("Start Engine", ours("connection.pump").state().error)
         self.assertEqual(bpy.ops.draggan.engine_start(), {"FINISHED"})
         self.drag(plane, 2)
         self.assertGreater(plane.draggan.sequence.frame_count, 1)
+
+    def test_cancel_ends_a_drag_that_waits_for_the_next_engine(self) -> None:
+        plane, _ = self.lose_a_drag()
+        ours("jobs.recovery").cancel(plane)
+        self.at_rest(plane)
+        self.assertEqual(list(Path(plane.draggan.folder).rglob("drag-*")), [])
 
     def test_a_crash_and_a_cancel_restore_everything(self) -> None:
         self.use_fake_engine("--fault", "crash_at_step=4")

@@ -450,3 +450,17 @@ def test_a_drag_that_was_asked_to_end_is_not_changed_any_more() -> None:
     session(ev.JobSubmitted(job), ev.JobStopAsked("plane"))
     pause = Pause(request_id=job.request.request_id, paused=True)
     assert session(ev.JobChangeAsked("plane", pause)) == ()
+
+
+def test_an_engine_that_a_person_gives_up_fails_its_jobs_and_can_be_started_again() -> None:
+    session, job = in_phase(READY_PHASE), drag_job()
+    session(ev.JobSubmitted(job), ev.WentSilent())
+    assert "keeps the steps" in describe(session.state)
+    effects = session(ev.GivenUp(asked=True))
+    assert ev.EndProcess(politely=False) in effects
+    (ending,) = session.endings_of(job)
+    # ``jobs.lost_drag`` asks another engine for the steps of a drag that ended for this cause.
+    assert isinstance(ending, m.Failed) and ending.cause == "engine"
+    assert ending.message.startswith("The engine did not answer, so it was ended")
+    assert session.state.engine is FAILED
+    assert session(ev.StartAsked()) == (ev.Spawn(),)

@@ -30,6 +30,8 @@ from draggan_blender.protocol import direction_files
 from draggan_blender.protocol.codec import Decoder, encode
 from draggan_blender.protocol.directions import Direction
 from draggan_blender.protocol.errors import RemoteProtocolError
+from draggan_blender.protocol.lost_drag import KeptEnd, KeptStep
+from draggan_blender.protocol.pairs import HandleState, Pair
 from draggan_blender.protocol.pictures import Picture, PictureLayer, decode_picture, encode_picture
 from engine.baking.journal import Journal, read_journal
 from engine.baking.row import SolvedRow
@@ -37,6 +39,7 @@ from engine.differences import Difference, is_difference, quantised, read_differ
 from engine.errors import RequestError
 from engine.output.track import Track
 from engine.pictures import Picture as EnginePicture
+from engine.serving.drag_journal import DragJournal, read_steps
 from engine.serving.edit_file import decode_edit
 from engine.solving.result import DragStatus
 from stylegan2 import Generator, GeneratorConfig, ModelError, save_generator
@@ -146,6 +149,21 @@ def _journal(data: bytes) -> None:
     path.write_bytes(data[:head] + b"".join(mended))
     for row in read_journal(path, (4, 2), 1).values():
         assert row.latent.shape == (4, 2)
+
+
+def _drag_journal(data: bytes) -> None:
+    path = Path(_FOLDER.name) / "drag.journal"
+    head, record = 23, 8
+    mended = bytearray(data[:head])
+    # Likewise.
+    while len(data) >= head + record:
+        size = int.from_bytes(data[head : head + 4], "little")
+        content = data[head + record : head + record + size]
+        mended += struct.pack("<II", size, zlib.crc32(content)) + content
+        head += record + size
+    path.write_bytes(mended)
+    for step in read_steps(path):
+        assert step.handles
 
 
 def _codec(data: bytes) -> None:
@@ -273,6 +291,19 @@ def _entry_seeds() -> list[bytes]:
     return [entry.description_path.read_bytes()]
 
 
+@functools.cache
+def _drag_journal_seeds() -> list[bytes]:
+    path = Path(_FOLDER.name) / "seed.drag.journal"
+    handles = (HandleState(key=0, place_px=(1.0, 2.0), distance_px=3.0),)
+    pairs = (Pair(handle_px=(1.0, 2.0), target_px=(4.0, 2.0)),)
+    journal = DragJournal(path)
+    journal.append(KeptStep(loss=0.1, latent=bytes(32), handles=handles, pairs=pairs))
+    journal.append(KeptStep(loss=0.1, latent=bytes(32), handles=handles, mask=bytes(16)))
+    journal.append(KeptEnd(steps=1))
+    journal.close()
+    return [path.read_bytes()]
+
+
 def _picture_seeds() -> list[bytes]:
     layer = PictureLayer(latent=bytes(32), mask=bytes(16), width=4, height=4, softness=1.0)
     return [encode_picture(Picture(latent=bytes(32), layers=(layer,)))]
@@ -291,6 +322,7 @@ HARNESSES: dict[str, Harness] = {
     "track": Harness(_track, _track_seeds),
     "edit": Harness(_edit, lambda: [d for d in _messages() if b'"edit"' in d]),
     "journal": Harness(_journal, _journal_seeds),
+    "drag_journal": Harness(_drag_journal, _drag_journal_seeds),
     "codec": Harness(_codec, _messages),
     "directions": Harness(_directions, _direction_seeds),
     "difference": Harness(_difference, _difference_seeds),

@@ -42,6 +42,7 @@ _PARTICULAR: dict[str, tuple[Any, ...]] = {
     "index": (0, 5, 2**31),
     "seeds": ((0,), (7, 2**32 - 1)),
     "size_px": (1, 96, 4096),
+    "steps": (1, 2, 10**6),
 }
 _NEVER_EMPTY = ("pairs", "handles_px", "handles", "points_px")
 
@@ -73,7 +74,7 @@ def make(cls: type[Any], source: random.Random) -> Any:
     hints = typing.get_type_hints(cls)
     values = {item.name: _value(item.name, hints[item.name], source) for item in fields(cls)}
     values |= _fitting(cls, source)
-    if cls is m.Drag:
+    if issubclass(cls, m.Drag):
         _continue(values, source)
     if cls is timeline.RenderLatents:
         size = len(values["latents"])

@@ -52,6 +52,10 @@ class DRAGGAN_OT_engine_stop(bpy.types.Operator):
         return require(cls, pump.state().engine in _ON, "The engine is off")
 
     def execute(self, _context: bpy.types.Context) -> Result:
+        if pump.state().silent:
+            # Another engine keeps the steps of its drag.
+            pump.give_up()
+            return {"FINISHED"}
         pump.stop()
         if bpy.app.background:
             pump.run_until(pump.is_off, _STOP_TIMEOUT_S)
