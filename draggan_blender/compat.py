@@ -154,6 +154,15 @@ def remove_fcurves(datablock: Any, data_path: str) -> None:
         bpy.data.actions.remove(action)
 
 
+def keep_action(datablock: Any) -> str:
+    """Keep a copy of the action of ``datablock`` in the file; return its name."""
+    kept = datablock.animation_data.action.copy()
+    kept.name = f"{datablock.name} Keys"
+    kept.use_fake_user = True
+    name: str = kept.name
+    return name
+
+
 def use_video(render: bpy.types.RenderSettings, quality: str) -> None:
     """Set a scene's output to an MP4 file with H.264, which every player and editor can read.
 

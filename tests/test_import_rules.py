@@ -14,7 +14,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("draggan_blender", "engine", "stylegan2")
 STDLIB = set(sys.stdlib_module_names) | {"__future__"}
 TORCH = {"torch", "numpy", "PIL", "safetensors", "ninja"}
-BLENDER = {"bpy", "bpy_extras", "addon_utils", "mathutils", "gpu", "gpu_extras", "blf", "numpy"}
+BLENDER = {
+    "bpy",
+    "bpy_extras",
+    "addon_utils",
+    "bmesh",
+    "mathutils",
+    "gpu",
+    "gpu_extras",
+    "blf",
+    "numpy",
+}
 ALGORITHMS = STDLIB | TORCH | {"stylegan2"}
 
 # Folder or file -> what may be imported there besides its own package; the first match counts.

@@ -32,6 +32,7 @@ from ..scene import (
     mask_following,
     masks,
     models,
+    own_animation,
     placing,
     planes,
     playhead,
@@ -39,6 +40,7 @@ from ..scene import (
     sampling,
     shown,
     sliders,
+    time_stretching,
     tracks,
     view,
 )
@@ -164,6 +166,8 @@ def make_edit(plane: Plane, frames: range) -> Edit:
             image, or the mask is black everywhere in all frames.
     """
     settings, scene = plane.draggan, planes.scene_of(plane)
+    time_stretching.refuse(plane)
+    own_animation.refuse_drivers(points.enabled_pairs(plane))
     latent = to_bytes(settings.latent)
     bases_px = placing.bases(
         sampling.depsgraph_of(scene), plane, is_base_shown=lambda: shown.latent(plane) == latent
@@ -292,10 +296,11 @@ def finish(plane: Plane, request: Bake, finished: BakeFinished | None) -> None:
         handle_paths.cover_paths(plane)
     requests.show_frames(plane, target, count, "BAKE")
     images.remove_live(settings.uuid)
+    kept = own_animation.keep_keys(plane)
     handle_paths.write_paths(plane, target.first_number, paths_px, baked.handles_px, turns)
     settings.track = to_text(finished.track)
     settings.bake.refinements = settings.bake.refinements + 1 if baked.refined_track else 0
-    settings.status = _sentence(finished, baked)
+    settings.status = _sentence(finished, baked) + kept
     # The playhead stays where it is; setting the frame again applies the new keys at once. While
     # Blender renders an animation, the scene's current frame is its counter: leave it alone.
     if not bpy.app.is_job_running("RENDER"):

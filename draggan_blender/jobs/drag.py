@@ -22,10 +22,12 @@ from ..scene import (
     mask_following,
     masks,
     models,
+    own_animation,
     placing,
     planes,
     shown,
     sliders,
+    time_stretching,
     timing,
 )
 from . import continuing, live, lost_drag, recovery, requests
@@ -67,7 +69,9 @@ def start_drag(
     settings = plane.draggan
     recovery.require_ready(plane)
     edits_job.refuse_if_changing(plane)
+    time_stretching.refuse(plane)
     placed = placing.read_pairs(context, plane)
+    own_animation.refuse_drivers([entry.pair for entry in placed])
     mask = masks.at_frame(plane, planes.scene_of(plane).frame_current)
     masks.refuse_black(plane, mask)
     latent = shown.latent(plane)
@@ -126,6 +130,7 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     requests.show_frames(plane, request.frames, count, "DRAG")
     images.remove_live(settings.uuid)
     handle_paths.use_keys(keys, plane)
+    kept = own_animation.keep_keys(plane)
     handle_paths.write_paths(plane, first, paths_px, turns=turns, before=before)
     sliders.find_in(plane, request.latent)
     mask = edits.adopt(plane, finished.latent, request.mask)
@@ -142,6 +147,7 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     )
     if isinstance(request, FinishDrag):
         settings.status = lost_drag.sentence(finished.steps)
+    settings.status += kept
     _go_to_frame(plane, first + count - 1)
     handle_paths.store_states(plane, finished.handles, request.settings.tolerance_px)
 

@@ -150,7 +150,7 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
         raise EditError("The engine ended without an image; see its log")
     model = pump.state().model
     sha256 = model.sha256 if model is not None else ""
-    show_new(
+    shape = show_new(
         plane,
         Path(request.image_path),
         sampled.latent,
@@ -159,6 +159,7 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
     )
     if model is not None and model.notes:
         plane.draggan.status = f"Note: {'; '.join(model.notes)}"
+    plane.draggan.status = shape or plane.draggan.status
 
 
 def show_new(
@@ -167,7 +168,7 @@ def show_new(
     latent: bytes,
     hashes: tuple[str, str],
     seed: tuple[int, float, int],
-) -> None:
+) -> str:
     """Show an image that was made from no other: that of a seed or of a picture.
 
     Edits, paths and sequence of the image before are removed; its sliders are set to 0, or removed
@@ -181,12 +182,15 @@ def show_new(
             the same.
         seed: The seed, the truncation and the label that *Reset* restores.
 
+    Returns:
+        What the person should know of the plane's shape, see ``images.show_still``.
+
     Raises:
         EditError: The image cannot be shown.
     """
     # The engine describes a model once, when it reads it, not for each request that uses it.
     settings, model = plane.draggan, pump.state().model
-    images.show_still(plane, path)
+    shape = images.show_still(plane, path)
     alpha.show(plane)
     settings.latent = settings.sampled_latent = to_text(latent)
     settings.track, settings.source_changed = "", False
@@ -202,6 +206,7 @@ def show_new(
     settings.label_count = model.c_dim if model is not None else 0
     settings.sampled_seed, settings.sampled_psi, label = seed
     settings.sampled_label = label if settings.label_count else NO_LABEL
+    return shape
 
 
 def finish_render(plane: Plane, request: RenderTrack | RenderLatent) -> None:

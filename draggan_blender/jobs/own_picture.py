@@ -185,7 +185,7 @@ def finish(plane: Plane, request: InvertPicture, found: PictureInverted | None) 
     model = pump.state().model
     untuned_sha256 = model.sha256 if model is not None else found.model_sha256
     hashes = found.model_sha256, untuned_sha256
-    show_new(plane, Path(request.image_path), found.latent, hashes, seed)
+    shape = show_new(plane, Path(request.image_path), found.latent, hashes, seed)
     own.latent = settings.latent
     own.untuned_kind, own.untuned_path = models.untuned(plane)
     own.untuned_sha256 = untuned_sha256
@@ -197,7 +197,7 @@ def finish(plane: Plane, request: InvertPicture, found: PictureInverted | None) 
         source.kind, source.path = own.untuned_kind, own.untuned_path
     picture_frame.store(plane, found.alignment)
     own.coverage, own.sentence = found.coverage, found.sentence
-    settings.status = found.sentence
+    settings.status = shape or found.sentence
 
 
 def _stored_path(path: str) -> str:

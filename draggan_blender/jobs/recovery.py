@@ -117,11 +117,12 @@ def require_ready(plane: Plane) -> None:
     """Prepare a plane for a change of its image: call ``own``, check its state, update old points.
 
     Raises:
-        EditError: The plane has no image, or is being worked on.
+        EditError: The plane has no image, is being worked on, or has no node to show a result.
     """
     own(plane)
     requests.refuse_if_busy(plane)
     requests.require_image(plane)
+    planes.texture_node(plane)
     points.modernise(plane)
 
 

@@ -27,8 +27,7 @@ def show(plane: Plane) -> None:
         texture: Any = planes.texture_node(plane)
     except EditError:
         return  # the material was replaced, and may show the image in any other way
-    material = plane.active_material
-    tree = material.node_tree
+    tree = texture.id_data
     alpha = texture.outputs["Alpha"]
     output = next((node for node in tree.nodes if node.type == "OUTPUT_MATERIAL"), None)
     links = output.inputs["Surface"].links if output is not None else ()
@@ -46,4 +45,6 @@ def show(plane: Plane) -> None:
     tree.links.new(emission.outputs[0], mix.inputs[2])
     tree.links.new(mix.outputs[0], output.inputs["Surface"])
     # Sorted blending has no noise, and planes seldom cross each other.
-    material.surface_render_method = "BLENDED"
+    slot = planes.slot_of(plane)
+    if slot is not None:
+        slot.material.surface_render_method = "BLENDED"

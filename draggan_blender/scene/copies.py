@@ -15,7 +15,7 @@ from mathutils import Vector
 from .. import compat
 from ..errors import EditError
 from ..properties.owners import Plane
-from . import timing
+from . import planes, timing
 
 # The space between an image and its copy, in widths of the image.
 _GAP = 0.1
@@ -69,8 +69,9 @@ def separate(plane: Plane) -> None:
     settings.own.board = settings.own.frame = None
     if plane.data.users > 1:
         plane.data = plane.data.copy()
-    if plane.active_material is not None:
-        plane.active_material = plane.active_material.copy()
+    slot = planes.slot_of(plane)
+    if slot is not None:
+        slot.material = slot.material.copy()
     _own_action(plane)
     for index in reversed(range(len(settings.pairs))):
         pair = settings.pairs[index]

@@ -84,10 +84,13 @@ def copies(plane: Plane) -> list[bpy.types.Image]:
     return [found for found in shown if found != image and found.get(_COPY)]
 
 
-def show_still(plane: Plane, path: Path) -> None:
+def show_still(plane: Plane, path: Path) -> str:
     """Make a PNG file the plane's still image, packed into the .blend so that it is never missing.
 
-    The plane takes the size of the image; its sequence is forgotten.
+    The plane takes the aspect of the image; its sequence is forgotten.
+
+    Returns:
+        What has to be said about the plane's aspect; empty if it is right.
 
     Raises:
         EditError: The file cannot be read.
@@ -99,9 +102,15 @@ def show_still(plane: Plane, path: Path) -> None:
     settings = plane.draggan
     before, settings.still = settings.still, still
     clear_sequence(plane)
-    planes.fit_to_size(plane, width, height)
+    is_fitting = planes.fit_to_size(plane, width, height)
     show_rest(plane)
     remove_unused(before)
+    if is_fitting:
+        return ""
+    return (
+        f"The image is {width} x {height}, and {plane.name} keeps its own shape, because its UVs "
+        "are not flat; unwrap the plane flat, or make a new GAN image"
+    )
 
 
 def show_sequence(

@@ -19,7 +19,7 @@ import numpy as np
 from .. import compat
 from ..errors import EditError
 from ..properties.owners import Plane
-from . import view
+from . import plane_mesh, view
 
 NAME = "GAN Image"
 _TEXTURE_NODE = "GAN Image"
@@ -128,7 +128,8 @@ def create(
 def remove(plane: Plane) -> None:
     """Remove a plane with its points, its material and the collection that was made for it."""
     collections = list(plane.users_collection)
-    mesh, material = plane.data, plane.active_material
+    slot = slot_of(plane)
+    mesh, material = plane.data, None if slot is None else slot.material
     for child in list(plane.children):
         bpy.data.objects.remove(child)
     bpy.data.objects.remove(plane)
@@ -141,23 +142,33 @@ def remove(plane: Plane) -> None:
             bpy.data.collections.remove(collection)
 
 
-def fit_to_size(plane: Plane, width: int, height: int) -> None:
+def fit_to_size(plane: Plane, width: int, height: int) -> bool:
     """Store the image's size and, if it has changed, give the plane its aspect.
 
-    Only a mesh of four vertices is changed.
+    A mesh of four vertices gets the size of a new plane. Any other one, such as a subdivided
+    plane, is stretched so that the image has its aspect on it, and keeps its longer side.
 
     Args:
         plane: The GAN image.
         width: The width of the image in pixels.
         height: Its height.
+
+    Returns:
+        Whether the plane has the image's aspect now; one whose UVs are not flat keeps its own.
     """
     if tuple(plane.draggan.size) == (width, height):
-        return
+        return True
     plane.draggan.size = (width, height)
-    x, y = (side / 2.0 for side in view.plane_size(width, height))
-    if len(plane.data.vertices) == 4:
-        plane.data.vertices.foreach_set("co", [-x, -y, 0.0, x, -y, 0.0, x, y, 0.0, -x, y, 0.0])
-        plane.data.update()
+    size = view.plane_size(width, height)
+    wanted = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32) * size / 2
+    places = plane_mesh.places(_mesh(plane))
+    if len(places) != len(wanted):
+        try:
+            wanted = view.stretched(uv_map(plane), places, size)
+        except EditError:
+            return False
+    plane_mesh.move(_mesh(plane), np.asarray(wanted, np.float32))
+    return True
 
 
 def twins(plane: Plane) -> list[Plane]:
@@ -174,22 +185,20 @@ def uv_map(plane: Plane) -> view.Points:
     Raises:
         EditError: The mesh has no UVs, or the UVs are not flat.
     """
-    mesh = plane.data
-    layer = mesh.uv_layers.active
-    if layer is None or not len(mesh.loops):
+    found = plane_mesh.corners(_mesh(plane))
+    if found is None:
         raise EditError(
             f"{plane.name} has no UV map; unwrap the plane flat, or make a new GAN image"
         )
-    corners = np.empty(len(mesh.vertices) * 3, dtype=np.float32)
-    mesh.vertices.foreach_get("co", corners)
-    loops = np.empty(len(mesh.loops), dtype=np.int32)
-    mesh.loops.foreach_get("vertex_index", loops)
-    uv = np.empty(len(mesh.loops) * 2, dtype=np.float32)
-    layer.data.foreach_get("uv", uv)
+    corners, uv = found
     try:
-        return _fitted(corners.reshape(-1, 3)[loops, :2].tobytes(), uv.tobytes())
+        return _fitted(corners.tobytes(), uv.tobytes())
     except view.ViewError as error:
         raise EditError(f"{plane.name}: {error}") from None
+
+
+def _mesh(plane: Plane) -> bpy.types.Mesh:
+    return cast(bpy.types.Mesh, plane.data)  # ``is_plane`` has checked it
 
 
 @lru_cache(maxsize=16)
@@ -203,21 +212,34 @@ def _fitted(local: bytes, uv: bytes) -> view.Points:
     return fitted
 
 
+def slot_of(plane: Plane) -> bpy.types.MaterialSlot | None:
+    """Return the material slot that shows the image, whichever one is chosen in the interface."""
+    slots = list(plane.material_slots)
+    # The active one first: several may have such a node.
+    slots.sort(key=lambda slot: slot.slot_index != plane.active_material_index)
+    return next((slot for slot in slots if _node_in(slot.material) is not None), None)
+
+
 def texture_node(plane: Plane) -> bpy.types.ShaderNodeTexImage:
     """Return the Image Texture node that shows the image.
 
     Raises:
         EditError: The node or its material was removed or renamed.
     """
-    material = plane.active_material
-    tree = material.node_tree if material is not None else None
-    node = tree.nodes.get(_TEXTURE_NODE) if tree is not None else None
-    if node is None or node.type != "TEX_IMAGE":
+    slot = slot_of(plane)
+    node = None if slot is None else _node_in(slot.material)
+    if node is None:
         raise EditError(
-            f"{plane.name} has no Image Texture node named {_TEXTURE_NODE!r} in its active "
-            "material; make a new GAN image"
+            f"{plane.name} has no Image Texture node named {_TEXTURE_NODE!r} in its materials; "
+            "make a new GAN image"
         )
     return node
+
+
+def _node_in(material: bpy.types.Material | None) -> bpy.types.ShaderNodeTexImage | None:
+    tree = material.node_tree if material is not None else None
+    node = tree.nodes.get(_TEXTURE_NODE) if tree is not None else None
+    return node if isinstance(node, bpy.types.ShaderNodeTexImage) else None
 
 
 def _material() -> bpy.types.Material:

@@ -152,6 +152,18 @@ def path_keys(handle: bpy.types.Object) -> NDArray[np.float64] | None:
     return np.column_stack(columns) if len(columns[0]) == len(columns[1]) else None
 
 
+def is_keyed(handle: bpy.types.Object) -> bool:
+    """Return whether a handle has keys where a path would have its own."""
+    return any(
+        compat.find_fcurve(handle, name, index) is not None for name, index, _ in _PLACE + _TURN
+    )
+
+
+def is_driven(handle: bpy.types.Object) -> bool:
+    """Return whether a handle has drivers where a path would have its own."""
+    return bool(_drivers(handle))
+
+
 def clear_path(handle: bpy.types.Object) -> None:
     """Remove the keys and drivers of a handle's location, rotation and scale."""
     for name in _PROPERTIES:
@@ -173,8 +185,8 @@ def hold(handle: bpy.types.Object) -> None:
 
 def adopt(plane: Plane) -> None:
     """Make the drivers of a duplicate read its own progress instead of the original's."""
-    material = plane.active_material
-    tree = material.node_tree if material is not None else None
+    slot = planes.slot_of(plane)
+    tree = slot.material.node_tree if slot is not None else None
     for owner in (tree, *(pair.handle for pair in plane.draggan.pairs)):
         animation = owner.animation_data if owner is not None else None
         for curve in animation.drivers if animation is not None else ():

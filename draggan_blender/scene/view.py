@@ -121,6 +121,27 @@ def plane_size(width: int, height: int) -> tuple[float, float]:
     return 2.0 * width / longer, 2.0 * height / longer
 
 
+def stretched(local_to_uv_map: Points, local: ArrayLike, size: tuple[float, float]) -> Points:
+    """Return places stretched along the image's sides, so that the image has another aspect.
+
+    The middle of the image, the directions of its sides and the length of the longer one stay.
+
+    Args:
+        local_to_uv_map: Of ``fit_local_to_uv``, before.
+        local: ``N x 2`` places.
+        size: The wanted width and height, of which only the ratio counts.
+
+    Returns:
+        ``N x 2`` places.
+    """
+    sides = np.linalg.inv(local_to_uv_map[:2])  # along u and v, in local space
+    lengths = np.linalg.norm(sides, axis=1)
+    wanted = np.asarray(size) * lengths.max() / max(size)
+    (middle,) = uv_to_local(local_to_uv_map, [(0.5, 0.5)])
+    uv = local_to_uv(local_to_uv_map, local)
+    return np.asarray(middle + (uv - 0.5) * (wanted / lengths) @ sides)
+
+
 def mask_bytes(pixels: ArrayLike, width: int, height: int) -> bytes:
     """Convert a painted mask to the engine's form, by nearest pixels at the generator's resolution.
 

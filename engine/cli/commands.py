@@ -202,7 +202,7 @@ def _mix(parsed: argparse.Namespace, output: Output) -> None:
 def _many(parsed: argparse.Namespace, output: Output) -> None:
     model = _load_checked(parsed, output)
     await_operators(device_of(model.generator))
-    many(parsed, model, _sampled(parsed, model, output), output)
+    many(parsed, model, sampled(parsed, model, output), output)
 
 
 def _info(parsed: argparse.Namespace, output: Output) -> None:

@@ -33,6 +33,57 @@ class PlaneTest(SceneCase):
         self.assertEqual(list(collection.objects), [plane])
         self.assertIn(collection.name, bpy.context.scene.collection.children)
 
+    def subdivided(self) -> Any:
+        """Return a square plane of 25 vertices, scaled to a side of 6 and turned by 90 degrees."""
+        plane = self.create()
+        bpy.context.view_layer.objects.active = plane
+        bpy.ops.object.mode_set(mode="EDIT")
+        bpy.ops.mesh.select_all(action="SELECT")
+        bpy.ops.mesh.subdivide(number_cuts=3)
+        bpy.ops.object.mode_set(mode="OBJECT")
+        for vertex in plane.data.vertices:
+            vertex.co = (-3.0 * vertex.co.y + 10.0, 3.0 * vertex.co.x, 0.5)
+        plane.data.update()
+        bpy.context.view_layer.update()
+        return plane
+
+    def test_a_plane_with_more_vertices_gets_the_aspect_as_well(self) -> None:
+        plane = self.subdivided()
+        planes = ours("scene.planes")
+        self.assertTrue(planes.fit_to_size(plane, 80, 48))
+        bpy.context.view_layer.update()
+        self.assertEqual(len(plane.data.vertices), 25)
+        # The image's width is along the plane's y.
+        np.testing.assert_allclose(plane.dimensions, (3.6, 6.0, 0.0), atol=1e-5)
+        places = ours("scene.plane_mesh").places(plane.data)
+        np.testing.assert_allclose(places.mean(axis=0), (10.0, 0.0), atol=1e-5)
+        # Every vertex stays where it is in the image.
+        self.assertTrue(planes.fit_to_size(plane, 64, 64))
+        bpy.context.view_layer.update()
+        np.testing.assert_allclose(plane.dimensions, (6.0, 6.0, 0.0), atol=1e-5)
+
+    def test_a_plane_whose_uvs_are_not_flat_keeps_its_shape(self) -> None:
+        plane = self.subdivided()
+        plane.data.uv_layers.active.data[7].uv.x += 0.2
+        self.assertFalse(ours("scene.planes").fit_to_size(plane, 80, 48))
+        np.testing.assert_allclose(plane.dimensions, (6.0, 6.0, 0.0), atol=1e-5)
+
+    def test_the_map_and_the_aspect_are_right_in_edit_mode(self) -> None:
+        plane = self.create()
+        planes = ours("scene.planes")
+        bpy.context.view_layer.objects.active = plane
+        bpy.ops.object.mode_set(mode="EDIT")
+        bpy.ops.mesh.select_all(action="SELECT")
+        bpy.ops.mesh.subdivide(number_cuts=1)
+        bpy.ops.transform.resize(value=(2.0, 2.0, 1.0))
+        uv = ours("scene.view").local_to_uv(planes.uv_map(plane), [(-2.0, -2.0), (2.0, 1.0)])
+        np.testing.assert_allclose(uv, [(0.0, 0.0), (1.0, 0.75)], atol=1e-6)
+        self.assertTrue(planes.fit_to_size(plane, 32, 64))
+        bpy.ops.object.mode_set(mode="OBJECT")
+        bpy.context.view_layer.update()
+        self.assertEqual(len(plane.data.vertices), 9)
+        np.testing.assert_allclose(plane.dimensions, (2.0, 4.0, 0.0), atol=1e-5)
+
     def test_the_material_has_standard_nodes_only(self) -> None:
         plane = self.create()
         tree = plane.active_material.node_tree

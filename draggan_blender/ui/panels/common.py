@@ -10,7 +10,7 @@ import bpy
 from ...connection import session
 from ...jobs import live, missing_images
 from ...properties.owners import Plane
-from ...scene import planes
+from ...scene import planes, time_stretching
 from .text import draw_text
 
 # A sidebar that is narrower than this has its buttons one below the other, px at a scale of 1.
@@ -87,6 +87,7 @@ def draw_status(layout: bpy.types.UILayout, plane: Plane, state: session.State) 
     """
     settings = plane.draggan
     missing = "" if settings.request_id else missing_images.sentence(plane)
+    missing = missing or time_stretching.sentence(plane)
     if missing and not settings.failed:
         draw_text(layout, missing, "ERROR")
         return
