@@ -38,6 +38,7 @@ from .checkpoints import (
     inspect_checkpoint,
     load_generator,
     original_sha256,
+    read_latent,
     save_generator,
     sha256_of,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "load_generator",
     "original_sha256",
     "plan_windows",
+    "read_latent",
     "save_generator",
     "sha256_of",
     "start_fused_operators",

@@ -100,7 +100,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"solving"},
         {"models"},
         {"features", "pictures", "differences"},
-        {"inputs", "image_files"},
+        {"inputs", "image_files", "latent_files"},
         {"machine"},
         {"arrays", "errors", "pooling"},
     ],

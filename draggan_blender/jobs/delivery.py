@@ -12,7 +12,7 @@ restores image, latent, points and frame.
 from __future__ import annotations
 
 import time
-from collections.abc import Set
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import bpy
 from ..connection import pump
 from ..errors import EditError
 from ..properties.owners import Plane
+from ..protocol.latent_file import LoadLatent
 from ..protocol.lost_drag import FinishDrag
 from ..protocol.messages import (
     Cancelled,
@@ -45,7 +46,7 @@ from ..scene import handle_paths, history, images, planes
 from . import bake as bake_job
 from . import drag as drag_job
 from . import edits as edits_job
-from . import folders, live, lost_drag, pull, recovery, requests
+from . import folders, live, lost_drag, pull, recovery, requests, saved_latent
 from . import image as image_job
 from . import latents as latents_job
 from . import own_picture as own_picture_job
@@ -69,6 +70,18 @@ _STATES: dict[type, str] = {
     Bake: "BAKE",
     RenderLatents: "LATENTS",
     InvertPicture: "PICTURE",
+    LoadLatent: "LATENT",
+}
+
+# What writes the result of a request, and the message that it needs.
+_FINISHERS: dict[type, tuple[Callable[[Plane, Any, Any], None], type]] = {
+    Sample: (image_job.finish_sample, Sampled),
+    LoadLatent: (saved_latent.finish, Sampled),
+    Drag: (drag_job.finish, DragFinished),
+    FinishDrag: (drag_job.finish, DragFinished),
+    Bake: (bake_job.finish, BakeFinished),
+    RenderLatents: (latents_job.finish, TrackMade),
+    InvertPicture: (own_picture_job.finish, PictureInverted),
 }
 
 _IMAGE_EDITORS = frozenset({"VIEW_3D", "IMAGE_EDITOR"})
@@ -175,7 +188,7 @@ def _remove_folder(request: Request) -> None:
         folders.remove_unfinished(Path(request.frames.folder), request.frames.stem)
     elif isinstance(request, RenderTrack | Bake):
         folders.remove_empty(Path(request.frames.folder))
-    elif isinstance(request, Sample | RenderLatent | InvertPicture):
+    elif isinstance(request, Sample | RenderLatent | InvertPicture | LoadLatent):
         folders.remove_empty(Path(request.image_path).parent)
     elif isinstance(request, BlendBack):
         folders.remove_empty(Path(request.frames.folder))
@@ -200,18 +213,11 @@ def _finish(plane: Plane, job: pump.Job, result: dict[type, Any]) -> None:
     # Whatever could refuse the result is checked before any of it is written.
     planes.texture_node(plane)
     planes.uv_map(plane)
-    if isinstance(request, Sample):
-        image_job.finish_sample(plane, request, result.get(Sampled))
-    elif isinstance(request, Drag):
-        drag_job.finish(plane, request, result.get(DragFinished))
-    elif isinstance(request, Bake):
-        bake_job.finish(plane, request, result.get(BakeFinished))
-    elif isinstance(request, RenderLatents):
-        latents_job.finish(plane, request, result.get(TrackMade))
+    if type(request) in _FINISHERS:
+        finish, part = _FINISHERS[type(request)]
+        finish(plane, request, result.get(part))
     elif isinstance(request, RenderLatent) and edits_job.is_change(request):
         kind = edits_job.finish(plane, request)
-    elif isinstance(request, InvertPicture):
-        own_picture_job.finish(plane, request, result.get(PictureInverted))
     elif isinstance(request, BlendBack):
         own_picture_job.finish_blend(plane, request)
     elif isinstance(request, RenderTrack | RenderLatent):

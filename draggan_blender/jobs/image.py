@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +55,29 @@ def new_image(
         EditError: The model or its folder is not usable, or the engine cannot be started.
     """
     plane = planes.create(context, location, rotation)
-    image_id, source = plane.draggan.uuid, plane.draggan.source
+    source = plane.draggan.source
     source.kind = "BUILT_IN" if model == models.BUILT_IN_MODEL else "FILE"
     source.path = "" if model == models.BUILT_IN_MODEL else model
     source.seed, source.truncation_psi, source.label = seed, truncation_psi, label
+    begin(plane, resample)
+    return plane
+
+
+def begin(plane: Plane, ask: Callable[[Plane], int]) -> None:
+    """Ask for the first image of a new plane; if that fails, the plane is removed.
+
+    Raises:
+        EditError: That of ``ask``.
+    """
+    image_id = plane.draggan.uuid
     try:
-        resample(plane)
+        ask(plane)
     except EditError:
         # If the engine could not even start, ``delivery`` has removed the plane already.
         left = planes.find(image_id)
         if left is not None:
             planes.remove(left)
         raise
-    return plane
 
 
 def resample(plane: Plane) -> int:
@@ -146,17 +157,24 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
     Raises:
         EditError: There is no image, or it cannot be shown.
     """
+    seed = request.seed, request.truncation_psi, request.label
+    take_sampled(plane, request.image_path, sampled, seed)
+
+
+def take_sampled(
+    plane: Plane, image_path: str, sampled: Sampled | None, seed: tuple[int, float, int]
+) -> None:
+    """Show an image that no edit has made; see ``show_new``.
+
+    Raises:
+        EditError: There is no image, or it cannot be shown.
+    """
     if sampled is None:
         raise EditError("The engine ended without an image; see its log")
     model = pump.state().model
     sha256 = model.sha256 if model is not None else ""
-    shape = show_new(
-        plane,
-        Path(request.image_path),
-        sampled.latent,
-        (sha256, models.base_sha256(plane, sha256)),
-        (request.seed, request.truncation_psi, request.label),
-    )
+    hashes = sha256, models.base_sha256(plane, sha256)
+    shape = show_new(plane, Path(image_path), sampled.latent, hashes, seed)
     if model is not None and model.notes:
         plane.draggan.status = f"Note: {'; '.join(model.notes)}"
     plane.draggan.status = shape or plane.draggan.status

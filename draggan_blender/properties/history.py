@@ -80,6 +80,7 @@ class DRAGGAN_PG_state(bpy.types.PropertyGroup):
             ("EDITS", "Edits", "A change in the list of edits"),
             ("SLIDERS", "Sliders", "A change of sliders"),
             ("PICTURE", "Picture", "The image of a person's own picture"),
+            ("LATENT", "Latent", "The image of a saved latent"),
         ),
     )
     ordinal: IntProperty(description="Counts the states of one kind, from 1 on")

@@ -28,6 +28,7 @@ from .direction_messages import DIRECTION_MESSAGES
 from .errors import LocalProtocolError, RemoteProtocolError
 from .explore import EXPLORE_MESSAGES
 from .health import HEALTH_MESSAGES
+from .latent_file import LATENT_FILE_MESSAGES
 from .library import LIBRARY_MESSAGES
 from .live import LIVE_MESSAGES
 from .lost_drag import LOST_DRAG_MESSAGES
@@ -48,6 +49,7 @@ ALL_MESSAGES = (
     *DIRECTION_MESSAGES,
     *EXPLORE_MESSAGES,
     *HEALTH_MESSAGES,
+    *LATENT_FILE_MESSAGES,
     *LIBRARY_MESSAGES,
     *LIVE_MESSAGES,
     *LOST_DRAG_MESSAGES,

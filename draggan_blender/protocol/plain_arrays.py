@@ -65,6 +65,20 @@ def read_arrays(
         raise PlainArraysError(f"it is damaged ({_in_one_line(error)})") from None
 
 
+def read_array(data: bytes) -> NDArray[Any]:
+    """Return the array of an ``.npy`` file.
+
+    Raises:
+        PlainArraysError: As of ``read_arrays``.
+    """
+    try:
+        return _array(data)
+    except PlainArraysError:
+        raise
+    except Exception as error:  # the border, as above
+        raise PlainArraysError(f"it is damaged ({_in_one_line(error)})") from None
+
+
 def array_names(data: bytes) -> list[str]:
     """Return the names of the arrays in an ``.npz`` file, without unpacking any.
 

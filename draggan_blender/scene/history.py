@@ -41,9 +41,10 @@ _WORDS = {
     "EDITS": "Edits",
     "SLIDERS": "Sliders",
     "PICTURE": "Picture",
+    "LATENT": "Latent",
 }
 # The kinds of states that are made from no other.
-_FIRST = ("SEED", "PICTURE")
+_FIRST = ("SEED", "PICTURE", "LATENT")
 
 
 def label(state: DRAGGAN_PG_state) -> str:
@@ -70,7 +71,7 @@ def active(plane: Plane) -> DRAGGAN_PG_state | None:
 
 
 def seed_state(plane: Plane) -> DRAGGAN_PG_state | None:
-    """Return the state of the seed or picture that the image was made from, or None if deleted."""
+    """Return the state of the seed, picture or latent that the image was made from, or None."""
     settings = plane.draggan
     wanted = _key(settings.sampled_latent), settings.model_sha256
     states = (state for state in settings.history.states if state.kind in _FIRST)

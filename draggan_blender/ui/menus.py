@@ -34,6 +34,7 @@ class DRAGGAN_MT_image(bpy.types.Menu):
         layout.operator("draggan.cancel", icon="X")
         layout.separator()
         layout.operator("draggan.resample", icon="FILE_REFRESH")
+        layout.operator("draggan.load_latent", icon="IMPORT")
         layout.operator("draggan.render_again", icon="RENDER_ANIMATION")
         layout.operator("draggan.reset", icon="LOOP_BACK")
         layout.operator("draggan.duplicate_image", icon="DUPLICATE")

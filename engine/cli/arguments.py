@@ -86,6 +86,7 @@ def _add_drag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     _add_image(drag)
+    _add_latent(drag)
     drag.add_argument(
         "--pair",
         action="append",
@@ -182,6 +183,7 @@ def _add_sample(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     _add_image(sample)
+    _add_latent(sample)
     sample.add_argument("--out", type=_png, required=True, help="PNG file to write")
     _add_device(sample)
     sample.set_defaults(run=_guarded("sample"))
@@ -338,6 +340,16 @@ def _add_image(parser: argparse.ArgumentParser) -> None:
         "--label",
         type=int,
         help="label of a model with labels: a number from 0, or -1 for none; without this option 0",
+    )
+
+
+def _add_latent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--latent",
+        type=Path,
+        metavar="FILE",
+        help="a saved latent in place of a seed: .npz of the official projector, .npy, or .pt of a "
+        "pivot or another projector",
     )
 
 

@@ -184,7 +184,8 @@ def _sample(parsed: argparse.Namespace, output: Output) -> None:
     model = _load(parsed, output)
     latent = sampled(parsed, model, output)
     write_png(parsed.out, render_image(model.generator, latent))
-    output.note(f"the image of seed {parsed.seed} is in {parsed.out}")
+    what = f"seed {parsed.seed}" if parsed.latent is None else parsed.latent.name
+    output.note(f"the image of {what} is in {parsed.out}")
 
 
 def _invert(parsed: argparse.Namespace, output: Output) -> None:

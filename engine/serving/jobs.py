@@ -18,6 +18,7 @@ import torch
 from draggan_blender.protocol.direction_messages import FindDirections, PictureStrip, PullBack
 from draggan_blender.protocol.explore import PreviewPicture, SampleSheet
 from draggan_blender.protocol.file_names import TRACK_FILE
+from draggan_blender.protocol.latent_file import LoadLatent
 from draggan_blender.protocol.library import AddModel
 from draggan_blender.protocol.live import CheckPoints
 from draggan_blender.protocol.lost_drag import FinishDrag
@@ -41,6 +42,7 @@ from ..arrays import FloatArray
 from ..errors import RequestError
 from ..features.source import feature_block
 from ..inputs import check_latent
+from ..latent_files import latent_from_file
 from ..models import LoadedModel, ModelCache, sample_latent
 from ..output.frames import write_png
 from ..output.render import render_image
@@ -66,7 +68,7 @@ __all__ = ["Emit", "JobCancelledError", "JobRunner"]
 
 
 # These find out by the image that they make whether the model makes finite ones.
-_RENDERS = (Sample, RenderLatent)
+_RENDERS = (Sample, RenderLatent, LoadLatent)
 
 
 class JobRunner:
@@ -92,6 +94,7 @@ class JobRunner:
             Sample: lambda request, model, job: self._sample(request, model),
             SampleSheet: lambda request, model, job: render_sheet(request, model, job, emit),
             PreviewPicture: lambda request, model, job: render_preview(request, model, emit),
+            LoadLatent: lambda request, model, job: self._load_latent(request, model),
             RenderLatent: lambda request, model, job: self._render_latent(request, model),
             RenderTrack: self._render_track,
             RenderLatents: self._render_latents,
@@ -186,6 +189,13 @@ class JobRunner:
 
     def _sample(self, request: Sample, model: LoadedModel) -> None:
         latent = sample_latent(model.generator, request.seed, request.truncation_psi, request.label)
+        _write_image(model, Picture(latent), request.image_path)
+        self._shown = latent
+        self._emit(Sampled(request_id=request.request_id, latent=latent.astype("<f4").tobytes()))
+
+    def _load_latent(self, request: LoadLatent, model: LoadedModel) -> None:
+        num_ws, w_dim = model.generator.num_ws, model.generator.w_dim
+        latent = latent_from_file(Path(request.latent_path), num_ws, w_dim)
         _write_image(model, Picture(latent), request.image_path)
         self._shown = latent
         self._emit(Sampled(request_id=request.request_id, latent=latent.astype("<f4").tobytes()))

@@ -11,6 +11,7 @@ container. The content of a file decides which reader is used, never its name.
 from __future__ import annotations
 
 from .convert import convert_checkpoint, save_generator
+from .latent_file import read_latent
 from .load import ModelInfo, inspect_checkpoint, load_generator, original_sha256, sha256_of
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "inspect_checkpoint",
     "load_generator",
     "original_sha256",
+    "read_latent",
     "save_generator",
     "sha256_of",
 ]

@@ -48,10 +48,13 @@ _KEYS: tuple[tuple[str, str], ...] = (
 _DISCRIMINATOR = re.compile(
     r"(final_linear\.\d|convs\.0\.0\.weight|b4\.(fc|out|mbstd)|final_conv\.0\.weight|fromrgb)"
 )
-_LATENT = re.compile(r"(latents?|ws?|w_?plus|wp|projected_ws?|w_pivot|latent_code|latent_in)", re.I)
+# What a latent is called in a dictionary.
+LATENT_NAMES = re.compile(
+    r"(latents?|ws?|w_?plus|wp|projected_ws?|w_pivot|latent_code|latent_in)", re.I
+)
 # How many keys are looked at.
 _SEEN = 4096
-_ADVICE = "; choose the model that it was made with"
+_ADVICE = "; choose the model that it was made with, then Load Latent"
 
 
 def name_top_level(top: object) -> Refusal:
@@ -91,7 +94,7 @@ def _name_entries(entries: Mapping[object, object]) -> Refusal:
                 return _lucidrains()
             return unsupported(f"is {family}, another network than StyleGAN2")
     for key, value in list(entries.items())[:_SEEN]:
-        if isinstance(key, str) and _LATENT.fullmatch(key) and is_tensor(value):
+        if isinstance(key, str) and LATENT_NAMES.fullmatch(key) and is_tensor(value):
             return _latent(size_of(value))
         inner = entries_of(value) or {}
         if is_tensor(inner.get("latent")):

@@ -48,7 +48,7 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "zstd-compressed; unpack it first"),
     (b"\x89HDF\r\n", "an HDF5 (Keras) file"),
     (b"BLENDER", "a Blender file"),
-    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x93NUMPY", "a NumPy array, such as a saved latent (Load Latent)"),
     (b"%PDF", "a PDF document"),
 )
 
@@ -164,7 +164,7 @@ def _zip(path: Path) -> Container:
         raise Refusal(
             ModelErrorKind.NOT_A_MODEL,
             "is a saved latent (NumPy .npz file) and not a model; choose the model that it was "
-            "made with",
+            "made with, then Load Latent",
         )
     if names and all(name.endswith(".npy") for name in names):
         raise Refusal(ModelErrorKind.NOT_A_MODEL, f"is a NumPy .npz file of arrays; {EXPECTED}")

@@ -43,6 +43,7 @@ _PARTICULAR: dict[str, tuple[Any, ...]] = {
     "seeds": ((0,), (7, 2**32 - 1)),
     "size_px": (1, 96, 4096),
     "steps": (1, 2, 10**6),
+    "latent_path": ("w.npz", "Grüße/0.pt"),
 }
 _NEVER_EMPTY = ("pairs", "handles_px", "handles", "points_px")
 

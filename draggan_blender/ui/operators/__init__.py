@@ -27,6 +27,7 @@ from . import (
     pull,
     region,
     retiming,
+    saved_latent,
     sliders,
     two_places,
 )
@@ -38,6 +39,7 @@ CLASSES = (
     *models.CLASSES,
     *own_picture.CLASSES,
     *two_places.CLASSES,
+    *saved_latent.CLASSES,
     *explore.CLASSES,
     *points.CLASSES,
     *region.CLASSES,

@@ -38,6 +38,8 @@ class DRAGGAN_PT_image(SidebarPanel, bpy.types.Panel):
         row.operator("draggan.new_image", icon="ADD")
         if plane is not None:
             row.operator("draggan.resample", icon="FILE_REFRESH")
+        layout.operator("draggan.load_latent", icon="IMPORT")
+        if plane is not None:
             kept = plane.draggan.keep_colours
             layout.operator("draggan.keep_colours", icon="COLOR", depress=kept)
 
