@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from draggan_blender.protocol.file_names import DRAG_JOURNAL_FILE, JOURNAL_FILE, TRACK_FILE
+from draggan_blender.protocol.file_names import DRAG_JOURNAL_FILE, TRACK_FILE
 from draggan_blender.protocol.library import AddModel
 from draggan_blender.protocol.messages import Message
 from draggan_blender.protocol.settings import DragSettings
@@ -153,7 +153,6 @@ def test_a_bake_goes_on_where_it_was(
         disk.leave(left)
         assert str(folder) in refused(lambda: bake(model, edit, folder))
         assert not any(name.endswith(".part") for name in disk.files())
-        assert left != 12 << 10 or f"bake/{JOURNAL_FILE}" in disk.files()
     disk.clear()
     bake(model, edit, folder)
     assert contents(folder) == contents(tmp_path / "whole")
