@@ -17,7 +17,7 @@ import bpy
 
 from ..errors import EditError, reason_of
 from ..properties.owners import Plane
-from ..scene import images, planes
+from ..scene import channels, images, planes
 from . import files as export_files
 
 
@@ -50,7 +50,8 @@ def bake_down(path: Path) -> Path:
         place = folder / plane.draggan.uuid[:8]
         for source in sources[plane.name]:
             export_files.copy_file(source, place / source.name)
-        for image in (plane.draggan.sequence.image, *images.copies(plane)):
+        shown = plane.draggan.sequence.image
+        for image in (shown, *channels.of(shown).values(), *images.copies(plane)):
             moved.append((image, place / Path(bpy.path.abspath(image.filepath)).name))
     _save_copy(path, moved)
     return folder
@@ -60,7 +61,12 @@ def _files(plane: Plane) -> list[Path]:
     """Return all files of a sequence that Blender may show, also the one for the frames before."""
     sequence = plane.draggan.sequence
     first = sequence.first_frame
-    return images.sequence_files(plane, range(first - 1, first + sequence.frame_count))
+    numbers = range(first - 1, first + sequence.frame_count)
+    return [
+        path
+        for stem in channels.stems(sequence.image, sequence.stem)
+        for path in images.sequence_files(plane, numbers, stem)
+    ]
 
 
 def _save_copy(path: Path, moved: list[tuple[bpy.types.Image, Path]]) -> None:

@@ -24,6 +24,7 @@ from ..protocol.file_names import (
     EDIT_FILE,
     GREATEST_FRAME,
     TRACK_FILE,
+    channel_stem,
     frame_file,
 )
 from ..scene import images, planes
@@ -133,7 +134,8 @@ def remove_unfinished(folder: Path, stem: str) -> None:
     The engine does so itself, unless it was killed. Other files in the folder stay.
     """
     with contextlib.suppress(OSError):
-        for pattern in (f"{stem}_*.png", TRACK_FILE, DRAG_JOURNAL_FILE):
+        further = channel_stem(stem, "*")
+        for pattern in (f"{stem}_*.png", f"{further}_*.png", TRACK_FILE, DRAG_JOURNAL_FILE):
             for path in folder.glob(pattern):
                 path.unlink()
     remove_parts(folder)

@@ -16,7 +16,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..properties.owners import Plane
-from ..scene import frame_files, images, planes
+from ..scene import channels, frame_files, images, planes
 from . import delivery
 
 # The time from a change to the look, and between two looks.
@@ -95,7 +95,8 @@ def _missing(plane: Plane) -> int:
     """Return the number of missing images; the file before the first frame repeats its image."""
     sequence, folder = plane.draggan.sequence, images.sequence_folder(plane)
     last = sequence.first_frame + sequence.frame_count
-    missing = frame_files.missing(folder, sequence.stem, range(sequence.first_frame - 1, last))
+    stem, *further = channels.stems(sequence.image, sequence.stem)
+    missing = frame_files.missing(folder, stem, range(sequence.first_frame - 1, last), further)
     return min(missing, int(sequence.frame_count))
 
 

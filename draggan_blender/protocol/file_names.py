@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 # The last frame that Blender has.
 GREATEST_FRAME = 1_048_574
 
@@ -17,6 +19,33 @@ JOURNAL_FILE = "solve.journal"
 
 # The steps of a drag so far, while it is not finished.
 DRAG_JOURNAL_FILE = "drag.journal"
+
+
+# Channels of a model's image that are in one file: colour and alpha. Each further one is a grey
+# image of its own.
+COLOUR_CHANNELS = 4
+
+
+def channel_stem(stem: str, channel: int | str) -> str:
+    """Return what the names of a further channel's images start with.
+
+    Args:
+        stem: What those of the colours start with.
+        channel: The channel of the model, counted from 1, from ``COLOUR_CHANNELS + 1`` on; or ``*``
+            for all, in a pattern.
+    """
+    return f"{stem}-channel{channel}"
+
+
+def frame_number_of_any(stem: str, name: str) -> int | None:
+    """Return the number of the file of a frame's colours, or of one of its further channels.
+
+    Args:
+        stem: What the names of the colours start with.
+        name: The name of a file.
+    """
+    further = re.match(rf"{re.escape(stem)}-channel\d{{1,3}}(?=_)", name)
+    return frame_number(stem if further is None else further[0], name)
 
 
 def frame_number(stem: str, name: str) -> int | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..protocol.file_names import frame_file
@@ -20,16 +21,18 @@ def frame_path(folder: Path, stem: str, number: int) -> Path:
     return folder / frame_file(stem, number)
 
 
-def missing(folder: Path, stem: str, span: range) -> int:
-    """Return how many frames have no file in the folder; all, if the folder cannot be read.
+def missing(folder: Path, stem: str, span: range, further: Sequence[str] = ()) -> int:
+    """Return how many frames lack a file in the folder; all, if the folder cannot be read.
 
     Args:
         folder: The folder of the sequence.
         stem: What the names of the sequence start with.
         span: The scene frames.
+        further: What the names of the other files of each frame start with, see ``channels``.
     """
     try:
         existing = set(os.listdir(folder))
     except OSError:
         existing = set()
-    return sum(frame_file(stem, number) not in existing for number in span)
+    stems = (stem, *further)
+    return sum(any(frame_file(each, number) not in existing for each in stems) for number in span)

@@ -23,7 +23,7 @@ import numpy as np
 from ..errors import EditError
 from ..properties.bake import DRAGGAN_PG_sequence
 from ..properties.owners import Plane
-from . import colours, material_use, planes, timing
+from . import channels, colours, material_use, planes, timing
 from .frame_files import frame_path
 
 # The custom property of an image that is another one in another space.
@@ -47,6 +47,7 @@ def show_rest(plane: Plane) -> None:
         else:
             timing.place(plane, node)
         _remove_unused_copy(before)
+    channels.show(plane, image)
 
 
 def match_colours(plane: Plane) -> None:
@@ -99,6 +100,10 @@ def show_still(plane: Plane, path: Path) -> str:
     width, height = still.size
     still.name = plane.name
     still.pack()
+    for channel, file in channels.files(path):
+        further = _load(file)
+        further.pack()
+        channels.keep(still, channel, further)
     settings = plane.draggan
     before, settings.still = settings.still, still
     clear_sequence(plane)
@@ -130,9 +135,14 @@ def show_sequence(
     Raises:
         EditError: The first file cannot be read.
     """
-    image = _load(frame_path(folder, stem, first_frame))
+    first = frame_path(folder, stem, first_frame)
+    image = _load(first)
     image.name = f"{plane.name} {kind.title()}"
     image.source = "SEQUENCE"
+    for channel, file in channels.files(first, first.stem.removeprefix(stem)):
+        further = _load(file)
+        further.source = "SEQUENCE"
+        channels.keep(image, channel, further)
     sequence = plane.draggan.sequence
     before, sequence.image = sequence.image, image
     sequence.stem, sequence.kind = stem, kind
@@ -193,13 +203,18 @@ def folder_of(sequence: DRAGGAN_PG_sequence) -> Path:
     return Path(bpy.path.abspath(sequence.image.filepath)).parent
 
 
-def sequence_files(plane: Plane, numbers: Iterable[int]) -> list[Path]:
+def sequence_files(plane: Plane, numbers: Iterable[int], stem: str = "") -> list[Path]:
     """Return the files of the plane's sequence with these numbers, in the order of the numbers.
+
+    Args:
+        plane: The GAN image.
+        numbers: The numbers.
+        stem: What the names of the files start with; empty for those of the colours.
 
     Raises:
         EditError: A file is missing.
     """
-    folder, stem = sequence_folder(plane), plane.draggan.sequence.stem
+    folder, stem = sequence_folder(plane), stem or plane.draggan.sequence.stem
     present = {path.name for path in folder.glob(f"{stem}_*.png")}
     files = [frame_path(folder, stem, number) for number in numbers]
     for path in files:
@@ -284,7 +299,9 @@ def remove_unused(*candidates: bpy.types.Image | None) -> None:
     """Remove those of some images that nothing uses any more; the history's states use theirs."""
     for image in {found for found in candidates if found is not None}:
         if image.users == 0:
+            further = channels.of(image).values()
             bpy.data.images.remove(image)
+            remove_unused(*further)
 
 
 def _load(path: Path) -> bpy.types.Image:

@@ -19,7 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from draggan_blender.protocol.atomic_files import link_or_copy
-from draggan_blender.protocol.file_names import EDIT_FILE, JOURNAL_FILE, TRACK_FILE, frame_number
+from draggan_blender.protocol.file_names import (
+    EDIT_FILE,
+    JOURNAL_FILE,
+    TRACK_FILE,
+    frame_number_of_any,
+)
 
 from ..output.frames import FrameNames
 from ..output.track import Track, TrackError
@@ -94,10 +99,11 @@ class BakeFolder:
         """
         old = self.track()
         both = [track] if old is None else [track, old]
-        valid: set[Path] = set()
+        valid: set[int] = set()
         for row in range(len(track)):
             if old is not None and same_row(old, track, row):
-                valid.update(self.names.paths_of_row(row))
+                number = self.names.first_number + row
+                valid.update((number - 1, number) if row == 0 else (number,))
         first = min(one.first_number for one in both) - 1
         end = max(one.first_number + len(one) for one in both)
         try:
@@ -105,11 +111,9 @@ class BakeFolder:
         except FileNotFoundError:
             return
         for name in existing:
-            number = frame_number(self.names.stem, name)
-            if number is not None and first <= number < end:
-                path = self.names.path(number)
-                if path not in valid:
-                    path.unlink(missing_ok=True)
+            found = frame_number_of_any(self.names.stem, name)
+            if found is not None and first <= found < end and found not in valid:
+                (self.names.folder / name).unlink(missing_ok=True)
 
     def take_frames(self, earlier: BakeFolder, track: Track) -> None:
         """Take the files of an earlier bake for the rows of a track that are the same there.

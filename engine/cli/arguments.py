@@ -274,6 +274,7 @@ def _add_many(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     _add_image(many)
+    _add_latent(many)
     many.add_argument(
         "--pair",
         action="append",

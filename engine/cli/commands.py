@@ -24,7 +24,7 @@ from ..machine.device import describe_device, open_device
 from ..machine.operators import await_operators
 from ..models import LoadedModel, ModelCache, model_path
 from ..output.even_rows import even_rows
-from ..output.frames import FrameNames, FrameWriter, write_png
+from ..output.frames import FrameNames, FrameWriter, write_image
 from ..output.render import render_frames, render_image
 from ..output.track import Track
 from ..serving.failures import failure
@@ -133,15 +133,16 @@ def _drag(parsed: argparse.Namespace, output: Output) -> int:
     result = even_rows(result, model.generator.img_shape[2])
     track = Track.from_drag(result, options, model_name=model.path.name, model_sha256=model.sha256)
     pictures = (track.picture(row) for row in range(len(track)))
-    frames = list(render_frames(model.generator, pictures, is_checked=True))
-    names = FrameNames(parsed.out, "drag")
+    frames = list(render_frames(model.generator, pictures, is_checked=True, every_channel=True))
+    names = FrameNames(parsed.out, "drag", channels=model.generator.img_shape[0])
     with FrameWriter(names) as writer:
         for index, frame in enumerate(frames):
             writer.add(frame, index)
     # Remove the frames of an earlier, longer drag, which would look like the end of this one.
     number = names.first_number + len(frames)
     while names.path(number).exists():
-        names.path(number).unlink()
+        for path in names.paths(number):
+            path.unlink(missing_ok=True)
         number += 1
     track.save(parsed.out / TRACK_FILE)
     before_after_sheet(track, frames, parsed.out / "contact_sheet.png", names.first_number)
@@ -183,7 +184,7 @@ def _read_mask(path: Path) -> ByteArray:
 def _sample(parsed: argparse.Namespace, output: Output) -> None:
     model = _load(parsed, output)
     latent = sampled(parsed, model, output)
-    write_png(parsed.out, render_image(model.generator, latent))
+    write_image(parsed.out, render_image(model.generator, latent, every_channel=True))
     what = f"seed {parsed.seed}" if parsed.latent is None else parsed.latent.name
     output.note(f"the image of {what} is in {parsed.out}")
 

@@ -12,14 +12,15 @@ import io
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
 from PIL import Image
 
 from draggan_blender.protocol.atomic_files import write_atomically
-from draggan_blender.protocol.file_names import frame_file
+from draggan_blender.protocol.file_names import COLOUR_CHANNELS, channel_stem, frame_file
 
 from ..arrays import ByteArray
 
@@ -32,7 +33,7 @@ def write_png(path: Path, image: ByteArray) -> None:
 
     Args:
         path: The file; its folder is made if it is missing.
-        image: ``H x W x C`` uint8, top row first; with C = 4 the file has alpha.
+        image: ``H x W x C`` uint8, top row first; with C = 4 the file has alpha. ``H x W`` is grey.
 
     Raises:
         OSError: The file cannot be written; ``filename`` is ``path``.
@@ -41,6 +42,45 @@ def write_png(path: Path, image: ByteArray) -> None:
     # Level 3 is fast; higher levels gain little, because the noise of an image hardly compresses.
     Image.fromarray(image).save(encoded, format="PNG", compress_level=3)
     write_atomically(path, encoded.getvalue())
+
+
+def write_image(path: Path, image: ByteArray) -> list[Path]:
+    """Write an image, and each channel after the fourth as a grey PNG beside it.
+
+    Args:
+        path: The file of the colours.
+        image: ``H x W x C`` uint8, top row first; C is 3 or more.
+
+    Returns:
+        The paths of all files.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    paths = [*channel_paths(path, image.shape[2]), path]
+    for each, part in zip(paths, _parts(image), strict=True):
+        write_png(each, part)
+    return paths
+
+
+def channel_paths(path: Path, channels: int) -> list[Path]:
+    """Return the files of the further channels of an image.
+
+    Args:
+        path: The file of its colours, a single image.
+        channels: How many channels the image has.
+    """
+    further = range(COLOUR_CHANNELS + 1, channels + 1)
+    return [path.with_stem(channel_stem(path.stem, channel)) for channel in further]
+
+
+def _parts(image: ByteArray) -> list[ByteArray]:
+    """Return each further channel, ``H x W``, and the colours, ``H x W x C`` with C of 3 or 4.
+
+    The colours come last: whoever sees their file has the others as well.
+    """
+    further = [image[..., channel] for channel in range(COLOUR_CHANNELS, image.shape[2])]
+    return [np.ascontiguousarray(part) for part in (*further, image[..., :COLOUR_CHANNELS])]
 
 
 @dataclass(frozen=True)
@@ -54,20 +94,30 @@ class FrameNames:
         folder: The folder of the files.
         stem: What the names start with.
         first_number: The number of row 0, 1 or more.
+        channels: How many channels the images have; each one after the fourth has files of its own,
+            ``folder/stem-channel5_0001.png`` and so on.
     """
 
     folder: Path
     stem: str
     first_number: int = 1
+    channels: int = 3
 
     def path(self, number: int) -> Path:
         """Return the path of the file with a number."""
         return self.folder / frame_file(self.stem, number)
 
+    def paths(self, number: int) -> list[Path]:
+        """Return the paths of all files with a number: those of further channels, and ``path``."""
+        further = range(COLOUR_CHANNELS + 1, self.channels + 1)
+        stems = [*(channel_stem(self.stem, channel) for channel in further), self.stem]
+        return [self.folder / frame_file(stem, number) for stem in stems]
+
     def paths_of_row(self, row: int) -> list[Path]:
-        """Return the paths of a row's files; row 0 has two."""
+        """Return the paths of a row's files; row 0 has those of two numbers."""
         number = self.first_number + row
-        return [self.path(each) for each in ((number - 1, number) if row == 0 else (number,))]
+        numbers = (number - 1, number) if row == 0 else (number,)
+        return [path for each in numbers for path in self.paths(each)]
 
 
 class FrameWriter:
@@ -120,7 +170,7 @@ class FrameWriter:
         """Queue the image of a row; row 0 also becomes the file before the first.
 
         Args:
-            image: ``H x W x C`` uint8, top row first; C is 3 or 4.
+            image: ``H x W x C`` uint8, top row first; C is 3 or more.
             index: The row.
 
         Raises:
@@ -170,11 +220,12 @@ class FrameWriter:
             if self._error is not None or self._abandoned.is_set():
                 continue  # empty the queue, or the caller would wait forever
             number, image = item
-            path = self._names.path(number)
+            paths = replace(self._names, channels=image.shape[2]).paths(number)
             try:
-                write_png(path, image)
-                self._written.append(path)
+                for path, part in zip(paths, _parts(image), strict=True):
+                    write_png(path, part)
+                    self._written.append(path)
                 if self._on_written is not None:
-                    self._on_written(number, path)
+                    self._on_written(number, paths[-1])
             except Exception as error:  # the root of a thread: raised in the caller's thread
                 self._error = error

@@ -2,9 +2,9 @@
 """Renders latents, and pictures with layers, to images, without gradients.
 
 There are two forms: ``H x W x C`` uint8, top row first, for files (C is 3, or 4 for models with
-four channels, which are RGBA), and float32 RGBA, bottom row first, the layout of Blender's images,
-for previews. The second is made from the first, so that a preview equals the file that is written
-later.
+four or more channels, which are RGBA), and float32 RGBA, bottom row first, the layout of Blender's
+images, for previews. The second is made from the first, so that a preview equals the file that is
+written later. Files have the further channels of a model beside the colours.
 
 On a CPU, images for files are rendered one at a time. In a batch, sums are computed in another
 order, so that an image would depend on the others in its batch, and a sequence on how it was
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from draggan_blender.protocol.file_names import COLOUR_CHANNELS
 from stylegan2 import Canvas, Generator
 
 from ..arrays import ByteArray, FloatArray
@@ -28,8 +29,6 @@ from ..errors import RequestError
 from ..inputs import device_of
 from ..pictures import OpenPicture, Picture
 
-# A model with this many channels has colours and alpha.
-RGBA_CHANNELS = 4
 # The most pixels of a batch, one large image or several small ones, to limit the memory.
 _BATCH_PIXELS = 512 * 512
 # The most images of a batch: between batches the caller can write, report, and be cancelled.
@@ -44,6 +43,7 @@ def render_images(
     canvas: Canvas | None = None,
     *,
     is_checked: bool = False,
+    every_channel: bool = False,
 ) -> ByteArray:
     """Synthesise images.
 
@@ -53,11 +53,12 @@ def render_images(
         resolution: The block whose image is rendered, for a smaller image; None for the last.
         canvas: The picture that the latents belong to; None for pictures of one latent.
         is_checked: Whether values that are not finite are an error; otherwise they become black.
+        every_channel: Whether channels after the fourth are returned as well.
 
     Returns:
         ``N x H x W x C`` uint8, sRGB, top row first. The generator's [-1, 1] becomes 0 to 255. A
-        model with four channels gives RGBA with straight alpha, and C is 4. For all others C is 3:
-        one or two channels give grey, and channels after the third are left out.
+        model with four or more channels gives RGBA with straight alpha, and C is 4, or more with
+        ``every_channel``. For all others C is 3: one or two channels give grey.
 
     Raises:
         RequestError: ``is_checked``, and a value is not finite.
@@ -66,8 +67,8 @@ def render_images(
         images = generator.synthesis(latents, noise_mode="const", resolution=resolution)
     else:
         images = canvas.image(latents, resolution)
-    if images.shape[1] != RGBA_CHANNELS:
-        images = images[:, :3]
+    if not every_channel:
+        images = images[:, :COLOUR_CHANNELS]
     if images.shape[1] < 3:
         images = images[:, :1].expand(-1, 3, -1, -1)
     if is_checked and not bool(images.isfinite().all()):
@@ -80,12 +81,15 @@ def render_images(
     return result
 
 
-def render_image(generator: Generator, picture: Picture | FloatArray) -> ByteArray:
+def render_image(
+    generator: Generator, picture: Picture | FloatArray, *, every_channel: bool = False
+) -> ByteArray:
     """Synthesise one image, which does not depend on other images, to the bit.
 
     Args:
         generator: The model.
         picture: The picture, or the latent of the whole image, ``num_ws x w_dim`` float32.
+        every_channel: As of ``render_images``.
 
     Returns:
         ``H x W x C`` uint8, as ``render_images``.
@@ -93,7 +97,7 @@ def render_image(generator: Generator, picture: Picture | FloatArray) -> ByteArr
     Raises:
         RequestError: A value of the image is not finite.
     """
-    return next(render_frames(generator, [picture], is_checked=True))
+    return next(render_frames(generator, [picture], is_checked=True, every_channel=every_channel))
 
 
 def preview_pixels(image: ByteArray) -> FloatArray:
@@ -123,6 +127,7 @@ def render_frames(
     canvases: Canvases | None = None,
     *,
     is_checked: bool = False,
+    every_channel: bool = False,
 ) -> Iterator[ByteArray]:
     """Synthesise many images, in small batches.
 
@@ -131,6 +136,7 @@ def render_frames(
         pictures: Pictures, or latents of whole images, ``num_ws x w_dim`` float32.
         canvases: Keeps what pictures have in common, also between calls; None for this call only.
         is_checked: As of ``render_images``.
+        every_channel: Likewise.
 
     Yields:
         ``H x W x C`` uint8, as ``render_images``, one for each picture.
@@ -138,7 +144,7 @@ def render_frames(
     device, size = device_of(generator), _batch_size(generator)
     batch: list[FloatArray] = []
     canvases = Canvases(generator) if canvases is None else canvases
-    render = partial(render_images, is_checked=True) if is_checked else render_images
+    render = partial(render_images, is_checked=is_checked, every_channel=every_channel)
 
     def rendered() -> Iterator[ByteArray]:
         if batch:

@@ -8,6 +8,7 @@ that exist already can be skipped.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from stylegan2 import Generator
@@ -45,6 +46,7 @@ def write_sequence(
     Raises:
         OSError: A file cannot be written.
     """
+    names = replace(names, channels=generator.img_shape[0])
     at_once = images_at_once(generator)
     batch: list[int] = []
     canvases = Canvases(generator)
@@ -53,7 +55,9 @@ def write_sequence(
             if not (skip_existing and all(path.exists() for path in names.paths_of_row(row))):
                 batch.append(row)
             if batch and (len(batch) == at_once or count == len(rows)):
-                images = render_frames(generator, map(picture_of, batch), canvases)
+                images = render_frames(
+                    generator, map(picture_of, batch), canvases, every_channel=True
+                )
                 for wanted, image in zip(batch, images, strict=True):
                     writer.add(image, wanted)
                 batch.clear()

@@ -44,7 +44,7 @@ from ..features.source import feature_block
 from ..inputs import check_latent
 from ..latent_files import latent_from_file
 from ..models import LoadedModel, ModelCache, sample_latent
-from ..output.frames import write_png
+from ..output.frames import write_image
 from ..output.render import render_image
 from ..output.track import Track, rows_of_part
 from ..pictures import Picture
@@ -251,4 +251,4 @@ def _write_image(model: LoadedModel, picture: Picture, image_path: str) -> None:
     if not image_path:
         raise RequestError("the path of the image to write must not be empty")
     check_latent(model.generator, picture.latent)
-    write_png(Path(image_path), render_image(model.generator, picture))
+    write_image(Path(image_path), render_image(model.generator, picture, every_channel=True))

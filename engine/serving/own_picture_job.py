@@ -22,7 +22,7 @@ from ..inversion.source import read_picture
 from ..inversion.tuning import Tuning, TuningOptions, tune
 from ..inversion.verdict import coverage_of, sentence
 from ..models import LoadedModel
-from ..output.frames import FrameWriter, write_png
+from ..output.frames import FrameWriter, write_image, write_png
 from ..output.render import render_frames, render_image
 from ..output.track import Track
 from ..pictures import Picture
@@ -102,7 +102,8 @@ class InversionJob:
             )
             difference.save(path)
             sha256 = sha256_of(path)
-        write_png(Path(request.image_path), render_image(generator, found.latent))
+        image = render_image(generator, found.latent, every_channel=True)
+        write_image(Path(request.image_path), image)
         frame = found.alignment
         self._emit(
             PictureInverted(

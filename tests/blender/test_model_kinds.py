@@ -13,6 +13,8 @@ from support import TIMEOUT_S, SceneCase, ours
 GOLDEN = support.CHECKOUT / "tests" / "data" / "golden"
 RGBA = support.CHECKOUT / "tests" / "data" / "models" / "rgba_r32.safetensors"
 
+SIX = RGBA.with_name("channels6_r32.safetensors")
+
 
 class ModelKindsTest(SceneCase):
     def image_of(self, path: Any, **settings: Any) -> Any:
@@ -77,6 +79,61 @@ class ModelKindsTest(SceneCase):
         self.add_pair(plane)
         self.drag(plane, max_steps=2)
         self.assertEqual(plane.draggan.sequence.image.depth, 32)
+
+    def shown_channels(self, plane: Any) -> dict[str, Any]:
+        """Return the images of the nodes of further channels, by the nodes' names."""
+        nodes = ours("scene.planes").texture_node(plane).id_data.nodes
+        return {one.name: one.image for one in nodes if one.name.startswith("GAN Image Channel")}
+
+    def test_further_channels_are_nodes_of_the_material(self) -> None:
+        plane = self.image_of(SIX)
+        channels = self.shown_channels(plane)
+        self.assertEqual(sorted(channels), ["GAN Image Channel 5", "GAN Image Channel 6"])
+        still = channels["GAN Image Channel 5"]
+        self.assertTrue(still.packed_file is not None)
+        self.assertEqual(still.colorspace_settings.name, "Non-Color")
+        self.assertGreater(np.std(np.array(still.pixels[:])[::4]), 0.1)
+        self.add_pair(plane)
+        self.drag(plane, max_steps=2)
+        sequence = plane.draggan.sequence
+        channels = self.shown_channels(plane)
+        main = ours("scene.planes").texture_node(plane)
+        for name, image in channels.items():
+            self.assertEqual(image.source, "SEQUENCE", name)
+            user = main.id_data.nodes[name].image_user
+            for field in ("frame_start", "frame_duration", "frame_offset"):
+                self.assertEqual(getattr(user, field), getattr(main.image_user, field))
+        # What is missing is noticed, and made again.
+        folder = ours("scene.images").sequence_folder(plane)
+        lost = folder / f"{sequence.stem}-channel6_0002.png"
+        content = lost.read_bytes()
+        lost.unlink()
+        found = ours("jobs.missing_images")
+        bpy.context.view_layer.objects.active = plane
+        found.look()
+        self.assertEqual(found.count(plane), 1)
+        ours("jobs.requests").wait(ours("jobs.image").render_again(plane), TIMEOUT_S)
+        self.assertEqual(lost.read_bytes(), content)
+        # A portable copy has all of them.
+        copied = ours("export.portable_copy").bake_down(self.folder / "copy.blend")
+        names = {path.name for path in copied.rglob("*.png")}
+        self.assertEqual(len(names), 3 * (sequence.frame_count + 1))
+        # Back to the still, in a file that was saved and opened again.
+        ours("jobs.drag").reset(plane)
+        self.assertEqual(self.shown_channels(plane)["GAN Image Channel 5"], still)
+        path = str(self.folder / "six.blend")
+        bpy.ops.wm.save_as_mainfile(filepath=path)
+        bpy.ops.wm.open_mainfile(filepath=path)
+        plane = self.find_plane()
+        history = ours("scene.history")
+        history.restore(plane, plane.draggan.history.states[-1])
+        self.assertEqual(
+            {image.source for image in self.shown_channels(plane).values()}, {"SEQUENCE"}
+        )
+        # A model without further channels empties the nodes.
+        plane.draggan.source.path = str(RGBA)
+        ours("jobs.requests").wait(ours("jobs.image").resample(plane), TIMEOUT_S)
+        self.assertEqual(set(self.shown_channels(plane).values()), {None})
 
     def test_images_without_alpha_keep_the_plain_material(self) -> None:
         plane = self.image_of(GOLDEN / "ada_grey_r32.pkl")

@@ -18,13 +18,19 @@ from draggan_blender.protocol.own_picture import (
     InvertPicture,
     PictureInverted,
 )
+from engine.arrays import ByteArray, FloatArray
 from engine.baking.animated_edit import Truncation
+from engine.baking.folder import BakeFolder
 from engine.cli.arguments import main
 from engine.errors import RequestError
 from engine.features.choice import open_source
 from engine.features.full_map import FullMapSource
 from engine.models import sample_latent
+from engine.output.frames import FrameNames, write_image
 from engine.output.render import preview_pixels, render_image, render_images
+from engine.output.sequence import write_sequence
+from engine.output.track import Track
+from engine.pictures import Picture
 from engine.serving.job_queue import QueuedJob
 from engine.serving.jobs import JobRunner
 from stylegan2 import Generator, GeneratorConfig, load_generator, save_generator
@@ -71,7 +77,10 @@ def test_every_kind_of_model_can_be_dragged(kind: str, tmp_path: Path) -> None:
     assert main(arguments) in (0, 5)
     with Image.open(out / "drag_0001.png") as image:
         assert image.size == size
-        assert image.mode == ("RGBA" if kind == "rgba" else "RGB")
+        assert image.mode == ("RGBA" if kind in ("rgba", "7 channels") else "RGB")
+    further = {path.name for path in out.glob("drag-channel*_0001.png")}
+    expected = {f"drag-channel{channel}_0001.png" for channel in (5, 6, 7)}
+    assert further == (expected if kind == "7 channels" else set())
 
 
 @pytest.mark.parametrize("kind", ["grey", "rgba"])
@@ -139,13 +148,77 @@ def test_alpha_is_rendered_and_previewed() -> None:
     assert (opaque[..., 3] == 1).all()
 
 
-def test_grey_models_give_grey_and_further_channels_are_left_out() -> None:
-    for channels in (1, 2, 7):
+def test_grey_models_give_grey_and_further_channels_are_given_if_asked_for() -> None:
+    for channels in (1, 2, 3, 4, 7):
         generator = made(img_channels=channels)
         latent = torch.from_numpy(sample_latent(generator, 1, 1.0))[None]
         (image,) = render_images(generator, latent)
-        assert image.shape == (32, 32, 3)
+        assert image.shape == (32, 32, 3 if channels < 4 else 4)
         assert (image[..., 0] == image[..., 1]).all() == (channels < 3)
+        (every,) = render_images(generator, latent, every_channel=True)
+        assert every.shape == (32, 32, max(channels, 3))
+        assert np.array_equal(every[..., : image.shape[2]], image)
+
+
+def _channel(generator: Generator, latent: FloatArray, channel: int) -> ByteArray:
+    """Return a channel of an image, counted from 1, by the definition."""
+    values = generator.synthesis(torch.from_numpy(latent)[None])[0, channel - 1]
+    level: ByteArray = ((values + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+    return level
+
+
+def _opened(path: Path) -> ByteArray:
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+def test_further_channels_are_files_beside_those_of_the_colours(tmp_path: Path) -> None:
+    generator = made(img_channels=6)
+    latents = [sample_latent(generator, seed, 1.0) for seed in range(3)]
+    names = FrameNames(tmp_path, "bake", 8, channels=6)
+    write_sequence(generator, latents.__getitem__, range(3), names)
+    files = {path.name for path in tmp_path.iterdir()}
+    stems = ("bake", "bake-channel5", "bake-channel6")
+    assert files == {f"{stem}_{number:04d}.png" for stem in stems for number in range(7, 11)}
+    for row, latent in enumerate(latents):
+        for channel in (5, 6):
+            found = _opened(tmp_path / f"bake-channel{channel}_{8 + row:04d}.png")
+            assert np.array_equal(found, _channel(generator, latent, channel))
+        assert _opened(names.path(8 + row)).shape == (32, 32, 4)
+    # Whatever is missing is made again, and nothing else.
+    kept = names.path(9).stat().st_mtime_ns
+    (tmp_path / "bake-channel6_0010.png").unlink()
+    write_sequence(generator, latents.__getitem__, range(3), names, skip_existing=True)
+    assert {path.name for path in tmp_path.iterdir()} == files
+    assert names.path(9).stat().st_mtime_ns == kept
+
+
+def test_stale_files_of_further_channels_go_with_their_frame(tmp_path: Path) -> None:
+    generator = made(img_channels=5)
+    latents = [sample_latent(generator, seed, 1.0) for seed in range(4)]
+
+    def track(seeds: list[int]) -> Track:
+        pictures = [Picture(latents[seed]) for seed in seeds]
+        return Track.from_pictures(pictures, model_name="m", model_sha256="0", first_number=3)
+
+    folder = BakeFolder(FrameNames(tmp_path, "bake", 3))
+    before = track([0, 1, 2])
+    write_sequence(generator, before.picture, range(3), folder.names)
+    before.save(folder.track_path)
+    folder.remove_stale(track([0, 3, 2]))
+    left = {path.name for path in tmp_path.glob("*.png")}
+    numbers = (2, 3, 5)
+    stems = ("bake", "bake-channel5")
+    assert left == {f"{stem}_{number:04d}.png" for stem in stems for number in numbers}
+
+
+def test_the_files_of_a_still(tmp_path: Path) -> None:
+    image = np.arange(4 * 6 * 6, dtype=np.uint8).reshape(4, 6, 6)
+    paths = write_image(tmp_path / "image.png", image)
+    names = [path.name for path in paths]
+    assert names == ["image-channel5.png", "image-channel6.png", "image.png"]
+    assert np.array_equal(_opened(paths[0]), image[..., 4])
+    assert np.array_equal(_opened(paths[2]), image[..., :4])
 
 
 def test_residual_connections_need_whole_maps() -> None:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -236,9 +237,9 @@ def test_batches_give_the_same_sequence(
     latents = latent + np.linspace(0, 1, 9, dtype=np.float32)[:, None, None]
     sizes: list[int] = []
 
-    def counted(rendered: Generator, batch: torch.Tensor) -> ByteArray:
+    def counted(rendered: Generator, batch: torch.Tensor, **options: Any) -> ByteArray:
         sizes.append(len(batch))
-        return render_images(rendered, batch)
+        return render_images(rendered, batch, **options)
 
     monkeypatch.setattr(engine.output.render, "render_images", counted)
     write_sequence(generator, latents.__getitem__, range(9), FrameNames(tmp_path / "one", "a"))
