@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
 
+from ..errors import EditError
 from ..protocol.presets import CUSTOM, PRESETS, preset_of
 from ..protocol.settings import DEFAULTS, IMAGE_PX, OPTIONS, DragSettings, Option
 
@@ -143,5 +144,16 @@ class DRAGGAN_PG_drag(bpy.types.PropertyGroup):
 
 
 def drag_settings(group: Any) -> DragSettings:
-    """Return the values of a ``DRAGGAN_PG_drag`` as the settings that the protocol sends."""
-    return DragSettings(**{name: getattr(group, name) for name in OPTIONS})
+    """Return the values of a ``DRAGGAN_PG_drag`` as the settings that the protocol sends.
+
+    Raises:
+        EditError: The file was saved by a later version, with a choice that is not known here.
+    """
+    values = {name: getattr(group, name) for name in OPTIONS}
+    for name, value in values.items():
+        if OPTIONS[name].choices and not value:
+            raise EditError(
+                f"{OPTIONS[name].label} has a value of a later version of this extension; choose "
+                "another under Settings, or a preset"
+            )
+    return DragSettings(**values)

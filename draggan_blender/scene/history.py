@@ -52,7 +52,8 @@ def label(state: DRAGGAN_PG_state) -> str:
     if state.title:
         return str(state.title)
     if state.kind != "SEED":
-        return f"{_WORDS[state.kind]} {state.ordinal}"
+        # A later version may have made it in a way that is not known here.
+        return f"{_WORDS.get(state.kind, 'State')} {state.ordinal}"
     seeds = [other.seed for other in state.id_data.draggan.history.states if other.kind == "SEED"]
     truncation = f" ({state.truncation_psi:.2f})" if seeds.count(state.seed) > 1 else ""
     of_label = f", label {state.label}" if state.label_count and state.label >= 0 else ""

@@ -187,6 +187,21 @@ def test_a_full_disk_costs_the_journal_and_not_the_drag(
     assert not list(run.lost.iterdir())
 
 
+def test_a_folder_that_vanishes_during_a_drag_is_made_again(
+    request_of: Drag, model: LoadedModel
+) -> None:
+    folder, job = Path(request_of.frames.folder), QueuedJob(request_of)
+
+    def emit(message: Message) -> None:
+        if isinstance(message, Step) and message.step == 2:
+            shutil.rmtree(folder)
+        if isinstance(message, Step) and message.step == STEPS:
+            job.stopped.set()
+
+    DragJob(request_of, model, job, emit).run()
+    assert len(list(folder.glob("drag_*.png"))) == len(Track.load(folder / TRACK_FILE)) + 1
+
+
 def test_a_link_in_place_of_the_journal_is_not_followed(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(b"of the person")
