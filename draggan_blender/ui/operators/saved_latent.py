@@ -14,7 +14,7 @@ from ...jobs import saved_latent
 from ...protocol.latent_file import LATENT_SUFFIXES
 from ...scene import free_place, models, planes
 from .. import showing
-from .common import Result, run
+from .common import Result, poll_free, run
 
 
 class DRAGGAN_OT_load_latent(bpy.types.Operator):
@@ -34,6 +34,10 @@ class DRAGGAN_OT_load_latent(bpy.types.Operator):
         default=";".join(f"*{suffix}" for suffix in LATENT_SUFFIXES),
         options={"HIDDEN", "SKIP_SAVE"},
     )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return planes.active(context) is None or poll_free(cls, context)
 
     def invoke(self, context: bpy.types.Context, _event: Any) -> Result:
         if self.filepath:
