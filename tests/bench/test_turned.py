@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tools.bench.local import turned
 
 SIZE = 24
 
 
-def _picture(degrees: float) -> np.ndarray:
+def _picture(degrees: float) -> NDArray[np.float64]:
     """Return two bars and a spot, turned counter-clockwise around the middle, ``H x W x 3``."""
     y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
     angle = np.radians(degrees)

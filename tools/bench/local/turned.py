@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How far a region turns a part of the head, beside three handles.
 
-The truth are renders in which only the vertices of the part are turned in the picture's plane, by a
-row of angles (``LADDER``). A drag begins with the model's image of the same head. The region's disc
-covers what is seen of the part, and its target has the place and the angle that the render has. The
-three plain handles are the middle of the disc and two points of its rim.
+A disc covers what is seen of the part. The truth are renders in which only what is under the disc
+is turned in the picture's plane, by a row of angles (``LADDER``). A drag begins with the model's
+image of the same head, and the region is this disc, asked to turn in its place. The three plain
+handles are the middle of the disc and two points of its rim.
 
 The angle that was reached is that of the render whose change from the unturned one is the most like
-the change from the drag's first image to its last, inside the part: nothing of the drag's own
+the change from the drag's first image to its last, inside the disc: nothing of the drag's own
 tracking is believed. How much alike they are is a column of the table: where it is low, the model
 has made something else than a turn. ::
 
@@ -46,12 +46,10 @@ Array = NDArray[np.float64]
 
 ANGLES = (10, 20, 30)
 # Degrees of the renders that a result is compared with, for a turn to the asked side.
-LADDER = (-10, 0, 5, 10, 15, 20, 25, 30, 35, 40)
+LADDER = (-10, 0, 10, 15, 20, 25, 30, 40)
 PARTS = ("eye", "eye and brow", "ear", "muzzle")
 KINDS = ("region", "three")
 FIRST_SEEDS = {"choosing": 500_000, "test": 600_000}
-# Pixels that some render changes by more than this (of 255) are compared.
-_CHANGED = 6
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,6 @@ class Case:
         values: ``F`` factors of the head.
         side: 1 if the turn is counter-clockwise as a person sees it, else -1.
         handle_px: The middle of the disc.
-        targets_px: Where the middle is in the render of each angle of ``LADDER``, ``A x 2``.
         radius_px: The radius of the disc.
         renders: ``A x H x W x 3`` uint8, in the order of ``LADDER``.
     """
@@ -72,7 +69,6 @@ class Case:
     values: Array
     side: int
     handle_px: Array
-    targets_px: Array
     radius_px: float
     renders: ByteArray
 
@@ -132,26 +128,26 @@ def measure(generator: Generator, case: Case) -> Iterator[Turned]:
     begin = render_image(generator, latent).astype(np.float64)
     unturned = case.renders[LADDER.index(0)].astype(np.float64)
     changes = case.renders - unturned
-    inside = np.abs(changes).max(axis=(0, 3)) > _CHANGED
+    y, x = np.mgrid[:SIZE_PX, :SIZE_PX] + 0.5
+    inside = np.hypot(x - case.handle_px[0], y - case.handle_px[1]) < case.radius_px
     for degrees in ANGLES:
-        target = case.targets_px[LADDER.index(degrees)]
         for kind in KINDS:
-            last, steps, says = _drag(generator, latent, kind, case, target, degrees)
+            last, steps, says = _drag(generator, latent, kind, case, degrees)
             change = render_image(generator, last).astype(np.float64) - begin
             angle, alike = angle_of(change, changes, inside)
             yield Turned(case.part, degrees, kind, angle, alike, steps, says)
 
 
 def _drag(
-    generator: Generator, latent: FloatArray, kind: str, case: Case, target: Array, degrees: float
+    generator: Generator, latent: FloatArray, kind: str, case: Case, degrees: float
 ) -> tuple[FloatArray, int, bool]:
     """Return the latent after a drag, its number of steps, and whether it says it has arrived."""
     angle = case.side * math.radians(degrees)
     radius = np.array([case.radius_px])
     turn = complex(*turn_of(np.array([angle]), np.array([1.0]))[0])
     offsets = [0.0] if kind == "region" else [0.0, case.radius_px, -case.radius_px]
-    middle, goal = complex(*case.handle_px), complex(*target)
-    ends = np.array([[middle + one, goal + turn * one] for one in offsets])
+    middle = complex(*case.handle_px)
+    ends = np.array([[middle + one, middle + turn * one] for one in offsets])
     points = np.stack([ends.real, ends.imag], axis=-1).astype(np.float32)
     points = points[((points > 0) & (points < SIZE_PX)).all(axis=(1, 2))]
     is_region = kind == "region"

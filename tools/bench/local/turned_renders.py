@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Renders a part of Suzanne's head turned by a row of angles, for ``turned``.
 
-Only the vertices of the part are turned, in the picture's plane, and the motion fades out around
-it. The module needs Blender as a module (``bpy``).
+All vertices under a disc that covers the part are turned as one, in the picture's plane, and the
+motion fades out around the disc. The module needs Blender as a module (``bpy``).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from PIL import Image
 from engine.arrays import ByteArray
 from tools.suzanne import factors, shapes
 from tools.suzanne.scene import SuzanneScene
+from tools.suzanne.shapes import smoothstep
 
 from . import parts
 from .drags import SIZE_PX, TRUNCATION
@@ -24,21 +25,23 @@ from .turned import LADDER, Case
 
 Array = NDArray[np.float64]
 
-# A vertex that takes at least this of the turn belongs to the part.
-_TURNED_WEIGHT = 0.5
+# A vertex with at least this weight belongs to the part.
+_LEAST_WEIGHT = 0.5
 # Less of a part's vertices in sight, and another seed is taken.
 _LEAST_SEEN = 0.35
 # A disc whose points are as far from its middle, root mean square, as the part's has this radius.
 _DISC = math.sqrt(2.0)
+# The turn has faded out at this distance from the middle, in radii.
+_FADED = 1.5
 _BORDER_PX = 4.0
 
 
 def weights(part: str, coordinates: Array, side: int) -> Array:
-    """Return how much of the turn each vertex takes, ``V`` in [0, 1]; see ``parts.weights``."""
+    """Return how much each vertex belongs to a part, ``V`` in [0, 1]; see ``parts.weights``."""
     if part == "eye and brow":
         both = [parts.weights(one, coordinates, side) for one in ("eye", "brow")]
         return np.maximum(*both)
-    if part == "muzzle":  # all of it in one piece: the kind of this name stretches
+    if part == "muzzle":
         both = [parts.weights(one, coordinates, side) for one in ("nose", "mouth")]
         return np.maximum(*both)
     return parts.weights(part, coordinates, side)
@@ -60,8 +63,7 @@ class Renders:
         scene.apply(values)
         scene.deform(None)
         side = 1 if seed % 2 else -1
-        weight = weights(part, rest, side)
-        chosen = np.flatnonzero(weight > _TURNED_WEIGHT)
+        chosen = np.flatnonzero(weights(part, rest, side) > _LEAST_WEIGHT)
         places, visible = scene.places(chosen.tolist())
         inside = ((places > _BORDER_PX) & (places < SIZE_PX - _BORDER_PX)).all()
         if visible.mean() < _LEAST_SEEN or not inside:
@@ -73,19 +75,15 @@ class Renders:
         radius = _DISC * math.sqrt(float(((seen - handle) ** 2).sum(axis=1).mean()))
         by_name = dict(zip(factors.FACTORS, values, strict=True))
         shaped = rest + sum(by_name[name] * offset for name, offset in self._shapes.items())
-        centre = shaped[middle]
-        if part == "ear":  # it stays at its root
-            root = np.array(parts.EAR_ROOT) * (side, 1.0, 1.0)
-            centre = shaped[np.linalg.norm(rest - root, axis=1).argmin()]
-        targets, renders = [], []
+        everything, _ = scene.places(None)
+        gaps = np.linalg.norm(everything[: len(rest)] - handle, axis=1)
+        turned = smoothstep(_FADED * radius, radius, gaps)
+        renders = []
         for degrees in LADDER:
             linear = self._turn(side * math.radians(degrees))
-            scene.deform(weight[:, None] * ((shaped - centre) @ (linear - np.eye(3)).T))
-            targets.append(scene.places([middle])[0][0])
+            scene.deform(turned[:, None] * ((shaped - shaped[middle]) @ (linear - np.eye(3)).T))
             renders.append(self._render())
-        return Case(
-            part, values, side, handle, np.array(targets, np.float64), radius, np.stack(renders)
-        )
+        return Case(part, values, side, handle, radius, np.stack(renders))
 
     def _turn(self, angle: float) -> Array:
         """Return a rotation in the mesh's space that the picture shows, counter-clockwise."""
