@@ -70,6 +70,8 @@ _waiting: dict[int, tuple[int, tuple[float, float]]] = {}
 _placed_s = 0.0
 # Request id -> what the released gestures of a running drag have changed, the last one at the end.
 _released: dict[int, list[_Before]] = {}
+# The gestures that have changed something and are not released yet.
+_held: list[Pull] = []
 
 
 class Pull:
@@ -195,8 +197,10 @@ class Pull:
             pair = points.add_pair(plane, self._place_uv, place_uv)
             self.key = pair.key
             self._before = _Before(pair.key, is_new=True)
+            _held.append(self)
         elif self._before is None:
             self._before = _state_of(pair)
+            _held.append(self)
         (place,) = view.uv_to_local(planes.uv_map(plane), [tuple(place_uv)])
         shape = (radius, turn)
         if may_wait and self._is_followed(plane) and shape == self._shape:
@@ -269,6 +273,7 @@ class Pull:
         if self.solves:
             self._keep_open(context, plane)
             live.close(plane)
+        self._let_go()
         if plane.draggan.request_id:
             _released.setdefault(plane.draggan.request_id, []).append(self._before)
             return ""
@@ -276,6 +281,7 @@ class Pull:
 
     def take_back(self) -> None:
         """Undo all that the gesture has changed."""
+        self._let_go()
         plane = planes.find(self.image_id)
         if plane is None or self._before is None:
             return
@@ -284,6 +290,15 @@ class Pull:
             recovery.cancel(plane)
         _restore(plane, self._before)
         self._before = None
+
+    def _let_go(self) -> None:
+        if self in _held:
+            _held.remove(self)
+
+
+def is_held() -> bool:
+    """Return whether the mouse pulls at something now."""
+    return bool(_held)
 
 
 def place_target(plane: Plane) -> None:
@@ -411,7 +426,12 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Remove the handler, and forget all gestures."""
+    """Remove the handler, take the running gesture back, and forget all gestures.
+
+    Blender ends an operator whose class is unregistered without telling it.
+    """
+    for gesture in list(_held):
+        gesture.take_back()
     bpy.app.handlers.undo_pre.remove(_HANDLER)
     if bpy.app.timers.is_registered(_place_targets):
         bpy.app.timers.unregister(_place_targets)

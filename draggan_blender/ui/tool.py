@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from ..jobs import live
+from ..jobs import live, pull
 from ..scene import planes
 
 # The tool that is active after the extension was disabled.
@@ -95,6 +95,11 @@ def register() -> None:
 
 def unregister() -> None:
     """Choose another tool where this one is chosen, and remove it."""
+    if pull.is_held():
+        # The pull itself is taken back by ``jobs.pull``.
+        for window in bpy.context.window_manager.windows:
+            window.cursor_modal_restore()
+            window.workspace.status_text_set(None)
     if hasattr(DRAGGAN_WT_pull, "_bl_tool"):
         _leave()
         bpy.utils.unregister_tool(DRAGGAN_WT_pull)

@@ -319,6 +319,18 @@ class PullTest(PullCase):
         self.assertEqual(ours("jobs.live")._running, {})
         self.assertEqual(ours("jobs.pull")._released, {})
 
+    def test_a_disabled_extension_in_the_middle_of_a_pull_leaves_no_points(self) -> None:
+        plane = self.prepared("--steps", "2000")
+        pulled = self.press(plane, 0.4, 0.5)
+        self.move(pulled, 0.6, 0.5)
+        self.run_until(lambda now: now.step >= 2)
+        self.assertTrue(ours("jobs.pull").is_held())
+        ours("jobs.pull").unregister()
+        ours("jobs.pull").register()
+        self.assertFalse(ours("jobs.pull").is_held())
+        self.assertEqual(len(plane.draggan.pairs), 0)
+        self.assertEqual(plane.draggan.request_id, 0)
+
 
 class ToolTest(PullCase):
     def test_a_disabled_extension_leaves_no_tool_and_no_keys(self) -> None:
