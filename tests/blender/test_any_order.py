@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy
 import numpy as np
-from support import TIMEOUT_S, SharedEngineCase, ours
+from support import TIMEOUT_S, SceneCase, ours
 
 # Shuffles the works: one in which a bake follows on tuning, which any order may do.
 SEED = 53
@@ -29,7 +29,7 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()[:8]
 
 
-class AnyOrderTest(SharedEngineCase):
+class AnyOrderTest(SceneCase):
     def setUp(self) -> None:
         """Make an image from a picture, with sliders, and another image beside it."""
         super().setUp()
