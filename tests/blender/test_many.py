@@ -9,10 +9,10 @@ from typing import Any
 import bpy
 import numpy as np
 from numpy.typing import NDArray
-from support import TIMEOUT_S, SharedEngineCase, ours
+from support import TIMEOUT_S, SceneCase, ours
 
 
-class ManyTest(SharedEngineCase):
+class ManyTest(SceneCase):
     def setUp(self) -> None:
         """Make an image, drag it, and keep the drag as a slider."""
         super().setUp()

@@ -9,10 +9,10 @@ from typing import Any
 
 import bpy
 import numpy as np
-from support import TIMEOUT_S, SharedEngineCase, ours
+from support import TIMEOUT_S, SceneCase, ours
 
 
-class OwnAnimationTest(SharedEngineCase):
+class OwnAnimationTest(SceneCase):
     def setUp(self) -> None:
         super().setUp()
         self.use_fake_engine("--steps", "6")
@@ -133,7 +133,7 @@ class OwnAnimationTest(SharedEngineCase):
         self.assertIn("keeps its own shape", said)
 
 
-class ModesTest(SharedEngineCase):
+class ModesTest(SceneCase):
     """Drags, bakes and renders while the plane is in another mode, or has other materials."""
 
     def setUp(self) -> None:

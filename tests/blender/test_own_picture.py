@@ -7,6 +7,7 @@ import dataclasses
 import math
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import bpy
 import numpy as np
@@ -378,16 +379,19 @@ class OwnPictureTest(SceneCase):
 
     def latent_of_the_next_search(self) -> str:
         """Let the next search find another latent, and return it as base64."""
-        job, stored = ours("jobs.own_picture"), ours("properties.stored")
-        finish = job.finish
-        self.addCleanup(setattr, job, "finish", finish)
+        stored = ours("properties.stored")
+        finishers = ours("jobs.delivery")._FINISHERS
+        invert = ours("protocol.own_picture").InvertPicture
+        finish, part = finishers[invert]
         base = stored.to_bytes(self.find_plane().draggan.own.latent)
         latent = (np.frombuffer(base, "<f4") + 1.0).astype("<f4").tobytes()
 
         def with_another(plane: Any, request: Any, result: Any) -> None:
             finish(plane, request, dataclasses.replace(result, latent=latent))
 
-        job.finish = with_another
+        patch = mock.patch.dict(finishers, {invert: (with_another, part)})
+        patch.start()
+        self.addCleanup(patch.stop)
         return str(stored.to_text(latent))
 
     def test_it_is_kept_in_the_file(self) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import bpy
 import numpy as np
-from support import TIMEOUT_S, SharedEngineCase, ours
+from support import TIMEOUT_S, SceneCase, ours
 
 
-class SavedLatentTest(SharedEngineCase):
+class SavedLatentTest(SceneCase):
     def saved(self, plane: Any, name: str = "projected_w.npz") -> Path:
         """Save the latent of a plane as the official projector does."""
         settings = plane.draggan

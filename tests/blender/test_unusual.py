@@ -11,10 +11,10 @@ from unittest import mock
 
 import bpy
 import numpy as np
-from support import TIMEOUT_S, SharedEngineCase, ours
+from support import TIMEOUT_S, SceneCase, ours
 
 
-class UnusualTest(SharedEngineCase):
+class UnusualTest(SceneCase):
     def setUp(self) -> None:
         super().setUp()
         self.use_fake_engine("--steps", "6")
