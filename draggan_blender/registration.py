@@ -35,6 +35,7 @@ from .timeline import following, scrubbing
 from .ui import (
     held_button,
     keymaps,
+    lines,
     local_views,
     mask_tint,
     mask_watch,
@@ -88,6 +89,7 @@ _MODULES = (
     keymaps,
     menus,
     overlay,
+    lines,
     point_watch,
     local_views,
     tool,

@@ -209,15 +209,25 @@ def point_at(
 def view_index(area: Any, x: int, y: int) -> int | None:
     """Return which view of a 3D view's area has a position; a quad view has four.
 
+    The sidebar and headers may lie over the view: what is under them is not in it. The toolbar
+    covers only what its buttons cover.
+
     Args:
         area: The area.
         x: The horizontal position in the window, px from the left.
         y: The vertical position, px from the bottom.
     """
-    for index, region in enumerate(_view_regions(area)):
-        if 0 <= x - region.x < region.width and 0 <= y - region.y < region.height:
-            return index
-    return None
+    bars = [region for region in area.regions if region.type not in {"WINDOW", "TOOLS"}]
+    if any(_has(bar, x, y) for bar in bars):
+        return None
+    views = enumerate(_view_regions(area))
+    return next((index for index, region in views if _has(region, x, y)), None)
+
+
+def _has(region: Any, x: int, y: int) -> bool:
+    """Return whether a region has a position; one that is hidden is a pixel wide."""
+    is_inside = 0 <= x - region.x < region.width and 0 <= y - region.y < region.height
+    return bool(is_inside and min(region.width, region.height) > 1)
 
 
 def view_of(area: Any, index: int | None) -> tuple[Any, Any] | None:

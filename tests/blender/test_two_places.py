@@ -62,12 +62,13 @@ class TwoPlacesTest(SceneCase):
             if isfunction(value)
         }
         clicking: Any = type("Clicking", (), functions)()
-        clicking._uuid, clicking._found, clicking._shown = self.plane.draggan.uuid, [], []
+        clicking._uuid, clicking._found, clicking._worlds = self.plane.draggan.uuid, [], []
         said: list[str] = []
+        clicking._shown = SimpleNamespace(say=said.append)
         clicking.report = lambda _kind, text: said.append(text)
         clicking._finish = lambda _context, result: result
         region = SimpleNamespace(x=0, y=0)
-        area = SimpleNamespace(tag_redraw=lambda: None, header_text_set=said.append)
+        area = SimpleNamespace()
         flats = []
 
         def click(local: tuple[float, float]) -> set[str]:
@@ -80,7 +81,6 @@ class TwoPlacesTest(SceneCase):
                 mock.patch.object(module.pointing, "view_index", return_value=0),
                 mock.patch.object(module.pointing, "view_of", return_value=(region, None)),
                 mock.patch.object(module.pointing, "local_at", hit),
-                mock.patch.object(module.planes, "require_active", return_value=self.plane),
             ):
                 result: set[str] = clicking.modal(SimpleNamespace(area=area), event)
             return result
@@ -97,3 +97,29 @@ class TwoPlacesTest(SceneCase):
         found = self.frame()
         self.assertAlmostEqual(found.size_px, WIDTH, places=3)
         self.assertAlmostEqual(found.centre_px[1], HEIGHT / 2, places=3)
+
+    def test_what_lies_over_the_view_takes_its_clicks(self) -> None:
+        view_index = ours("scene.pointing").view_index
+
+        def region(kind: str, x: int, width: int) -> Any:
+            return SimpleNamespace(type=kind, x=x, y=0, width=width, height=100)
+
+        bars = [region("TOOLS", 0, 20), region("UI", 70, 30), region("HUD", 50, 1)]
+        area = SimpleNamespace(regions=[*bars, region("WINDOW", 0, 100)])
+        found = [view_index(area, x, 50) for x in (10, 50, 75, 120)]
+        self.assertEqual(found, [0, 0, None, None])
+
+    def test_what_an_operator_shows_goes_with_the_extension(self) -> None:
+        lines = ours("ui.lines")
+        said: list[Any] = []
+        window = SimpleNamespace(cursor_modal_set=said.append, cursor_modal_restore=lambda: None)
+        area = SimpleNamespace(
+            as_pointer=lambda: 1, header_text_set=said.append, tag_redraw=lambda: None
+        )
+        context: Any = SimpleNamespace(window=window, area=area)
+        shown = lines.Shown(context, "LINES", list, "Click")
+        self.assertTrue(lines.is_shown())
+        self.assertEqual(said, ["CROSSHAIR", "Click"])
+        lines.unregister()
+        self.assertFalse(lines.is_shown())
+        shown.end(context)  # once more, by the operator

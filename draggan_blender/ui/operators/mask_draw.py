@@ -55,7 +55,7 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
     _path: list[tuple[float, float]]
     _is_drawing: bool
     _view: int | None
-    _handle: Any
+    _shown: lines.Shown
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -78,11 +78,8 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
             return {"CANCELLED"}
         self._uuid = planes.require_active(context).draggan.uuid
         self._path, self._is_drawing, self._view = [], False, None
-        self._handle = bpy.types.SpaceView3D.draw_handler_add(
-            _draw, (self._path, str(self.kind), area.as_pointer()), "WINDOW", "POST_PIXEL"
-        )
-        context.window.cursor_modal_set("CROSSHAIR")
-        area.header_text_set(_HINT)
+        path, kind = self._path, str(self.kind)
+        self._shown = lines.Shown(context, "LINE_STRIP", lambda: _closed(path, kind), _HINT)
         context.window_manager.modal_handler_add(self)
         if self.starts_at_once and not self._start(context, event):
             return self._finish(context, {"CANCELLED"})
@@ -167,12 +164,7 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
         return {"FINISHED"}
 
     def _finish(self, context: bpy.types.Context, result: Result) -> Result:
-        bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
-        if context.window is not None:
-            context.window.cursor_modal_restore()
-        if context.area is not None:
-            context.area.header_text_set(None)
-            context.area.tag_redraw()
+        self._shown.end(context)
         return result
 
 
@@ -201,12 +193,10 @@ def _outline(path: list[tuple[float, float]], kind: str) -> list[tuple[float, fl
     return [(left, bottom), (right, bottom), (right, top), (left, top)]
 
 
-def _draw(path: list[tuple[float, float]], kind: str, area: int) -> None:
-    """Draw the outline in the view that it was started in."""
-    if len(path) < 2 or bpy.context.area.as_pointer() != area:
-        return
-    outline = _outline(path, kind)
-    lines.draw("LINE_STRIP", [*outline, outline[0]])
+def _closed(path: list[tuple[float, float]], kind: str) -> list[tuple[float, float]]:
+    """Return the places of a line around what was drawn; none before it is one."""
+    outline = _outline(path, kind) if len(path) > 1 else []
+    return [*outline, *outline[:1]]
 
 
 CLASSES = (DRAGGAN_OT_mask_draw,)

@@ -32,6 +32,7 @@ _NEAREST = 0.05
 _CROSS = 9.0
 
 Place = tuple[float, float]
+World = tuple[float, float, float]
 
 
 class DRAGGAN_OT_two_places(OwnPictureOperator, bpy.types.Operator):
@@ -56,8 +57,8 @@ class DRAGGAN_OT_two_places(OwnPictureOperator, bpy.types.Operator):
 
     _uuid: str
     _found: list[Place]
-    _shown: list[tuple[float, float, float]]
-    _handle: Any
+    _worlds: list[World]
+    _shown: lines.Shown
 
     def execute(self, context: bpy.types.Context) -> Result:
         given = (tuple(self.picture_px), tuple(self.image_px))
@@ -69,18 +70,18 @@ class DRAGGAN_OT_two_places(OwnPictureOperator, bpy.types.Operator):
         if area is None or area.type != "VIEW_3D":
             self.report({"ERROR"}, "Places are clicked in a 3D view; start this from one")
             return {"CANCELLED"}
+        if lines.is_shown():
+            self.report({"ERROR"}, "Places or an outline are being clicked already; Esc ends that")
+            return {"CANCELLED"}
         try:
             recovery.own(plane)
             picture_frame.show(plane)
         except EditError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self._uuid, self._found, self._shown = plane.draggan.uuid, [], []
-        self._handle = bpy.types.SpaceView3D.draw_handler_add(
-            _draw, (self._shown, area.as_pointer()), "WINDOW", "POST_PIXEL"
-        )
-        context.window.cursor_modal_set("CROSSHAIR")
-        area.header_text_set(_HINTS[0] + _CANCEL)
+        self._uuid, self._found, self._worlds = plane.draggan.uuid, [], []
+        worlds = self._worlds
+        self._shown = lines.Shown(context, "LINES", lambda: _crosses(worlds), _HINTS[0] + _CANCEL)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
@@ -96,15 +97,20 @@ class DRAGGAN_OT_two_places(OwnPictureOperator, bpy.types.Operator):
         if event.type != "LEFTMOUSE" or event.value != "PRESS" or shown is None:
             return {"PASS_THROUGH"}
         region, region_3d = shown
-        self._click(plane, region, region_3d, (event.mouse_x - region.x, event.mouse_y - region.y))
-        context.area.tag_redraw()
+        place = event.mouse_x - region.x, event.mouse_y - region.y
+        try:
+            self._click(plane, region, region_3d, place)
+        except EditError as error:
+            self.report({"ERROR"}, str(error))
+            return self._finish(context, {"CANCELLED"})
         if len(self._found) < len(_HINTS):
-            context.area.header_text_set(_HINTS[len(self._found)] + _CANCEL)
+            self._shown.say(_HINTS[len(self._found)] + _CANCEL)
             return {"RUNNING_MODAL"}
         first, own_first, second, own_second = self._found
         # Adjust Last Operation and a script have the places as well.
         self.picture_px, self.image_px = (*first, *second), (*own_first, *own_second)
-        return self._finish(context, self.execute(context))
+        result = self._place(plane, (first, second), (own_first, own_second))
+        return self._finish(context, result)
 
     def cancel(self, context: bpy.types.Context) -> None:
         self._finish(context, {"CANCELLED"})
@@ -121,7 +127,7 @@ class DRAGGAN_OT_two_places(OwnPictureOperator, bpy.types.Operator):
             return
         self._found.append(place)
         world: Any = flat.matrix_world @ Vector((*local, 0.0))
-        self._shown.append(tuple(world))
+        self._worlds.append(tuple(world))
 
     def _place(self, plane: Plane, on_picture: TwoPlaces, on_image: TwoPlaces) -> Result:
         width, height = plane.draggan.size
@@ -145,12 +151,7 @@ class DRAGGAN_OT_two_places(OwnPictureOperator, bpy.types.Operator):
         return {"FINISHED"}
 
     def _finish(self, context: bpy.types.Context, result: Result) -> Result:
-        bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
-        if context.window is not None:
-            context.window.cursor_modal_restore()
-        if context.area is not None:
-            context.area.header_text_set(None)
-            context.area.tag_redraw()
+        self._shown.end(context)
         return result
 
 
@@ -165,19 +166,18 @@ def _px_of(plane: Plane, local: Place, *, is_picture: bool) -> Place | None:
     return float(x), float(y)
 
 
-def _draw(shown: list[tuple[float, float, float]], area: int) -> None:
-    """Draw a cross at each clicked place."""
-    context = bpy.context
-    region, region_3d = context.region, context.region_data
-    if not shown or region is None or region_3d is None or context.area.as_pointer() != area:
-        return
+def _crosses(worlds: list[World]) -> list[Place]:
+    """Return the lines of a cross at each clicked place, in the region that is being drawn."""
+    region, region_3d = bpy.context.region, bpy.context.region_data
     crosses: list[Place] = []
-    for world in shown:
+    if region is None or region_3d is None:
+        return crosses
+    for world in worlds:
         found = pointing.to_region(region, region_3d, world)
         if found is not None:
             x, y = found
             crosses += [(x - _CROSS, y), (x + _CROSS, y), (x, y - _CROSS), (x, y + _CROSS)]
-    lines.draw("LINES", crosses)
+    return crosses
 
 
 CLASSES = (DRAGGAN_OT_two_places,)
