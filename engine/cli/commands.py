@@ -25,7 +25,7 @@ from ..machine.operators import await_operators
 from ..models import LoadedModel, ModelCache, model_path
 from ..output.even_rows import even_rows
 from ..output.frames import FrameNames, FrameWriter, write_image
-from ..output.render import render_frames, render_image
+from ..output.render import Canvases, render_image
 from ..output.track import Track
 from ..serving.failures import failure
 from ..solving.drag import drag
@@ -132,8 +132,11 @@ def _drag(parsed: argparse.Namespace, output: Output) -> int:
             )
     result = even_rows(result, model.generator.img_shape[2])
     track = Track.from_drag(result, options, model_name=model.path.name, model_sha256=model.sha256)
-    pictures = (track.picture(row) for row in range(len(track)))
-    frames = list(render_frames(model.generator, pictures, is_checked=True, every_channel=True))
+    canvases = Canvases(model.generator)
+    frames = [
+        render_image(model.generator, track.picture(row), canvases, every_channel=True)
+        for row in range(len(track))
+    ]
     names = FrameNames(parsed.out, "drag", channels=model.generator.img_shape[0])
     with FrameWriter(names) as writer:
         for index, frame in enumerate(frames):

@@ -82,13 +82,18 @@ def render_images(
 
 
 def render_image(
-    generator: Generator, picture: Picture | FloatArray, *, every_channel: bool = False
+    generator: Generator,
+    picture: Picture | FloatArray,
+    canvases: Canvases | None = None,
+    *,
+    every_channel: bool = False,
 ) -> ByteArray:
     """Synthesise one image, which does not depend on other images, to the bit.
 
     Args:
         generator: The model.
         picture: The picture, or the latent of the whole image, ``num_ws x w_dim`` float32.
+        canvases: As of ``render_frames``.
         every_channel: As of ``render_images``.
 
     Returns:
@@ -97,7 +102,10 @@ def render_image(
     Raises:
         RequestError: A value of the image is not finite.
     """
-    return next(render_frames(generator, [picture], is_checked=True, every_channel=every_channel))
+    frames = render_frames(
+        generator, [picture], canvases, is_checked=True, every_channel=every_channel
+    )
+    return next(frames)
 
 
 def preview_pixels(image: ByteArray) -> FloatArray:

@@ -42,6 +42,7 @@ class DragJournal:
         self._path = path
         self._size = 0
         self._file: FileIO | None = None
+        self._has_made_folder = not path.parent.exists()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Never through what is there: it could be a link.
@@ -68,13 +69,19 @@ class DragJournal:
             self._file.close()
 
     def remove(self) -> None:
-        """Close the file and delete it, because the drag has ended."""
+        """Close the file and delete it, because the drag has ended.
+
+        A folder that was made for it and has no other files goes, too.
+        """
         if self._file is not None:
             self.close()
             self._file = None
             # Some systems cannot delete a file that another process has open; it does no harm.
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
+        if self._has_made_folder:
+            with contextlib.suppress(OSError):
+                self._path.parent.rmdir()
 
     def _write(self, data: bytes) -> None:
         assert self._file is not None

@@ -149,7 +149,7 @@ def test_a_bake_goes_on_where_it_was(
     bake(model, edit, tmp_path / "whole")
     folder = disk.folder / "bake"
     # The edit does not fit, the journal does not, the track does not, and the frames do not.
-    for left in (0, 8 << 10, 12 << 10, 40 << 10):
+    for left in (0, 8 << 10, 12 << 10, 24 << 10):
         disk.leave(left)
         assert str(folder) in refused(lambda: bake(model, edit, folder))
         assert not any(name.endswith(".part") for name in disk.files())
