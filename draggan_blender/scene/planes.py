@@ -145,8 +145,8 @@ def remove(plane: Plane) -> None:
 def fit_to_size(plane: Plane, width: int, height: int) -> bool:
     """Store the image's size and, if it has changed, give the plane its aspect.
 
-    A mesh of four vertices gets the size of a new plane. Any other one, such as a subdivided
-    plane, is stretched so that the image has its aspect on it, and keeps its longer side.
+    The mesh is stretched so that the image has its aspect on it; the longer side of the image
+    keeps its length, which is 2 on a new plane.
 
     Args:
         plane: The GAN image.
@@ -159,15 +159,13 @@ def fit_to_size(plane: Plane, width: int, height: int) -> bool:
     if tuple(plane.draggan.size) == (width, height):
         return True
     plane.draggan.size = (width, height)
-    size = view.plane_size(width, height)
-    wanted = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32) * size / 2
-    places = plane_mesh.places(_mesh(plane))
-    if len(places) != len(wanted):
-        try:
-            wanted = view.stretched(uv_map(plane), places, size)
-        except EditError:
-            return False
-    plane_mesh.move(_mesh(plane), np.asarray(wanted, np.float32))
+    mesh = _mesh(plane)
+    try:
+        fitted = uv_map(plane)
+    except EditError:
+        return False
+    wanted = view.stretched(fitted, plane_mesh.places(mesh), view.plane_size(width, height))
+    plane_mesh.move(mesh, np.asarray(wanted, np.float32))
     return True
 
 

@@ -62,6 +62,33 @@ class PlaneTest(SceneCase):
         bpy.context.view_layer.update()
         np.testing.assert_allclose(plane.dimensions, (6.0, 6.0, 0.0), atol=1e-5)
 
+    def test_a_plane_with_vertices_in_another_order_gets_the_aspect_as_well(self) -> None:
+        plane, planes = self.create(), ours("scene.planes")
+        bpy.ops.mesh.primitive_plane_add(size=2.0)
+        plane.data = bpy.context.object.data
+        before = planes.uv_map(plane)
+        np.testing.assert_allclose(before, [(0.5, 0.0), (0.0, 0.5), (0.5, 0.5)], atol=1e-6)
+        self.assertTrue(planes.fit_to_size(plane, 64, 128))
+        np.testing.assert_allclose(
+            planes.uv_map(plane), [(1.0, 0.0), (0.0, 0.5), (0.5, 0.5)], atol=1e-6
+        )
+        bpy.context.view_layer.update()
+        np.testing.assert_allclose(plane.dimensions, (1.0, 2.0, 0.0), atol=1e-5)
+
+    def test_a_plane_of_four_vertices_keeps_the_size_that_edit_mode_gave_it(self) -> None:
+        plane, planes = self.create(), ours("scene.planes")
+        bpy.context.view_layer.objects.active = plane
+        bpy.ops.object.mode_set(mode="EDIT")
+        bpy.ops.mesh.select_all(action="SELECT")
+        bpy.ops.transform.resize(value=(2.0, 2.0, 1.0))
+        self.assertTrue(planes.fit_to_size(plane, 64, 128))
+        bpy.ops.object.mode_set(mode="OBJECT")
+        bpy.context.view_layer.update()
+        np.testing.assert_allclose(plane.dimensions, (2.0, 4.0, 0.0), atol=1e-5)
+        self.assertTrue(planes.fit_to_size(plane, 64, 64))
+        bpy.context.view_layer.update()
+        np.testing.assert_allclose(plane.dimensions, (4.0, 4.0, 0.0), atol=1e-5)
+
     def test_a_plane_whose_uvs_are_not_flat_keeps_its_shape(self) -> None:
         plane = self.subdivided()
         plane.data.uv_layers.active.data[7].uv.x += 0.2
