@@ -341,8 +341,13 @@ def _take_picture(image_id: str, generation: int, picture: bytes, message: Messa
         return
     slider_images.keep(image_id, picture, message)
     plane = planes.find(image_id)
-    if plane is not None and not plane.draggan.request_id and generation == _generation:
+    if plane is not None and not plane.draggan.request_id and not _is_over(generation):
         _show(plane, message)
+
+
+def _is_over(generation: int) -> bool:
+    """Return whether the running request has been cancelled, or the playhead has moved since."""
+    return generation != _generation or pump.state().ending_asked
 
 
 def _solve(plane: Plane, scene: bpy.types.Scene) -> None:
@@ -391,8 +396,7 @@ def _take(solve: _Solve, message: Message) -> None:
     elif isinstance(message, Ending):
         shutil.rmtree(solve.folder, ignore_errors=True)
     plane = planes.find(solve.image_id)
-    is_over = solve.generation != _generation or pump.state().ending_asked
-    if plane is None or plane.draggan.request_id or is_over:
+    if plane is None or plane.draggan.request_id or _is_over(solve.generation):
         return
     if isinstance(message, Preview):
         _show(plane, message)

@@ -503,6 +503,28 @@ class SlidersTest(SceneCase):
         image.pixels.foreach_get(values)
         return values.reshape(image.size[1], image.size[0], 4)
 
+    def test_a_preview_that_was_cancelled_is_not_shown(self) -> None:
+        plane = self.find_plane()
+        scrubbing, pump = ours("timeline.scrubbing"), ours("connection.pump")
+        self.key_slider(plane.draggan.sliders[0], {1: 0.0, 5: 2.0})
+        bpy.context.scene.frame_set(5)
+        scrubbing.playhead_moved(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+        scrubbing.playhead_rests()
+        request_id = pump.state().active.request.request_id
+        take = ours("jobs.requests").taker_of(request_id)
+        late = ours("protocol.messages").Preview(
+            request_id=request_id, drag_id=0, step=0, width=2, height=2, pixels=bytes(2 * 2 * 16)
+        )
+        take(late)
+        self.assertTrue(plane.draggan.previewing)
+        # An undo, a save and a render end the preview, and the engine has sent its image already.
+        ours("jobs.recovery").end_preview(plane)
+        self.assertTrue(pump.state().ending_asked)
+        take(late)
+        self.assertIsNone(self.preview(plane))
+        self.run_until(lambda now: now.active is None)
+        self.assertIsNone(self.preview(plane))
+
     def key_slider(self, row: Any, strengths: dict[int, float]) -> None:
         for frame, strength in strengths.items():
             row.strength = strength
