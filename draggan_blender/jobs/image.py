@@ -54,12 +54,26 @@ def new_image(
     Raises:
         EditError: The model or its folder is not usable, or the engine cannot be started.
     """
+    plane = make_plane(context, model, location, rotation)
+    source = plane.draggan.source
+    source.seed, source.truncation_psi, source.label = seed, truncation_psi, label
+    begin(plane, resample)
+    return plane
+
+
+def make_plane(context: bpy.types.Context, model: str, location: Any, rotation: Any) -> Plane:
+    """Make a plane that uses a model; ``begin`` asks for its image.
+
+    Args:
+        context: Its scene gets the plane, in a new collection.
+        model: ``suzanne``, or the path of a StyleGAN2 checkpoint.
+        location: Of the plane, in world units.
+        rotation: Of the plane, XYZ Euler angles in radians.
+    """
     plane = planes.create(context, location, rotation)
     source = plane.draggan.source
     source.kind = "BUILT_IN" if model == models.BUILT_IN_MODEL else "FILE"
     source.path = "" if model == models.BUILT_IN_MODEL else model
-    source.seed, source.truncation_psi, source.label = seed, truncation_psi, label
-    begin(plane, resample)
     return plane
 
 

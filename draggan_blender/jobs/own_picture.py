@@ -15,10 +15,9 @@ from ..properties.owners import Plane
 from ..properties.stored import to_bytes
 from ..protocol.messages import FrameTarget, Request
 from ..protocol.own_picture import Alignment, BlendBack, InvertPicture, PictureInverted
-from ..scene import images, models, picture_frame, picture_pixels, planes
+from ..scene import images, models, picture_frame, picture_pixels
 from ..scene.frame_files import frame_path
-from . import folders, recovery, requests
-from .image import show_new
+from . import folders, image, recovery, requests
 
 # Files of these kinds are read by the engine as they are; Blender writes others as PNG.
 _READABLE = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
@@ -75,22 +74,17 @@ def new_image(
         EditError: The picture, the model or its folder cannot be used, or the engine cannot be
             started.
     """
-    plane = planes.create(context, location, rotation)
-    image_id, settings = plane.draggan.uuid, plane.draggan
-    settings.source.kind = "BUILT_IN" if model == models.BUILT_IN_MODEL else "FILE"
-    settings.source.path = "" if model == models.BUILT_IN_MODEL else model
-    own = settings.own
+    plane = image.make_plane(context, model, location, rotation)
+    own = plane.draggan.own
     own.picture, own.refine, own.tune = picture, refine, tune
     if seconds is not None:
         own.seconds = seconds
-    try:
-        picture_frame.require_picture(plane)
-        _ask(plane, alignment or picture_frame.whole(*picture.size))
-    except EditError:
-        left = planes.find(image_id)
-        if left is not None:
-            planes.remove(left)
-        raise
+
+    def ask(made: Plane) -> int:
+        picture_frame.require_picture(made)
+        return _ask(made, alignment or picture_frame.whole(*picture.size))
+
+    image.begin(plane, ask)
     return plane
 
 
@@ -185,7 +179,7 @@ def finish(plane: Plane, request: InvertPicture, found: PictureInverted | None) 
     model = pump.state().model
     untuned_sha256 = model.sha256 if model is not None else found.model_sha256
     hashes = found.model_sha256, untuned_sha256
-    shape = show_new(plane, Path(request.image_path), found.latent, hashes, seed)
+    shape = image.show_new(plane, Path(request.image_path), found.latent, hashes, seed)
     own.latent = settings.latent
     own.untuned_kind, own.untuned_path = models.untuned(plane)
     own.untuned_sha256 = untuned_sha256

@@ -13,7 +13,7 @@ from ..properties.owners import Plane
 from ..protocol.latent_file import LoadLatent
 from ..protocol.messages import Sampled
 from ..protocol.pictures import NO_LABEL
-from ..scene import models, planes
+from ..scene import models
 from . import folders, image, recovery, requests
 
 
@@ -35,10 +35,7 @@ def new_image(
     Raises:
         EditError: The model or its folder is not usable, or the engine cannot be started.
     """
-    plane = planes.create(context, location, rotation)
-    source = plane.draggan.source
-    source.kind = "BUILT_IN" if model == models.BUILT_IN_MODEL else "FILE"
-    source.path = "" if model == models.BUILT_IN_MODEL else model
+    plane = image.make_plane(context, model, location, rotation)
     image.begin(plane, lambda made: load(made, path))
     return plane
 

@@ -57,8 +57,7 @@ class DRAGGAN_OT_load_latent(bpy.types.Operator):
         return run(self, load)
 
     def _new(self, context: bpy.types.Context, path: Path) -> int:
-        shown = context.scene.draggan.source
-        model = models.BUILT_IN_MODEL if shown.kind == "BUILT_IN" else shown.path
+        model = models.for_new_images(context)
         area = free_place.view_area(context)
         place = free_place.find(context, area.spaces.active.region_3d if area else None)
         made = saved_latent.new_image(context, path, model, place.location, place.rotation)
