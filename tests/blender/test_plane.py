@@ -4,12 +4,28 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import bpy
 import numpy as np
+from mathutils import Euler, Matrix
 from support import SceneCase, ours
+
+
+def orthographic(degrees: float) -> Any:
+    """Return a view that sees the origin in its middle, at an angle to the plane z = 0."""
+    turn = Euler((math.radians(90.0 - degrees), 0.0, 0.0)).to_matrix().to_4x4()
+    eye = turn @ Matrix.Translation((0.0, 0.0, 5.0))
+    window = Matrix.Diagonal((0.15, 0.2, -0.01, 1.0))
+    return SimpleNamespace(
+        is_perspective=False,
+        view_matrix=eye.inverted(),
+        perspective_matrix=window @ eye.inverted(),
+        window_matrix=window,
+        view_perspective="ORTHO",
+    )
 
 
 class PlaneTest(SceneCase):
@@ -186,6 +202,28 @@ class PlaneTest(SceneCase):
         self.assertNotEqual(pair.handle.empty_display_type, pair.target.empty_display_type)
         # Blender's gizmo for image empties would pull the picture off the place.
         self.assertNotIn("IMAGE", (pair.handle.empty_display_type, pair.target.empty_display_type))
+
+    def test_an_image_takes_no_presses_where_it_is_seen_from_its_edge(self) -> None:
+        plane, pointing = self.create(), ours("scene.pointing")
+        pin = ours("scene.points").add_pin(plane, (0.5, 0.5))
+        region: Any = SimpleNamespace(width=640, height=480)
+        middle = (320.0, 240.0)
+        # A scale of the plane does not change the angle at which it is seen.
+        for scale in ((1.0, 1.0, 1.0), (2.0, 0.3, 8.0)):
+            plane.scale = scale
+            bpy.context.view_layer.update()
+            for degrees in (90.0, 30.0, 4.0, -4.0, 2.0, 0.0, -2.0):
+                region_3d = orthographic(degrees)
+                place = pointing.place_at(plane, region, region_3d, middle)
+                pressed = pointing.plane_at(bpy.context, region, region_3d, middle)
+                held = pointing.point_at(bpy.context, region, region_3d, middle, 12.0)
+                if abs(degrees) < 3.0:
+                    self.assertEqual((place, pressed, held), (None, None, None), degrees)
+                else:
+                    np.testing.assert_allclose(place.uv, (0.5, 0.5), atol=1e-4)
+                    self.assertEqual(pressed, plane)
+                    self.assertEqual((held.plane, held.number), (plane, 0))
+        self.assertTrue(pin.is_pin)
 
     def test_a_constrained_target_is_read_where_the_constraint_puts_it(self) -> None:
         plane = self.create()
