@@ -91,6 +91,8 @@ def steps(window: Any) -> Iterator[float]:
     yield 2.0
     other = manager.windows[1]
     area = next(area for area in other.screen.areas if area.type == "VIEW_3D")
+    kind = area.spaces.active.shading.color_type
+    _check(kind == "TEXTURE", f"the second window shows the plane in the colour {kind}")
     _copy_view(first, area)
     hand = _Hand(person, other, area)
     yield 1.0

@@ -20,6 +20,12 @@ def select(context: bpy.types.Context, plane: Plane) -> None:
         context.view_layer.objects.active = plane
 
 
+def texture(space: Any) -> None:
+    """Have a 3D view, a ``SpaceView3D``, show textures if its shading is Solid."""
+    if space.shading.type == "SOLID":
+        space.shading.color_type = "TEXTURE"
+
+
 def show(context: bpy.types.Context, area: Any | None, plane: Plane) -> None:
     """Have a 3D view show a plane and its image; the plane is selected.
 
@@ -36,8 +42,7 @@ def show(context: bpy.types.Context, area: Any | None, plane: Plane) -> None:
     space = area.spaces.active
     if space.local_view is not None:
         plane.local_view_set(space, True)
-    if space.shading.type == "SOLID":
-        space.shading.color_type = "TEXTURE"
+    texture(space)
     if not free_place.is_in_sight(context, area, plane):
         with context.temp_override(area=area, region=free_place.window_region(area)):
             bpy.ops.view3d.view_selected()
