@@ -64,3 +64,20 @@ class SavedLatentTest(SceneCase):
         with self.assertRaisesRegex(ours("errors").EditError, "has 18 x 300 values"):
             ours("jobs.requests").wait(made.draggan.request_id, TIMEOUT_S)
         self.assertEqual(ours("scene.planes").everywhere(), [plane])
+
+    def test_an_image_that_cannot_begin_leaves_no_plane(self) -> None:
+        picture, path = bpy.data.images.new("Drawn", 40, 30), self.folder / "any.npz"
+        where = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+        for begin in (
+            lambda: ours("jobs.image").new_image(bpy.context, ""),
+            lambda: ours("jobs.own_picture").new_image(bpy.context, picture, ""),
+            lambda: ours("jobs.saved_latent").new_image(bpy.context, path, "", *where),
+        ):
+            with self.assertRaisesRegex(ours("errors").EditError, "No model was chosen"):
+                begin()
+            self.assertEqual(ours("scene.planes").everywhere(), [])
+        # The operator uses the model of the scene, as the other new images do.
+        bpy.context.scene.draggan.source.kind = "FILE"
+        with self.assertRaisesRegex(RuntimeError, "No model was chosen"):
+            bpy.ops.draggan.load_latent(filepath=str(path))
+        self.assertEqual(ours("scene.planes").everywhere(), [])
