@@ -224,6 +224,8 @@ def _finish(plane: Plane, job: pump.Job, result: dict[type, Any]) -> None:
         image_job.finish_render(plane, request)
     if kind is not None:
         history.record(plane, kind)
+        if isinstance(request, Drag):
+            drag_job.note_start(plane, request, result[DragFinished])
     else:
         history.update_images(plane)
     settings.request_id = 0

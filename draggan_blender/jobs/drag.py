@@ -19,6 +19,7 @@ from ..scene import (
     handle_paths,
     history,
     images,
+    kept_drags,
     mask_following,
     masks,
     models,
@@ -150,6 +151,14 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     settings.status += kept
     _go_to_frame(plane, first + count - 1)
     handle_paths.store_states(plane, finished.handles, request.settings.tolerance_px)
+
+
+def note_start(plane: Plane, request: Drag, finished: DragFinished) -> None:
+    """Store in the state of a drag what it has begun with, for *Keep as Slider*."""
+    places_px = np.frombuffer(finished.handles_px, "<f4").reshape(finished.frame_count, -1, 2)[0]
+    pins = {pair.key for pair in plane.draggan.pairs if pair.is_pin}
+    handles = kept_drags.places_text(places_px, [one.key in pins for one in finished.handles])
+    history.note_start(plane, request.latent, handles)
 
 
 def reset(plane: Plane) -> None:

@@ -108,6 +108,13 @@ class DRAGGAN_PG_state(bpy.types.PropertyGroup):
         description="The SHA-256 of the text of the list of sliders; empty without sliders"
     )
     track: StringProperty(description="The SHA-256 of the track's text; empty without a track")
+    origin: StringProperty(
+        description="The SHA-256 of the text of the picture that a drag has begun with; empty for "
+        "other states"
+    )
+    handles: StringProperty(
+        description="Where the handles and pins of a drag were in it, as those of a slider"
+    )
     under_track: StringProperty(
         description="The SHA-256 of the text of the track that the bake has replaced"
     )

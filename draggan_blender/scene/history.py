@@ -18,7 +18,7 @@ import bpy
 
 from ..properties.history import DRAGGAN_PG_state
 from ..properties.owners import Plane
-from ..properties.stored import to_bytes
+from ..properties.stored import to_bytes, to_text
 from . import (
     edits,
     images,
@@ -125,6 +125,34 @@ def record(plane: Plane, kind: str) -> None:
     _write(plane, state)
     _drop_oldest(plane)
     _prune(plane)
+
+
+def note_start(plane: Plane, picture: bytes, handles: str) -> None:
+    """Store in the active state, which a drag has made, what the drag has begun with.
+
+    The state before does not say: the drag may have begun with an earlier frame, and the points of
+    that state change whenever it is left.
+
+    Args:
+        plane: The GAN image.
+        picture: In the format of ``protocol.pictures``.
+        handles: Where handles and pins were, see ``kept_drags.places_text``.
+    """
+    state = active(plane)
+    if state is not None:
+        state.origin, state.handles = _put(plane, to_text(picture)), handles
+
+
+def origin(plane: Plane, state: DRAGGAN_PG_state) -> bytes | None:
+    """Return the picture that the drag of a state has begun with, or None if it is not known.
+
+    A state of an earlier version has begun with the image of the state before, in most cases.
+    """
+    text = _text(plane, state.origin)
+    if text:
+        return to_bytes(text)
+    before = find(plane, state.parent)
+    return None if before is None else latent(plane, before)
 
 
 def restore(plane: Plane, state: DRAGGAN_PG_state) -> None:
@@ -360,6 +388,7 @@ def _prune(plane: Plane) -> None:
             state.sliders,
             state.track,
             state.under_track,
+            state.origin,
             state.own.latent,
         )
     }

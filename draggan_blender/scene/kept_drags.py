@@ -8,18 +8,20 @@ which content the drag has moved, and finds it in other images.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import EditError
+from ..properties import changes
 from ..properties.owners import Plane
 from ..properties.sliders import DRAGGAN_PG_slider
 from ..properties.stored import to_bytes, to_text
 from ..protocol.directions import Direction
 from ..protocol.pairs import Point
-from . import placing, sliders
+from . import sliders
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,33 @@ class KeptDrag:
     pins_px: tuple[Point, ...]
 
 
-def note(plane: Plane, row: DRAGGAN_PG_slider, origin: bytes, pairs: Any) -> None:
-    """Let a slider remember its drag.
+def places_text(places_px: NDArray[np.float32], pins: Sequence[bool]) -> str:
+    """Return the places of handles and pins as sliders and states of the history store them.
 
     Args:
-        plane: The GAN image of the drag.
+        places_px: ``P x 2`` float32, image pixels.
+        pins: For each whether it is a pin.
+
+    Returns:
+        A text; empty if there are only pins.
+    """
+    if all(pins):
+        return ""
+    kinds = np.array(pins, dtype=np.float32)
+    return to_text(np.column_stack([places_px, kinds]).astype("<f4").tobytes())
+
+
+def note(row: DRAGGAN_PG_slider, origin: bytes, handles: str) -> None:
+    """Let a slider remember its drag, unless that had no handles.
+
+    Args:
         row: The slider.
         origin: The latent of the whole image before the drag.
-        pairs: The pairs of the state before, see ``point_states``.
+        handles: What ``places_text`` has returned.
     """
-    used = [pair for pair in pairs if pair.enabled]
-    if not any(not pair.is_pin for pair in used):
-        return
-    places = placing.to_px(plane, [tuple(pair.handle)[:2] for pair in used])
-    kinds = [[float(pair.is_pin)] for pair in used]
-    rows = np.concatenate([places, np.array(kinds)], axis=1)
-    row.origin, row.handles = to_text(origin), to_text(rows.astype("<f4").tobytes())
-    row.kept = str(uuid.uuid4())
+    if handles:
+        row.origin, row.handles = to_text(origin), handles
+        row.kept = str(uuid.uuid4())
 
 
 def has_end(row: DRAGGAN_PG_slider) -> bool:
@@ -118,5 +130,8 @@ def give(row: DRAGGAN_PG_slider, other: Plane, direction: Direction) -> DRAGGAN_
     sliders.set_direction(found, direction, sliders.num_ws(other))
     found.origin, found.handles, found.kept = row.origin, row.handles, row.kept
     found.exact = row.exact
+    with changes.quiet():
+        # Whoever applies it wants to see it.
+        found.visible = True
     other.update_tag()
     return found

@@ -44,8 +44,10 @@ def from_drag(plane: Plane) -> DRAGGAN_PG_slider:
         EditError: The image was not made by a drag, or the state before it was deleted.
     """
     state = history.active(plane)
-    before = None if state is None else history.find(plane, state.parent)
-    if state is None or state.kind != "DRAG" or before is None:
+    begun = None
+    if state is not None and state.kind == "DRAG":
+        begun = history.origin(plane, state)
+    if state is None or begun is None:
         raise EditError(
             f"{plane.name} does not show the result of a drag, or the state before it was deleted; "
             "drag, or go to a drag in the History"
@@ -53,19 +55,19 @@ def from_drag(plane: Plane) -> DRAGGAN_PG_slider:
     settings = plane.draggan
     names = {row.name for row in settings.sliders}
     name = next(text for n in itertools.count(1) if (text := f"Drag {n}") not in names)
-    origin = _base_of(plane, history.latent(plane, before))
+    origin = _base_of(plane, begun)
     change = sliders.base(plane) - origin
     if _is_change(change):
         row = sliders.add(plane, _whole(name, change))
         sliders.set_shown(plane, row, 1.0)
-        kept_drags.note(plane, row, origin.astype("<f4").tobytes(), before.pairs)
+        kept_drags.note(row, origin.astype("<f4").tobytes(), state.handles)
         return row
     index = settings.active_edit
     if not 0 <= index < len(settings.edits):
         raise EditError("The drag has changed nothing that a slider could repeat")
     edit = settings.edits[index]
     row = sliders.add(plane, _whole(edit.name, edits.change_of(plane, edit)))
-    kept_drags.note(plane, row, origin.astype("<f4").tobytes(), before.pairs)
+    kept_drags.note(row, origin.astype("<f4").tobytes(), state.handles)
     return row
 
 

@@ -42,6 +42,7 @@ _FIELDS = (
     "origin",
     "handles",
     "kept",
+    "exact",
 )
 # A latent is explained by sliders if what is left is below this share of what they explain.
 _EXPLAINED = 1e-3

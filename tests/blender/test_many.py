@@ -74,6 +74,33 @@ class ManyTest(SceneCase):
             origin + self.change(self.plane), self.latent(self.plane), atol=1e-5
         )
 
+    def test_a_kept_drag_has_its_own_start(self) -> None:
+        plane, kept_drags = self.plane, ours("scene.kept_drags")
+        first, job = kept_drags.read(self.row), ours("jobs.history")
+        states = plane.draggan.history.states
+        seed, drag_a = states[0].number, states[1].number
+        job.go_to(plane, seed)
+        plane.draggan.pairs[0].handle.location.y += 0.2
+        plane.draggan.pairs[0].target.location.y += 0.2
+        bpy.context.view_layer.update()
+        self.drag(plane, 2)
+        job.go_to(plane, drag_a)
+        self.assertEqual(bpy.ops.draggan.keep_as_slider(), {"FINISHED"})
+        again = kept_drags.read(self.row)
+        self.assertEqual((again.handles_px, again.origin), (first.handles_px, first.origin))
+
+        # A drag from an earlier frame begins with the image and the handle of that frame.
+        bpy.context.scene.frame_set(plane.draggan.sequence.first_frame + 1)
+        before = ours("scene.shown").latent(plane)
+        self.assertNotIn(before, (first.origin, self.latent(plane).tobytes()))
+        place = plane.draggan.pairs[0].handle.location[:2]
+        (place_px,) = ours("scene.placing").to_px(plane, [place])
+        self.drag(plane, 2)
+        self.assertEqual(bpy.ops.draggan.keep_as_slider(), {"FINISHED"})
+        kept = kept_drags.read(self.row)
+        self.assertEqual(kept.origin, before)
+        np.testing.assert_allclose(kept.handles_px, [place_px], atol=0.05)
+
     def test_selected_images_get_the_slider_with_one_undo_step(self) -> None:
         others = [self.new_plane(seed) for seed in (8, 11)]
         before = [self.latent(one) for one in others]
@@ -195,12 +222,14 @@ class ManyTest(SceneCase):
 
     def test_the_history_keeps_what_a_slider_remembers(self) -> None:
         plane = self.plane
+        self.row.exact = True
         ours("jobs.requests").wait(self._moved(plane), TIMEOUT_S)
         kept = ours("scene.kept_drags").read(self.row)
         job, number = ours("jobs.history"), plane.draggan.history.active
         job.go_to(plane, plane.draggan.history.states[0].number)
         job.go_to(plane, number)
         self.assertEqual(ours("scene.kept_drags").read(self.row), kept)
+        self.assertTrue(self.row.exact)
 
     def _moved(self, plane: Any) -> int:
         plane.draggan.sliders[-1].strength = 0.5
