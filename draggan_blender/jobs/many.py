@@ -2,17 +2,21 @@
 """*Apply to Many*: a slider that was kept from a drag, in other images, as far in each.
 
 The engine solves the strength in each image and writes its image; when all are there, they are
-shown at once, with one undo step. ``many_sheet`` shows the same of seeds, to choose from.
+shown at once, with one undo step. ``many_seeds`` makes new images, and ``many_sheet`` shows seeds
+to choose from.
+
+A slider is applied as it is when it is asked for, to images as they are then. An image that has
+changed before the results arrive stays as it is.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import bpy
 import numpy as np
 
 from ..connection import pump
@@ -22,7 +26,7 @@ from ..properties.sliders import DRAGGAN_PG_slider
 from ..properties.stored import to_bytes
 from ..protocol.directions import Direction, moved
 from ..protocol.many import AppliedToOne, ApplyToMany
-from ..protocol.messages import Ending, Failed, Message, Sample, Sampled
+from ..protocol.messages import Done, Ending, Failed, Message, Sample
 from ..scene import (
     edits,
     handle_paths,
@@ -35,68 +39,153 @@ from ..scene import (
     sliders,
     thumbnails,
 )
-from ..scene.free_place import Place
-from . import delivery, folders, image, recovery, requests
+from . import delivery, folders, recovery, requests
 from . import edits as edits_job
+
+CANCELLED = "Apply to Many was cancelled"
 
 
 @dataclass(frozen=True)
-class _Slider:
-    """Names a slider: undo replaces its row."""
+class Slider:
+    """A slider as it was when it was applied.
+
+    Attributes:
+        image_id: The uuid of its image.
+        key: Its key; undo replaces its row.
+        exact: Whether the very place is wanted.
+        direction: What it adds.
+    """
 
     image_id: str
     key: int
     exact: bool
+    direction: Direction
 
-    def find(self) -> tuple[Plane, DRAGGAN_PG_slider] | None:
-        """Return its image and its row, or None if one of them is gone."""
+    def find(self) -> DRAGGAN_PG_slider | None:
+        """Return its row, or None if it or its image is gone."""
         plane = planes.find(self.image_id)
         rows = () if plane is None else plane.draggan.sliders
-        row = next((row for row in rows if row.key == self.key), None)
-        return None if plane is None or row is None else (plane, row)
+        return next((row for row in rows if row.key == self.key), None)
+
+
+@dataclass(eq=False)
+class Work:
+    """Something that was asked for, for the panel.
+
+    Attributes:
+        image_id: The uuid of the image of the slider.
+        total: How many images are wanted.
+        done: How many have arrived.
+    """
+
+    image_id: str
+    total: int
+    done: int = 0
+
+
+@dataclass(frozen=True)
+class _Target:
+    """An image that gets the slider, as it was when the slider was applied.
+
+    ``below`` is its picture without the slider, and ``sliders`` the settings of its sliders.
+    """
+
+    image_id: str
+    name: str
+    picture: bytes
+    below: bytes
+    sliders: str
+    path: Path
+
+    def is_unchanged(self) -> bool:
+        """Return whether the image still exists and is as it was."""
+        other = planes.find(self.image_id)
+        if other is None:
+            return False
+        settings = other.draggan
+        return bool(
+            not settings.request_id
+            and not settings.edits_changed
+            and to_bytes(settings.latent) == self.picture
+            and sliders.signature(other) == self.sliders
+        )
 
 
 @dataclass
 class _Run:
-    """A request for images of the file, and what has arrived."""
+    """The requests for images of the file, and what has arrived.
 
-    slider: _Slider
-    image_ids: tuple[str, ...]
-    pictures: tuple[bytes, ...]
-    paths: tuple[Path, ...]
+    ``waiting`` has, for each request without an ending, the numbers of its images among the
+    targets: images with models of their own need requests of their own.
+    """
+
+    slider: Slider
+    targets: tuple[_Target, ...]
+    work: Work
+    waiting: dict[int, tuple[int, ...]] = field(default_factory=dict)
     found: dict[int, AppliedToOne] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
 
-@dataclass
-class _Pick:
-    """The requests for a new image, and what has arrived."""
-
-    slider: _Slider
-    place: Place
-    sample: Sample
-    path: Path
-    sampled: Sampled | None = None
-    applied: AppliedToOne | None = None
+_works: list[Work] = []
 
 
-def make_request(plane: Plane, index: int, **others: Any) -> ApplyToMany:
+def progress(plane: Plane) -> tuple[int, int] | None:
+    """Return how many images have arrived, and of how many; None if nothing was asked for."""
+    mine = [work for work in _works if work.image_id == plane.draggan.uuid]
+    return (sum(one.done for one in mine), sum(one.total for one in mine)) if mine else None
+
+
+def begin(work: Work) -> None:
+    """Show something that was asked for in the panel."""
+    _works.append(work)
+
+
+def end(work: Work) -> None:
+    """Show it no longer."""
+    with contextlib.suppress(ValueError):
+        _works.remove(work)
+
+
+def cancel(plane: Plane) -> None:
+    """Cancel what was asked for with the sliders of an image; no image changes."""
+    pump.cancel_job(recovery.many_id(plane.draggan.uuid))
+
+
+def forget() -> None:
+    """Forget all that was asked for."""
+    _works.clear()
+
+
+def slider_of(plane: Plane, index: int) -> Slider:
+    """Return a slider of an image as it is.
+
+    Raises:
+        EditError: It was not kept from a drag, or cannot be read.
+    """
+    row = plane.draggan.sliders[index]
+    kept_drags.read(row)
+    return Slider(plane.draggan.uuid, row.key, row.exact, sliders.direction_of(plane, row))
+
+
+def make_request(plane: Plane, index: int, model: tuple[str, str], **others: Any) -> ApplyToMany:
     """Return a request for a slider of an image.
 
     Args:
         plane: The GAN image that has the slider.
         index: Which of its sliders.
+        model: The path and the SHA-256 of the model of the other images.
         **others: The fields of ``ApplyToMany`` about the other images.
 
     Raises:
-        EditError: No model was chosen, or the slider was not kept from a drag.
+        EditError: The slider was not kept from a drag.
     """
-    settings = plane.draggan
-    row = settings.sliders[index]
+    row = plane.draggan.sliders[index]
     kept = kept_drags.read(row)
     return ApplyToMany(
         request_id=pump.new_request_id(),
-        model_path=models.model_path(settings.source),
-        model_sha256=settings.model_sha256,
+        model_path=model[0],
+        model_sha256=model[1],
         origin=kept.origin,
         change=sliders.whole_change(plane, row).astype("<f4").tobytes(),
         # A slider at 0 shows no end; that of its drag is meant.
@@ -115,169 +204,100 @@ def to_images(plane: Plane, index: int, others: Sequence[Plane]) -> int:
     Args:
         plane: The GAN image that has the slider.
         index: Which of its sliders.
-        others: Other GAN images of the same model.
-
-    Returns:
-        The request id.
-
-    Raises:
-        EditError: There is no other image, one of them cannot be changed now or has another model,
-            the slider was not kept from a drag, or the engine cannot be started.
-    """
-    row = plane.draggan.sliders[index]
-    kept_drags.read(row)
-    own_directions.require_others(plane, others)
-    pictures, paths = [], []
-    for other in others:
-        recovery.require_ready(other)
-        edits_job.refuse_if_changing(other)
-        pictures.append(_without(row, other))
-        paths.append(folders.new_still(other))
-    run = _Run(
-        slider=_Slider(plane.draggan.uuid, row.key, row.exact),
-        image_ids=tuple(other.draggan.uuid for other in others),
-        pictures=tuple(to_bytes(other.draggan.latent) for other in others),
-        paths=tuple(paths),
-    )
-    request = make_request(
-        plane,
-        index,
-        pictures=b"".join(pictures),
-        sizes=tuple(map(len, pictures)),
-        image_paths=tuple(map(str, paths)),
-    )
-    requests.give_to(request.request_id, lambda message: _take(run, message))
-    _submit(plane, request)
-    return request.request_id
-
-
-def to_seed(plane: Plane, index: int, seed: int, place: Place) -> int:
-    """Make a new image of a seed with a slider of an image, at the strength for the same end.
-
-    Args:
-        plane: The GAN image that has the slider; the new one has its model and truncation.
-        index: Which of its sliders.
-        seed: The seed.
-        place: Where the new plane is put.
+        others: Other GAN images of the same model, or of one that was tuned from it.
 
     Returns:
         The id of the request that ends last.
 
     Raises:
-        EditError: The slider was not kept from a drag, or the engine cannot be started.
+        EditError: There is no other image, one of them cannot be changed now or has another model,
+            the slider was not kept from a drag or is being applied, or the engine cannot be
+            started.
     """
-    source, path = plane.draggan.source, folders.new_still(plane)
-    request = make_request(
-        plane,
-        index,
-        seeds=(seed,),
-        truncation_psi=source.truncation_psi,
-        label=source.label,
-        image_paths=(str(path),),
-    )
-    sample = Sample(
-        request_id=pump.new_request_id(),
-        model_path=request.model_path,
-        model_sha256=request.model_sha256,
-        seed=seed,
-        truncation_psi=source.truncation_psi,
-        label=source.label,
-        image_path=str(folders.new_still(plane)),
-    )
+    slider = slider_of(plane, index)
+    own_directions.require_others(plane, others)
+    if progress(plane) is not None:
+        raise EditError(f"A slider of {plane.name} is being applied; wait, or cancel that first")
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number, other in enumerate(others):
+        recovery.require_ready(other)
+        edits_job.refuse_if_changing(other)
+        settings = other.draggan
+        model = models.model_path(settings.source), settings.model_sha256
+        groups.setdefault(model, []).append(number)
     row = plane.draggan.sliders[index]
-    slider = _Slider(plane.draggan.uuid, row.key, row.exact)
-    pick = _Pick(slider, place, sample, path)
-    for one in (sample, request):
-        requests.give_to(one.request_id, lambda message: _take_pick(pick, message))
-    _submit(plane, sample)
-    _submit(plane, request)
-    return request.request_id
+    targets = tuple(_target(row, other) for other in others)
+    run = _Run(slider, targets, Work(slider.image_id, len(targets)))
+    wanted = []
+    for model, numbers in groups.items():
+        pictures = [targets[number].below for number in numbers]
+        request = make_request(
+            plane,
+            index,
+            model,
+            pictures=b"".join(pictures),
+            sizes=tuple(map(len, pictures)),
+            image_paths=tuple(str(targets[number].path) for number in numbers),
+        )
+        run.waiting[request.request_id] = tuple(numbers)
+        requests.give_to(request.request_id, lambda message: _take(run, message))
+        wanted.append(request)
+    begin(run.work)
+    try:
+        for request in wanted:
+            submit(slider, request)
+    except EditError:
+        end(run.work)
+        for target in targets:
+            discard(target.path)
+        raise
+    return wanted[-1].request_id
 
 
-def _submit(plane: Plane, request: ApplyToMany | Sample) -> None:
-    """Send a request that keeps nobody from working on the image."""
-    pump.cancel_job(requests.explore_id(plane.draggan.uuid))
-    job_id = recovery.parts_id(plane)
+def submit(slider: Slider, request: ApplyToMany | Sample) -> None:
+    """Send a request that keeps nobody from working on the image.
+
+    Raises:
+        EditError: The engine cannot be started.
+    """
+    pump.cancel_job(requests.explore_id(slider.image_id))
+    job_id = recovery.many_id(slider.image_id)
     pump.submit(pump.Job(request=request, image_id=job_id, label="Apply to Many"))
     problem = requests.endings.get(request.request_id, "")
     if problem:
         raise EditError(problem)
 
 
-def _without(row: DRAGGAN_PG_slider, other: Plane) -> bytes:
-    """Return the picture of another image without the slider, if it has the same one."""
-    found = kept_drags.same_as(row, other)
-    now = sliders.wanted_settings(other)
-    if found is not None:
-        now.pop(found.key, None)
-    return sliders.applied(other, to_bytes(other.draggan.latent), now)
-
-
-def _take(run: _Run, message: Message) -> None:
-    if isinstance(message, AppliedToOne):
-        run.found[message.index] = message
-        return
-    if not isinstance(message, Ending):
-        return
-    problem = message.message if isinstance(message, Failed) else ""
-    found = run.slider.find()
-    if len(run.found) == len(run.image_ids) and found is not None:
-        try:
-            _show_all(run)
-        except EditError as error:
-            problem = str(error)
-        delivery.push_undo("Apply to Many")
-    else:
-        problem = problem or "Apply to Many was cancelled"
-        for path in run.paths:
-            folders.remove_empty(path.parent)
-    _end(message, found, problem)
-
-
-def _show_all(run: _Run) -> None:
-    """Show the results in their images.
-
-    Raises:
-        EditError: Some images have changed in the meantime, or cannot be shown; the others are.
-    """
-    left = []
-    for number, image_id in enumerate(run.image_ids):
-        other = planes.find(image_id)
-        settings = None if other is None else other.draggan
-        if other is None or settings is None:
-            continue
-        if settings.request_id or to_bytes(settings.latent) != run.pictures[number]:
-            left.append(other.name)
-            continue
-        _show(run.slider, other, run.found[number], run.paths[number])
-    delivery.redraw_image()
-    if left:
-        raise EditError(f"{', '.join(left)} changed in the meantime; press Apply to Many again")
-
-
-def _show(slider: _Slider, other: Plane, found: AppliedToOne, path: Path) -> None:
+def show(slider: Slider, other: Plane, below: bytes, found: AppliedToOne, path: Path) -> None:
     """Show a result in another image, as a state of its history.
 
+    Args:
+        slider: The slider.
+        other: The other image.
+        below: Its picture without the slider.
+        found: The result.
+        path: The file of the result's image.
+
     Raises:
-        EditError: The slider is gone, or the image cannot be read or shown.
+        EditError: The slider is gone, or the image cannot be read or shown; it is as before.
     """
-    mine = slider.find()
-    if mine is None:
+    row, settings = slider.find(), other.draggan
+    if row is None:
         raise EditError("The slider was removed in the meantime")
-    plane, row = mine
-    settings = other.draggan
-    history.note_points(other)
+    # Whatever could refuse the result is checked before any of it is written.
+    kept_drags.same_as(row, other)
+    planes.texture_node(other)
     change = np.frombuffer(found.change, "<f4").reshape(-1, settings.w_dim).astype(np.float32)
-    below = _without(row, other)
-    direction = sliders.direction_of(plane, row)
+    direction = slider.direction
     if slider.exact:
         direction = Direction(name=row.name, change=change, first=0, last=len(change) - 1)
+    picture = moved(below, np.float32(found.strength) * change)
+    history.note_points(other)
+    images.show_still(other, path)
     given = kept_drags.give(row, other, direction)
     sliders.set_shown(other, given, found.strength)
-    images.show_still(other, path)
     settings.track = ""
     handle_paths.clear_paths(other)
-    picture = moved(below, np.float32(found.strength) * change)
     edits.show(other, picture, settings.edits_shown)
     settings.status = found.problem or f"{given.name} is at {found.strength:.2f}"
     settings.status = settings.status[:1].upper() + settings.status[1:]
@@ -285,45 +305,85 @@ def _show(slider: _Slider, other: Plane, found: AppliedToOne, path: Path) -> Non
     history.record(other, "SLIDERS")
 
 
-def _take_pick(pick: _Pick, message: Message) -> None:
-    if isinstance(message, Sampled):
-        pick.sampled = message
-    elif isinstance(message, AppliedToOne):
-        pick.applied = message
-    elif isinstance(message, Ending):
-        problem = message.message if isinstance(message, Failed) else ""
-        is_last = message.request_id != pick.sample.request_id
-        found = pick.slider.find()
-        if is_last and pick.sampled is not None and pick.applied is not None and found:
-            _make(pick, pick.sampled, pick.applied, found[0])
-        elif is_last:
-            problem = problem or "Apply to Many was cancelled"
-            for path in (pick.path, Path(pick.sample.image_path)):
-                folders.remove_empty(path.parent)
-        _end(message, found, problem)
-
-
-def _make(
-    pick: _Pick,
-    sampled: Sampled,
-    applied: AppliedToOne,
-    plane: Plane,
-) -> None:
-    """Make the plane of a new image, first as its seed is, then with the slider."""
-    made = planes.create(bpy.context, pick.place.location, pick.place.rotation)
-    source, like = made.draggan.source, plane.draggan.source
-    source.kind, source.path = like.kind, like.path
-    source.truncation_psi, source.label = like.truncation_psi, like.label
-    source.seed = pick.sample.seed
-    image.finish_sample(made, pick.sample, sampled)
-    history.record(made, "SEED")
-    _show(pick.slider, made, applied, pick.path)
-    delivery.redraw_image()
-    delivery.push_undo("Apply to Many")
-
-
-def _end(message: Ending, found: tuple[Plane, DRAGGAN_PG_slider] | None, problem: str) -> None:
-    requests.endings[message.request_id] = problem
-    if problem and found is not None:
-        found[0].draggan.status, found[0].draggan.failed = problem, True
+def finish(slider: Slider, ending: Ending, problem: str) -> None:
+    """Note how a request has ended, and say what went wrong in the image of the slider."""
+    requests.endings[ending.request_id] = problem
+    plane = planes.find(slider.image_id)
+    if problem and plane is not None:
+        plane.draggan.status, plane.draggan.failed = problem, problem != CANCELLED
     delivery.redraw_panels()
+
+
+def problem_of(ending: Ending) -> str:
+    """Return why a request has no result; empty if it has one."""
+    if isinstance(ending, Done):
+        return ""
+    return ending.message if isinstance(ending, Failed) else CANCELLED
+
+
+def discard(path: Path) -> None:
+    """Remove the image of a result that is not shown, with its folder."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    folders.remove_empty(path.parent)
+
+
+def _target(row: DRAGGAN_PG_slider, other: Plane) -> _Target:
+    picture = to_bytes(other.draggan.latent)
+    now = sliders.wanted_settings(other)
+    found = kept_drags.same_as(row, other)
+    if found is not None:
+        now.pop(found.key, None)
+    return _Target(
+        image_id=other.draggan.uuid,
+        name=other.name,
+        picture=picture,
+        below=sliders.applied(other, picture, now),
+        sliders=sliders.signature(other),
+        path=folders.new_still(other),
+    )
+
+
+def _take(run: _Run, message: Message) -> None:
+    if isinstance(message, AppliedToOne):
+        run.found[run.waiting[message.request_id][message.index]] = message
+        run.work.done += 1
+        delivery.redraw_panels()
+        return
+    if not isinstance(message, Ending):
+        return
+    numbers, problem = run.waiting.pop(message.request_id), problem_of(message)
+    if problem:
+        run.problems.append(problem)
+        for number in numbers:
+            run.found.pop(number, None)
+    if not run.waiting:
+        end(run.work)
+        _show_all(run)
+        # Several requests may have failed for one reason.
+        problem = "; ".join(dict.fromkeys(run.problems))
+    finish(run.slider, message, problem)
+
+
+def _show_all(run: _Run) -> None:
+    """Show what has arrived in its images, and collect what went wrong."""
+    changed, is_shown = [], False
+    for number, target in enumerate(run.targets):
+        other = planes.find(target.image_id)
+        if other is None or number not in run.found:
+            discard(target.path)
+        elif not target.is_unchanged():
+            changed.append(other.name)
+            discard(target.path)
+        else:
+            try:
+                show(run.slider, other, target.below, run.found[number], target.path)
+                is_shown = True
+            except EditError as error:
+                run.problems.append(f"{other.name}: {error}")
+    if changed:
+        names = ", ".join(changed)
+        run.problems.append(f"{names} changed in the meantime; press Apply to Many again")
+    if is_shown:
+        delivery.redraw_image()
+        delivery.push_undo("Apply to Many")

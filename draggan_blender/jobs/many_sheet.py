@@ -8,18 +8,18 @@ sheet's; ``go_on`` asks for the rest when the engine is idle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import bpy
 import numpy as np
 
 from ..connection import pump
-from ..errors import EditError
 from ..properties.owners import Plane
 from ..protocol.many import AppliedToOne
 from ..protocol.messages import Ending, Failed, Message
-from ..scene import kept_drags, planes, thumbnails
-from . import delivery, many, requests, seed_sheet
+from ..scene import planes, thumbnails
+from ..scene.free_place import Place
+from . import delivery, many, many_seeds, requests, seed_sheet
 
 # Time between two looks.
 _PERIOD_S = 0.05
@@ -46,12 +46,16 @@ class Tile:
 class _Sheet:
     """The open sheet: what it shows, and which of its seeds have arrived."""
 
-    image_id: str
-    key: int
+    asked: many_seeds.Asked
     first: int
     tiles: dict[int, Tile] = field(default_factory=dict)
     request_id: int = 0
     failed: bool = False
+
+    @property
+    def image_id(self) -> str:
+        """The uuid of the image of the slider."""
+        return self.asked.slider.image_id
 
 
 _sheet: _Sheet | None = None
@@ -61,14 +65,14 @@ def show(plane: Plane, index: int, first: int) -> None:
     """Show a slider of an image in the seeds from ``first`` on.
 
     Raises:
-        EditError: The slider was not kept from a drag.
+        EditError: No model was chosen, or the slider was not kept from a drag.
     """
     global _sheet
-    row = plane.draggan.sliders[index]
-    kept_drags.read(row)
-    close()
     first = max(0, min(first, seed_sheet.LAST_FIRST))
-    _sheet = _Sheet(plane.draggan.uuid, row.key, first)
+    # Asked for once, so that all of the sheet shows the slider at the same strength.
+    asked = many_seeds.ask(plane, index, range(first, first + seed_sheet.COUNT))
+    close()
+    _sheet = _Sheet(asked, first)
     if not bpy.app.timers.is_registered(go_on):
         bpy.app.timers.register(go_on, first_interval=0.0, persistent=True)
 
@@ -78,7 +82,8 @@ def first_of(plane: Plane, index: int) -> int | None:
     rows = plane.draggan.sliders
     if _sheet is None or not 0 <= index < len(rows):
         return None
-    is_mine = (_sheet.image_id, _sheet.key) == (plane.draggan.uuid, rows[index].key)
+    slider = _sheet.asked.slider
+    is_mine = (slider.image_id, slider.key) == (plane.draggan.uuid, rows[index].key)
     return _sheet.first if is_mine else None
 
 
@@ -90,6 +95,21 @@ def tiles_of(plane: Plane, index: int) -> list[Tile]:
     grey = thumbnails.make_icon("seed to come", np.full((8, 8, 4), 0.25, dtype=np.float32))
     seeds = range(first, first + seed_sheet.COUNT)
     return [_sheet.tiles.get(seed, Tile(seed, grey)) for seed in seeds]
+
+
+def pick(plane: Plane, index: int, seed: int, place: Place) -> int:
+    """Make a new image of a seed: as the sheet of the slider shows it, or of the slider as it is.
+
+    Returns:
+        The id of the request that ends last.
+
+    Raises:
+        EditError: See ``many_seeds.ask`` and ``many_seeds.to_seed``.
+    """
+    is_open = _sheet is not None and first_of(plane, index) is not None
+    asked = _sheet.asked if _sheet is not None and is_open else None
+    asked = asked or many_seeds.ask(plane, index, [seed])
+    return many_seeds.to_seed(plane, asked, seed, place)
 
 
 def close() -> None:
@@ -109,33 +129,18 @@ def go_on() -> float | None:
     sheet = _sheet
     if sheet is None or sheet.failed or len(sheet.tiles) == seed_sheet.COUNT:
         return None
-    plane = planes.find(sheet.image_id)
-    rows = () if plane is None else plane.draggan.sliders
-    index = next((n for n, row in enumerate(rows) if row.key == sheet.key), -1)
-    if plane is None or index < 0:
+    if sheet.asked.slider.find() is None:
         close()
         return None
-    if sheet.request_id or pump.state().active is not None:
-        return _PERIOD_S
-    try:
-        _ask(plane, index, sheet)
-    except EditError as error:
-        plane.draggan.status, plane.draggan.failed = str(error), True
-        sheet.failed = True
+    if not sheet.request_id and pump.state().active is None:
+        _ask(sheet)
     return _PERIOD_S
 
 
-def _ask(plane: Plane, index: int, sheet: _Sheet) -> None:
-    source = plane.draggan.source
-    seeds = range(sheet.first, sheet.first + seed_sheet.COUNT)
-    missing = tuple(seed for seed in seeds if seed not in sheet.tiles)
-    request = many.make_request(
-        plane,
-        index,
-        seeds=missing,
-        truncation_psi=source.truncation_psi,
-        label=source.label,
-    )
+def _ask(sheet: _Sheet) -> None:
+    whole = sheet.asked.request
+    missing = tuple(seed for seed in whole.seeds if seed not in sheet.tiles)
+    request = replace(whole, request_id=pump.new_request_id(), seeds=missing)
     sheet.request_id = request.request_id
     requests.give_to(request.request_id, lambda message: _take(sheet, missing, message))
     job_id = requests.explore_id(sheet.image_id)
@@ -173,3 +178,4 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(go_on):
         bpy.app.timers.unregister(go_on)
     close()
+    many.forget()

@@ -27,9 +27,9 @@ from . import requests
 # saved.
 _parked: dict[str, tuple[int, bool, bool, bool]] = {}
 
-# Ends the image id of a job that solves the playhead's frame, of one that checks points, and of one
-# that finds the parts of the picture.
-_PREVIEW, _CHECK, _PARTS = " preview", " check", " parts"
+# Ends the image id of a job that solves the playhead's frame, of one that checks points, of one
+# that finds the parts of the picture, and of those of Apply to Many.
+_PREVIEW, _CHECK, _PARTS, _MANY = " preview", " check", " parts", " many"
 # What these find is of the model; whoever gets it looks whether the image is still the same.
 _OF_MODELS = (FindDirections, PullBack)
 
@@ -77,9 +77,14 @@ def parts_id(plane: Plane) -> str:
     return f"{plane.draggan.uuid}{_PARTS}"
 
 
+def many_id(image_id: str) -> str:
+    """Return the image id of jobs of *Apply to Many*; see ``preview_id``."""
+    return f"{image_id}{_MANY}"
+
+
 def is_aside(image_id: str) -> bool:
-    """Return whether an image id comes of ``preview_id``, ``check_id`` or ``parts_id``."""
-    return image_id.endswith((_PREVIEW, _CHECK, _PARTS))
+    """Return whether an image id comes of ``preview_id`` or of one of the functions below it."""
+    return image_id.endswith((_PREVIEW, _CHECK, _PARTS, _MANY))
 
 
 def end_preview(plane: Plane) -> None:
@@ -157,8 +162,7 @@ def _cancel_all() -> bool:
 
 def _after_undo(*_arguments: Any) -> None:
     """Settle all planes: drags were cancelled before the undo, so a live state is an old one."""
-    state = pump.state()
-    waiting = [*state.queue, *([state.active] if state.active is not None else [])]
+    waiting = _open_jobs()
     wanted = set()
     for plane in planes.everywhere():
         if _is_live(plane.draggan):
@@ -168,6 +172,9 @@ def _after_undo(*_arguments: Any) -> None:
     for job in waiting:
         if job.image_id == requests.LIBRARY_ID or isinstance(job.request, _OF_MODELS):
             continue
+        if job.image_id.endswith(_MANY):
+            # Whoever gets its results compares each image with what it was.
+            continue
         if (job.image_id, job.request.request_id) not in wanted:
             pump.cancel_job(job.image_id)
     for plane in planes.everywhere():
@@ -176,8 +183,17 @@ def _after_undo(*_arguments: Any) -> None:
         images.refresh(plane)
 
 
+def _open_jobs() -> list[pump.Job]:
+    """Return the jobs that have no ending yet."""
+    state = pump.state()
+    return [*state.queue, *([state.active] if state.active is not None else [])]
+
+
 def _before_load(*_arguments: Any) -> None:
     _parked.clear()
+    for job in _open_jobs():
+        if job.image_id.endswith(_MANY):
+            pump.cancel_job(job.image_id)
     for plane in planes.everywhere():
         if plane.draggan.request_id:
             cancel(plane)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from unittest import mock
 
 import bpy
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from support import TIMEOUT_S, SceneCase, ours
 
 
-class ManyTest(SceneCase):
+class _ManyCase(SceneCase):
     def setUp(self) -> None:
         """Make an image, drag it, and keep the drag as a slider."""
         super().setUp()
@@ -64,6 +65,8 @@ class ManyTest(SceneCase):
         ours("jobs.requests").wait(ours("jobs.image").render_again(plane), TIMEOUT_S)
         return self.pixels(plane)
 
+
+class ManyTest(_ManyCase):
     def test_a_kept_drag_knows_where_its_handles_were(self) -> None:
         kept = ours("scene.kept_drags").read(self.row)
         width, height = self.plane.draggan.size
@@ -201,7 +204,7 @@ class ManyTest(SceneCase):
         bpy.ops.ed.undo_push(message="Before")
         place = ours("scene.free_place").Place((3.0, 0.0, 0.0), (0.0, 0.0, 0.0))
         index = self.plane.draggan.active_slider
-        request_id = ours("jobs.many").to_seed(self.plane, index, 6, place)
+        request_id = ours("jobs.many_sheet").pick(self.plane, index, 6, place)
         ours("jobs.requests").wait(request_id, TIMEOUT_S)
         self.assertEqual(len(ours("scene.planes").everywhere()), 2)
         bpy.ops.ed.undo()
@@ -235,3 +238,129 @@ class ManyTest(SceneCase):
         plane.draggan.sliders[-1].strength = 0.5
         request_id: int = ours("jobs.edits").start(plane)
         return request_id
+
+
+class ManyMeantimeTest(_ManyCase):
+    """What changes before, while and after a slider is applied."""
+
+    def setUp(self) -> None:
+        """Let no test inherit what another has left running."""
+        super().setUp()
+        self.addCleanup(ours("jobs.many").forget)
+        self.place = ours("scene.free_place").Place((3.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+
+    @property
+    def index(self) -> int:
+        return len(self.plane.draggan.sliders) - 1
+
+    def apply(self, *others: Any) -> int:
+        request_id: int = ours("jobs.many").to_images(self.plane, self.index, others)
+        return request_id
+
+    def ending(self, request_id: int) -> str:
+        """Wait for a request, and return what went wrong."""
+        endings = ours("jobs.requests").endings
+        self.run_until(lambda _now: request_id in endings)
+        return str(endings[request_id])
+
+    def submitted(self) -> list[Any]:
+        """Return a list that gets the requests from now on, instead of the engine."""
+        found: list[Any] = []
+        pump = ours("connection.pump")
+        patch = mock.patch.object(pump, "submit", lambda job: found.append(job.request))
+        patch.start()
+        self.addCleanup(patch.stop)
+        return found
+
+    def test_each_model_gets_a_request_and_seeds_the_one_before_tuning(self) -> None:
+        plain, tuned = self.new_plane(8), self.new_plane(11)
+        sha256, path = plain.draggan.model_sha256, str(self.folder / "tuned.draggan")
+        for one in (tuned, self.plane):
+            own, source = one.draggan.own, one.draggan.source
+            own.untuned_kind, own.untuned_sha256 = source.kind, sha256
+            own.untuned_path = source.path
+            own.tuned_path, own.tuned_sha256 = path, "1" * 64
+        settings = tuned.draggan
+        settings.source.kind, settings.source.path = "FILE", path
+        settings.model_sha256 = "1" * 64
+        found = self.submitted()
+        usual = ours("scene.models").model_path(plain.draggan.source)
+        self.apply(tuned, plain)
+        self.assertEqual(
+            [(one.model_path, one.model_sha256) for one in found],
+            [(path, "1" * 64), (usual, sha256)],
+        )
+        self.assertEqual([len(one.sizes) for one in found], [1, 1])
+        mine = self.plane.draggan
+        mine.source.kind, mine.source.path, mine.model_sha256 = "FILE", path, "1" * 64
+        asked = ours("jobs.many_seeds").ask(self.plane, self.index, [1])
+        self.assertEqual((asked.request.model_path, asked.request.model_sha256), (usual, sha256))
+        self.assertEqual(asked.model, (plain.draggan.source.kind, plain.draggan.source.path))
+
+    def test_the_sheet_has_one_strength_and_a_pick_has_it_too(self) -> None:
+        sheet, found, row = ours("jobs.many_sheet"), self.submitted(), self.row
+        sheet.show(self.plane, self.index, 0)
+        sheet.go_on()
+        row.strength, row.exact = 0.25, True
+        sheet._sheet.request_id = 0
+        sheet.go_on()
+        sheet.pick(self.plane, self.index, 2, self.place)
+        wanted = [one for one in found if one.kind == "apply_to_many"]
+        self.assertEqual([(one.strength, one.exact) for one in wanted], [(1.0, False)] * 3)
+        self.assertEqual(wanted[2].seeds, (2,))
+
+    def test_an_undo_leaves_it_alone_and_cancel_and_another_file_end_it(self) -> None:
+        other, many = self.new_plane(8), ours("jobs.many")
+        image_id, find = other.draggan.uuid, ours("scene.planes").find
+        bpy.ops.ed.undo_push(message="Before")
+        self.plane.location.x = 5.0
+        bpy.ops.ed.undo_push(message="Unrelated")
+        request_id = self.apply(other)
+        bpy.ops.ed.undo()
+        self.assertEqual(many.progress(self.plane), (0, 1))
+        with self.assertRaisesRegex(ours("errors").EditError, "is being applied"):
+            self.apply(find(image_id))
+        self.assertEqual(self.ending(request_id), "")
+        self.assertIsNone(many.progress(self.plane))
+        rows, latent = find(image_id).draggan.sliders, find(image_id).draggan.latent
+        self.assertEqual(len(rows), 1)
+
+        # Hidden in the other image, it is shown when it is applied.
+        rows[0].visible = False
+        self.assertEqual(self.ending(self.apply(find(image_id))), "")
+        self.assertTrue(find(image_id).draggan.sliders[0].visible)
+
+        latent = find(image_id).draggan.latent
+        request_id = self.apply(find(image_id))
+        self.select(self.plane)
+        self.assertEqual(bpy.ops.draggan.cancel_many(), {"FINISHED"})
+        self.assertEqual(self.ending(request_id), many.CANCELLED)
+        self.assertEqual(find(image_id).draggan.latent, latent)
+        with self.assertRaisesRegex(RuntimeError, "No slider of this image"):
+            bpy.ops.draggan.cancel_many()
+
+        request_id = self.apply(find(image_id))
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+        self.assertEqual(self.ending(request_id), many.CANCELLED)
+
+    def test_images_that_changed_or_fail_do_not_stop_the_others(self) -> None:
+        broken, moved, fine = (self.new_plane(seed) for seed in (8, 11, 12))
+        direction = ours("jobs.many").slider_of(self.plane, self.index).direction
+        ours("scene.sliders").add(moved, direction)
+        latents = [one.draggan.latent for one in (broken, moved)]
+        request_id = self.apply(broken, moved, fine)
+        broken.data.materials.clear()
+        moved.draggan.sliders[0].strength = 0.5
+        problem = self.ending(request_id)
+        self.assertRegex(problem, f"{broken.name}: ")
+        self.assertRegex(problem, f"{moved.name} changed in the meantime")
+        self.assertEqual([one.draggan.latent for one in (broken, moved)], latents)
+        self.assertEqual(fine.draggan.history.states[-1].kind, "SLIDERS")
+        self.assertEqual(moved.draggan.sliders[0].strength, 0.5)
+
+        with mock.patch.object(
+            ours("jobs.many"), "show", side_effect=ours("errors").EditError("It is gone")
+        ):
+            pick = ours("jobs.many_sheet").pick(self.plane, self.index, 6, self.place)
+            self.assertEqual(self.ending(pick), "It is gone")
+        self.assertEqual(len(ours("scene.planes").everywhere()), 4)

@@ -10,7 +10,7 @@ from bpy.props import EnumProperty, IntProperty
 
 from ...jobs import many, many_sheet, seed_sheet
 from ...scene import free_place, kept_drags, own_directions, planes
-from .common import Result, require, run
+from .common import Result, poll_plane, require, run
 from .sliders import poll_slider
 
 
@@ -103,7 +103,31 @@ class DRAGGAN_OT_pick_applied(bpy.types.Operator):
         view = area.spaces.active.region_3d if area is not None else None
         place = free_place.find(context, view)
         index = plane.draggan.active_slider
-        return run(self, lambda: many.to_seed(plane, index, self.seed, place))
+        return run(self, lambda: many_sheet.pick(plane, index, self.seed, place))
 
 
-CLASSES = (DRAGGAN_OT_apply_to_many, DRAGGAN_OT_applied_sheet, DRAGGAN_OT_pick_applied)
+class DRAGGAN_OT_cancel_many(bpy.types.Operator):
+    """Cancel Apply to Many; no image changes"""
+
+    bl_idname = "draggan.cancel_many"
+    bl_label = "Cancel Apply to Many"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not poll_plane(cls, context):
+            return False
+        is_running = many.progress(planes.require_active(context)) is not None
+        return require(cls, is_running, "No slider of this image is being applied")
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        many.cancel(planes.require_active(context))
+        return {"FINISHED"}
+
+
+CLASSES = (
+    DRAGGAN_OT_apply_to_many,
+    DRAGGAN_OT_applied_sheet,
+    DRAGGAN_OT_pick_applied,
+    DRAGGAN_OT_cancel_many,
+)

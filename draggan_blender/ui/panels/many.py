@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from ...jobs import many_sheet, seed_sheet
+from ...jobs import many, many_sheet, seed_sheet
 from ...scene import kept_drags, own_directions, planes
 from .common import MadeImagePanel
 from .text import draw_text
@@ -25,16 +25,19 @@ class DRAGGAN_PT_many(MadeImagePanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, plane = self.layout, planes.require_active(context)
-        settings = plane.draggan
+        settings, now = plane.draggan, many.progress(plane)
+        if now is not None:
+            _draw_progress(layout, *now)
         index = settings.active_slider
         rows = settings.sliders
         if index >= len(rows) or not kept_drags.has_end(rows[index]):
             draw_text(layout, "Drag, press Keep as Slider, and select that slider", "INFO")
             return
         layout.prop(rows[index], "exact")
-        count = len(own_directions.others(plane, context.selected_objects))
-        text = f"Apply to {count} Other Image{'' if count == 1 else 's'}"
-        layout.operator("draggan.apply_to_many", text=text, icon="DUPLICATE")
+        if now is None:
+            count = len(own_directions.others(plane, context.selected_objects))
+            text = f"Apply to {count} Other Image{'' if count == 1 else 's'}"
+            layout.operator("draggan.apply_to_many", text=text, icon="DUPLICATE")
         first = many_sheet.first_of(plane, index)
         if first is None:
             layout.operator(
@@ -58,6 +61,12 @@ class DRAGGAN_PT_many(MadeImagePanel, bpy.types.Panel):
         here.page = "HERE"
         row.operator("draggan.applied_sheet", text="", icon="TRIA_RIGHT").page = "NEXT"
         row.operator("draggan.applied_sheet", text="", icon="X").page = "CLOSE"
+
+
+def _draw_progress(layout: bpy.types.UILayout, done: int, total: int) -> None:
+    row = layout.row(align=True)
+    row.progress(factor=done / total, text=f"{done} of {total} image{'' if total == 1 else 's'}")
+    row.operator("draggan.cancel_many", text="", icon="X")
 
 
 def _button(tile: many_sheet.Tile) -> Callable[[Any], None]:
