@@ -85,11 +85,11 @@ def factorised(
     Returns:
         ``K x w_dim`` float32, in order of how much a step of one length changes the styles.
     """
-    basis = components.directions.double().cpu()
-    weights = torch.cat(styles(generator)[first : last + 1]).double().cpu() @ basis.T
+    basis = components.directions.cpu().double()
+    weights = torch.cat(styles(generator)[first : last + 1]).cpu().double() @ basis.T
     _, vectors = torch.linalg.eigh(weights.T @ weights)
     directions = oriented(vectors.T.flip(0) @ basis)
-    along = directions @ components.scaled().double().cpu().T
+    along = directions @ components.scaled().cpu().double().T
     sigmas = along.square().sum(dim=1, keepdim=True).sqrt()
     return (directions * sigmas).to(components.directions)
 

@@ -140,7 +140,7 @@ def covectors(changes: FloatArray, components: PrincipalComponents, num_layers: 
 def _span(vectors: Tensor) -> Tensor:
     """Return orthonormal rows that span the same space as vectors, ``M x N``."""
     # On the CPU and in double precision: not every device can decompose a matrix.
-    _, lengths, rows = torch.linalg.svd(vectors.double().cpu(), full_matrices=False)
+    _, lengths, rows = torch.linalg.svd(vectors.cpu().double(), full_matrices=False)
     count = int((lengths > _NEW * lengths[:1].clamp(min=1e-12)).sum())
     span: Tensor = rows[:count].to(vectors)
     return span

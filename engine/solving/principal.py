@@ -98,7 +98,7 @@ def decompose(ws: Tensor) -> PrincipalComponents:
     Returns:
         At least one component, on the device of the samples.
     """
-    values = ws.double().cpu()
+    values = ws.cpu().double()
     mean = values.mean(dim=0)
     centred = values - mean
     variances, vectors = torch.linalg.eigh(centred.T @ centred / (len(ws) - 1))

@@ -51,5 +51,5 @@ def estimate_average(config: GeneratorConfig, tensors: Mapping[str, Tensor]) -> 
         if config.c_dim:
             labels = torch.randint(config.c_dim, (size,), generator=random)
             c = F.one_hot(labels, config.c_dim).float()
-        total += mapping(z, c)[:, 0].double().sum(dim=0)
+        total += mapping(z, c)[:, 0].cpu().double().sum(dim=0)
     return (total / count).float(), count
