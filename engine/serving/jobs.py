@@ -77,6 +77,7 @@ class JobRunner:
     def __init__(
         self, device: torch.device, emit: Emit, folders: AgreedFolders | None = None
     ) -> None:
+        self._device = device
         self._models = ModelCache(device)
         self._folders = AgreedFolders() if folders is None else folders
         # The model that Blender was told of last, and the one that has made a first step. These do
@@ -130,7 +131,7 @@ class JobRunner:
         request = job.request
         self._folders.check(request)
         if isinstance(request, AddModel):
-            add_model(request, self._models, job, self._emit)
+            add_model(request, self._device, job, self._emit)
             return
         if not isinstance(request, ModelRequest) or type(request) not in self._doers:
             raise RequestError(f"this engine cannot do a {request.kind} request; update it")

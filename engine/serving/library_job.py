@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from draggan_blender.protocol.library import AddModel, ModelAdded
 from draggan_blender.protocol.messages import Progress
 from stylegan2 import convert_checkpoint, inspect_checkpoint, sha256_of
@@ -20,12 +22,14 @@ _SEED, _TRUNCATION_PSI = 0, 0.5
 _STEM_CHARACTERS, _HASH_DIGITS = 80, 8
 
 
-def add_model(request: AddModel, models: ModelCache, job: QueuedJob, emit: Emit) -> None:
+def add_model(request: AddModel, device: torch.device, job: QueuedJob, emit: Emit) -> None:
     """Add a model, and report it.
+
+    The new model is in memory only as long as this takes, beside the one that is worked with.
 
     Args:
         request: The request.
-        models: Loads the new model, which is then the one in memory.
+        device: Where its thumbnail is rendered.
         job: Its job, which may be cancelled between two parts of the work.
         emit: Receives the events.
 
@@ -51,8 +55,9 @@ def add_model(request: AddModel, models: ModelCache, job: QueuedJob, emit: Emit)
         begin(0.6, f"Checking {path.name}")
         info = inspect_checkpoint(path)
         begin(0.8, "Making its thumbnail")
-        generator = models.get(str(path))[0].generator
-        models.require_image()
+        model, _ = ModelCache(device).get(str(path))
+        model.require_image()
+        generator = model.generator
         pixels = seed_pixels(generator, _SEED, _TRUNCATION_PSI, request.size_px)
         check_cancelled(job)
     except BaseException:

@@ -23,7 +23,7 @@ from draggan_blender.protocol.library import AddModel
 from draggan_blender.protocol.messages import Message
 from draggan_blender.protocol.settings import DragSettings
 from engine.arrays import FloatArray
-from engine.models import LoadedModel, ModelCache
+from engine.models import LoadedModel
 from engine.output.track import Track
 from engine.pictures import Picture
 from engine.serving.drag_job import DragJob
@@ -171,10 +171,10 @@ def test_the_conversion_of_a_model(disk: Disk) -> None:
 def test_a_model_of_the_library(disk: Disk) -> None:
     folder = disk.folder / "models"
     request = AddModel(request_id=1, source_path=str(GOLDEN), folder=str(folder), size_px=16)
-    models = ModelCache(torch.device("cpu"))
+    device = torch.device("cpu")
 
     def add() -> None:
-        add_model(request, models, QueuedJob(request), lambda message: None)
+        add_model(request, device, QueuedJob(request), lambda message: None)
 
     disk.leave(64 << 10)
     refused(add, ModelError)

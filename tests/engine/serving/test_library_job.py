@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from draggan_blender.protocol.library import AddModel, ModelAdded
-from draggan_blender.protocol.messages import Message, Progress
+from draggan_blender.protocol.messages import LoadModel, Message, Progress
 from engine.errors import RequestError
-from engine.models import ModelCache
+from engine.models import LoadedModel, ModelCache
 from engine.serving.job_parts import JobCancelledError
 from engine.serving.job_queue import QueuedJob
 from engine.serving.jobs import JobRunner
@@ -32,7 +32,7 @@ def _request(source: Path, folder: Path) -> AddModel:
 def _add(source: Path, folder: Path) -> ModelAdded:
     emitted: list[Message] = []
     request = _request(source, folder)
-    add_model(request, ModelCache(CPU), QueuedJob(request), emitted.append)
+    add_model(request, CPU, QueuedJob(request), emitted.append)
     added = emitted.pop()
     assert isinstance(added, ModelAdded)
     fractions = [message.fraction for message in emitted if isinstance(message, Progress)]
@@ -90,7 +90,7 @@ def test_a_cancelled_request_leaves_nothing(after: int, tmp_path: Path) -> None:
             job.cancelled.set()
 
     with pytest.raises(JobCancelledError):
-        add_model(request, ModelCache(CPU), job, emit)
+        add_model(request, CPU, job, emit)
     assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
 
 
@@ -99,6 +99,26 @@ def test_the_engine_runs_it_without_a_model(tmp_path: Path) -> None:
     runner = JobRunner(CPU, emitted.append)
     runner.run(QueuedJob(_request(PICKLE, tmp_path)))
     assert isinstance(emitted[-1], ModelAdded)
+
+
+def test_the_model_that_is_worked_with_stays(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = JobRunner(CPU, lambda message: None)
+    runner.run(QueuedJob(LoadModel(request_id=1, model_path=str(checkpoint))))
+    working = runner._models.current
+    assert working is not None
+    runner.run(QueuedJob(_request(PICKLE, tmp_path / "models")))
+    assert runner._models.current is working
+
+    def refuse(self: LoadedModel) -> None:
+        raise RequestError("its images are black")
+
+    monkeypatch.setattr(LoadedModel, "require_image", refuse)
+    with pytest.raises(RequestError, match="black"):
+        runner.run(QueuedJob(_request(PICKLE, tmp_path / "other")))
+    assert runner._models.current is working
+    assert not list((tmp_path / "other").iterdir())
 
 
 def test_names_of_files_are_usable() -> None:
