@@ -20,6 +20,8 @@ from draggan_blender.protocol.settings import DEFAULTS, OPTIONS, Option
 
 # Handle, target, and of a region its radius, angle in degrees and scale.
 Pair = tuple[tuple[float, float], tuple[float, float], tuple[float, float, float]]
+# The most seeds that a change is applied to at once.
+_MOST_SEEDS = 1000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -286,7 +288,7 @@ def _add_many(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "place pins it, and the end is then measured from there; can be repeated",
     )
     many.add_argument(
-        "--to", type=_frames, required=True, metavar="A-B", help="the other seeds, such as 0-15"
+        "--to", type=_seeds, required=True, metavar="A-B", help="the other seeds, such as 0-15"
     )
     many.add_argument(
         "--exact", action="store_true", help="bring what was dragged to the very place"
@@ -394,12 +396,27 @@ def _alignment(text: str) -> tuple[float, ...]:
 
 
 def _frames(text: str) -> tuple[int, int]:
-    """Parse ``a-b``, or one number, as the first and the last frame or seed."""
+    """Parse ``a-b``, or one number, as the first and the last frame."""
     found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
     begin, end = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
     if end < begin:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a range of numbers; expected one such as 12-48"
+        )
+    return begin, end
+
+
+def _seeds(text: str) -> tuple[int, int]:
+    """Parse ``a-b``, or one number, as the first and the last of at most ``_MOST_SEEDS`` seeds."""
+    found = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", text)
+    begin, end = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+    if not begin <= end < 2**32:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a range of seeds from 0 to {2**32 - 1}; expected one such as 0-15"
+        )
+    if end - begin >= _MOST_SEEDS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has {end - begin + 1} seeds, and at most {_MOST_SEEDS} are taken at once"
         )
     return begin, end
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,9 +29,10 @@ from ..output.track import Track
 from ..serving.failures import failure
 from ..solving.drag import drag
 from ..solving.options import DragOptions
-from ..solving.result import DragStatus, DragStep
+from ..solving.result import DragStep
 from .bake import bake, render
 from .directions import directions, mix
+from .ending import FAILED, PARTLY_DONE, drag_ended, note_flat, note_result
 from .interrupt import interrupt_stops
 from .invert import run_invert
 from .many import many
@@ -40,9 +40,6 @@ from .output import Output
 from .sampled import sampled
 from .selftest import selftest
 from .sheet import before_after_sheet
-
-# Exit codes.
-FAILED, PARTLY_DONE, HANDLE_LOST, INTERRUPTED = 1, 4, 5, 130
 
 
 def run(name: str, parsed: argparse.Namespace) -> int:
@@ -125,11 +122,7 @@ def _drag(parsed: argparse.Namespace, output: Output) -> int:
             on_step=_print_step,
             should_stop=was_interrupted,
         )
-    for number, is_flat in enumerate(result.flat, start=1):
-        if is_flat:
-            output.note(
-                f"handle {number} lies on an area without structure, which cannot be followed"
-            )
+    note_flat(result, output)
     result = even_rows(result, model.generator.img_shape[2])
     track = Track.from_drag(result, options, model_name=model.path.name, model_sha256=model.sha256)
     canvases = Canvases(model.generator)
@@ -149,17 +142,9 @@ def _drag(parsed: argparse.Namespace, output: Output) -> int:
         number += 1
     track.save(parsed.out / TRACK_FILE)
     before_after_sheet(track, frames, parsed.out / "contact_sheet.png", names.first_number)
-    per_step = result.seconds / max(1, result.steps)
-    verdict = "" if result.status is DragStatus.REACHED else "not reached: "
-    output.note(f"{verdict}{result.reason} ({result.seconds:.1f} s, {per_step:.3f} s per step)")
+    note_result(result, output)
     output.note(f"{len(track)} frames, track.npz and contact_sheet.png are in {parsed.out}")
-    if was_interrupted():
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    if result.status is not DragStatus.LOST:
-        return 0
-    output.failed(result.reason, HANDLE_LOST)
-    return HANDLE_LOST
+    return drag_ended(result, output, was_interrupted=was_interrupted())
 
 
 def _unused(options: DragOptions) -> list[str]:
@@ -204,10 +189,10 @@ def _mix(parsed: argparse.Namespace, output: Output) -> None:
     mix(parsed, _load(parsed, output), output)
 
 
-def _many(parsed: argparse.Namespace, output: Output) -> None:
+def _many(parsed: argparse.Namespace, output: Output) -> int:
     model = _load_checked(parsed, output)
     await_operators(device_of(model.generator))
-    many(parsed, model, sampled(parsed, model, output), output)
+    return many(parsed, model, output)
 
 
 def _info(parsed: argparse.Namespace, output: Output) -> None:

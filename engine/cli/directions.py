@@ -13,7 +13,7 @@ from draggan_blender.protocol.directions import on_layers
 from ..arrays import FloatArray
 from ..errors import RequestError
 from ..models import LoadedModel, sample_latent
-from ..output.frames import write_png
+from ..output.frames import write_image
 from ..output.render import render_image
 from ..solving.directions import find_directions
 from .output import Output
@@ -56,9 +56,10 @@ def mix(parsed: argparse.Namespace, model: LoadedModel, output: Output) -> None:
         )
     firsts = range(count) if parsed.strip else [first]
     images = [
-        render_image(generator, mixed(structure, style, one, parsed.weight)) for one in firsts
+        render_image(generator, mixed(structure, style, one, parsed.weight), every_channel=True)
+        for one in firsts
     ]
-    write_png(parsed.out, np.concatenate(images, axis=1))
+    write_image(parsed.out, np.concatenate(images, axis=1))
     output.note(f"seed {parsed.seed} in the style of seed {parsed.style_seed} is in {parsed.out}")
 
 

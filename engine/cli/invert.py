@@ -21,7 +21,7 @@ from ..inversion.source import read_picture
 from ..inversion.tuning import Tuning, TuningOptions, tune
 from ..inversion.verdict import coverage_of, sentence
 from ..models import LoadedModel
-from ..output.frames import write_png
+from ..output.frames import write_image, write_png
 from ..output.render import render_image
 from .output import Output
 
@@ -62,8 +62,8 @@ def run_invert(parsed: argparse.Namespace, model: LoadedModel, output: Output) -
             model.sha256, model.path.name, str(model.path.absolute()), tuned.changes
         )
         difference.save(parsed.out / DIFFERENCE_FILE)
-    image = render_image(generator, found.latent)
-    write_png(parsed.out / "model.png", image)
+    image = render_image(generator, found.latent, every_channel=True)
+    write_image(parsed.out / "model.png", image)
     write_png(parsed.out / "compare.png", comparison(model, pixels, found.alignment, image))
     np.save(parsed.out / "latent.npy", found.latent.astype("<f4"))
     _write_result(parsed.out / "result.json", model, found, tuned, text)
@@ -82,7 +82,7 @@ def comparison(
         model: The model.
         pixels: ``H x W x 3`` uint8, the picture.
         frame: The frame on it.
-        image: ``h x w x C`` uint8, the model's version; a fourth channel, alpha, is left out.
+        image: ``h x w x C`` uint8, the model's version; channels after the third are left out.
 
     Returns:
         ``h x 3w x 3`` uint8; where the difference is grey there is none.

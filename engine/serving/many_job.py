@@ -10,16 +10,13 @@ import numpy as np
 
 from draggan_blender.protocol.directions import moved
 from draggan_blender.protocol.many import AppliedToOne, ApplyToMany
-from stylegan2 import Generator
 
-from ..arrays import FloatArray
-from ..errors import RequestError
 from ..inputs import check_latent
 from ..models import LoadedModel, sample_latent
-from ..output.frames import write_png
+from ..output.frames import write_image
 from ..output.render import render_image
 from ..pictures import Picture
-from ..solving.same_end import SameEnd
+from ..solving.same_end import Applied, SameEnd
 from .job_parts import Emit, check_cancelled
 from .job_queue import QueuedJob
 from .sheet_job import small_image
@@ -47,10 +44,10 @@ def _apply(
     request: ApplyToMany, model: LoadedModel, job: QueuedJob, emit: Emit, written: list[Path]
 ) -> None:
     generator = model.generator
-    change = _latent_of(generator, request.change)
+    change = model.latent(request.change)
     solver = SameEnd(
         generator,
-        _latent_of(generator, request.origin),
+        model.latent(request.origin),
         change,
         np.array(request.handles_px, dtype=np.float32),
         np.array(request.pins_px, dtype=np.float32).reshape(-1, 2),
@@ -60,17 +57,13 @@ def _apply(
     for index, picture in enumerate(_pictures(request, model)):
         check_cancelled(job)
         check_latent(generator, picture.latent)
-        found = solver.apply(picture.latent)
-        if request.exact:
-            found = solver.finish(picture.latent, found)
-        own, strength = change, found.strength
-        if found.rest is not None:
-            own, strength = np.float32(strength) * change + found.rest, 1.0
-        result = model.picture(moved(picture.to_bytes(), np.float32(strength) * own))
+        found = solver.apply(picture.latent, exact=request.exact)
+        added = found.added(change)
+        own, strength = (change, found.strength) if found.rest is None else (added, 1.0)
+        result = model.picture(moved(picture.to_bytes(), added))
         if request.image_paths:
-            path = Path(request.image_paths[index])
-            write_png(path, render_image(generator, result))
-            written.append(path)
+            image = render_image(generator, result, every_channel=True)
+            written += write_image(Path(request.image_paths[index]), image)
         pixels = small_image(generator, result, request.size_px)
         height, width, _ = pixels.shape
         emit(
@@ -80,7 +73,7 @@ def _apply(
                 latent=picture.latent.astype("<f4").tobytes(),
                 change=own.astype("<f4").tobytes(),
                 strength=strength,
-                problem=found.problem,
+                problem=found.problem or _masked_problem(picture, found),
                 width=width,
                 height=height,
                 pixels=pixels.tobytes(),
@@ -98,12 +91,15 @@ def _pictures(request: ApplyToMany, model: LoadedModel) -> Iterator[Picture]:
         at += size
 
 
-def _latent_of(generator: Generator, data: bytes) -> FloatArray:
-    wanted = 4 * generator.num_ws * generator.w_dim
-    if len(data) != wanted:
-        raise RequestError(
-            f"this model has latents of {wanted} bytes, but the one of the slider has {len(data)}; "
-            "it belongs to another model"
-        )
-    values = np.frombuffer(data, "<f4").reshape(generator.num_ws, generator.w_dim)
-    return values.astype(np.float32)
+def _masked_problem(picture: Picture, found: Applied) -> str:
+    """Return a sentence if a masked edit of a picture covers a place; empty otherwise.
+
+    The content is followed in the image of the picture's lowest latent, over which the edits lie.
+    """
+    places = np.floor(found.places.cpu().numpy()).astype(np.int64)
+    for layer in picture.layers:
+        height, width = layer.mask.shape
+        x, y = places[:, 0].clip(0, width - 1), places[:, 1].clip(0, height - 1)
+        if layer.mask[y, x].any():
+            return "a handle lies in a masked edit of this image, where it is not followed; compare"
+    return ""

@@ -92,6 +92,15 @@ class Applied:
         far_px = self.left_px if self.rest is None else self.aside_px
         return self.is_found and far_px <= ARRIVED_PX
 
+    def added(self, change: FloatArray) -> FloatArray:
+        """Return all that is added to the latent of the image, ``num_ws x w_dim`` float32.
+
+        Args:
+            change: The same shape, what a strength of 1 adds.
+        """
+        total: FloatArray = np.float32(self.strength) * change
+        return total if self.rest is None else total + self.rest
+
     @property
     def problem(self) -> str:
         """A sentence about why the content has not arrived; empty if it has."""
@@ -164,11 +173,12 @@ class SameEnd:
         self._speed = (self._ends - self._starts) / strength
         self._usual = abs(strength)
 
-    def apply(self, latent: FloatArray) -> Applied:
+    def apply(self, latent: FloatArray, *, exact: bool = False) -> Applied:
         """Solve the strength of the change in another image.
 
         Args:
             latent: ``num_ws x w_dim`` float32.
+            exact: Whether to bring the content to the very place as well, see ``finish``.
 
         Raises:
             RequestError: The latent does not fit the model.
@@ -185,7 +195,7 @@ class SameEnd:
         strength, places, _ = self._secant(base, strength, again, slope, (low, high))
         left_px, aside_px = self._distances(places)
         margin = 0.01 * self._usual
-        return Applied(
+        applied = Applied(
             strength=strength,
             left_px=left_px,
             aside_px=aside_px,
@@ -193,6 +203,7 @@ class SameEnd:
             is_limited=not low + margin < strength < high - margin,
             places=places,
         )
+        return self.finish(latent, applied) if exact else applied
 
     def finish(self, latent: FloatArray, applied: Applied) -> Applied:
         """Bring the content to the very place of the drag's end; what is pinned stays.

@@ -3,19 +3,27 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from draggan_blender.protocol import direction_files
-from engine.cli.arguments import main
+from engine.arrays import FloatArray
+from engine.cli import many as many_module
+from engine.cli.arguments import _seeds, main
 from engine.models import sample_latent
 from engine.output.render import render_image
 from engine.solving.directions import find_directions
-from stylegan2 import Generator
+from engine.solving.drag import drag
+from engine.solving.result import DragResult, DragStatus
+from stylegan2 import Generator, save_generator
+from tests.tiny_generator import tiny_generator
 
 
 @pytest.mark.parametrize("suffix", direction_files.SUFFIXES)
@@ -89,6 +97,64 @@ def test_many_brings_other_seeds_to_the_same_end(
         width, height = sheet.size
     assert width > 2 * 192
     assert height > 2 * 192
+
+
+def test_many_says_what_became_of_its_drag(
+    checkpoint: Path,
+    latent: FloatArray,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judged = []
+
+    def losing(*args: Any, **options: Any) -> DragResult:
+        judged.append(options["judged"])
+        return replace(drag(*args, **options), status=DragStatus.LOST, reason="handle 1 was lost")
+
+    monkeypatch.setattr(many_module, "drag", losing)
+    captions = []
+    monkeypatch.setattr(many_module, "sheet", lambda tiles: captions.extend(tiles) or b"")
+    np.save(tmp_path / "mine.npy", latent)
+    given = ["many", "--model", str(checkpoint), "--latent", str(tmp_path / "mine.npy")]
+    assert main([*given, "--to", "4", "--pair", "10,16:13,16", "--out", str(tmp_path)]) == 5
+    said = capsys.readouterr()
+    assert "not reached: handle 1 was lost" in said.out
+    assert said.err == "error: handle 1 was lost\n"
+    assert judged == [True]
+    assert (tmp_path / "seed_0004.png").exists()
+    assert captions[0][0] == "mine.npy, dragged"
+    assert max(captions[1][1].size) == 192
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4294967295", (2**32 - 1, 2**32 - 1)),
+        ("0-999", (0, 999)),
+        ("4294967296", "seeds from 0 to 4294967295"),
+        ("9-3", "seeds from 0 to 4294967295"),
+        ("0-1000", "has 1001 seeds"),
+    ],
+)
+def test_the_seeds_of_many(text: str, expected: object) -> None:
+    if isinstance(expected, tuple):
+        assert _seeds(text) == expected
+        return
+    with pytest.raises(argparse.ArgumentTypeError, match=str(expected)):
+        _seeds(text)
+
+
+def test_commands_write_further_channels(tmp_path: Path) -> None:
+    model, out = tmp_path / "six.safetensors", tmp_path / "out"
+    save_generator(tiny_generator(6), model)
+    given, image = ["--model", str(model), "--seed", "3"], str(out / "mixed.png")
+    assert main(["mix", *given, "--style-seed", "5", "--out", image]) == 0
+    pairs = ["--pair", "10,16:14,16"]
+    assert main(["many", *given, "--to", "4", *pairs, "--out", str(out)]) in (0, 5)
+    for stem in ("mixed", "seed_0004"):
+        for name in (f"{stem}.png", f"{stem}-channel5.png", f"{stem}-channel6.png"):
+            assert (out / name).exists(), name
 
 
 def test_many_refuses_a_drag_that_moves_nothing(

@@ -11,12 +11,14 @@ import pytest
 from PIL import Image
 
 from draggan_blender.protocol.errors import LocalProtocolError
+from draggan_blender.protocol.layering import Layer
 from draggan_blender.protocol.many import AppliedToOne, ApplyToMany
 from draggan_blender.protocol.messages import Message
 from engine.arrays import FloatArray
 from engine.errors import RequestError
 from engine.models import LoadedModel, sample_latent
 from engine.output.render import render_image
+from engine.pictures import Picture
 from engine.serving.agreed_folders import AgreedFolders
 from engine.serving.job_parts import JobCancelledError
 from engine.serving.job_queue import QueuedJob
@@ -25,6 +27,7 @@ from engine.solving.drag import drag
 from engine.solving.options import DragOptions
 from engine.solving.same_end import SameEnd
 from stylegan2 import Generator
+from tests.tiny_generator import tiny_generator
 
 HANDLES = np.array([[10.0, 16.0]], dtype=np.float32)
 
@@ -93,6 +96,34 @@ def test_the_image_of_the_drag_has_the_strength_of_the_drag(
     (found,) = _run(request, model)
     assert found.strength == pytest.approx(1.0, abs=0.1)
     assert not found.problem
+
+
+@pytest.mark.parametrize("is_covered", [True, False])
+def test_a_handle_in_a_masked_edit_is_named(
+    model: LoadedModel, latent: FloatArray, change: FloatArray, is_covered: bool
+) -> None:
+    mask = np.zeros((32, 32), dtype=np.uint8)
+    mask[:, : 24 if is_covered else 2] = 255
+    edit = Layer(mask=mask, softness=0.0, latent=latent + np.float32(0.1))
+    picture = Picture(latent, (edit,)).to_bytes()
+    request = _request(latent, change, pictures=picture, sizes=(len(picture),))
+    (found,) = _run(request, model)
+    assert ("masked edit" in found.problem) is is_covered
+
+
+def test_further_channels_are_written_and_removed_with_the_colours(tmp_path: Path) -> None:
+    model = LoadedModel(tiny_generator(6), Path("six.pkl"), "0" * 64)
+    start = sample_latent(model.generator, 3, 0.7)
+    change = sample_latent(model.generator, 8, 0.7) - start
+    paths = tuple(str(tmp_path / f"{n}.png") for n in range(2))
+    request = _request(start, change, seeds=(4, 9), image_paths=paths)
+    _run(request, model)
+    stems = ("0", "0-channel5", "0-channel6", "1", "1-channel5", "1-channel6")
+    assert {path.name for path in tmp_path.iterdir()} == {f"{stem}.png" for stem in stems}
+    job = QueuedJob(request)
+    with pytest.raises(JobCancelledError):
+        apply_to_many(request, model, job, lambda message: job.cancelled.set())
+    assert {path.name[0] for path in tmp_path.iterdir()} == {"1"}
 
 
 def test_an_exact_place_has_a_change_of_its_own_at_1(
