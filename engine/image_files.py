@@ -18,6 +18,9 @@ from .errors import RequestError
 _MAX_BYTES = 1 << 29
 # How large floating-point numbers of an image from 0 to 1 may be.
 _OVERSHOOT = 8.0
+# How many percent of the values above black are at most white; a few bright pixels, as of glints
+# in a render, do not count.
+_USUAL_PERCENT = 99.0
 
 
 def read_image(path: Path) -> Image.Image:
@@ -69,7 +72,8 @@ def _white(mode: str, values: NDArray[np.float64]) -> float:
     """
     if mode.startswith("I;16"):
         return 65535.0
-    most = values.max(initial=0, where=np.isfinite(values))
+    shown = values[np.isfinite(values) & (values > 0)]
+    most = np.percentile(shown, _USUAL_PERCENT, method="lower") if shown.size else 0.0
     if mode == "F":
         return 1.0 if most <= _OVERSHOOT else 255.0
     return next(white for white in (255.0, 65535.0, 2.0**31 - 1) if most <= white)

@@ -8,6 +8,7 @@ model and either the edit file and its solved folder, or the track.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from ..baking.animated_edit import AnimatedEdit
@@ -37,7 +38,7 @@ def bake(parsed: argparse.Namespace, model: LoadedModel, output: Output) -> None
     edit = animated_edit(decode_edit(data, parsed.edit.name), model)
     first_number = edit.first_number
     wanted = _wanted(parsed, first_number, len(edit))
-    names = FrameNames(parsed.out, parsed.stem, first_number)
+    names = FrameNames(parsed.out, parsed.stem, first_number, model.generator.img_shape[0])
     folder = BakeFolder(names)
     if parsed.only != "frames":
         _solve(parsed, edit, data, folder, model, output, wanted)
@@ -58,7 +59,7 @@ def render(parsed: argparse.Namespace, model: LoadedModel, output: Output) -> No
     check_latent(model.generator, track.start)
     given = parsed.first_number
     first_number = track.first_number if given is None else given
-    names = FrameNames(parsed.out, parsed.stem, first_number)
+    names = FrameNames(parsed.out, parsed.stem, first_number, model.generator.img_shape[0])
     wanted = _wanted(parsed, first_number, len(track))
     _write(track, wanted, names, parsed.resume, model, output)
 
@@ -95,7 +96,7 @@ def _solve(
 
     earlier = None
     if parsed.earlier is not None:
-        earlier = BakeFolder(FrameNames(parsed.earlier, parsed.stem, edit.first_number))
+        earlier = BakeFolder(replace(folder.names, folder=parsed.earlier))
     start_operators(device_of(model.generator))
     baked = solve_into(
         folder,

@@ -8,6 +8,7 @@ place, so neither sequence changes the other.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ def frames_taken_over(
 ) -> Iterator[None]:
     """Take frames over; files that cannot be taken over are left out, so that they are rendered.
 
+    Each channel after the fourth is taken from its own file.
+
     If the block raises an exception, the files are removed again.
 
     Args:
@@ -32,8 +35,10 @@ def frames_taken_over(
     taken: list[Path] = []
     names.folder.mkdir(parents=True, exist_ok=True)
     for row, source in enumerate(rows):
-        for path in names.paths_of_row(row):
-            if _take(earlier.path(earlier.first_number + source), path):
+        sources = earlier.paths(earlier.first_number + source)
+        # A row has as many files as its number, or, for row 0, as two numbers.
+        for path, each in zip(names.paths_of_row(row), itertools.cycle(sources), strict=False):
+            if _take(each, path):
                 taken.append(path)
     try:
         yield

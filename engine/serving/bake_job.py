@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from ..baking.solve import BakeReport
 from ..errors import RequestError
 from ..inputs import check_latent
 from ..models import LoadedModel
-from ..output.frames import FrameNames
 from ..solving.result import DragStep
 from .edit_file import animated_edit, decode_edit
 from .job_parts import (
@@ -64,16 +64,15 @@ class BakeJob:
             )
         self._edit = edit
         self._frame_count = len(edit)
-        earlier = None
+        names, earlier = frame_names(target, self._model.generator), None
         if request.earlier_folder:
-            names = FrameNames(Path(request.earlier_folder), target.stem, target.first_number)
-            earlier = BakeFolder(names)
+            earlier = BakeFolder(replace(names, folder=Path(request.earlier_folder)))
         report = BakeReport(
             on_step=self._on_step,
             on_row=self._on_row,
             should_stop=partial(should_stop, self._job),
         )
-        folder = BakeFolder(frame_names(target))
+        folder = BakeFolder(names)
         try:
             baked = solve_into(folder, edit, request.edit, self._model, report, earlier=earlier)
         except NothingSolvedError:

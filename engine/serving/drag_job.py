@@ -154,7 +154,7 @@ class DragJob:
         request = self._request
         earlier, count = Track.from_bytes(request.earlier_track), request.earlier_count
         track = joined_track(earlier, count, track, request.earlier_keys, keys)
-        names = frame_names(request.frames)
+        names = frame_names(request.frames, self._model.generator)
         if not request.earlier_folder:
             self._write(track)
             return track

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from draggan_blender.protocol.messages import Drag, FrameTarget, FrameWritten, Message, Progress
 from draggan_blender.protocol.timeline import Edit
+from stylegan2 import Generator
 
 from ..models import LoadedModel
 from ..output.frames import FrameNames
@@ -44,9 +45,10 @@ def should_stop(job: QueuedJob) -> bool:
     return job.stopped.is_set()
 
 
-def frame_names(target: FrameTarget) -> FrameNames:
+def frame_names(target: FrameTarget, generator: Generator) -> FrameNames:
     """Return the file names of the sequence that a request writes."""
-    return FrameNames(Path(target.folder), target.stem, target.first_number)
+    channels = generator.img_shape[0]
+    return FrameNames(Path(target.folder), target.stem, target.first_number, channels)
 
 
 def locked_of(request: Drag | Edit, model: LoadedModel) -> Locked | None:
@@ -80,7 +82,7 @@ class SequenceJob:
             emit: Receives the events.
             fraction: The part of the request's progress, 0 to 1, that is done before the frames.
         """
-        self._names = frame_names(target)
+        self._names = frame_names(target, model.generator)
         self._model = model
         self._job = job
         self._emit = emit

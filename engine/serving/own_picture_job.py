@@ -175,7 +175,7 @@ def _write_sequence(
         emit(FrameWritten(request_id=request.request_id, number=number, path=str(path)))
 
     pictures: list[Picture] = [track.picture(row) for row in range(len(track))]
-    with FrameWriter(frame_names(request.frames), on_written) as writer:
+    with FrameWriter(frame_names(request.frames, model.generator), on_written) as writer:
         for row, edited in enumerate(render_frames(model.generator, pictures)):
             check_cancelled(job)
             composed: ByteArray = composer.compose(edited)

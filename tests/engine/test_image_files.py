@@ -47,6 +47,16 @@ def test_values_outside_of_black_and_white_are_clipped(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, [[0, 51, 255], [0, 0, 255]])
 
 
+@pytest.mark.parametrize("name", ["float.tif", "8 of 32 bits.tif", "16 of 32 bits.tif"])
+def test_one_bright_pixel_does_not_make_a_picture_black(name: str, tmp_path: Path) -> None:
+    values = np.tile(DEEP[name][0], (8, 8))
+    values[3, 5] = 1_000_000
+    Image.fromarray(values).save(tmp_path / name)
+    expected = np.tile(GREYS, (8, 8))
+    expected[3, 5] = 255
+    np.testing.assert_array_equal(read_picture(tmp_path / name)[..., 0], expected)
+
+
 def test_the_turn_of_a_camera_is_applied_to_all_depths(tmp_path: Path) -> None:
     for name in ("16 bits.tif", "float.tif"):
         exif = Image.Exif()

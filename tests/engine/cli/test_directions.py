@@ -113,8 +113,13 @@ def test_many_says_what_became_of_its_drag(
         return replace(drag(*args, **options), status=DragStatus.LOST, reason="handle 1 was lost")
 
     monkeypatch.setattr(many_module, "drag", losing)
-    captions = []
-    monkeypatch.setattr(many_module, "sheet", lambda tiles: captions.extend(tiles) or b"")
+    tiles: list[tuple[str, Image.Image]] = []
+
+    def keep(given: list[tuple[str, Image.Image]]) -> bytes:
+        tiles.extend(given)
+        return b""
+
+    monkeypatch.setattr(many_module, "sheet", keep)
     np.save(tmp_path / "mine.npy", latent)
     given = ["many", "--model", str(checkpoint), "--latent", str(tmp_path / "mine.npy")]
     assert main([*given, "--to", "4", "--pair", "10,16:13,16", "--out", str(tmp_path)]) == 5
@@ -123,8 +128,8 @@ def test_many_says_what_became_of_its_drag(
     assert said.err == "error: handle 1 was lost\n"
     assert judged == [True]
     assert (tmp_path / "seed_0004.png").exists()
-    assert captions[0][0] == "mine.npy, dragged"
-    assert max(captions[1][1].size) == 192
+    assert tiles[0][0] == "mine.npy, dragged"
+    assert max(tiles[1][1].size) == 192
 
 
 @pytest.mark.parametrize(

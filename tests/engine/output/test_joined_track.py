@@ -76,6 +76,20 @@ def test_tracks_that_do_not_fit_are_refused() -> None:
         joined_track(earlier, 2, other, (1,), (1,))
 
 
+def test_further_channels_are_taken_from_their_own_files(tmp_path: Path) -> None:
+    earlier = FrameNames(tmp_path / "a", "old", 3, channels=6)
+    earlier.folder.mkdir()
+    for number in (3, 4):
+        for path in earlier.paths(number):
+            path.write_text(path.name)
+    names = FrameNames(tmp_path / "b", "new", 5, channels=6)
+    with frames_taken_over(earlier, [0, 1], names):
+        for number, source in ((4, 3), (5, 3), (6, 4)):
+            for path in names.paths(number):
+                expected = path.name.replace("new", "old").replace(f"{number:04}", f"{source:04}")
+                assert path.read_text() == expected
+
+
 def test_frames_are_taken_over_and_removed_again_after_a_failure(tmp_path: Path) -> None:
     earlier = FrameNames(tmp_path / "a", "old", 3)
     earlier.folder.mkdir()

@@ -35,6 +35,8 @@ from draggan_blender.protocol.timeline import (
 )
 from engine.arrays import FloatArray
 from engine.output.track import Track
+from stylegan2 import save_generator
+from tests.tiny_generator import tiny_generator
 
 from ..edits import FIRST, contents, moves, small_edit
 from .client import EngineClient
@@ -222,6 +224,23 @@ def test_an_earlier_bake_is_taken_over_up_to_where_it_differs(
     fresh = bake_request(shared, checkpoint, changed, tmp_path / "fresh")
     _ask(shared, fresh)
     assert contents(tmp_path / "again") == contents(tmp_path / "fresh")
+
+
+def test_frames_with_further_channels_are_taken_over_as_well(
+    shared: EngineClient, latent: FloatArray, tmp_path: Path
+) -> None:
+    six, first, again = tmp_path / "six.safetensors", tmp_path / "first", tmp_path / "again"
+    save_generator(tiny_generator(6), six)
+    edit = small_edit(latent, targets_px=moves(0.5, 1.0))
+    _ask(shared, bake_request(shared, six, edit, first))
+    changed = small_edit(latent, targets_px=moves(0.5, 0.8))
+    request = bake_request(shared, six, changed, again, earlier_folder=str(first))
+    messages = _ask(shared, request)
+    (written,) = _of(messages, FrameWritten)
+    assert Path(written.path).name == f"bake_{FIRST + 1:04d}.png"
+    stems = ("bake", "bake-channel5", "bake-channel6")
+    for name in (f"{stem}_{number:04d}.png" for stem in stems for number in (FIRST - 1, FIRST)):
+        assert (again / name).read_bytes() == (first / name).read_bytes()
 
 
 def test_solving_only_leaves_the_frames_to_others(
