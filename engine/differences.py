@@ -3,7 +3,8 @@
 
 A difference file is opened wherever a model file is. It names its base: the model that it changes,
 by path and hash. The base is looked for at that path, beside the difference file, and among the
-built-in models; a file that was converted from it has the same weights and serves as well.
+built-in models; a file that was converted from it has the same weights and serves as well, also
+under the name that it has in a library of models.
 
 The file is a safetensors file. For each changed weight it has the change as int8, with the weight's
 key and shape, and a float32 scale for each output channel under ``key.scale``. The tuned weight is
@@ -27,18 +28,20 @@ from draggan_blender.protocol.atomic_files import write_atomically
 from draggan_blender.protocol.plain_files import read_plain_file
 from stylegan2 import Generator, ModelError, load_generator, original_sha256, sha256_of
 from stylegan2.checkpoints.byte_source import MemoryBytes, open_bytes
+from stylegan2.checkpoints.pickled_tensor import TensorRecipe
 from stylegan2.checkpoints.refusal import Refusal
 from stylegan2.checkpoints.safetensors_header import FLOATS, INT8, read_header, read_metadata
 from stylegan2.models import builtin_model_path
 
 from .errors import RequestError
+from .library_names import library_path
 
 ARCHITECTURE = "stylegan2-difference"
 _SCALE = ".scale"
 _STEPS = 127
 _BUILT_IN = "suzanne"
 # The change of a 1024 px model, whole, has 30 MB.
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -165,8 +168,7 @@ def read_difference(path: Path) -> Difference:
     try:
         source = MemoryBytes(read_plain_file(path, _MOST_BYTES))
         metadata, recipes = read_header(source, {"F32": FLOATS["F32"], **INT8})
-        # Both types are exact in float32.
-        tensors = {key: recipe.tensor(_printable(key)) for key, recipe in recipes.items()}
+        changes = {key: _change(key, recipes, path) for key in recipes if not key.endswith(_SCALE)}
     except Refusal as refusal:
         raise RequestError(
             f"{path.name} {refusal.reason.partition(';')[0]}; tune the picture again"
@@ -174,20 +176,30 @@ def read_difference(path: Path) -> Difference:
     sha256 = metadata.get("base_sha256", "")
     if not re.fullmatch("[0-9a-f]{64}", sha256):
         raise _damaged(path, "it does not say which model it belongs to")
-    changes = {}
-    for key in (key for key in tensors if not key.endswith(_SCALE)):
-        steps, scale = tensors[key], tensors.get(key + _SCALE)
-        fits = (
-            scale is not None
-            and recipes[key].dtype == INT8["I8"][0]
-            and recipes[key + _SCALE].dtype == FLOATS["F32"][0]
-            and scale.shape == steps.shape[:1]
-        )
-        if scale is None or not fits:
-            raise _damaged(path, f"the change of {_printable(key)} is not as expected")
-        changes[key] = steps.to(torch.int8), scale
     name = _printable(metadata.get("base_name", "")) or "its model"
     return Difference(sha256, name, metadata.get("base_path", ""), changes)
+
+
+def _change(key: str, recipes: Mapping[str, TensorRecipe], path: Path) -> tuple[Tensor, Tensor]:
+    """Return the change of a weight as int8, and its scale.
+
+    Raises:
+        RequestError: One of them is missing, or has another type or shape.
+        Refusal: A scale is not finite.
+    """
+    steps, scale = recipes[key], recipes.get(key + _SCALE)
+    fits = (
+        scale is not None
+        and steps.dtype == INT8["I8"][0]
+        and scale.dtype == FLOATS["F32"][0]
+        and bool(steps.size)
+        and scale.size == steps.size[:1]
+    )
+    if scale is None or not fits:
+        raise _damaged(path, f"the change of {_printable(key)} is not as expected")
+    # Recipes give float32, which int8 is exact in; one at a time, as it is four times as large.
+    whole = steps.tensor(_printable(key)).to(torch.int8)
+    return whole, scale.tensor(_printable(key + _SCALE))
 
 
 def open_difference(path: Path, device: torch.device) -> Generator:
@@ -208,11 +220,14 @@ def find_base(difference: Difference, path: Path) -> Path:
         RequestError: No file with its hash was found.
     """
     beside = path.parent / Path(difference.base_name).name
-    places = [Path(difference.base_path), beside, builtin_model_path(_BUILT_IN)]
-    # A converted model has the name of the file that it was made from.
-    converted = [place.with_suffix(".safetensors") for place in places if place and place.name]
-    for place in (*places, *converted):
-        if place is not None and _is_base(place, difference.base_sha256):
+    given = [Path(difference.base_path), beside, builtin_model_path(_BUILT_IN)]
+    places = [place for place in given if place is not None and place.name]
+    # A converted model has the name of the file that it was made from; in a person's library, with
+    # the beginning of its hash.
+    converted = [place.with_suffix(".safetensors") for place in places]
+    converted += [library_path(place.parent, place, difference.base_sha256) for place in places]
+    for place in dict.fromkeys((*places, *converted)):  # each once: hashing takes seconds
+        if _is_base(place, difference.base_sha256):
             return place
     raise RequestError(
         f"{path.name} changes the model {difference.base_name}, whose SHA-256 begins with "

@@ -102,7 +102,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"features", "pictures", "differences"},
         {"inputs", "image_files", "latent_files"},
         {"machine"},
-        {"arrays", "errors", "pooling"},
+        {"arrays", "errors", "library_names", "pooling"},
     ],
     "stylegan2": [
         {"windows", "checkpoints"},

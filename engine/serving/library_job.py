@@ -11,6 +11,7 @@ from draggan_blender.protocol.library import AddModel, ModelAdded
 from draggan_blender.protocol.messages import Progress
 from stylegan2 import convert_checkpoint, inspect_checkpoint, sha256_of
 
+from ..library_names import library_path
 from ..models import ModelCache
 from .job_parts import Emit, check_cancelled
 from .job_queue import QueuedJob
@@ -18,8 +19,6 @@ from .sheet_job import seed_pixels
 
 # The thumbnail shows this seed, nearer to the model's average than the images that people make.
 _SEED, _TRUNCATION_PSI = 0, 0.5
-# The name of a model in the library: characters of the source's name, and digits of its hash.
-_STEM_CHARACTERS, _HASH_DIGITS = 80, 8
 
 
 def add_model(request: AddModel, device: torch.device, job: QueuedJob, emit: Emit) -> None:
@@ -80,15 +79,3 @@ def add_model(request: AddModel, device: torch.device, job: QueuedJob, emit: Emi
             pixels=pixels.tobytes(),
         )
     )
-
-
-def library_path(folder: Path, source: Path, sha256: str) -> Path:
-    """Return the file of a model in a library; other contents have other names.
-
-    Args:
-        folder: The folder of the library.
-        source: The file that was added.
-        sha256: The SHA-256 of its content, in hexadecimal.
-    """
-    stem = source.stem[:_STEM_CHARACTERS].strip(". ") or "model"
-    return folder / f"{stem}-{sha256[:_HASH_DIGITS]}.safetensors"

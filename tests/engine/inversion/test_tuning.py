@@ -12,9 +12,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from engine import differences
 from engine.arrays import ByteArray, FloatArray
 from engine.differences import (
     Difference,
+    find_base,
     is_difference,
     open_difference,
     quantised,
@@ -23,6 +25,7 @@ from engine.differences import (
 from engine.errors import RequestError
 from engine.inversion.alignment import Alignment
 from engine.inversion.tuning import Tuning, TuningOptions, tune
+from engine.library_names import library_path
 from engine.models import ModelCache, sample_latent
 from engine.output.render import render_image
 from stylegan2 import (
@@ -154,6 +157,32 @@ def test_tensors_of_other_kinds_are_refused(
         read_difference(path)
 
 
+def test_a_change_without_a_dimension_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tuned.safetensors"
+    Difference(
+        "0" * 64, "a", "a", {"x": (torch.tensor(1, dtype=torch.int8), torch.tensor(1.0))}
+    ).save(path)
+    with pytest.raises(RequestError, match="the change of x is not as expected"):
+        read_difference(path)
+
+
+def test_no_place_is_hashed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = tmp_path / "base.safetensors"
+    base.write_bytes(golden_path("ada_r64").read_bytes())
+    hashed: list[Path] = []
+
+    def other(path: Path) -> str:
+        hashed.append(path)
+        return "1" * 64
+
+    monkeypatch.setattr(differences, "sha256_of", other)
+    monkeypatch.setattr(differences, "original_sha256", lambda path: "")
+    with pytest.raises(RequestError, match="put it there"):
+        find_base(Difference("0" * 64, base.name, str(base), {}), tmp_path / "tuned.safetensors")
+    assert base in hashed
+    assert len(set(hashed)) == len(hashed)
+
+
 def test_a_header_of_no_object_is_no_difference(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     for text in (b"null", b"[]", b'{"__metadata__":null}', b"{", b"[" * 9999):
@@ -179,7 +208,13 @@ def test_a_base_that_was_converted_serves_as_well(tmp_path: Path) -> None:
     source.unlink()
     assert torch.equal(open_difference(path, CPU).get_parameter(key), wanted)
 
+    # In a library, its name has the beginning of the hash.
+    in_library = library_path(tmp_path, source, read_difference(path).base_sha256)
+    (tmp_path / "model.safetensors").rename(in_library)
+    assert find_base(read_difference(path), path) == in_library
+
     # The converted file of another model does not serve.
+    in_library.unlink()
     save_generator(before, tmp_path / "model.safetensors")
     with pytest.raises(RequestError, match="put it there"):
         open_difference(path, CPU)

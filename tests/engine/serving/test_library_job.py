@@ -12,11 +12,12 @@ import torch
 from draggan_blender.protocol.library import AddModel, ModelAdded
 from draggan_blender.protocol.messages import LoadModel, Message, Progress
 from engine.errors import RequestError
+from engine.library_names import library_path
 from engine.models import LoadedModel, ModelCache
 from engine.serving.job_parts import JobCancelledError
 from engine.serving.job_queue import QueuedJob
 from engine.serving.jobs import JobRunner
-from engine.serving.library_job import add_model, library_path
+from engine.serving.library_job import add_model
 from engine.serving.sheet_job import seed_pixels
 from stylegan2 import ModelError, load_generator, sha256_of
 
