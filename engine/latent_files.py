@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from draggan_blender.protocol.plain_arrays import PlainArraysError, read_array, read_arrays
 from draggan_blender.protocol.plain_files import read_plain_file
 from stylegan2 import ModelError, read_latent
+from stylegan2.checkpoints.byte_source import MemoryBytes
+from stylegan2.checkpoints.latent_names import latent_name
+from stylegan2.checkpoints.refusal import Refusal
+from stylegan2.checkpoints.zip_directory import read_directory
 
 from .arrays import FloatArray
 from .errors import RequestError
 
 _MOST_BYTES = 64 << 20
 _NPY, _ZIP = b"\x93NUMPY", b"PK"
-# The names of the array in an ``.npz`` file: the official projector's, and those of others.
-_NAMES = ("w", "ws", "latent", "latents", "w_plus", "projected_w")
 
 
 def latent_from_file(path: Path, num_ws: int, w_dim: int) -> FloatArray:
@@ -48,7 +50,8 @@ def latent_from_file(path: Path, num_ws: int, w_dim: int) -> FloatArray:
     single = values.size == w_dim and values.shape[-1:] == (w_dim,)
     if not single and values.shape != (num_ws, w_dim):
         raise RequestError(_wrong_shape(path, values, num_ws, w_dim))
-    latent = np.asarray(values, dtype=np.float32).reshape(-1, w_dim)
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite
+        latent = np.asarray(values, dtype=np.float32).reshape(-1, w_dim)
     if not np.isfinite(latent).all():
         raise RequestError(f"{path.name} has values that are not finite numbers; save it again")
     return np.ascontiguousarray(np.broadcast_to(latent, (num_ws, w_dim)))
@@ -59,7 +62,7 @@ def _values(path: Path) -> NDArray[Any]:
         data = read_plain_file(path, _MOST_BYTES)
         if data.startswith(_NPY):
             return _numbers(read_array(data))
-        if data.startswith(_ZIP) and b".npy" in data:
+        if data.startswith(_ZIP) and _has_arrays(data):
             return _numbers(_chosen(read_arrays(data)))
         return read_latent(path).numpy()
     except OSError as error:
@@ -71,8 +74,17 @@ def _values(path: Path) -> NDArray[Any]:
         raise RequestError(error.message.rstrip(".")) from None
 
 
+def _has_arrays(data: bytes) -> bool:
+    """Return whether a zip archive is NumPy's, by its directory and not by what is in its files."""
+    try:
+        return any(name.endswith(".npy") for name in read_directory(MemoryBytes(data)))
+    except Refusal:
+        return False  # the reader of torch's files says what is wrong
+
+
 def _chosen(arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-    found = [arrays[name] for name in _NAMES if name in arrays] or list(arrays.values())
+    name = latent_name(arrays)
+    found = list(arrays.values()) if name is None else [arrays[name]]
     if len(found) != 1:
         names = ", ".join(ascii(name)[1:-1][:20] for name in list(arrays)[:6])
         raise PlainArraysError(f"one array named w is expected, and it has {names or 'none'}")

@@ -150,6 +150,8 @@ def _array(member: bytes) -> NDArray[Any]:
     if len(shape) > _MOST_DIMENSIONS or math.prod(shape) * kind.itemsize != len(payload):
         raise PlainArraysError(f"an array of shape {shape[:_MOST_DIMENSIONS]} has another size")
     if kind.kind == "U":
+        if len(shape) > 1:
+            raise PlainArraysError(f"it holds texts in {len(shape)} dimensions")
         return _texts(payload, kind.itemsize, shape)
     values = np.frombuffer(payload, kind).copy()
     return values.reshape(shape[::-1]).T if is_fortran else values.reshape(shape)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 
 from ..errors import ModelErrorKind
 from .inert_pickle import GlobalName
+from .latent_names import latent_name
 from .pickled_tensor import is_tensor, size_of
 from .refusal import Refusal, damaged, printable, unsupported
 from .values import entries_of
@@ -47,10 +48,6 @@ _KEYS: tuple[tuple[str, str], ...] = (
 )
 _DISCRIMINATOR = re.compile(
     r"(final_linear\.\d|convs\.0\.0\.weight|b4\.(fc|out|mbstd)|final_conv\.0\.weight|fromrgb)"
-)
-# What a latent is called in a dictionary.
-LATENT_NAMES = re.compile(
-    r"(latents?|ws?|w_?plus|wp|projected_ws?|w_pivot|latent_code|latent_in)", re.I
 )
 # How many keys are looked at.
 _SEEN = 4096
@@ -94,7 +91,7 @@ def _name_entries(entries: Mapping[object, object]) -> Refusal:
                 return _lucidrains()
             return unsupported(f"is {family}, another network than StyleGAN2")
     for key, value in list(entries.items())[:_SEEN]:
-        if isinstance(key, str) and LATENT_NAMES.fullmatch(key) and is_tensor(value):
+        if isinstance(key, str) and latent_name([key]) and is_tensor(value):
             return _latent(size_of(value))
         inner = entries_of(value) or {}
         if is_tensor(inner.get("latent")):

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import ModelErrorKind
 from .budget import Budget
 from .byte_source import open_bytes
-from .families import LATENT_NAMES
+from .latent_names import latent_name
 from .pickled_tensor import is_tensor, read_tensor
 from .refusal import Refusal, damaged, refusals_about
 from .sniff import Container, sniff
@@ -21,12 +21,14 @@ from .values import entries_of
 _READERS = {Container.TORCH_ZIP: read_zip, Container.TORCH_LEGACY: read_legacy}
 # Far beyond the latent of any model.
 _MAX_BYTES = 16 << 20
+# The most values of a w vector that strides of zero repeat, as of ``w.expand(1, 18, -1)``.
+_MAX_EXPANDED = 1 << 20
 
 
 def read_latent(path: str | os.PathLike[str]) -> Tensor:
     """Read the latent of a ``.pt`` file, in either container of ``torch.save``.
 
-    The file holds a tensor, a dictionary with one under a name such as ``latent`` or ``w``, or
+    The file holds a tensor, a dictionary with one under a name of ``latent_names``, or
     dictionaries with a ``latent`` by the names of pictures. Nothing in it is executed.
 
     Args:
@@ -45,7 +47,7 @@ def read_latent(path: str | os.PathLike[str]) -> Tensor:
             raise Refusal(ModelErrorKind.NOT_A_MODEL, "is not a file of torch.save with a latent")
         with open_bytes(file_path) as source:
             top, storages = read(source, Budget(file_bytes=source.size))
-            recipe = read_tensor(_find(top), "its latent", storages)
+            recipe = read_tensor(_find(top), "its latent", storages, _MAX_EXPANDED)
             if recipe.nbytes > _MAX_BYTES:
                 raise damaged("has more values than any latent", "choose a saved latent")
             return recipe.tensor("its latent")
@@ -64,13 +66,9 @@ def _find(top: object) -> object:
     else:
         entries = entries_of(top) or {}
         named = {key: value for key, value in entries.items() if isinstance(key, str)}
-        found = [
-            value
-            for key, value in named.items()
-            if LATENT_NAMES.fullmatch(key) and is_tensor(value)
-        ]
+        name = latent_name(key for key, value in named.items() if is_tensor(value))
         inner = [(entries_of(value) or {}).get("latent") for value in named.values()]
-        found = found or [value for value in inner if is_tensor(value)]
+        found = [value for value in inner if is_tensor(value)] if name is None else [named[name]]
     if len(found) != 1:
         what = "holds no latent" if not found else f"holds {len(found)} latents, and one is needed"
         raise Refusal(ModelErrorKind.NOT_A_MODEL, what)

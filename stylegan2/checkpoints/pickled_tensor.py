@@ -72,7 +72,13 @@ class TensorRecipe:
 
 
 def recipe_of(
-    data: ByteSource, dtype: str, offset: int, size: tuple[int, ...], stride: object, key: str
+    data: ByteSource,
+    dtype: str,
+    offset: int,
+    size: tuple[int, ...],
+    stride: object,
+    key: str,
+    most_expanded: int = 0,
 ) -> TensorRecipe:
     """Return the recipe of a tensor after checking that it is within its storage.
 
@@ -83,6 +89,7 @@ def recipe_of(
         size: The shape.
         stride: The stride of each dimension, in elements.
         key: Name of the tensor for messages.
+        most_expanded: How many elements the tensor may have if it has more than its storage.
 
     Raises:
         Refusal: The shape is impossible, or larger than the data.
@@ -98,7 +105,7 @@ def recipe_of(
     if (
         0 in checked_size
         or checked_offset + reach >= elements
-        or math.prod(checked_size) > elements
+        or math.prod(checked_size) > max(elements, most_expanded)
     ):
         raise damaged(f"is damaged: {key} is larger than its data")
     used = Span(data, checked_offset * item, (reach + 1) * item)
@@ -138,13 +145,16 @@ def size_of(value: object) -> tuple[int, ...] | None:
     return size if isinstance(size, tuple) else None
 
 
-def read_tensor(value: object, key: str, storages: Storages) -> TensorRecipe:
+def read_tensor(
+    value: object, key: str, storages: Storages, most_expanded: int = 0
+) -> TensorRecipe:
     """Check the node of a tensor or a parameter and return its recipe.
 
     Args:
         value: The value in the pickle.
         key: Name of the tensor for messages.
         storages: Where the file has the data of its tensors.
+        most_expanded: As of ``recipe_of``.
 
     Raises:
         Refusal: The value is not a dense tensor of floating-point numbers that is within its
@@ -153,7 +163,8 @@ def read_tensor(value: object, key: str, storages: Storages) -> TensorRecipe:
     storage, offset, size, stride = _description(value, key)
     dtype, data = storages.find(storage, key)
     (checked_offset,) = naturals((offset,), key)
-    return recipe_of(data, dtype, checked_offset, naturals(size, key), stride, key)
+    shape = naturals(size, key)
+    return recipe_of(data, dtype, checked_offset, shape, stride, key, most_expanded)
 
 
 def naturals(values: object, key: str) -> tuple[int, ...]:

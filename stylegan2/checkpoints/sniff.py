@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..errors import ModelErrorKind
 from .byte_source import open_bytes
+from .latent_names import latent_name
 from .old_pickle import first_global
 from .refusal import Refusal, damaged, unsafe
 from .storages import TORCH_MAGIC
@@ -160,7 +161,7 @@ def _zip(path: Path) -> Container:
         names = read_directory(source)
     if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
         return Container.TORCH_ZIP
-    if {"w.npy", "ws.npy", "latent.npy"} & names.keys():
+    if latent_name(name.removesuffix(".npy") for name in names if name.endswith(".npy")):
         raise Refusal(
             ModelErrorKind.NOT_A_MODEL,
             "is a saved latent (NumPy .npz file) and not a model; choose the model that it was "

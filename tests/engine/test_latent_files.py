@@ -88,6 +88,28 @@ def test_the_files_of_other_projectors_are_read(tmp_path: Path, value: object) -
     np.testing.assert_array_equal(_read(path), WHOLE)
 
 
+@pytest.mark.parametrize("name", ["both.npz", "both.pt"])
+def test_of_several_names_the_most_telling_one_is_taken(tmp_path: Path, name: str) -> None:
+    path, values = tmp_path / name, {"latent": ONE, "W_plus": WHOLE, "w": ONE}
+    if name.endswith(".npz"):
+        np.savez(path, **values)
+    else:
+        torch.save({key: torch.from_numpy(value) for key, value in values.items()}, path)
+    np.testing.assert_array_equal(_read(path), WHOLE)
+
+
+def test_a_vector_that_was_expanded_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "expanded.pt"
+    torch.save(torch.from_numpy(ONE.copy()).expand(1, NUM_WS, W_DIM), path)
+    np.testing.assert_array_equal(_read(path), REPEATED)
+
+
+def test_bytes_in_a_file_do_not_make_it_an_archive_of_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "latent.pt"
+    torch.save({"w": torch.from_numpy(WHOLE), "made from": "projected_w.npy"}, path)
+    np.testing.assert_array_equal(_read(path), WHOLE)
+
+
 class _Harm:
     def __reduce__(self) -> tuple[Any, ...]:
         return os.system, ("touch harmed",)
@@ -110,10 +132,9 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "harm.pt": (lambda p: torch.save({"w": _Harm()}, p), "nothing in it was run"),
     "harm.pkl": (lambda p: p.write_bytes(pickle.dumps(_Harm())), "not a file of torch.save"),
     "none.pt": (lambda p: torch.save({"a": 1}, p), "holds no latent"),
-    "many.pt": (
-        lambda p: torch.save({"w": torch.zeros(6), "latent": torch.zeros(6)}, p),
-        "holds 2 latents",
-    ),
+    "many.pt": (lambda p: torch.save([torch.zeros(6), torch.zeros(6)], p), "holds 2 latents"),
+    "large.npy": (lambda p: np.save(p, np.full(6, 1e300)), "not finite"),
+    "huge.pt": (lambda p: torch.save(torch.zeros(1, 1).expand(1 << 12, 1 << 12), p), "larger than"),
     "picture.png": (lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n"), "is a PNG image"),
     "missing.npz": (lambda p: None, "cannot be read"),
     "pipe.npz": (lambda p: os.mkfifo(p), "cannot be read: it is not a file"),
