@@ -59,7 +59,7 @@ _LEAST_PX = 0.5
 _ENOUGH_PX, _AGREED_PX = 0.15, 2.0
 # The largest strength, times that of the drag; and how far a latent may be from the mean of W,
 # 1 for a usual image, unless it is farther without the change.
-_STRONGEST, _FARTHEST = 8.0, 1.8
+_STRONGEST, _FARTHEST = 8.0, 1.4
 
 
 @dataclass(frozen=True, eq=False)
