@@ -73,15 +73,18 @@ class DragJournal:
 
         A folder that was made for it and has no other files goes, too.
         """
+        self._delete()
+        if self._has_made_folder:
+            with contextlib.suppress(OSError):
+                self._path.parent.rmdir()
+
+    def _delete(self) -> None:
         if self._file is not None:
             self.close()
             self._file = None
             # Some systems cannot delete a file that another process has open; it does no harm.
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
-        if self._has_made_folder:
-            with contextlib.suppress(OSError):
-                self._path.parent.rmdir()
 
     def _write(self, data: bytes) -> None:
         assert self._file is not None
@@ -92,7 +95,7 @@ class DragJournal:
 
     def _give_up(self, error: Exception) -> None:
         _LOG.warning("the steps of the drag are not kept on the disk: %s", error)
-        self.remove()
+        self._delete()
 
 
 def read_steps(path: Path) -> list[KeptStep]:

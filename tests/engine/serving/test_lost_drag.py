@@ -184,7 +184,7 @@ def test_a_full_disk_costs_the_journal_and_not_the_drag(
     run = _Run(request_of, model)
     assert run.stopped().steps == STEPS
     assert len(written) == 4
-    assert not run.lost.exists()
+    assert not list(run.lost.iterdir())
 
 
 def test_a_folder_that_vanishes_during_a_drag_is_made_again(
