@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import bpy
-import numpy as np
 
 from ..connection import pump
 from ..properties.owners import Plane
@@ -92,7 +91,7 @@ def tiles_of(plane: Plane, index: int) -> list[Tile]:
     first = first_of(plane, index)
     if _sheet is None or first is None:
         return []
-    grey = thumbnails.make_icon("seed to come", np.full((8, 8, 4), 0.25, dtype=np.float32))
+    grey = thumbnails.icon_to_come()
     seeds = range(first, first + seed_sheet.COUNT)
     return [_sheet.tiles.get(seed, Tile(seed, grey)) for seed in seeds]
 
@@ -155,10 +154,9 @@ def _take(sheet: _Sheet, seeds: tuple[int, ...], message: Message) -> None:
         if isinstance(message, Failed) and plane is not None:
             plane.draggan.status, plane.draggan.failed = message.message, True
     elif isinstance(message, AppliedToOne) and sheet is _sheet:
-        pixels = np.frombuffer(message.pixels, np.float32)
-        pixels = pixels.reshape(message.height, message.width, 4)
         seed = seeds[message.index]
-        icon = thumbnails.make_icon(f"applied {seed}", pixels)
+        name, size = f"applied {seed}", (message.width, message.height)
+        icon = thumbnails.icon_of(name, *size, message.pixels)
         sheet.tiles[seed] = Tile(seed, icon, message.strength, message.problem)
     delivery.redraw_panels()
 

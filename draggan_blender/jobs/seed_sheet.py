@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bpy
-import numpy as np
 
 from ..connection import pump
 from ..errors import EditError
@@ -66,6 +65,19 @@ def show(plane: Plane | None, first: int) -> None:
     go_on()
 
 
+def first_of_page(page: str, seed: int, shown: int | None) -> int:
+    """Return the first seed of another page of a sheet.
+
+    Args:
+        page: "HERE" for the page with the image's seed, "NEXT" or "PREVIOUS".
+        seed: The image's seed.
+        shown: The first seed that is shown now; None for no sheet.
+    """
+    if shown is None or page == "HERE":
+        return seed // COUNT * COUNT
+    return shown + (COUNT if page == "NEXT" else -COUNT)
+
+
 def first_of(plane: Plane | None) -> int | None:
     """Return the first seed of the plane's sheet, or None if no sheet is open for it."""
     return _sheet.first if _sheet is not None and _sheet.image_id == _id_of(plane) else None
@@ -77,7 +89,7 @@ def icons(plane: Plane | None) -> list[tuple[int, int]]:
     if _sheet is None or first is None:
         return []
     if len(_sheet.icons) < COUNT:
-        grey = thumbnails.make_icon("seed to come", np.full((8, 8, 4), 0.25, dtype=np.float32))
+        grey = thumbnails.icon_to_come()
         return [(seed, _sheet.icons.get(seed, grey)) for seed in range(first, first + COUNT)]
     return sorted(_sheet.icons.items())
 
@@ -135,7 +147,6 @@ def _take(sheet: _Sheet, message: Message) -> None:
         sheet.request_id = 0
         sheet.failed = isinstance(message, Failed)
     elif isinstance(message, SeedThumbnail) and sheet is _sheet:
-        pixels = np.frombuffer(message.pixels, np.float32)
-        pixels = pixels.reshape(message.height, message.width, 4)
-        sheet.icons[message.seed] = thumbnails.make_icon(f"seed {message.seed}", pixels)
+        name, size = f"seed {message.seed}", (message.width, message.height)
+        sheet.icons[message.seed] = thumbnails.icon_of(name, *size, message.pixels)
     delivery.redraw_panels()

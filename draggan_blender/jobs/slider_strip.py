@@ -93,7 +93,7 @@ def tiles_of(plane: Plane, index: int) -> list[tuple[Tile, int]]:
     )
     if not is_mine:
         return []
-    grey = thumbnails.make_icon("picture to come", np.full((8, 8, 4), 0.25, dtype=np.float32))
+    grey = thumbnails.icon_to_come()
     return [(tile, _strip.icons.get(n, grey)) for n, tile in enumerate(_strip.tiles)]
 
 
@@ -177,10 +177,9 @@ def _take(strip: _Strip, numbers: list[int], message: Message) -> None:
         strip.request_id = 0
         strip.failed = isinstance(message, Failed)
     elif isinstance(message, StripPicture) and strip is _strip:
-        pixels = np.frombuffer(message.pixels, np.float32)
-        pixels = pixels.reshape(message.height, message.width, 4)
         number = numbers[message.index]
-        strip.icons[number] = thumbnails.make_icon(f"strip {number}", pixels)
+        name, size = f"strip {number}", (message.width, message.height)
+        strip.icons[number] = thumbnails.icon_of(name, *size, message.pixels)
     delivery.redraw_panels()
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .errors import require
+from .errors import require, require_pixels
 from .messages import Event, Message, ModelRequest, Request
 
 
@@ -99,10 +99,7 @@ class StripPicture(Event):
 
     def __post_init__(self) -> None:
         require(self.index >= 0, f"index must be 0 or more, not {self.index}")
-        require(self.width > 0 and self.height > 0, "width and height must be positive")
-        expected = self.width * self.height * 16
-        found = len(self.pixels)
-        require(found == expected, f"pixels must have {expected} bytes, not {found}")
+        require_pixels(self.width, self.height, self.pixels)
 
 
 DIRECTION_MESSAGES: tuple[type[Message], ...] = (

@@ -26,6 +26,17 @@ def require(condition: bool, text: str) -> None:
         raise LocalProtocolError(text)
 
 
+def require_pixels(width: int, height: int, pixels: bytes) -> None:
+    """Check the pixels of an image, ``height x width x 4`` float32.
+
+    Raises:
+        LocalProtocolError: The size is not positive, or there are more or fewer bytes.
+    """
+    require(width > 0 and height > 0, "width and height must be positive")
+    expected, found = width * height * 16, len(pixels)
+    require(found == expected, f"pixels must have {expected} bytes, not {found}")
+
+
 def require_label(label: int) -> None:
     """Check the label of a request; -1 is none.
 

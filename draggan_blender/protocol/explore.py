@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .errors import require, require_label
+from .errors import require, require_label, require_pixels
 from .messages import Event, Message, ModelRequest, Request
 from .pictures import NO_LABEL
 
@@ -54,10 +54,7 @@ class SeedThumbnail(Event):
 
     def __post_init__(self) -> None:
         _require_seed(self.seed)
-        require(self.width > 0 and self.height > 0, "width and height must be positive")
-        expected = self.width * self.height * 16
-        found = len(self.pixels)
-        require(found == expected, f"pixels must have {expected} bytes, not {found}")
+        require_pixels(self.width, self.height, self.pixels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .errors import require
+from .errors import require, require_pixels
 from .messages import Event, Message, Request
 
 # What the names of files with models end with. The content of a file decides whether it is one.
@@ -68,10 +68,7 @@ class ModelAdded(Event):
     pixels: bytes
 
     def __post_init__(self) -> None:
-        sides = self.thumbnail_width, self.thumbnail_height
-        require(min(sides) > 0, "the thumbnail must have a positive width and height")
-        expected, found = sides[0] * sides[1] * 16, len(self.pixels)
-        require(found == expected, f"pixels must have {expected} bytes, not {found}")
+        require_pixels(self.thumbnail_width, self.thumbnail_height, self.pixels)
 
 
 LIBRARY_MESSAGES: tuple[type[Message], ...] = (AddModel, ModelAdded)

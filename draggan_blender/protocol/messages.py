@@ -34,7 +34,7 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from .errors import require, require_label
+from .errors import require, require_label, require_pixels
 from .file_names import GREATEST_FRAME
 from .pairs import HandleState, Pair, require_pairs
 from .pictures import NO_LABEL
@@ -392,10 +392,7 @@ class Preview(Event):
     pixels: bytes
 
     def __post_init__(self) -> None:
-        require(self.width > 0 and self.height > 0, "width and height must be positive")
-        expected = self.width * self.height * 16
-        found = len(self.pixels)
-        require(found == expected, f"pixels must have {expected} bytes, not {found}")
+        require_pixels(self.width, self.height, self.pixels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

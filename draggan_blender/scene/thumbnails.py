@@ -121,6 +121,23 @@ def make_icon(name: str, pixels: NDArray[np.float32]) -> int:
     return int(preview.icon_id)
 
 
+def icon_of(name: str, width: int, height: int, data: bytes) -> int:
+    """Make or replace the icon of a name from the pixels of a message, and return it.
+
+    Args:
+        name: Any text.
+        width: Pixels.
+        height: Pixels.
+        data: ``height x width x 4`` float32, as ``make_icon`` takes it.
+    """
+    return make_icon(name, np.frombuffer(data, np.float32).reshape(height, width, 4))
+
+
+def icon_to_come() -> int:
+    """Return the grey icon of an image that is still to come."""
+    return make_icon("to come", np.full((8, 8, 4), 0.25, dtype=np.float32))
+
+
 def forget() -> None:
     """Free all icons; panels make those again that they need."""
     global _icons

@@ -108,7 +108,9 @@ def measure(generator: Generator, detector: Detector, pair: Pair) -> Iterator[Tu
             middle = complex(*places[what])
             goal = ratio * middle + shift if what == "head" else complex(*truth[0])
             for kind in KINDS:
-                result = _drag(generator, latents[0], kind, middle, goal, radius * unit, asked)
+                result = turned_drag(
+                    generator, latents[0], kind, middle, goal, radius * unit, asked
+                )
                 image = np.stack(list(render_frames(generator, result[0][None])))
                 after = detector.detect(image).points_px[0]
                 found, moved = similarity(before, after)
@@ -124,7 +126,7 @@ def measure(generator: Generator, detector: Detector, pair: Pair) -> Iterator[Tu
                 )
 
 
-def _drag(
+def turned_drag(
     generator: Generator,
     latent: FloatArray,
     kind: str,
@@ -133,7 +135,20 @@ def _drag(
     radius_px: float,
     degrees: float,
 ) -> tuple[FloatArray, int, bool]:
-    """Return the latent after a drag, its number of steps, and whether it says it has arrived."""
+    """Drag a disc to another place, and turn it.
+
+    Args:
+        generator: The model.
+        latent: ``num_ws x w_dim`` float32.
+        kind: One of ``KINDS``: a region, or three plain handles.
+        middle: The middle of the disc, x + iy, image pixels.
+        goal: Where it is to go.
+        radius_px: Its radius.
+        degrees: The angle, counter-clockwise.
+
+    Returns:
+        The latent after the drag, its number of steps, and whether it says that it has arrived.
+    """
     angle = math.radians(degrees)
     offsets = [0.0] if kind == "region" else [0.0, radius_px, -radius_px]
     turn = complex(*turn_of(np.array([angle]), np.array([1.0]))[0])

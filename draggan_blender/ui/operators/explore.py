@@ -89,6 +89,15 @@ class DRAGGAN_OT_pick_seed(_SeedOperator):
         return self.set_seed(context, self.chosen)
 
 
+# The pages of a sheet of seeds.
+PAGES = (
+    ("HERE", "This Seed", "The page with the seed of the image"),
+    ("NEXT", "Next", "The next 16 seeds"),
+    ("PREVIOUS", "Previous", "The 16 seeds before"),
+    ("CLOSE", "Close", "No seeds"),
+)
+
+
 class DRAGGAN_OT_seed_sheet(bpy.types.Operator):
     """Show 16 seeds as small images to choose from, with the truncation of the image"""
 
@@ -99,12 +108,7 @@ class DRAGGAN_OT_seed_sheet(bpy.types.Operator):
     page: EnumProperty(
         name="Page",
         description="Which seeds to show",
-        items=(
-            ("HERE", "This Seed", "The page with the seed of the image"),
-            ("NEXT", "Next", "The next 16 seeds"),
-            ("PREVIOUS", "Previous", "The 16 seeds before"),
-            ("CLOSE", "Close", "No seeds"),
-        ),
+        items=PAGES,
     )
 
     @classmethod
@@ -118,11 +122,8 @@ class DRAGGAN_OT_seed_sheet(bpy.types.Operator):
         if self.page == "CLOSE":
             seed_sheet.close()
             return {"FINISHED"}
-        count = seed_sheet.COUNT
-        shown = seed_sheet.first_of(plane)
-        here = (plane or context.scene).draggan.source.seed // count * count
-        steps = {"HERE": 0, "NEXT": count, "PREVIOUS": -count}[self.page]
-        first = here if shown is None or self.page == "HERE" else shown + steps
+        seed = (plane or context.scene).draggan.source.seed
+        first = seed_sheet.first_of_page(self.page, seed, seed_sheet.first_of(plane))
 
         def show() -> None:
             seed_sheet.show(plane, first)

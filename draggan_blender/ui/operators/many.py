@@ -11,6 +11,7 @@ from bpy.props import EnumProperty, IntProperty
 from ...jobs import many, many_sheet, seed_sheet
 from ...scene import free_place, kept_drags, own_directions, planes
 from .common import Result, poll_plane, require, run
+from .explore import PAGES
 from .sliders import poll_slider
 
 
@@ -58,12 +59,7 @@ class DRAGGAN_OT_applied_sheet(bpy.types.Operator):
     page: EnumProperty(
         name="Page",
         description="Which seeds to show",
-        items=(
-            ("HERE", "This Seed", "The page with the seed of the image"),
-            ("NEXT", "Next", "The next 16 seeds"),
-            ("PREVIOUS", "Previous", "The 16 seeds before"),
-            ("CLOSE", "Close", "No seeds"),
-        ),
+        items=PAGES,
     )
 
     @classmethod
@@ -72,14 +68,12 @@ class DRAGGAN_OT_applied_sheet(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Result:
         plane = planes.require_active(context)
-        index, count = plane.draggan.active_slider, seed_sheet.COUNT
+        index = plane.draggan.active_slider
         if self.page == "CLOSE":
             many_sheet.close()
             return {"FINISHED"}
         shown = many_sheet.first_of(plane, index)
-        here = plane.draggan.source.seed // count * count
-        steps = {"HERE": 0, "NEXT": count, "PREVIOUS": -count}[self.page]
-        first = here if shown is None or self.page == "HERE" else shown + steps
+        first = seed_sheet.first_of_page(self.page, plane.draggan.source.seed, shown)
         return run(self, lambda: many_sheet.show(plane, index, first))
 
 

@@ -11,7 +11,7 @@ import bpy
 from ...jobs import seed_sheet
 from ...scene import planes
 from .common import SidebarPanel
-from .tiles import draw_tiles
+from .tiles import draw_pages, draw_tiles
 
 
 def draw_seed(layout: bpy.types.UILayout, source: Any) -> None:
@@ -41,16 +41,7 @@ class DRAGGAN_PT_seeds(SidebarPanel, bpy.types.Panel):
         shown = -1 if plane is None else plane.draggan.source.seed
         tiles = [(icon, _button(seed, shown)) for seed, icon in seed_sheet.icons(plane)]
         draw_tiles(layout, tiles, columns=4)
-        row = layout.row(align=True)
-        row.operator("draggan.seed_sheet", text="", icon="TRIA_LEFT").page = "PREVIOUS"
-        here = row.operator(
-            "draggan.seed_sheet",
-            text=f"{first} to {first + seed_sheet.COUNT - 1}",
-            icon="FILE_REFRESH",
-        )
-        here.page = "HERE"
-        row.operator("draggan.seed_sheet", text="", icon="TRIA_RIGHT").page = "NEXT"
-        row.operator("draggan.seed_sheet", text="", icon="X").page = "CLOSE"
+        draw_pages(layout, "draggan.seed_sheet", first)
 
 
 def _button(seed: int, shown: int) -> Callable[[Any], None]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import bpy
 
-from ...jobs import many, many_sheet, seed_sheet
+from ...jobs import many, many_sheet
 from ...scene import kept_drags, own_directions, planes
 from .common import MadeImagePanel
 from .text import draw_text
-from .tiles import draw_tiles
+from .tiles import draw_pages, draw_tiles
 
 
 class DRAGGAN_PT_many(MadeImagePanel, bpy.types.Panel):
@@ -46,21 +46,9 @@ class DRAGGAN_PT_many(MadeImagePanel, bpy.types.Panel):
             return
         tiles = many_sheet.tiles_of(plane, index)
         draw_tiles(layout, [(tile.icon, _button(tile)) for tile in tiles], columns=4)
-        self._draw_pages(first)
+        draw_pages(layout, "draggan.applied_sheet", first)
         if any(tile.problem for tile in tiles):
             draw_text(layout, "The end was not reached, or the content not found for sure", "ERROR")
-
-    def _draw_pages(self, first: int) -> None:
-        row = self.layout.row(align=True)
-        row.operator("draggan.applied_sheet", text="", icon="TRIA_LEFT").page = "PREVIOUS"
-        here = row.operator(
-            "draggan.applied_sheet",
-            text=f"{first} to {first + seed_sheet.COUNT - 1}",
-            icon="FILE_REFRESH",
-        )
-        here.page = "HERE"
-        row.operator("draggan.applied_sheet", text="", icon="TRIA_RIGHT").page = "NEXT"
-        row.operator("draggan.applied_sheet", text="", icon="X").page = "CLOSE"
 
 
 def _draw_progress(layout: bpy.types.UILayout, done: int, total: int) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import bpy
 
+from ...jobs import seed_sheet
+
 # The width that a tile should have, and what the borders of a panel take, px at a scale of 1.
 _TILE_PX, _MARGIN_PX = 74, 50
 # The height of a button, and the gap between images, px at a scale of 1.
@@ -38,6 +40,22 @@ def draw_tiles(
         draw_button(tile)
     for _ in range(-len(tiles) % columns):
         grid.column()  # the last row keeps the columns of the others
+
+
+def draw_pages(layout: bpy.types.UILayout, operator: str, first: int) -> None:
+    """Draw the buttons that turn the pages of a sheet of seeds.
+
+    Args:
+        layout: Where to draw.
+        operator: The operator that shows a page, with the property ``page``.
+        first: The first seed that is shown.
+    """
+    row = layout.row(align=True)
+    row.operator(operator, text="", icon="TRIA_LEFT").page = "PREVIOUS"
+    text = f"{first} to {first + seed_sheet.COUNT - 1}"
+    row.operator(operator, text=text, icon="FILE_REFRESH").page = "HERE"
+    row.operator(operator, text="", icon="TRIA_RIGHT").page = "NEXT"
+    row.operator(operator, text="", icon="X").page = "CLOSE"
 
 
 def _width_px() -> float:

@@ -19,7 +19,6 @@ The command needs Blender as a module (``bpy``).
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -33,13 +32,10 @@ from numpy.typing import NDArray
 from engine.arrays import ByteArray, FloatArray
 from engine.models import ModelCache
 from engine.output.render import render_image
-from engine.solving.drag import drag
-from engine.solving.options import DragOptions
-from engine.solving.regions import turn_of
-from engine.solving.result import DragStatus
 from stylegan2 import Generator
 from tools.suzanne.truth import FactorMap
 
+from ..regions import KINDS, turned_drag
 from .drags import SIZE_PX
 
 Array = NDArray[np.float64]
@@ -48,7 +44,6 @@ ANGLES = (10, 20, 30)
 # Degrees of the renders that a result is compared with, for a turn to the asked side.
 LADDER = (-10, 0, 10, 15, 20, 25, 30, 40)
 PARTS = ("eye", "eye and brow", "ear", "muzzle")
-KINDS = ("region", "three")
 FIRST_SEEDS = {"choosing": 500_000, "test": 600_000}
 
 
@@ -132,35 +127,12 @@ def measure(generator: Generator, case: Case) -> Iterator[Turned]:
     inside = np.hypot(x - case.handle_px[0], y - case.handle_px[1]) < case.radius_px
     for degrees in ANGLES:
         for kind in KINDS:
-            last, steps, says = _drag(generator, latent, kind, case, degrees)
+            middle = complex(*case.handle_px)
+            way = middle, middle, case.radius_px, case.side * degrees
+            last, steps, says = turned_drag(generator, latent, kind, *way)
             change = render_image(generator, last).astype(np.float64) - begin
             angle, alike = angle_of(change, changes, inside)
             yield Turned(case.part, degrees, kind, angle, alike, steps, says)
-
-
-def _drag(
-    generator: Generator, latent: FloatArray, kind: str, case: Case, degrees: float
-) -> tuple[FloatArray, int, bool]:
-    """Return the latent after a drag, its number of steps, and whether it says it has arrived."""
-    angle = case.side * math.radians(degrees)
-    radius = np.array([case.radius_px])
-    turn = complex(*turn_of(np.array([angle]), np.array([1.0]))[0])
-    offsets = [0.0] if kind == "region" else [0.0, case.radius_px, -case.radius_px]
-    middle = complex(*case.handle_px)
-    ends = np.array([[middle + one, middle + turn * one] for one in offsets])
-    points = np.stack([ends.real, ends.imag], axis=-1).astype(np.float32)
-    points = points[((points > 0) & (points < SIZE_PX)).all(axis=(1, 2))]
-    is_region = kind == "region"
-    result = drag(
-        generator,
-        latent,
-        points[:, 0],
-        points[:, 1],
-        DragOptions(),
-        radii_px=radius.astype(np.float32) if is_region else None,
-        turns=np.array([[angle, 1.0]], dtype=np.float32) if is_region else None,
-    )
-    return result.latents[-1], result.steps, result.status is DragStatus.REACHED
 
 
 def _print(rows: list[Turned]) -> None:
