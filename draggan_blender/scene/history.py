@@ -26,7 +26,7 @@ from . import (
     picture_frame,
     planes,
     point_states,
-    sliders,
+    slider_states,
     thumbnails,
     timing,
 )
@@ -95,7 +95,7 @@ def note_points(plane: Plane) -> None:
         state.frame = planes.scene_of(plane).frame_current
         point_states.store(plane, state.pairs)
         state.edits = _put(plane, edits.with_names(plane, _text(plane, state.edits)))
-        state.sliders = _put(plane, sliders.with_names(plane, _text(plane, state.sliders)))
+        state.sliders = _put(plane, slider_states.with_names(plane, _text(plane, state.sliders)))
 
 
 def record(plane: Plane, kind: str) -> None:
@@ -175,7 +175,7 @@ def restore(plane: Plane, state: DRAGGAN_PG_state) -> None:
     settings.latent, settings.sampled_latent = _text(plane, state.latent), sampled(plane, state)
     edits.from_stored(plane, _text(plane, state.edits))
     mask_following.restore(plane)
-    sliders.from_stored(plane, _text(plane, state.sliders), keeps_later=is_same_model)
+    slider_states.from_stored(plane, _text(plane, state.sliders), keeps_later=is_same_model)
     settings.sampled_seed, settings.sampled_psi = state.seed, state.truncation_psi
     source.seed, source.truncation_psi = state.seed, state.truncation_psi
     settings.sampled_label, settings.label_count = state.label, state.label_count
@@ -271,7 +271,7 @@ def _write(plane: Plane, state: DRAGGAN_PG_state) -> None:
     state.latent = _put(plane, settings.latent)
     state.sampled_latent = _put(plane, settings.sampled_latent)
     state.edits = _put(plane, edits.to_stored(plane))
-    state.sliders = _put(plane, sliders.to_stored(plane))
+    state.sliders = _put(plane, slider_states.to_stored(plane))
     state.track = _put(plane, settings.track)
     state.under_track = _put(plane, settings.bake.under_track)
     state.refinements = settings.bake.refinements

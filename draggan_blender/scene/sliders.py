@@ -12,7 +12,6 @@ An animated strength is left out of the still image: it belongs to sequences and
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -29,21 +28,6 @@ from ..protocol.pictures import decode_picture
 
 SLIDERS_PATH = "draggan.sliders"
 
-_FIELDS = (
-    "key",
-    "name",
-    "kind",
-    "visible",
-    "strength",
-    "first",
-    "last",
-    "in_drags",
-    "change",
-    "origin",
-    "handles",
-    "kept",
-    "exact",
-)
 # A latent is explained by sliders if what is left is below this share of what they explain.
 _EXPLAINED = 1e-3
 
@@ -362,54 +346,6 @@ def in_drags(plane: Plane) -> dict[str, Any]:
         if row.in_drags in fields:
             found[fields[row.in_drags]] += whole_change(plane, row).astype("<f4").tobytes()
     return found
-
-
-def to_stored(plane: Plane) -> str:
-    """Return the list as a text for a state of the history; empty without sliders."""
-    settings = plane.draggan
-    rows = [[getattr(row, name) for name in _FIELDS] for row in settings.sliders]
-    return json.dumps([settings.sliders_shown, rows]) if rows else ""
-
-
-def with_names(plane: Plane, text: str) -> str:
-    """Return the list of a state with the names that its sliders have now."""
-    if not text:
-        return ""
-    shown, rows = json.loads(text)
-    names = {row.key: row.name for row in plane.draggan.sliders}
-    at = _FIELDS.index("name")
-    for values in rows:
-        values[at] = names.get(values[_FIELDS.index("key")], values[at])
-    return json.dumps([shown, rows])
-
-
-def from_stored(plane: Plane, text: str, *, keeps_later: bool) -> None:
-    """Replace the list by that of a state; the animation stays.
-
-    Args:
-        plane: The GAN image.
-        text: What ``to_stored`` has returned.
-        keeps_later: Whether sliders that were added since stay in the list, at a strength of 0:
-            they must be of the same model.
-    """
-    settings = plane.draggan
-    shown, rows = json.loads(text) if text else ("", [])
-    stored = {values[_FIELDS.index("key")] for values in rows}
-    later = [
-        [getattr(row, name) for name in _FIELDS]
-        for row in settings.sliders
-        if keeps_later and row.key not in stored
-    ]
-    at = _FIELDS.index("strength")
-    with changes.quiet():
-        settings.sliders.clear()
-        for values in [*rows, *([*row[:at], 0.0, *row[at + 1 :]] for row in later)]:
-            row = settings.sliders.add()
-            # A state from before the last fields were added lacks them.
-            for name, value in zip(_FIELDS, values, strict=False):
-                setattr(row, name, value)
-    settings.sliders_shown, settings.sliders_taken = shown, ""
-    settings.active_slider = max(0, min(settings.active_slider, len(settings.sliders) - 1))
 
 
 def _shown(plane: Plane) -> dict[int, Setting]:
