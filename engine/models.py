@@ -231,8 +231,8 @@ class ModelCache:
         stamp = _stamp(model_path(name_or_path))
         return self._model is not None and stamp is not None and stamp == self._stamp
 
-    def get(self, name_or_path: str) -> tuple[LoadedModel, bool]:
-        """Return a model, and whether this call loaded it from its file.
+    def get(self, name_or_path: str) -> LoadedModel:
+        """Return a model: the one in memory, unless another is asked for or its file was changed.
 
         Args:
             name_or_path: A built-in model's name or a path, see ``model_path``.
@@ -244,7 +244,7 @@ class ModelCache:
         path = model_path(name_or_path)
         stamp = _stamp(path)
         if self._model is not None and self.holds(name_or_path):
-            return self._model, False
+            return self._model
         # Release the old model first: two models may not fit into memory.
         self._model, self._stamp, self._is_seen = None, None, False
         if is_difference(path):
@@ -254,7 +254,7 @@ class ModelCache:
         model = LoadedModel(generator, path, sha256_of(path), original)
         model.require_finite()
         self._model, self._stamp = model, stamp
-        return model, True
+        return model
 
     def require_image(self) -> None:
         """Refuse the model in memory if its image is not finite, however often it is asked for.

@@ -84,7 +84,7 @@ def main() -> int:
     parser.add_argument("--names", default="", help="directions of the picture; all if empty")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    generator = ModelCache(torch.device("cpu")).get(options.model)[0].generator
+    generator = ModelCache(torch.device("cpu")).get(options.model).generator
     found = find_directions(generator)
     print("\n".join(correlations(generator, found)))
     wanted = options.names.split(",") if options.names else [one.name for one in found]

@@ -67,7 +67,7 @@ def run(name: str, parsed: argparse.Namespace) -> int:
 
 def _load(parsed: argparse.Namespace, output: Output) -> LoadedModel:
     device = open_device(parsed.device, parsed.threads)
-    model, _ = ModelCache(device).get(parsed.model)
+    model = ModelCache(device).get(parsed.model)
     output.note(f"{model.path.name} on {describe_device(device)}")
     for note in model.generator.notes:
         output.note(f"note: {note}")

@@ -35,10 +35,10 @@ def selftest(parsed: argparse.Namespace, output: Output) -> None:
     """
     device = open_device(parsed.device, parsed.threads)
     name = describe_device(device)
-    generator = ModelCache(device).get("suzanne")[0].generator
+    generator = ModelCache(device).get("suzanne").generator
     latent = sample_latent(generator, _SEED, 0.7)
     if device.type != "cpu":
-        on_cpu = render_image(ModelCache(torch.device("cpu")).get("suzanne")[0].generator, latent)
+        on_cpu = render_image(ModelCache(torch.device("cpu")).get("suzanne").generator, latent)
         image = render_image(generator, latent)
         worst = difference(image, on_cpu)
         if worst > _SAME:

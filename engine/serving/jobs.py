@@ -165,7 +165,7 @@ class JobRunner:
         if not self._models.holds(request.model_path):
             text = f"Loading {Path(request.model_path).name}"
             self._emit(Progress(request_id=request.request_id, fraction=0.0, text=text))
-        model, _ = self._models.get(request.model_path)
+        model = self._models.get(request.model_path)
         model.require(request.model_sha256)
         if not isinstance(request, _RENDERS):
             self._models.require_image()

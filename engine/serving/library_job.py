@@ -54,7 +54,7 @@ def add_model(request: AddModel, device: torch.device, job: QueuedJob, emit: Emi
         begin(0.6, f"Checking {path.name}")
         info = inspect_checkpoint(path)
         begin(0.8, "Making its thumbnail")
-        model, _ = ModelCache(device).get(str(path))
+        model = ModelCache(device).get(str(path))
         model.require_image()
         generator = model.generator
         pixels = seed_pixels(generator, _SEED, _TRUNCATION_PSI, request.size_px)

@@ -19,7 +19,7 @@ WAY = np.array([8.0, 0.0], np.float32)
 
 
 def test_a_locked_factor_stays_in_each_frame_of_a_bake() -> None:
-    generator = ModelCache(torch.device("cpu")).get("suzanne")[0].generator
+    generator = ModelCache(torch.device("cpu")).get("suzanne").generator
     truth = truth_of(generator)
     assert truth is not None
     latent = sample_latent(generator, 150, 0.7)

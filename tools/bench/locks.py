@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--list", choices=tuple(FIRST_SEEDS), default="choosing", help="the seeds")
     parser.add_argument("--pairs", type=int, default=50, help="number of pairs of images")
     options = parser.parse_args(argv)
-    generator = ModelCache(torch.device("cpu")).get("suzanne")[0].generator
+    generator = ModelCache(torch.device("cpu")).get("suzanne").generator
     truth = truth_of(generator)
     assert truth is not None, "the built-in model is made of factors"
     directions = directions_of(generator, truth)

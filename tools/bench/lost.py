@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--list", choices=tuple(FIRST_SEEDS), default="choosing", help="the seeds")
     parser.add_argument("--pairs", type=int, default=25, help="number of pairs of images")
     options = parser.parse_args(argv)
-    generator = ModelCache(torch.device("cpu")).get("suzanne")[0].generator
+    generator = ModelCache(torch.device("cpu")).get("suzanne").generator
     detector = Detector.load()
     rows: list[Told] = []
     for pair in find_pairs(generator, detector, options.list, options.pairs):

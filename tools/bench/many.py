@@ -269,7 +269,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--others", type=int, default=50, help="number of other images of a drag")
     parser.add_argument("--picture", type=Path, help="a picture of drags and of the worst images")
     options = parser.parse_args(argv)
-    generator = ModelCache(torch.device("cpu")).get("suzanne")[0].generator
+    generator = ModelCache(torch.device("cpu")).get("suzanne").generator
     detector = Detector.load()
     count = len(KINDS) + options.others
     seeds = clear_seeds(generator, detector, FIRST_SEEDS[options.list], count)

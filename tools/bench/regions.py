@@ -177,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--list", choices=tuple(FIRST_SEEDS), default="choosing", help="the seeds")
     parser.add_argument("--pairs", type=int, default=10, help="number of images")
     options = parser.parse_args(argv)
-    generator = ModelCache(torch.device("cpu")).get("suzanne")[0].generator
+    generator = ModelCache(torch.device("cpu")).get("suzanne").generator
     detector = Detector.load()
     rows: list[Turned] = []
     for pair in find_pairs(generator, detector, options.list, options.pairs):

@@ -33,7 +33,7 @@ DEGREES = 20.0
 def model() -> LoadedModel:
     # Already for the fixtures of this module: the last bits depend on the number of threads.
     torch.set_num_threads(1)
-    return ModelCache(torch.device("cpu")).get("suzanne")[0]
+    return ModelCache(torch.device("cpu")).get("suzanne")
 
 
 def _turned(model: LoadedModel, degrees: float = DEGREES) -> Edit:

@@ -131,7 +131,7 @@ def test_names_of_files_are_usable() -> None:
 
 def test_images_of_the_source_accept_the_converted_model(tmp_path: Path) -> None:
     added = _add(PICKLE, tmp_path)
-    model, _ = ModelCache(CPU).get(added.path)
+    model = ModelCache(CPU).get(added.path)
     for sha256 in ("", added.sha256, added.source_sha256.upper()):
         model.require(sha256)
     with pytest.raises(RequestError, match="is not the model"):

@@ -34,7 +34,7 @@ STEPS = 6
 
 @pytest.fixture(scope="module")
 def model(checkpoint: Path) -> LoadedModel:
-    return ModelCache(torch.device("cpu")).get(str(checkpoint))[0]
+    return ModelCache(torch.device("cpu")).get(str(checkpoint))
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def test_a_file_that_is_no_picture_is_a_sentence(checkpoint: Path, picture: Path
 
 @pytest.fixture
 def model(checkpoint: Path) -> LoadedModel:
-    return ModelCache(CPU).get(str(checkpoint))[0]
+    return ModelCache(CPU).get(str(checkpoint))
 
 
 def test_an_edit_is_blended_onto_the_picture(

@@ -142,11 +142,11 @@ def test_a_model_is_kept_until_its_file_changes(checkpoint: Path, tmp_path: Path
     path = tmp_path / "model.safetensors"
     path.write_bytes(checkpoint.read_bytes())
     cache = ModelCache(torch.device("cpu"))
-    first, is_new = cache.get(str(path))
-    assert is_new and cache.get(str(path)) == (first, False)
+    first = cache.get(str(path))
+    assert cache.get(str(path)) is first
     os.utime(path, (1, 1))
-    second, is_new = cache.get(str(path))
-    assert is_new and second is not first and second.sha256 == first.sha256
+    second = cache.get(str(path))
+    assert second is not first and second.sha256 == first.sha256
     path.unlink()
     with pytest.raises(ModelError):
         cache.get(str(path))

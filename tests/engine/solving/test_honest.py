@@ -22,7 +22,7 @@ from stylegan2 import Generator
 
 @pytest.fixture(scope="module")
 def suzanne() -> Generator:
-    return ModelCache(torch.device("cpu")).get("suzanne")[0].generator
+    return ModelCache(torch.device("cpu")).get("suzanne").generator
 
 
 @pytest.fixture(scope="module")

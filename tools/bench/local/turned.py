@@ -163,7 +163,7 @@ def main() -> None:
     options = parser.parse_args()
     from .turned_renders import Renders  # needs Blender
 
-    generator = ModelCache(torch.device("cpu")).get("suzanne")[0].generator
+    generator = ModelCache(torch.device("cpu")).get("suzanne").generator
     rows: list[Turned] = []
     with tempfile.TemporaryDirectory() as folder:
         renders = Renders(Path(folder), options.samples)
