@@ -282,8 +282,9 @@ def spawn(
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=engine_environment(os.environ),
-                # Windows cannot replace or delete a folder that is a process's current folder.
-                cwd=log_path.parent,
+                # Windows cannot replace or delete a folder that is a process's current folder, and
+                # without one PyTorch fails elsewhere: the drive's root stays.
+                cwd=python.absolute().anchor,
                 start_new_session=os.name != "nt",
                 creationflags=_CREATE_NO_WINDOW | _CREATE_NEW_PROCESS_GROUP
                 if os.name == "nt"

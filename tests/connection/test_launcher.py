@@ -79,6 +79,12 @@ def test_the_engine_gets_the_port_and_the_token_and_nothing_of_blenders_python(
     assert "secret" not in str(launcher.engine_command(PYTHON, Path("r"), "cpu"))
 
 
+def test_its_current_folder_is_one_that_stays(spawn: Callable[[str], EngineProcess]) -> None:
+    process = spawn("import os; print(os.getcwd(), flush=True); input(); input()")
+    wait_until(lambda: process.last_line())
+    assert Path(process.last_line()) == Path(Path.cwd().anchor)
+
+
 def test_it_ends_with_its_standard_input(spawn: Callable[[str], EngineProcess]) -> None:
     process = spawn(REPORT)
     wait_until(lambda: process.last_line())
