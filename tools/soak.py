@@ -6,8 +6,9 @@ The operations come from a seed, so a run can be repeated::
     blender -b --factory-startup --python-exit-code 1 -P tools/soak.py -- --zip ZIP \
         --engine-python .venv/bin/python --out soak.txt --minutes 60 --seed 1
 
-An operation that the extension refuses counts as refused; any other exception ends the run with
-code 1. At the end no engine may be running, no temporary file of ours may be left, and the .blend
+What is done is in ``soak_operations.py``; among it are faults, such as an engine that is killed. An
+operation that the extension refuses counts as refused; any other exception ends the run with code
+1. At the end no engine may be running, no temporary file of ours may be left, and the .blend
 must reopen with the same images. The memory is read from ``/proc``, so this runs on Linux.
 """
 
@@ -17,22 +18,18 @@ import argparse
 import os
 import random
 import shutil
+import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-EXTENSION = "bl_ext.user_default.draggan_blender"
-_TIMEOUT_S = 600.0
-_MOST_PLANES = 3
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tools.soak_operations import EXTENSION, TIMEOUT_S, Operations, module
+
 _REPORT_EVERY_S = 60.0
-
-
-def _module(name: str) -> Any:
-    return sys.modules[f"{EXTENSION}.draggan_blender.{name}"]
+_FAULT_SHARE = 0.06
 
 
 def _memory_mib(pid: int | None) -> float:
@@ -45,209 +42,101 @@ def _memory_mib(pid: int | None) -> float:
     return int(line.split()[1]) / 1024
 
 
-class Soak:
-    """A scene, a source of chance, and the operations.
+class Memory:
+    """The memory of Blender and of the engine over time, in MiB.
 
     Attributes:
-        counts: How often each operation was done, refused or without anything to do.
+        samples: The minute, and both, once a minute.
+        peaks: The most of each that was seen after an operation.
     """
 
-    def __init__(self, chance: random.Random, folder: Path) -> None:
-        self.counts: Counter[str] = Counter()
-        self._chance = chance
-        self._blend = folder / "soak.blend"
-        self._operations: list[Callable[[], str]] = [
-            self.new_image,
-            self.drag,
-            self.drag,
-            self.stop,
-            self.cancel,
-            self.undo,
-            self.bake,
-            self.mask,
-            self.seed,
-            self.delete,
-            self.save,
-            self.reopen,
-        ]
+    def __init__(self) -> None:
+        self.samples: list[tuple[float, float, float]] = []
+        self.peaks = [0.0, 0.0]
 
-    def step(self) -> None:
-        """Do one operation and wait until the engine is idle."""
-        operation = self._chance.choice(self._operations)
-        try:
-            result = operation()
-        except (_module("errors").EditError, RuntimeError) as error:
-            result = "refused" if "Traceback" not in str(error) else "failed"
-            if result == "failed":
-                raise
-        self.counts[f"{operation.__name__}: {result}"] += 1
-        pump = _module("connection.pump")
-        pump.run_until(lambda now: now.active is None and not now.queue, _TIMEOUT_S)
+    def look(self, minute: float, engine: int | None, *, keep: bool) -> None:
+        """Measure both; ``keep`` makes it one of the samples."""
+        both = _memory_mib(os.getpid()), _memory_mib(engine)
+        self.peaks = [max(pair) for pair in zip(self.peaks, both, strict=True)]
+        if keep:
+            self.samples.append((minute, *both))
 
-    def _plane(self) -> Any:
-        found = _module("scene.planes").everywhere()
-        return self._chance.choice(found) if found else None
+    def lines(self) -> list[str]:
+        """Return the peaks, and the middle value of each quarter of the time."""
+        text = " + ".join(f"{peak:.0f}" for peak in self.peaks)
+        lines = [f"peaks: {text} MiB (Blender + engine)"]
+        size = len(self.samples) // 4
+        for quarter in range(4 if size else 0):
+            part = self.samples[quarter * size : (quarter + 1) * size]
+            blender, engine = (statistics.median(one[index] for one in part) for index in (1, 2))
+            lines.append(f"  quarter {quarter + 1}: {blender:.0f} + {engine:.0f} MiB, the median")
+        return lines
 
-    def _started(self) -> int | None:
-        """Start a drag with one or two pairs, and return its request; None without an image."""
-        import bpy
 
-        plane = self._plane()
-        if plane is None:
-            return None
-        pairs = plane.draggan.pairs
-        while len(pairs) > 1:
-            _module("scene.points").remove_pair(plane, 0)
-        handle = self._chance.uniform(0.2, 0.8), self._chance.uniform(0.2, 0.8)
-        target = tuple(min(max(one + self._chance.uniform(-0.1, 0.1), 0), 1) for one in handle)
-        _module("scene.points").add_pair(plane, handle, target)
+def _step(operations: Operations, seed: int, number: int, counts: Counter[str]) -> None:
+    """Do one operation, and wait until the engine is idle."""
+    import bpy
+
+    # Each has its own chance, so that it is the same without those before it.
+    operations.chance = chance = random.Random(f"{seed} {number}")
+    is_fault = chance.random() < _FAULT_SHARE
+    operation = chance.choice(operations.faults() if is_fault else operations.usual())
+    # If Blender crashes, the last line names the operation.
+    print(f"{number:5} {operation.__name__}", flush=True)
+    try:
+        result = operation()
+        # As a window does after each gesture of a person.
         bpy.context.view_layer.update()
-        plane.draggan.drag.max_steps = self._chance.randint(1, 6)
-        started: int = _module("jobs.drag").start_drag(bpy.context, plane)
-        return started
-
-    def new_image(self) -> str:
-        import bpy
-
-        if len(_module("scene.planes").everywhere()) >= _MOST_PLANES:
-            return "nothing to do"
-        plane = _module("jobs.image").new_image(bpy.context, seed=self._chance.randrange(1000))
-        _module("jobs.requests").wait(plane.draggan.request_id, _TIMEOUT_S)
-        return "done"
-
-    def drag(self) -> str:
-        started = self._started()
-        if started is None:
-            return "nothing to do"
-        _module("jobs.requests").wait(started, _TIMEOUT_S)
-        return "done"
-
-    def stop(self) -> str:
-        started = self._started()
-        if started is None:
-            return "nothing to do"
-        pump = _module("connection.pump")
-        pump.run_until(lambda now: now.step >= 1 or now.active is None, _TIMEOUT_S)
-        for plane in _module("scene.planes").everywhere():
-            _module("jobs.drag").stop_drag(plane)
-        _module("jobs.requests").wait(started, _TIMEOUT_S)
-        return "done"
-
-    def cancel(self) -> str:
-        started = self._started()
-        if started is None:
-            return "nothing to do"
-        pump = _module("connection.pump")
-        pump.run_until(lambda _now: False, self._chance.uniform(0, 1))
-        for plane in _module("scene.planes").everywhere():
-            _module("jobs.recovery").cancel(plane)
-        return "done"
-
-    def undo(self) -> str:
-        import bpy
-
-        (bpy.ops.ed.undo if self._chance.random() < 0.7 else bpy.ops.ed.redo)()
-        return "done"
-
-    def bake(self) -> str:
-        import bpy
-
-        plane = self._plane()
-        if plane is None or not len(plane.draggan.pairs):
-            return "nothing to do"
-        target = plane.draggan.pairs[0].target
-        target.keyframe_insert("location", frame=1)
-        bake = plane.draggan.bake
-        bake.use_own_range, bake.frame_start, bake.frame_end = True, 1, self._chance.randint(2, 4)
-        bpy.context.view_layer.update()
-        _module("jobs.requests").wait(_module("jobs.bake").start_bake(plane), _TIMEOUT_S)
-        return "done"
-
-    def mask(self) -> str:
-        import numpy as np
-
-        plane = self._plane()
-        if plane is None or not all(plane.draggan.size):
-            return "nothing to do"
-        width, height = plane.draggan.size
-        levels = np.ones((height, width), np.float32)
-        levels[: height // self._chance.randint(2, 5)] = 0
-        _module("scene.mask_images").create(plane, levels)
-        return "done"
-
-    def seed(self) -> str:
-        plane = self._plane()
-        if plane is None:
-            return "nothing to do"
-        plane.draggan.source.seed = self._chance.randrange(1000)
-        return "done"
-
-    def delete(self) -> str:
-        plane = self._plane()
-        if plane is None or self._chance.random() < 0.7:
-            return "nothing to do"
-        _module("scene.planes").remove(plane)
-        return "done"
-
-    def save(self) -> str:
-        import bpy
-
-        bpy.ops.wm.save_as_mainfile(filepath=str(self._blend))
-        return "done"
-
-    def reopen(self) -> str:
-        """Save, open the file again, and check that its images are the same."""
-        import bpy
-
-        bpy.ops.wm.save_as_mainfile(filepath=str(self._blend))
-        before = self._images()
-        bpy.ops.wm.open_mainfile(filepath=str(self._blend))
-        if self._images() != before:
-            raise AssertionError("the .blend did not reopen with the same images")
-        return "done"
-
-    def _images(self) -> list[tuple[str, str, str, int]]:
-        return sorted(
-            (
-                plane.draggan.uuid,
-                plane.draggan.latent,
-                plane.draggan.track,
-                plane.draggan.sequence.frame_count,
-            )
-            for plane in _module("scene.planes").everywhere()
-        )
+        bpy.ops.ed.undo_push(message=operation.__name__)
+    except (module("errors").EditError, RuntimeError) as error:
+        if "Traceback" in str(error):
+            raise
+        result = "refused"
+    name = f"fault {operation.__name__}" if is_fault else operation.__name__
+    counts[f"{name}: {result}"] += 1
+    module("connection.pump").run_until(lambda now: now.active is None and not now.queue, TIMEOUT_S)
+    operations.note_engine()
 
 
-def _soak(options: argparse.Namespace, folder: Path) -> list[str]:
+def _soak(options: argparse.Namespace, operations: Operations) -> list[str]:
     """Do operations until the time is over; return the lines of the report."""
     import bpy
 
     for item in list(bpy.data.objects):
         bpy.data.objects.remove(item)
     bpy.ops.ed.undo_push(message="Original")
-    soak, pump = Soak(random.Random(options.seed), folder), _module("connection.pump")
-    started, said, lines, count = time.monotonic(), 0.0, [], 0
+    counts: Counter[str] = Counter()
+    memory = Memory()
+    started, said, count = time.monotonic(), 0.0, 0
     while (now := time.monotonic()) - started < 60 * options.minutes:
-        soak.step()
+        if count not in options.skip:
+            _step(operations, options.seed, count, counts)
         count += 1
-        if now - said >= _REPORT_EVERY_S:
+        is_time = now - said >= _REPORT_EVERY_S
+        memory.look((now - started) / 60, module("connection.pump").engine_pid(), keep=is_time)
+        if is_time:
             said = now
-            ours, engine = _memory_mib(os.getpid()), _memory_mib(pump.engine_pid())
-            minutes = (now - started) / 60
-            text = f"{minutes:6.1f} min {count:5} operations, {ours:.0f} + {engine:.0f} MiB"
-            lines.append(text)
-            print(text, flush=True)
-    lines.append(f"{count} operations in {options.minutes:g} minutes, seed {options.seed}")
-    lines += [f"  {number:5} {name}" for name, number in sorted(soak.counts.items())]
-    soak.reopen()
-    return lines
+            minute, blender, engine = memory.samples[-1]
+            print(f"{minute:6.1f} min {count:5} operations, {blender:.0f} + {engine:.0f} MiB")
+            sys.stdout.flush()
+    faults = sum(number for name, number in counts.items() if name.startswith("fault"))
+    lines = [
+        f"{count} operations, {faults} of them faults, in {options.minutes:g} minutes, seed "
+        f"{options.seed}, Blender {bpy.app.version_string}",
+        *memory.lines(),
+        *(f"  {number:5} {name}" for name, number in sorted(counts.items())),
+    ]
+    operations.reopen()
+    return [*lines, f"{len(operations.images())} images, reopened equal"]
 
 
-def _left_over(pid: int | None, folder: Path) -> list[str]:
+def _left_over(engines: set[int], folder: Path) -> list[str]:
     """Return what should not be there any more."""
-    found = [f"the engine {pid} is running"] if _memory_mib(pid) else []
+    found = [f"the engine {pid} is running" for pid in sorted(engines) if _memory_mib(pid)]
     found += [f"{path} is left" for path in folder.rglob("*.part")]
-    found += [f"{path} is left" for path in Path(tempfile.gettempdir()).glob("draggan-preview-*")]
+    # PyTorch's optimisers make an empty folder, once for each user.
+    temporary = [one for one in Path(tempfile.gettempdir()).iterdir() if one.name[:5] != "torch"]
+    found += [f"{path} is left" for path in temporary]
     return found
 
 
@@ -262,10 +151,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="file for the report")
     parser.add_argument("--minutes", type=float, default=60.0, help="duration")
     parser.add_argument("--seed", type=int, default=1, help="seed of the operations")
+    parser.add_argument(
+        "--skip", type=int, nargs="*", default=(), help="operations to leave out, to find a cause"
+    )
     options = parser.parse_args(sys.argv[sys.argv.index("--") + 1 :])
     os.environ["DRAGGAN_ENGINE_PYTHON"] = str(options.engine_python.absolute())
     folder = Path(tempfile.mkdtemp(prefix="draggan-soak-"))
-    tempfile.tempdir = str(folder / "temporary")
+    # The engine's as well.
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "temporary")
     Path(tempfile.tempdir).mkdir()
     addon_utils.enable("bl_pkg")
     bpy.ops.extensions.package_install_files(
@@ -273,11 +166,13 @@ def main() -> None:
     )
     preferences = bpy.context.preferences.addons[EXTENSION].preferences
     setattr(preferences, "cache_folder", str(folder / "cache"))  # noqa: B010  (not known to mypy)
-    lines = _soak(options, folder)
-    pid = _module("connection.pump").engine_pid()
+    operations = Operations(folder)
+    lines = _soak(options, operations)
     addon_utils.disable(EXTENSION)
-    left = _left_over(pid, folder)
-    lines += left or ["no orphan and no temporary file is left"]
+    left = _left_over(operations.engines, folder)
+    lines += left or [
+        f"no orphan of {len(operations.engines)} engines and no temporary file is left"
+    ]
     text = "\n".join(lines)
     print(text, flush=True)
     options.out.write_text(text + "\n")
