@@ -28,7 +28,7 @@ from ..properties.owners import Plane
 from ..protocol import file_names
 from ..protocol.atomic_files import link_or_copy, write_atomically
 from ..protocol.plain_files import read_plain_file
-from ..scene import frame_files, handle_paths, history, images, models, planes, sampling
+from ..scene import channels, frame_files, handle_paths, history, images, models, planes, sampling
 
 # An image of a sequence, far beyond the largest.
 _MAX_IMAGE_BYTES = 1 << 29
@@ -148,31 +148,31 @@ def _is_for_farm(scene: bpy.types.Scene, plane: Plane) -> bool:
 
 
 def _write_placeholders(plane: Plane, folder: Path, span: range) -> None:
-    """Give every frame a file, unless a farm is or was at work in the folder.
+    """Give every frame its files, unless a farm is or was at work in the folder.
 
     Raises:
         EditError: A farm has not written its first frame yet, the folder cannot be written, or
             there is no image for the placeholders.
     """
     stem, earlier = folders.stem_of(plane), _shown_bake(plane)
-    numbers = range(span.start - 1, span.stop)
-    paths = [frame_files.frame_path(folder, stem, number) for number in numbers]
     try:
         if bake_folder.has_track(folder):
-            if not paths[1].is_file():
+            if not frame_files.frame_path(folder, stem, span.start).is_file():
                 raise EditError(
                     f"A farm is at work in {folder}, but has not written its first frame yet; "
                     "wait for it, or choose another Shared Folder"
                 )
             return
-        for number, path in zip(numbers, paths, strict=True):
-            if earlier is not None:
-                source = frame_files.frame_path(earlier, plane.draggan.sequence.stem, number)
-                if source.is_file():
+        shown_stem, based = plane.draggan.sequence.stem, _base_pngs(plane)
+        for channel, base in based.items():
+            ours, shown = (channels.stem_of(one, channel) for one in (stem, shown_stem))
+            for number in range(span.start - 1, span.stop):
+                path = frame_files.frame_path(folder, ours, number)
+                source = earlier and frame_files.frame_path(earlier, shown, number)
+                if source and source.is_file():
                     _link_if_missing(source, path)
-                    continue
-            if not path.exists():
-                write_atomically(path, _base_png(plane), durable=False)
+                elif not path.exists():
+                    write_atomically(path, base, durable=False)
         if earlier is not None and _is_whole(plane, earlier):
             for name in (file_names.EDIT_FILE, file_names.TRACK_FILE):
                 _link_if_missing(earlier / name, folder / name)
@@ -201,11 +201,16 @@ def _is_whole(plane: Plane, folder: Path) -> bool:
     sequence = plane.draggan.sequence
     first, count = sequence.first_frame, sequence.frame_count
     span = range(first - 1, first + count)
-    return bake_folder.is_solved(folder) and not frame_files.missing(folder, sequence.stem, span)
+    further = channels.stems(sequence.image, sequence.stem)[1:]
+    missing = frame_files.missing(folder, sequence.stem, span, further)
+    return bake_folder.is_solved(folder) and not missing
 
 
-def _base_png(plane: Plane) -> bytes:
-    """Return the image that the bake starts from as a PNG: the last of a drag, or the seed's.
+def _base_pngs(plane: Plane) -> dict[int, bytes]:
+    """Return the image that the bake starts from as PNG files: the last of a drag, or the seed's.
+
+    Returns:
+        By the channel: 0 for the colours, and the number of each further one.
 
     Raises:
         EditError: There is no such image.
@@ -215,13 +220,21 @@ def _base_png(plane: Plane) -> bytes:
         if sequence.image is not None and sequence.kind == "DRAG":
             folder = Path(bpy.path.abspath(sequence.image.filepath)).parent
             last = sequence.first_frame + sequence.frame_count - 1
-            path = frame_files.frame_path(folder, sequence.stem, last)
-            if path.is_file():
-                return read_plain_file(path, _MAX_IMAGE_BYTES)
-    still = settings.still
-    if still is None or still.packed_file is None:
+            found = {
+                channel: frame_files.frame_path(
+                    folder, channels.stem_of(sequence.stem, channel), last
+                )
+                for channel in (0, *channels.of(sequence.image))
+            }
+            if all(path.is_file() for path in found.values()):
+                return {
+                    channel: read_plain_file(path, _MAX_IMAGE_BYTES)
+                    for channel, path in found.items()
+                }
+    stills = {0: settings.still, **channels.of(settings.still)}
+    if any(still is None or still.packed_file is None for still in stills.values()):
         raise EditError(f"{plane.name} has no image in the file; press Restore Images first")
-    return bytes(still.packed_file.data)
+    return {channel: bytes(still.packed_file.data) for channel, still in stills.items()}
 
 
 def _shows(plane: Plane, folder: Path, span: range) -> bool:

@@ -9,9 +9,11 @@ left out, or shown before an earlier one. Every file is complete as soon as it h
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -21,14 +23,18 @@ from ..properties.owners import Plane
 from ..properties.stored import to_bytes
 from ..protocol.atomic_files import replacing
 from ..protocol.file_names import frame_file
-from ..scene import images, planes, playhead, timing
+from ..scene import alpha, channels, images, planes, playhead, timing
 
 # Format, as the operator names it -> suffix of the files that ``frames`` writes.
 SUFFIXES = {"PNG": ".png", "OPEN_EXR": ".exr"}
 
 
-def shown_files(plane: Plane) -> list[tuple[int, Path]]:
+def shown_files(plane: Plane, stem: str = "") -> list[tuple[int, Path]]:
     """Return each scene frame with the file that the plane shows at it.
+
+    Args:
+        plane: A GAN image with a sequence.
+        stem: What the names of the files start with; empty for those of the colours.
 
     Raises:
         EditError: The plane has no sequence, or a file of it is missing.
@@ -44,7 +50,7 @@ def shown_files(plane: Plane) -> list[tuple[int, Path]]:
             numbers = [(frame, first + timing.shown_row(plane)) for frame in visited]
     else:
         numbers = [(frame, frame) for frame in range(first, first + sequence.frame_count)]
-    files = images.sequence_files(plane, [number for _, number in numbers])
+    files = images.sequence_files(plane, [number for _, number in numbers], stem)
     return [(frame, file) for (frame, _), file in zip(numbers, files, strict=True)]
 
 
@@ -53,8 +59,8 @@ def frames(plane: Plane, folder: Path, file_format: str) -> Iterator[Path]:
 
     Args:
         plane: A GAN image with a sequence.
-        folder: Where the files ``stem_0001.png`` are written, numbered by scene frame. A missing
-            folder is made.
+        folder: Where the files ``stem_0001.png`` are written, numbered by scene frame, and after
+            them those of further channels, ``stem-channel5_0001.png``. A missing folder is made.
         file_format: ``PNG``, the files as they are; or ``OPEN_EXR``, half float and scene-linear,
             for compositing.
 
@@ -65,17 +71,24 @@ def frames(plane: Plane, folder: Path, file_format: str) -> Iterator[Path]:
         EditError: Immediately if there is nothing to export, or on iteration if a file cannot be
             written.
     """
-    files = shown_files(plane)
-    stem, suffix = plane.draggan.sequence.stem, SUFFIXES[file_format]
-    if folder.exists() and folder.samefile(files[0][1].parent):
+    sequence, suffix = plane.draggan.sequence, SUFFIXES[file_format]
+    stems = channels.stems(sequence.image, sequence.stem)
+    files = [(stem, frame, path) for stem in stems for frame, path in shown_files(plane, stem)]
+    if folder.exists() and folder.samefile(files[0][2].parent):
         raise EditError(
             "This is the folder of the sequence itself; choose another one to export to"
         )
-    write = _copy if file_format == "PNG" else _write_exr
     named = [
-        (path, (folder / frame_file(stem, frame)).with_suffix(suffix)) for frame, path in files
+        (path, (folder / frame_file(stem, frame)).with_suffix(suffix))
+        for stem, frame, path in files
     ]
-    return _write_all(named, write)
+    if file_format == "PNG":
+        return _write_all(named, _copy)
+    count = len(files) // len(stems)
+    # One after the other: the files of the colours come first.
+    return itertools.chain(
+        _write_all(named[:count], _write_exr), _write_all(named[count:], _write_channel_exr)
+    )
 
 
 def video(
@@ -176,16 +189,29 @@ def _copy(source: Path, path: Path) -> None:
 
 
 def _write_exr(source: Path, path: Path) -> None:
-    """Write an image as half-float, scene-linear RGB.
+    """Write an image as half-float, scene-linear RGB, with its alpha if it has one.
 
     For a linear format Blender applies no view transform, and it removes the sRGB curve.
     """
+    _write_linear(source, path, "")
+
+
+def _write_channel_exr(source: Path, path: Path) -> None:
+    """Write the image of a further channel as half floats: its numbers, which are no colours."""
+    _write_linear(source, path, channels.SPACE)
+
+
+def _write_linear(source: Path, path: Path, space: str) -> None:
     image = bpy.data.images.load(str(source), check_existing=False)
     try:
+        if space:
+            colour_settings: Any = image.colorspace_settings
+            colour_settings.name = space
         with _output_scene() as scene:
             settings = scene.render.image_settings
             settings.file_format, settings.exr_codec = "OPEN_EXR", "ZIP"
-            settings.color_mode, settings.color_depth = "RGB", "16"
+            settings.color_mode = "BW" if space else "RGBA" if alpha.has_alpha(image) else "RGB"
+            settings.color_depth = "16"
             image.save_render(str(path), scene=scene)
     finally:
         bpy.data.images.remove(image)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import bpy
+
 from ..errors import EditError
 from ..properties.owners import Plane
 from . import planes
@@ -18,10 +20,15 @@ from . import planes
 _RGBA_DEPTH = 32
 
 
+def has_alpha(image: bpy.types.Image) -> bool:
+    """Return whether an 8-bit image has an alpha channel."""
+    return image.depth == _RGBA_DEPTH
+
+
 def show(plane: Plane) -> None:
     """Let the plane's material show the alpha of its still image, if that has any."""
     still = plane.draggan.still
-    if still is None or still.depth != _RGBA_DEPTH:
+    if still is None or not has_alpha(still):
         return
     try:
         texture: Any = planes.texture_node(plane)

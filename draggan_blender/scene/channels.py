@@ -21,8 +21,8 @@ from . import planes, timing
 
 # The custom property of an image, and the name of a node, without the number of the channel.
 _PROPERTY, _NODE = "draggan_channel_", "GAN Image Channel "
-# Numbers have no colours that a view transform could change.
-_SPACE = "Non-Color"
+# The colour space of further channels: numbers have no colours that a view transform could change.
+SPACE = "Non-Color"
 _STEP = 280.0
 
 
@@ -45,7 +45,7 @@ def keep(image: bpy.types.Image, channel: int, further: bpy.types.Image) -> None
     """Keep the image of a further channel with that of the colours."""
     further.name = f"{image.name} Channel {channel}"
     settings: Any = further.colorspace_settings
-    settings.name = _SPACE
+    settings.name = SPACE
     before = of(image).get(channel)
     image[f"{_PROPERTY}{channel}"] = further
     if before is not None and before.users == 0:
@@ -88,6 +88,11 @@ def show(plane: Plane, image: bpy.types.Image | None) -> None:
         number = node.name.removeprefix(_NODE)
         if node.type == "TEX_IMAGE" and number.isdecimal() and int(number) not in shown:
             node.image = None
+
+
+def stem_of(stem: str, channel: int) -> str:
+    """Return what the names of a channel's files start with; channel 0 stands for the colours."""
+    return channel_stem(stem, channel) if channel else stem
 
 
 def stems(image: bpy.types.Image | None, stem: str) -> list[str]:

@@ -118,6 +118,7 @@ class ModelKindsTest(SceneCase):
         copied = ours("export.portable_copy").bake_down(self.folder / "copy.blend")
         names = {path.name for path in copied.rglob("*.png")}
         self.assertEqual(len(names), 3 * (sequence.frame_count + 1))
+        self.check_export(plane)
         # Back to the still, in a file that was saved and opened again.
         ours("jobs.drag").reset(plane)
         self.assertEqual(self.shown_channels(plane)["GAN Image Channel 5"], still)
@@ -134,6 +135,43 @@ class ModelKindsTest(SceneCase):
         plane.draggan.source.path = str(RGBA)
         ours("jobs.requests").wait(ours("jobs.image").resample(plane), TIMEOUT_S)
         self.assertEqual(set(self.shown_channels(plane).values()), {None})
+
+    def check_export(self, plane: Any) -> None:
+        """Export as PNG and OpenEXR: the channels are beside the colours, as numbers."""
+        sequence, out = plane.draggan.sequence, self.folder / "out"
+        count = sequence.frame_count
+        for kind, suffix in (("PNG", "png"), ("OPEN_EXR", "exr")):
+            bpy.ops.draggan.export_frames(directory=str(out), file_format=kind)
+            self.assertEqual(len(list(out.glob(f"*.{suffix}"))), 3 * count, kind)
+        name = f"{sequence.stem}-channel5_{sequence.first_frame:04d}"
+        numbers = self.loaded(out / f"{name}.exr")
+        bytes_ = self.loaded(out / f"{name}.png", "Non-Color")
+        np.testing.assert_allclose(numbers[..., 0], bytes_[..., 0], atol=1e-3)
+        colours = self.loaded(out / f"{sequence.stem}_{sequence.first_frame:04d}.exr")
+        self.assertGreater(float(colours[..., 3].std()), 0.01)
+
+    def loaded(self, path: Any, space: str = "") -> Any:
+        """Return the values of a file, ``... x 4``, as they are in a colour space."""
+        image: Any = bpy.data.images.load(str(path))
+        if space:
+            image.colorspace_settings.name = space
+        return np.array(image.pixels[:]).reshape(-1, 4)
+
+    def test_a_farm_s_placeholders_have_the_further_channels(self) -> None:
+        plane = self.image_of(SIX)
+        pair = self.add_pair(plane)
+        for frame, x in ((1, 0.0), (3, 0.2)):
+            pair.target.location.x = x
+            pair.target.keyframe_insert("location", frame=frame)
+        base = self.folder / "shared"
+        base.mkdir()
+        bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 3
+        ours("export.farm").prepare(bpy.context.scene, base)
+        files = {path.name for path in base.rglob("*.png")}
+        self.assertEqual(len([name for name in files if "-channel5_" in name]), 4)
+        self.assertEqual(len(files), 3 * 4)
+        kinds = {image.source for image in self.shown_channels(plane).values()}
+        self.assertEqual(kinds, {"SEQUENCE"})
 
     def test_images_without_alpha_keep_the_plain_material(self) -> None:
         plane = self.image_of(GOLDEN / "ada_grey_r32.pkl")
