@@ -125,7 +125,11 @@ def steps(window: Any) -> Iterator[float]:
     watch.latencies = Latencies()
     pump.stats().clear()
     yield from window.ask(["xdotool", *_circle(window, area, options.seconds)])
-    lines = [f"{bpy.app.version_string}, {options.model}, {_EVENTS_PER_S:g} events per second"]
+    view = window.region(area)
+    lines = [
+        f"{bpy.app.version_string}, {options.model}, {_EVENTS_PER_S:g} events per second, "
+        f"a view of {view.width} x {view.height} px"
+    ]
     lines += watch.latencies.lines(options.seconds)
     stats = pump.stats()
     lines += [f"  {1000 * stats.working.median_s:7.2f} ms for a tick that delivers, median"]

@@ -53,6 +53,9 @@ def _parsed(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, Any]]:
     parser.add_argument("--zip", type=Path, required=True, help="the built extension")
     parser.add_argument("--engine-python", type=Path, required=True, help="a Python with PyTorch")
     parser.add_argument("--out", type=Path, required=True, help="file or folder for the output")
+    parser.add_argument(
+        "--size", type=int, nargs=2, metavar="PX", help="another width and height than the script's"
+    )
     script = runpy.run_path(next(part for part in arguments if part.endswith(".py")))
     script.get("add_arguments", lambda _parser: None)(parser)
     return parser.parse_args(arguments), script
@@ -64,7 +67,7 @@ def _parsed(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, Any]]:
 def main() -> int:
     """Run Xvfb and Blender in it; returns Blender's exit code."""
     options, script = _parsed(sys.argv[1:])
-    width, height = script["SIZE"]
+    width, height = options.size or script["SIZE"]
     with tempfile.TemporaryDirectory(prefix="draggan-window-") as user:
         # The contents of the screen, as a file of the X Window Dump format.
         screen = Path(user, "Xvfb_screen0")
