@@ -26,7 +26,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tools.soak_operations import EXTENSION, TIMEOUT_S, Operations, module
+from tools.soak_operations import EXTENSION, TIMEOUT_S, Operations, module, push
 
 _REPORT_EVERY_S = 60.0
 _FAULT_SHARE = 0.06
@@ -75,8 +75,6 @@ class Memory:
 
 def _step(operations: Operations, seed: int, number: int, counts: Counter[str]) -> None:
     """Do one operation, and wait until the engine is idle."""
-    import bpy
-
     # Each has its own chance, so that it is the same without those before it.
     operations.chance = chance = random.Random(f"{seed} {number}")
     is_fault = chance.random() < _FAULT_SHARE
@@ -85,9 +83,7 @@ def _step(operations: Operations, seed: int, number: int, counts: Counter[str]) 
     print(f"{number:5} {operation.__name__}", flush=True)
     try:
         result = operation()
-        # As a window does after each gesture of a person.
-        bpy.context.view_layer.update()
-        bpy.ops.ed.undo_push(message=operation.__name__)
+        push(operation.__name__)
     except (module("errors").EditError, RuntimeError) as error:
         if "Traceback" in str(error):
             raise

@@ -33,6 +33,17 @@ def wait(request_id: int) -> None:
     module("jobs.requests").wait(request_id, TIMEOUT_S)
 
 
+def push(name: str) -> None:
+    """Push an undo step, as each gesture of a person does in a window.
+
+    Blender may crash in an undo if a script has removed something since the last step.
+    """
+    import bpy
+
+    bpy.context.view_layer.update()
+    bpy.ops.ed.undo_push(message=name)
+
+
 def _ops() -> Any:
     import bpy
 
@@ -58,18 +69,44 @@ class Operations:
     def usual(self) -> list[Callable[[], str]]:
         """Return what people do; what they do most is there twice."""
         return [
-            *(self.new_image, self.drag, self.drag, self.stop, self.cancel, self.live, self.undo),
-            *(self.undo, self.bake, self.half_mask, self.part, self.edit, self.edit, self.seed),
-            *(self.slider, self.slider, self.style, self.many, self.own_picture, self.blend_back),
-            *(self.history, self.history, self.duplicate, self.delete, self.export, self.render),
-            *(self.save, self.reopen),
+            self.new_image,
+            self.drag,
+            self.drag,
+            self.stop,
+            self.cancel,
+            self.live,
+            self.undo,
+            self.undo,
+            self.bake,
+            self.half_mask,
+            self.part,
+            self.edit,
+            self.edit,
+            self.seed,
+            self.slider,
+            self.slider,
+            self.style,
+            self.many,
+            self.own_picture,
+            self.blend_back,
+            self.history,
+            self.history,
+            self.duplicate,
+            self.delete,
+            self.export,
+            self.render,
+            self.save,
+            self.reopen,
         ]
 
     def faults(self) -> list[Callable[[], str]]:
         """Return what goes wrong."""
         return [
-            *(self.kill_engine, self.stop_process, self.lose_folder, self.switch_off),
-            *(self.other_file,),
+            self.kill_engine,
+            self.stop_process,
+            self.lose_folder,
+            self.switch_off,
+            self.other_file,
         ]
 
     # ------------------------------------------------------------ images
@@ -119,12 +156,14 @@ class Operations:
                 return _NOTHING
             # A copy: the picture is a person's own, and no image of ours.
             picture = plane.draggan.still.copy()
+            push("Copy")
             job = module("jobs.own_picture")
             plane = job.new_image(bpy.context, picture, seconds=1.0, refine=False)
             wait(plane.draggan.request_id)
             return "done"
         plane.draggan.own.seconds, plane.draggan.own.tune_seconds = 1.0, 1.0
         plane.draggan.own.tune = self.chance.random() < 0.5
+        push("Settings")
         wait(module("jobs.own_picture").invert_again(plane))
         return "done"
 
@@ -196,6 +235,7 @@ class Operations:
         target.keyframe_insert("location", frame=1)
         bake = plane.draggan.bake
         bake.use_own_range, bake.frame_start, bake.frame_end = True, 1, self.chance.randint(2, 4)
+        push("Key")
         wait(module("jobs.bake").start_bake(plane))
         return "done"
 
@@ -246,6 +286,7 @@ class Operations:
             _ops().edit_this()
         else:
             _ops().remove_edit()
+        push("Edit")
         _ops().render_edits()
         return "done"
 
@@ -267,6 +308,7 @@ class Operations:
             _ops().remove_slider()
         else:
             rows[plane.draggan.active_slider].strength = self.chance.uniform(-1, 1)
+            push("Slider")
             _ops().render_sliders()
         return "done"
 
@@ -321,6 +363,7 @@ class Operations:
         scene.render.engine, scene.cycles.samples, scene.cycles.device = "CYCLES", 1, "CPU"
         scene.render.resolution_x = scene.render.resolution_y = 32
         scene.frame_set(self.chance.randint(1, 6))
+        push("Camera")
         bpy.ops.render.render()
         return "done"
 
@@ -346,7 +389,7 @@ class Operations:
         bpy.ops.wm.save_as_mainfile(filepath=str(self.blend))
         before = self.images()
         bpy.ops.wm.open_mainfile(filepath=str(self.blend))
-        bpy.ops.ed.undo_push(message="Reopened")
+        push("Reopened")
         after = self.images()
         if after != before:
             changed = [pair for pair in zip(before, after, strict=False) if pair[0] != pair[1]]
@@ -417,7 +460,7 @@ class Operations:
         pump = module("connection.pump")
         pump.run_until(lambda _now: False, self.chance.uniform(0, 0.5))
         bpy.ops.wm.open_mainfile(filepath=str(self.blend))
-        bpy.ops.ed.undo_push(message="Opened")
+        push("Opened")
         return "done"
 
     # ------------------------------------------------------------ parts of the above
@@ -467,8 +510,8 @@ class Operations:
         handle = self.chance.uniform(0.2, 0.8), self.chance.uniform(0.2, 0.8)
         target = tuple(min(max(one + self.chance.uniform(-0.1, 0.1), 0), 1) for one in handle)
         module("scene.points").add_pair(plane, handle, target)
-        bpy.context.view_layer.update()
         plane.draggan.drag.max_steps = self.chance.randint(1, steps)
+        push("Points")
         started: int = module("jobs.drag").start_drag(bpy.context, plane, is_open=is_open)
         return started
 
