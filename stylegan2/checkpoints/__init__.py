@@ -11,16 +11,20 @@ container. The content of a file decides which reader is used, never its name.
 from __future__ import annotations
 
 from .convert import convert_checkpoint, save_generator
+from .discriminator import load_discriminator
 from .latent_file import read_latent
 from .load import ModelInfo, inspect_checkpoint, load_generator, original_sha256, sha256_of
+from .weights_file import read_weights
 
 __all__ = [
     "ModelInfo",
     "convert_checkpoint",
     "inspect_checkpoint",
+    "load_discriminator",
     "load_generator",
     "original_sha256",
     "read_latent",
+    "read_weights",
     "save_generator",
     "sha256_of",
 ]

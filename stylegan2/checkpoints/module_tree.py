@@ -72,12 +72,12 @@ def read_generator(value: object, storages: Storages, container: str) -> Found:
     Raises:
         Refusal: It is not a StyleGAN2 generator; the reason says what was found.
     """
-    root = _module(value, "G_ema")
+    root = read_module(value, "G_ema")
     missing = {"mapping", "synthesis"} - set(root.children)
-    synthesis = None if missing else _module(root.children["synthesis"], "synthesis")
+    synthesis = None if missing else read_module(root.children["synthesis"], "synthesis")
     if synthesis is None or "b4" not in synthesis.children:
         raise name_family(root.class_name, root.children, synthesis.children if synthesis else {})
-    collector = _Collector(storages)
+    collector = Collector(storages)
     _collect(root, collector)
     facts = collector.facts
     facts.check()
@@ -90,8 +90,16 @@ def read_generator(value: object, storages: Storages, container: str) -> Found:
     )
 
 
-def _module(value: object, name: str) -> PickledModule:
-    """Return the module that a node describes; ``name`` is for messages."""
+def read_module(value: object, name: str) -> PickledModule:
+    """Return the module that a node describes.
+
+    Args:
+        value: The value in the pickle.
+        name: Of the module, for messages.
+
+    Raises:
+        Refusal: It is not a module, or is damaged.
+    """
     if not is_call(value, "torch_utils.persistence", "_reconstruct_persistent_obj"):
         raise unsupported(f"has no network module as {name}, so it is not a StyleGAN2 checkpoint")
     assert isinstance(value, Node)
@@ -140,7 +148,7 @@ class _Facts:
         return next(iter(self.conv_clamps))
 
 
-class _Collector:
+class Collector:
     """The tensors and constants of the modules read so far.
 
     Args:
@@ -169,10 +177,10 @@ class _Collector:
 
     def fully_connected(self, value: object, prefix: str, *, activation: str) -> float:
         """Add a fully connected layer and return its learning-rate multiplier."""
-        layer = _module(value, prefix)
-        _expect_parts(layer, prefix, ())
+        layer = read_module(value, prefix)
+        expect_parts(layer, prefix, ())
         self.take(layer, prefix)
-        _expect(layer, prefix, "activation", activation)
+        expect(layer, prefix, "activation", activation)
         weight = self.recipes.get(f"{prefix}.weight")
         multiplier = read_number(layer.state.get("bias_gain"), f"{prefix}.bias_gain")
         gain = read_number(layer.state.get("weight_gain"), f"{prefix}.weight_gain")
@@ -185,17 +193,17 @@ class _Collector:
     def affine(self, layer: PickledModule, prefix: str) -> None:
         """Add the fully connected layer from w to the style of a layer."""
         key = f"{prefix}.affine"
-        _expect_parts(layer, prefix, ("affine",))
+        expect_parts(layer, prefix, ("affine",))
         if self.fully_connected(layer.children.get("affine"), key, activation="linear") != 1:
             raise unsupported(f"has an unusual learning-rate multiplier in {key}")
 
     def convolution(self, value: object, prefix: str) -> None:
         """Add a modulated convolution."""
-        layer = _module(value, prefix)
+        layer = read_module(value, prefix)
         self.take(layer, prefix)
-        _expect(layer, prefix, "activation", "lrelu")
-        _expect(layer, prefix, "up", 2 if prefix.endswith("conv0") else 1)
-        _expect(layer, prefix, "use_noise", f"{prefix}.noise_const" in self.recipes)
+        expect(layer, prefix, "activation", "lrelu")
+        expect(layer, prefix, "up", 2 if prefix.endswith("conv0") else 1)
+        expect(layer, prefix, "use_noise", f"{prefix}.noise_const" in self.recipes)
         gain = read_number(layer.state.get("act_gain"), f"{prefix}.act_gain")
         if gain is not None and not math.isclose(gain, GAIN, rel_tol=1e-6):
             raise unsupported(f"has an unusual activation gain of {gain:g} in {prefix}")
@@ -204,7 +212,7 @@ class _Collector:
 
     def to_rgb(self, value: object, prefix: str) -> None:
         """Add a toRGB layer."""
-        layer = _module(value, prefix)
+        layer = read_module(value, prefix)
         self.take(layer, prefix)
         weight = self.recipes.get(f"{prefix}.weight")
         gain = read_number(layer.state.get("weight_gain"), f"{prefix}.weight_gain")
@@ -217,11 +225,11 @@ class _Collector:
 
     def skip(self, value: object, prefix: str) -> None:
         """Add the residual connection of the resnet architecture."""
-        layer = _module(value, prefix)
+        layer = read_module(value, prefix)
         self.take(layer, prefix)
-        _expect_parts(layer, prefix, ())
-        _expect(layer, prefix, "activation", "linear")
-        _expect(layer, prefix, "up", 2)
+        expect_parts(layer, prefix, ())
+        expect(layer, prefix, "activation", "linear")
+        expect(layer, prefix, "up", 2)
         weight = self.recipes.get(f"{prefix}.weight")
         gain = read_number(layer.state.get("weight_gain"), f"{prefix}.weight_gain")
         if weight is None or len(weight.size) != 4 or gain is None:
@@ -241,26 +249,27 @@ def _is_usual_filter(recipe: TensorRecipe, key: str) -> bool:
     return recipe.size == tuple(taps.shape) and torch.allclose(recipe.tensor(key), taps)
 
 
-def _expect(module: PickledModule, prefix: str, attribute: str, expected: object) -> None:
+def expect(module: PickledModule, prefix: str, attribute: str, expected: object) -> None:
+    """Raise ``Refusal`` if an attribute of a module is not as expected."""
     found = module.state.get(attribute)
     if type(found) is not type(expected) or found != expected:
         shown = printable(str(found)) if isinstance(found, str | int | None) else "something else"
         raise unsupported(f"has {attribute} {shown} in {prefix}, but only {expected} is supported")
 
 
-def _expect_parts(module: PickledModule, prefix: str, known: Collection[str]) -> None:
+def expect_parts(module: PickledModule, prefix: str, known: Collection[str]) -> None:
     """Raise ``Refusal`` if a module has an unknown submodule, which could change the images."""
     for name, child in module.children.items():
         if child is not None and name not in known:
             raise unsupported(
-                f"has the part {printable(str(name))} in {prefix}, which no StyleGAN2 generator "
-                "has, so it is another network"
+                f"has the part {printable(str(name))} in {prefix}, which StyleGAN2 does not have, "
+                "so it is another network"
             )
 
 
-def _collect(root: PickledModule, collector: _Collector) -> None:
+def _collect(root: PickledModule, collector: Collector) -> None:
     """Add all modules of a generator, which are found by their names."""
-    mapping = _module(root.children["mapping"], "mapping")
+    mapping = read_module(root.children["mapping"], "mapping")
     collector.take(mapping, "mapping")
     if "embed" in mapping.children:
         key = "mapping.embed"
@@ -274,8 +283,8 @@ def _collect(root: PickledModule, collector: _Collector) -> None:
         multiplier = collector.fully_connected(child, f"mapping.fc{index}", activation="lrelu")
         collector.facts.lr_multipliers.add(multiplier)
         layers.append(f"fc{index}")
-    _expect_parts(mapping, "mapping", ("embed", *layers))
-    synthesis = _module(root.children["synthesis"], "synthesis")
+    expect_parts(mapping, "mapping", ("embed", *layers))
+    synthesis = read_module(root.children["synthesis"], "synthesis")
     collector.take(synthesis, "synthesis")
     blocks = []
     resolution = LEAST_RESOLUTION
@@ -283,12 +292,12 @@ def _collect(root: PickledModule, collector: _Collector) -> None:
         _collect_block(synthesis.children[f"b{resolution}"], resolution, collector)
         blocks.append(f"b{resolution}")
         resolution *= 2
-    _expect_parts(synthesis, "synthesis", blocks)
+    expect_parts(synthesis, "synthesis", blocks)
 
 
-def _collect_block(value: object, resolution: int, collector: _Collector) -> None:
+def _collect_block(value: object, resolution: int, collector: Collector) -> None:
     prefix = f"synthesis.b{resolution}"
-    block = _module(value, prefix)
+    block = read_module(value, prefix)
     architecture = block.state.get("architecture")
     if not isinstance(architecture, str) or architecture not in get_args(Architecture):
         shown = printable(architecture) if isinstance(architecture, str) else "unknown"
@@ -306,4 +315,4 @@ def _collect_block(value: object, resolution: int, collector: _Collector) -> Non
     if architecture == "skip" or block.children.get("torgb") is not None:
         parts.append("torgb")
         collector.to_rgb(block.children.get("torgb"), f"{prefix}.torgb")
-    _expect_parts(block, prefix, parts)
+    expect_parts(block, prefix, parts)

@@ -63,7 +63,7 @@ def read_state(state: Mapping[str, object], average: object, storages: Storages)
     parts: dict[str, Part] = {}
     for key, value in state.items():
         if key.endswith(".kernel"):
-            _check_filter(value, key, storages)
+            check_filter(value, key, storages, gain=4)
             continue
         target, change = _target(key)
         parts[target] = Part(read_tensor(value, printable(key), storages), change)
@@ -114,10 +114,17 @@ def _layer(index: int) -> str:
     return f"b{4 << ((index + 1) // 2)}.conv{index % 2 ^ 1}"
 
 
-def _check_filter(value: object, key: str, storages: Storages) -> None:
-    """Raise ``Refusal`` unless a resampling filter is the usual one; it is not kept."""
+def check_filter(value: object, key: str, storages: Storages, gain: float) -> None:
+    """Raise ``Refusal`` unless a resampling filter is the usual one; it is not kept.
+
+    Args:
+        value: The node of the filter.
+        key: Its name.
+        storages: Where the file has the data of its tensors.
+        gain: The sum of its values: 4 if it makes a picture larger, 1 if smaller.
+    """
     recipe = read_tensor(value, printable(key), storages)
-    taps = filter_taps() * 4
+    taps = filter_taps() * gain
     if recipe.size != tuple(taps.shape):
         raise damaged(f"is damaged: {printable(key)} has an impossible shape")
     if not torch.allclose(recipe.tensor(printable(key)), taps):
