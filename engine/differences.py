@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Difference files: a model that was tuned to one picture, as what changed of its weights.
 
+Noise maps count as weights: those that were found for a picture travel in the same file.
+
 A difference file is opened wherever a model file is. It names its base: the model that it changes,
 by path and hash. The base is looked for at that path, beside the difference file, and among the
 built-in models; a file that was converted from it has the same weights and serves as well, also
@@ -42,6 +44,10 @@ _STEPS = 127
 _BUILT_IN = "suzanne"
 # The change of a 1024 px model, whole, has 30 MB.
 _MOST_BYTES = 256 << 20
+_NOISE = ".noise_const"
+
+# The change of a weight as int8, and a float32 scale for each entry of its first dimension.
+Change = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -52,13 +58,13 @@ class Difference:
         base_sha256: The SHA-256 of the base's file, lower-case hexadecimal.
         base_name: The name of its file.
         base_path: Where it was when the difference was made.
-        changes: Key of a weight -> its change as int8, and a float32 scale for each output channel.
+        changes: Key of a weight or a noise map -> its change.
     """
 
     base_sha256: str
     base_name: str
     base_path: str
-    changes: Mapping[str, tuple[Tensor, Tensor]]
+    changes: Mapping[str, Change]
 
     def apply(self, generator: Generator) -> Generator:
         """Change a base into the tuned model, and freeze it again.
@@ -72,7 +78,7 @@ class Difference:
         Raises:
             RequestError: A weight does not belong to the generator.
         """
-        weights = dict(generator.named_parameters())
+        weights = {**dict(generator.named_parameters()), **noise_buffers(generator)}
         for key, (steps, scale) in self.changes.items():
             weight = weights.get(key)
             if weight is None or weight.shape != steps.shape:
@@ -123,7 +129,12 @@ class Difference:
         write_atomically(path, self.to_bytes())
 
 
-def quantised(change: Tensor) -> tuple[Tensor, Tensor]:
+def noise_buffers(generator: Generator) -> dict[str, Tensor]:
+    """Return the noise maps of a generator by key, each ``H x W`` float32."""
+    return {key: value for key, value in generator.named_buffers() if key.endswith(_NOISE)}
+
+
+def quantised(change: Tensor) -> Change:
     """Return a change as int8 and a float32 scale for each of its first dimension's entries."""
     flat = change.detach().cpu().flatten(1) if change.ndim > 1 else change.detach().cpu()[:, None]
     scale = (flat.abs().amax(dim=1) / _STEPS).clamp(min=1e-12)
@@ -180,7 +191,7 @@ def read_difference(path: Path) -> Difference:
     return Difference(sha256, name, metadata.get("base_path", ""), changes)
 
 
-def _change(key: str, recipes: Mapping[str, TensorRecipe], path: Path) -> tuple[Tensor, Tensor]:
+def _change(key: str, recipes: Mapping[str, TensorRecipe], path: Path) -> Change:
     """Return the change of a weight as int8, and its scale.
 
     Raises:

@@ -238,18 +238,18 @@ class FakeEngine:
                     )
                 )
         self.render(latent, request.image_path)
-        if request.tune_path:
-            Path(request.tune_path).write_bytes(b"difference")
+        if request.difference_path:
+            Path(request.difference_path).write_bytes(b"difference")
         frame = request.alignment
         x, y = frame.centre_px
-        path = request.tune_path or request.model_path
+        path = request.difference_path or request.model_path
         self.send(
             o.PictureInverted(
                 request_id=number,
                 latent=latent,
                 alignment=replace(frame, centre_px=(x + 1.0, y)) if request.refine else frame,
                 error=0.03,
-                tuned_error=0.01 if request.tune_path else -1.0,
+                tuned_error=0.01 if request.tune else -1.0,
                 coverage="roughly",
                 sentence="The model covers it roughly",
                 model_path=path,

@@ -70,6 +70,7 @@ SHARED_FACTS = {
     "draggan_blender.protocol.farm_lines",
     "draggan_blender.protocol.file_names",
     "draggan_blender.protocol.layering",
+    "draggan_blender.protocol.losses",
     "draggan_blender.protocol.mask_levels",
     "draggan_blender.protocol.pictures",
     "draggan_blender.protocol.plain_arrays",

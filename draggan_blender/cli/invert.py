@@ -11,6 +11,7 @@ from typing import Any
 import bpy
 
 from ..jobs import own_picture, requests
+from ..protocol.losses import LOSS_NAMES, PIXELS
 from ..protocol.own_picture import Alignment
 from ..scene import models, picture_frame
 from .running import DONE, Running, UsageError, add_common, add_model, add_save, save
@@ -35,6 +36,15 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--seconds", type=float, help="the most seconds of the search; 0 for any")
     parser.add_argument("--tune", action="store_true", help="tune the model to the picture")
+    parser.add_argument(
+        "--noise", action="store_true", help="also find noise maps, in models that have noise"
+    )
+    parser.add_argument(
+        "--loss", choices=LOSS_NAMES, default=PIXELS, help="how picture and image are compared"
+    )
+    parser.add_argument(
+        "--loss-file", default="", help="the weights of the loss, or the discriminator's checkpoint"
+    )
     add_model(parser)
     add_save(parser)
     add_common(parser)
@@ -59,6 +69,9 @@ def _invert(path: str, options: argparse.Namespace) -> dict[str, Any]:
         refine=not options.keep_alignment,
         seconds=options.seconds,
         tune=options.tune,
+        noise=options.noise,
+        loss=options.loss,
+        loss_path=str(Path(options.loss_file).absolute()) if options.loss_file else "",
     )
     requests.wait(plane.draggan.request_id, math.inf)
     own = plane.draggan.own

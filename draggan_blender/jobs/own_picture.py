@@ -13,6 +13,7 @@ from ..connection import pump
 from ..errors import EditError, reason_of
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes
+from ..protocol.losses import PIXELS
 from ..protocol.messages import FrameTarget, Request
 from ..protocol.own_picture import Alignment, BlendBack, InvertPicture, PictureInverted
 from ..scene import images, models, picture_frame, picture_pixels
@@ -52,6 +53,9 @@ def new_image(
     refine: bool = True,
     seconds: float | None = None,
     tune: bool = False,
+    noise: bool = False,
+    loss: str = PIXELS,
+    loss_path: str = "",
 ) -> Plane:
     """Make a plane, and ask the engine for the image that comes nearest to a picture.
 
@@ -65,6 +69,9 @@ def new_image(
         refine: Whether the frame is refined together with the latent.
         seconds: The most seconds of the search, 0 for any; None for the usual.
         tune: Whether the model is tuned to the picture.
+        noise: Whether noise maps are found as well.
+        loss: How picture and image are compared, one of ``LOSS_NAMES``.
+        loss_path: The file with the weights of the loss; empty for the usual, or for none.
 
     Returns:
         The plane. It has no image until the request ``plane.draggan.request_id`` has ended, and
@@ -76,7 +83,8 @@ def new_image(
     """
     plane = image.make_plane(context, model, location, rotation)
     own = plane.draggan.own
-    own.picture, own.refine, own.tune = picture, refine, tune
+    own.picture, own.refine, own.tune, own.noise = picture, refine, tune, noise
+    own.loss, own.loss_path = loss, loss_path
     if seconds is not None:
         own.seconds = seconds
 
@@ -114,8 +122,12 @@ def _ask(plane: Plane, alignment: Alignment) -> int:
         alignment=alignment,
         refine=own.refine,
         seconds=own.seconds,
-        tune_path=str(image_path.with_name(_TUNED)) if own.tune else "",
+        loss=own.loss,
+        loss_path=bpy.path.abspath(own.loss_path) if own.loss_path else "",
+        noise=own.noise,
+        tune=own.tune,
         tune_seconds=own.tune_seconds,
+        difference_path=str(image_path.with_name(_TUNED)) if own.tune or own.noise else "",
         image_path=str(image_path),
         previews=not bpy.app.background,
     )
@@ -183,7 +195,7 @@ def finish(plane: Plane, request: InvertPicture, found: PictureInverted | None) 
     own.latent = settings.latent
     own.untuned_kind, own.untuned_path = models.untuned(plane)
     own.untuned_sha256 = untuned_sha256
-    if found.tuned_error >= 0.0:
+    if found.model_path == request.difference_path:
         own.tuned_path, own.tuned_sha256 = _stored_path(found.model_path), found.model_sha256
         source.kind, source.path = "FILE", own.tuned_path
     else:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import bpy
 from bpy.props import (
     BoolProperty,
+    EnumProperty,
     FloatProperty,
     FloatVectorProperty,
     PointerProperty,
     StringProperty,
 )
+
+from ..protocol.losses import LOSSES, PIXELS
 
 
 class DRAGGAN_PG_own_picture(bpy.types.PropertyGroup):
@@ -57,6 +60,23 @@ class DRAGGAN_PG_own_picture(bpy.types.PropertyGroup):
         min=0.0,
         soft_max=600.0,
         precision=0,
+    )
+    noise: BoolProperty(
+        name="Noise Maps",
+        description="Also find fine details that no latent has, such as hair. They are kept in a "
+        "small file that belongs to this image. Only for models with noise",
+    )
+    loss: EnumProperty(
+        name="Loss",
+        description="How the picture and the image are compared",
+        items=[(choice.value, choice.label, choice.description) for choice in LOSSES],
+        default=PIXELS,
+    )
+    loss_path: StringProperty(
+        name="Weights",
+        description="The file with the weights of VGG16 or LPIPS; or the checkpoint whose "
+        "discriminator is used, empty for the model's own",
+        subtype="FILE_PATH",
     )
     centre_px: FloatVectorProperty(
         description="The middle of the frame that the latent belongs to, pixels of the picture "

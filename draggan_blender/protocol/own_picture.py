@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .errors import require
+from .losses import LOSS_NAMES, PIXELS
 from .messages import Event, FrameTarget, Message, ModelRequest, Request
 
 TwoPlaces = tuple[tuple[float, float], tuple[float, float]]
@@ -74,9 +75,13 @@ class InvertPicture(ModelRequest):
         refine: Whether the frame is refined together with the latent.
         steps: The most steps.
         seconds: The most seconds for the latent; 0 for no limit.
-        tune_path: Where the difference file is written that makes the model match the picture;
-            empty if the model is not tuned.
+        loss: How picture and image are compared, see ``losses``.
+        loss_path: The file with the weights of the loss; empty if it needs none, or for the usual.
+        noise: Whether noise maps are found as well.
+        tune: Whether the model is tuned until it matches the picture.
         tune_seconds: The most seconds for tuning; 0 for no limit.
+        difference_path: Where the difference file is written that has noise maps and tuned weights;
+            empty without both.
         image_path: Where the image is written.
         previews: Whether ``Preview`` events are sent.
     """
@@ -87,10 +92,23 @@ class InvertPicture(ModelRequest):
     refine: bool = True
     steps: int = 80
     seconds: float = 0.0
-    tune_path: str = ""
+    loss: str = PIXELS
+    loss_path: str = ""
+    noise: bool = False
+    tune: bool = False
     tune_seconds: float = 0.0
+    difference_path: str = ""
     image_path: str
     previews: bool = True
+
+    def __post_init__(self) -> None:
+        ModelRequest.__post_init__(self)
+        require(self.loss in LOSS_NAMES, f"the loss must be one of {', '.join(LOSS_NAMES)}")
+        is_changed = self.noise or self.tune
+        require(
+            bool(self.difference_path) == is_changed,
+            "a difference_path is needed for noise or tuning, and only then",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

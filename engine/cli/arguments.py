@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from draggan_blender.protocol.losses import LOSS_NAMES, LOSSES, PIXELS
 from draggan_blender.protocol.settings import DEFAULTS, OPTIONS, Option
 
 # Handle, target, and of a region its radius, angle in degrees and scale.
@@ -196,8 +197,8 @@ def _add_invert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "invert",
         help="find the latent of a picture",
         description="Find the latent whose image is nearest to a picture. Write latent.npy, "
-        "model.png, compare.png and result.json, and with --tune tuned.safetensors, which can be "
-        "used wherever a model can, into the output folder.",
+        "model.png, compare.png and result.json, and with --tune or --noise tuned.safetensors, "
+        "which can be used wherever a model can, into the output folder.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     invert.add_argument("picture", type=Path, help="an image file")
@@ -219,6 +220,21 @@ def _add_invert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--seconds", type=float, default=0.0, help="the most seconds, also of the tuning; 0 for any"
     )
     invert.add_argument("--tune", action="store_true", help="tune the model to the picture")
+    invert.add_argument(
+        "--noise", action="store_true", help="also find noise maps: fine details that no latent has"
+    )
+    invert.add_argument(
+        "--loss",
+        choices=LOSS_NAMES,
+        default=PIXELS,
+        help="how picture and image are compared: "
+        + "; ".join(f"{choice.value}: {choice.description}" for choice in LOSSES),
+    )
+    invert.add_argument(
+        "--loss-file",
+        type=Path,
+        help="the weights of --loss vgg, or another checkpoint for --loss discriminator",
+    )
     invert.add_argument("--json", action="store_true", help="print one JSON object per line")
     _add_device(invert)
     invert.set_defaults(run=_guarded("invert"))

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 
 from ..arrays import ByteArray
-from ..differences import Difference, require_untuned
 from ..inputs import device_of
 from ..inversion.alignment import AlignedPicture, Alignment
-from ..inversion.solve import Inversion, InversionOptions, InversionStep, invert
+from ..inversion.finding import FoundPicture, find, require_changeable
+from ..inversion.loss_choice import LossChoice, make_loss
+from ..inversion.solve import InversionOptions, InversionStep
 from ..inversion.source import read_picture
-from ..inversion.tuning import Tuning, TuningOptions, tune
-from ..inversion.verdict import coverage_of, sentence
+from ..inversion.tuning import TuningOptions
+from ..inversion.verdict import coverage_of
 from ..models import LoadedModel
 from ..output.frames import write_image, write_png
 from ..output.render import render_image
@@ -32,44 +33,43 @@ def run_invert(parsed: argparse.Namespace, model: LoadedModel, output: Output) -
     """Invert a picture, tune the model if asked, and write what was found into a folder.
 
     The folder gets ``latent.npy``, ``model.png`` (the model's version), ``compare.png`` (the part
-    in the frame, the model's version and their difference), ``result.json``, and with tuning
-    ``tuned.safetensors``.
+    in the frame, the model's version and their difference), ``result.json``, and with tuning or
+    noise ``tuned.safetensors``.
 
     Raises:
-        RequestError: The picture or its frame cannot be used, or a tuned model is to be tuned.
+        RequestError: The picture or its frame cannot be used, the weights of the loss are not
+            there, a tuned model is to be tuned, or noise maps change nothing in the model.
         OSError: A file cannot be read or written.
     """
-    if parsed.tune:
-        require_untuned(model.path)
+    require_changeable(model, tune=parsed.tune, noise=parsed.noise)
+    device = device_of(model.generator)
+    loss = make_loss(LossChoice(parsed.loss, parsed.loss_file), model.path, device)
     pixels = read_picture(parsed.picture)
-    frame = _frame(parsed.alignment, pixels)
-    options = InversionOptions(
-        steps=parsed.steps, seconds=parsed.seconds, align=not parsed.keep_alignment
+    found = find(
+        model,
+        pixels,
+        _frame(parsed.alignment, pixels),
+        InversionOptions(
+            steps=parsed.steps,
+            seconds=parsed.seconds,
+            align=not parsed.keep_alignment,
+            noise=parsed.noise,
+        ),
+        TuningOptions(seconds=parsed.seconds) if parsed.tune else None,
+        loss=loss,
+        on_step=_printer(output),
     )
-    found = invert(model.generator, pixels, frame, options, on_step=_printer(output))
-    generator, tuned, text = model.generator, None, sentence(found.error, is_cut=found.is_cut)
-    if parsed.tune:
-        tuned = tune(
-            model.generator,
-            pixels,
-            found.alignment,
-            found.latent,
-            TuningOptions(seconds=parsed.seconds),
-            on_step=_printer(output),
-        )
-        generator, text = tuned.generator, sentence(found.error, tuned.error, is_cut=found.is_cut)
-        difference = Difference(
-            model.sha256, model.path.name, str(model.path.absolute()), tuned.changes
-        )
-        difference.save(parsed.out / DIFFERENCE_FILE)
-    image = render_image(generator, found.latent, every_channel=True)
+    if found.changes:
+        found.difference(model).save(parsed.out / DIFFERENCE_FILE)
+    latent, frame = found.inversion.latent, found.inversion.alignment
+    image = render_image(found.generator, latent, every_channel=True)
     write_image(parsed.out / "model.png", image)
-    write_png(parsed.out / "compare.png", comparison(model, pixels, found.alignment, image))
-    np.save(parsed.out / "latent.npy", found.latent.astype("<f4"))
-    _write_result(parsed.out / "result.json", model, found, tuned, text)
+    write_png(parsed.out / "compare.png", comparison(model, pixels, frame, image))
+    np.save(parsed.out / "latent.npy", latent.astype("<f4"))
+    _write_result(parsed.out / "result.json", model, parsed.loss, found)
     output.finished(
-        f"{text}; {parsed.out} has latent.npy, model.png, compare.png and result.json",
-        **_facts(found, tuned),
+        f"{found.sentence}; {parsed.out} has latent.npy, model.png, compare.png and result.json",
+        **_facts(found),
     )
 
 
@@ -121,7 +121,8 @@ def _printer(output: Output) -> Callable[[InversionStep], None]:
     return on_step
 
 
-def _facts(found: Inversion, tuned: Tuning | None) -> dict[str, int | float | str]:
+def _facts(whole: FoundPicture) -> dict[str, int | float | str]:
+    found, tuned = whole.inversion, whole.tuning
     facts: dict[str, int | float | str] = {
         **{name: round(value, 4) for name, value in asdict(found.alignment).items()},
         "error": round(found.error, 5),
@@ -129,13 +130,19 @@ def _facts(found: Inversion, tuned: Tuning | None) -> dict[str, int | float | st
         "steps": found.steps,
         "seconds": round(found.seconds, 2),
     }
+    if found.noise is not None:
+        facts["noise_error"] = round(found.noise.error, 5)
     if tuned is not None:
         facts |= {"tuned_error": round(tuned.error, 5), "tuned_seconds": round(tuned.seconds, 2)}
     return facts
 
 
-def _write_result(
-    path: Path, model: LoadedModel, found: Inversion, tuned: Tuning | None, text: str
-) -> None:
-    facts = {"model": model.path.name, "model_sha256": model.sha256, **_facts(found, tuned)}
-    path.write_text(json.dumps({**facts, "verdict": text}, indent=1) + "\n", encoding="utf-8")
+def _write_result(path: Path, model: LoadedModel, loss: str, found: FoundPicture) -> None:
+    facts = {
+        "model": model.path.name,
+        "model_sha256": model.sha256,
+        "loss": loss,
+        **_facts(found),
+        "verdict": found.sentence,
+    }
+    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -2,9 +2,13 @@
 """How different two images are: L1 and SSIM at several sizes.
 
 Neither part was trained on photographs, so both mean the same for renders, drawings and photos.
+SSIM is computed here: its map is needed for each pixel, as pixels have weights, and the engine
+installs no library that has it.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +25,14 @@ _BEYOND = 0.02
 # (0.01 L)^2 and (0.03 L)^2 for values in a range of L, here 2.
 _WINDOW_PX, _SIGMA_PX = 11, 1.5
 _C1, _C2 = 0.02**2, 0.06**2
+
+
+class Loss(Protocol):
+    """How different images are; ``difference`` is one, and ``feature_loss`` has others."""
+
+    def __call__(self, images: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+        """Return ``N`` losses; see ``difference``."""
+        ...
 
 
 def difference(images: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ W comes first, from the best of the model's own images; then every layer may tak
 are measured in standard deviations of W along its principal components, and two prices keep the
 latent where the model makes sound images and a drag works: one on the Mahalanobis distance from
 the mean of W, and one on how far the layers part from each other. The frame on the picture can be
-refined at the same time.
+refined at the same time, and in the last phase the noise maps can be found as well.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from ..errors import RequestError
 from ..inputs import device_of
 from ..solving.principal import principal_components
 from .alignment import AlignedPicture, Alignment
-from .loss import difference, mean_error
+from .loss import Loss, difference, mean_error
+from .noise import FoundNoise, NoiseMaps, require_noise, with_changes
 from .starts import best_starts, rgb, starts_of
 
 # What one unit of the frame's coordinates is: a share of its size, radians, a factor of its size.
@@ -42,6 +43,7 @@ class InversionOptions:
         align: Whether the frame is refined together with the latent.
         layer_price: The price on how far the layers part.
         distance_price: The price on the distance from the mean of W.
+        noise: Whether noise maps are found as well.
     """
 
     steps: int = 80
@@ -49,6 +51,7 @@ class InversionOptions:
     align: bool = True
     layer_price: float = 0.01
     distance_price: float = 0.002
+    noise: bool = False
 
     def __post_init__(self) -> None:
         if self.steps < 10:
@@ -86,7 +89,8 @@ class Inversion:
         latent: ``num_ws x w_dim`` float32.
         alignment: The frame, as it was given or refined.
         error: Mean absolute difference of picture and model's image, a share of the range of
-            values.
+            values; with the model's own noise maps.
+        noise: The noise maps, if they were asked for and their phase was reached.
         steps: How many steps were made.
         seconds: How long they took.
         stopped: Whether the caller ended it early.
@@ -96,6 +100,7 @@ class Inversion:
     latent: FloatArray
     alignment: Alignment
     error: float
+    noise: FoundNoise | None
     steps: int
     seconds: float
     stopped: bool
@@ -110,23 +115,22 @@ class _Phase:
         name: See ``InversionStep``.
         share: Of all steps.
         count: How many starts are followed.
-        is_whole: Whether the whole image is compared, or that of a smaller block.
-        parted: Whether the layers may part.
+        is_last: Whether the whole image is compared, by the chosen loss, and the layers may part;
+            otherwise that of a smaller block is, by its pixels.
         rate: The step size of Adam, in standard deviations.
     """
 
     name: str
     share: float
     count: int
-    is_whole: bool
-    parted: bool
+    is_last: bool
     rate: float
 
 
 _PHASES = (
-    _Phase("starts", 0.2, 3, False, False, 0.12),
-    _Phase("w", 0.25, 1, False, False, 0.08),
-    _Phase("w+", 0.55, 1, True, True, 0.05),
+    _Phase("starts", 0.2, 3, False, 0.12),
+    _Phase("w", 0.25, 1, False, 0.08),
+    _Phase("w+", 0.55, 1, True, 0.05),
 )
 
 
@@ -141,6 +145,7 @@ def invert(
     alignment: Alignment,
     options: InversionOptions | None = None,
     *,
+    loss: Loss = difference,
     should_stop: Callable[[], bool] = never,
     on_step: Callable[[InversionStep], None] | None = None,
 ) -> Inversion:
@@ -151,6 +156,7 @@ def invert(
         pixels: ``H x W x 3`` uint8, sRGB, top row first.
         alignment: The frame on the picture.
         options: How; None for the defaults.
+        loss: How the whole image is compared with the picture.
         should_stop: Asked before each step; the best so far is kept.
         on_step: Called after each step.
 
@@ -158,12 +164,14 @@ def invert(
         The latent; on one device, equal arguments without ``seconds`` give equal latents.
 
     Raises:
-        RequestError: The frame is not on the picture.
+        RequestError: The frame is not on the picture, or noise maps change nothing in this model.
     """
     options = InversionOptions() if options is None else options
     alignment.check(pixels.shape[1], pixels.shape[0])
+    if options.noise:
+        require_noise(generator)
     picture = AlignedPicture(pixels, _shape(generator), device_of(generator))
-    search = _Search(generator, picture, alignment, options)
+    search = _Search(generator, picture, alignment, options, loss)
     clock = _Clock(options, should_stop)
     done = 0.0
     for phase in _PHASES:
@@ -179,6 +187,7 @@ def invert(
         latent=state.latent.cpu().numpy(),
         alignment=found,
         error=image_error(generator, state.latent, picture, found),
+        noise=search.noise(state.latent, found),
         steps=clock.steps,
         seconds=clock.seconds,
         stopped=clock.stopped,
@@ -242,8 +251,10 @@ class _Search:
         picture: AlignedPicture,
         alignment: Alignment,
         options: InversionOptions,
+        loss: Loss,
     ) -> None:
         self._generator = generator
+        self._loss = loss
         self._picture = picture
         self._options = options
         components = principal_components(generator)
@@ -262,6 +273,8 @@ class _Search:
         self._phase = _PHASES[0]
         self._losses = narrow.new_zeros(len(ws))
         self._best: tuple[float, Tensor, Tensor] | None = None
+        self._noise: NoiseMaps | None = None
+        self._best_noise: dict[str, Tensor] = {}
 
     def enter(self, phase: _Phase) -> None:
         """Begin a phase with the best of the starts."""
@@ -273,10 +286,13 @@ class _Search:
         )
         self._losses = self._losses[kept]
         free = [self._together]
-        if phase.parted:
+        if phase.is_last:
             free.append(self._each)
         if self._options.align:
             free.append(self._moved)
+        if phase.is_last and self._options.noise:
+            self._noise = NoiseMaps(self._generator)
+            free += self._noise.parameters()
         self._optimiser = torch.optim.Adam(free, lr=phase.rate, betas=(0.9, 0.99))
         self._best = None
 
@@ -290,17 +306,33 @@ class _Search:
             group["lr"] = self._phase.rate * (0.1 + 0.9 * math.cos(math.pi / 2 * min(progress, 1)))
         self._optimiser.zero_grad()
         latents, frames = self._latents(), self._frames()
-        block = None if self._phase.is_whole else starts_of(self._generator).block
-        images = rgb(self._generator.synthesis(latents, resolution=block))
+        images = rgb(self._images(latents))
         shrink = self._picture.shape[0] // images.shape[2]
         wanted, inside = self._cropped(frames, shrink)
-        losses = difference(images, wanted, inside) + self._price()
-        torch.autograd.backward(losses.sum())
+        compared = self._loss if self._phase.is_last else difference
+        losses = compared(images, wanted, inside) + self._price()
+        lowered = losses.sum()
+        if self._noise is not None:
+            lowered = lowered + self._noise.penalty()
+        torch.autograd.backward(lowered)
+        # Without the penalty of the noise, whose size says nothing about the image.
         self._losses = losses.detach()
         loss = float(self._losses[0])
         if self._best is None or loss < self._best[0]:
             self._best = loss, latents[0].detach(), frames[0].detach()
+            if self._noise is not None:
+                self._best_noise = self._noise.snapshot()
         self._optimiser.step()
+        if self._noise is not None:
+            self._noise.normalise()
+
+    def _images(self, latents: Tensor) -> Tensor:
+        """Return what the phase compares with the picture."""
+        if self._noise is not None:
+            return self._noise.image(latents)
+        block = None if self._phase.is_last else starts_of(self._generator).block
+        images: Tensor = self._generator.synthesis(latents, resolution=block)
+        return images
 
     def _cropped(self, frames: Tensor, shrink: int) -> tuple[Tensor, Tensor]:
         if self._options.align:
@@ -320,6 +352,20 @@ class _Search:
 
     def _frames(self) -> Tensor:
         return self._frame + self._moved * self._unit
+
+    def noise(self, latent: Tensor, alignment: Alignment) -> FoundNoise | None:
+        """Return the noise maps of the best state, or None if none were looked for.
+
+        Args:
+            latent: That of the best state.
+            alignment: The frame that the error is measured with.
+        """
+        if self._noise is None or not self._best_noise:
+            return None
+        changes = self._noise.changes(self._best_noise)
+        changed = with_changes(self._generator, changes)
+        error = image_error(changed, latent, self._picture, alignment)
+        return FoundNoise(changes, changed, error)
 
     def state(self, fraction: float) -> InversionStep:
         """Return the best state so far of the phase."""

@@ -70,7 +70,7 @@ def starts_of(generator: Generator) -> Starts:
     known = _KNOWN.get(generator)
     if known is not None and known.ws.device == device_of(generator):
         return known
-    ws = _sampled(generator)
+    ws = sampled_ws(generator)
     block = _faithful_block(generator, ws[:4])
     shape = generator.img_shape[1:]
     shrink = max(1, min(shape) // _SMALL_PX)
@@ -86,7 +86,8 @@ def starts_of(generator: Generator) -> Starts:
     return found
 
 
-def _sampled(generator: Generator) -> Tensor:
+@torch.no_grad()
+def sampled_ws(generator: Generator) -> Tensor:
     """Return ``COUNT x w_dim``: truncated w of random z, and the mean of W as the first."""
     device = device_of(generator)
     source = np.random.RandomState(_SEED)

@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from stylegan2 import Generator
 
 from ..arrays import ByteArray, FloatArray
-from ..differences import Difference, quantised
+from ..differences import Change, quantised
 from ..errors import RequestError
 from ..inputs import check_latent, device_of
 from .alignment import AlignedPicture, Alignment
-from .loss import difference as unlikeness
-from .loss import mean_error
+from .loss import Loss, difference, mean_error
+from .noise import with_changes
 from .solve import InversionStep, never
-from .starts import rgb, starts_of
+from .starts import rgb, sampled_ws
 
 # The share of the model's values whose changes are stored, at one byte each: together with the
 # scales, a difference file is less than a tenth of a file of float32 values.
@@ -75,7 +75,7 @@ class Tuning:
         seconds: How long they took.
     """
 
-    changes: dict[str, tuple[Tensor, Tensor]]
+    changes: dict[str, Change]
     generator: Generator
     error: float
     steps: int
@@ -89,6 +89,7 @@ def tune(
     latent: FloatArray,
     options: TuningOptions | None = None,
     *,
+    loss: Loss = difference,
     should_stop: Callable[[], bool] = never,
     on_step: Callable[[InversionStep], None] | None = None,
 ) -> Tuning:
@@ -100,6 +101,7 @@ def tune(
         alignment: The frame on the picture.
         latent: ``num_ws x w_dim`` float32, the pivot.
         options: How; None for the defaults.
+        loss: How the image is compared with the picture.
         should_stop: Asked before each step; the weights as they are then are kept.
         on_step: Called after each step.
 
@@ -109,7 +111,7 @@ def tune(
     options = TuningOptions() if options is None else options
     alignment.check(pixels.shape[1], pixels.shape[0])
     started_s = time.monotonic()
-    tuner = _Tuner(generator, pixels, alignment, check_latent(generator, latent))
+    tuner = _Tuner(generator, pixels, alignment, check_latent(generator, latent), loss)
     steps = 0
     while steps < options.steps and not should_stop():
         used = steps / options.steps
@@ -117,15 +119,15 @@ def tune(
             used = max(used, (time.monotonic() - started_s) / options.seconds)
         if used >= 1:
             break
-        loss, error = tuner.step(steps, used)
+        lowered, error = tuner.step(steps, used)
         steps += 1
         if on_step is not None:
-            state = tuner.pivot, tuner.frame, loss, tuner.tuned
+            state = tuner.pivot, tuner.frame, lowered, tuner.tuned
             on_step(InversionStep(used, "tuning", *state))
         if error < options.error:
             break
     changes = tuner.changes()
-    tuned = Difference("", "", "", changes).apply(copy.deepcopy(generator))
+    tuned = with_changes(generator, changes)
     return Tuning(changes, tuned, tuner.error_of(tuned), steps, time.monotonic() - started_s)
 
 
@@ -133,9 +135,15 @@ class _Tuner:
     """The model that is tuned, what it is compared with, and the optimiser."""
 
     def __init__(
-        self, generator: Generator, pixels: ByteArray, alignment: Alignment, pivot: Tensor
+        self,
+        generator: Generator,
+        pixels: ByteArray,
+        alignment: Alignment,
+        pivot: Tensor,
+        loss: Loss,
     ) -> None:
         self._base = generator
+        self._loss = loss
         self.tuned = copy.deepcopy(generator)
         self._below, self._keys = _last_blocks(generator)
         weights = dict(self.tuned.named_parameters())
@@ -151,7 +159,7 @@ class _Tuner:
             picture = AlignedPicture(pixels, (height, width), device)
             self._wanted, self._inside = picture.crop(self.frame[None])
             self._state = generator.synthesis_to(pivot[None], self._below)
-        self._around = starts_of(generator).ws
+        self._around = sampled_ws(generator)
         self._random = torch.Generator().manual_seed(_SEED)
 
     def step(self, number: int, progress: float) -> tuple[float, float]:
@@ -160,7 +168,7 @@ class _Tuner:
             group["lr"] = _RATE * (0.1 + 0.9 * math.cos(math.pi / 2 * min(progress, 1.0)))
         self._optimiser.zero_grad()
         image = rgb(self.tuned.finish(self._state, self.pivot[None]))
-        loss = unlikeness(image, self._wanted, self._inside).sum()
+        loss = self._loss(image, self._wanted, self._inside).sum()
         if number % _LOCALITY_EVERY == 0:
             loss = loss + _LOCALITY * self._locality()
         torch.autograd.backward(loss)
@@ -178,7 +186,7 @@ class _Tuner:
             before = self._base.finish(state, latent)
         return (self.tuned.finish(state, latent) - before).abs().mean()
 
-    def changes(self) -> dict[str, tuple[Tensor, Tensor]]:
+    def changes(self) -> dict[str, Change]:
         """Return the changes as they are stored."""
         before = dict(self._base.named_parameters())
         return {key: quantised(now.detach() - before[key]) for key, now in self._weights.items()}

@@ -38,15 +38,25 @@ def coverage_of(error: float) -> Coverage:
     return Coverage.ROUGHLY if error <= ROUGHLY_TO else Coverage.NOT
 
 
-def sentence(error: float, tuned: float | None = None, *, is_cut: bool = False) -> str:
+def sentence(
+    error: float,
+    tuned: float | None = None,
+    *,
+    noise: float | None = None,
+    is_cut: bool = False,
+) -> str:
     """Return the verdict for people.
 
     Args:
-        error: Mean absolute error before tuning, a share of the range of values.
+        error: Mean absolute error before tuning and without noise maps of the picture, a share of
+            the range of values.
         tuned: The same after tuning; None if the model was not tuned.
+        noise: The same with noise maps of the picture, before tuning; None without them.
         is_cut: Whether the search ended before all its steps, so that more time may come closer.
     """
     if is_cut and coverage_of(error) is not Coverage.COVERED:
         return f"The search was ended early (error {error:.1%}); with more seconds it comes closer"
     text = f"{_SENTENCES[coverage_of(error)]} (error {error:.1%}"
+    if noise is not None:
+        text += f", with noise {noise:.1%}"
     return text + (")" if tuned is None else f", after tuning {tuned:.1%})")

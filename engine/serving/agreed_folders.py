@@ -42,10 +42,10 @@ class AgreedFolders:
             folder = getattr(request, name, "")
             if folder:
                 self._checked(folder)
-        tune_path = getattr(request, "tune_path", "")
-        if tune_path and self._checked(tune_path).suffix != ".safetensors":
+        difference = getattr(request, "difference_path", "")
+        if difference and self._checked(difference).suffix != ".safetensors":
             raise RequestError(
-                f"{tune_path} does not end in .safetensors, so no difference file is written there"
+                f"{difference} does not end in .safetensors, so no difference file is written there"
             )
 
     def _checked(self, text: str) -> Path:

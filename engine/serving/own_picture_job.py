@@ -14,13 +14,15 @@ from draggan_blender.protocol.own_picture import BlendBack, InvertPicture, Pictu
 from stylegan2 import sha256_of
 
 from ..arrays import ByteArray
-from ..differences import Difference, require_untuned
+from ..inputs import device_of
 from ..inversion import blending
 from ..inversion.alignment import Alignment
-from ..inversion.solve import Inversion, InversionOptions, InversionStep, invert
+from ..inversion.finding import FoundPicture, find, require_changeable
+from ..inversion.loss_choice import LossChoice, make_loss
+from ..inversion.solve import InversionOptions, InversionStep
 from ..inversion.source import read_picture
-from ..inversion.tuning import Tuning, TuningOptions, tune
-from ..inversion.verdict import coverage_of, sentence
+from ..inversion.tuning import TuningOptions
+from ..inversion.verdict import coverage_of
 from ..models import LoadedModel
 from ..output.frames import FrameWriter, write_image, write_png
 from ..output.render import render_frames, render_image
@@ -51,7 +53,6 @@ class InversionJob:
         self._job = job
         self._emit = emit
         self._previews = Previews(job, request.request_id, model, emit)
-        self._is_tuning = False
         self._count = 0
 
     def run(self) -> None:
@@ -59,67 +60,58 @@ class InversionJob:
 
         Raises:
             JobCancelledError: The request was cancelled; no file of it is left.
-            RequestError: The picture or its frame cannot be used, or a tuned model is to be
-                tuned.
+            RequestError: The picture, its frame or the weights of the loss cannot be used, a tuned
+                model is to be tuned, or noise maps change nothing in the model.
             OSError: A file cannot be read or written.
         """
         request, model = self._request, self._model
-        if request.tune_path:
-            require_untuned(model.path)
-        pixels = read_picture(Path(request.picture_path))
-        stop = partial(should_stop, self._job)
-        found = invert(
-            model.generator,
-            pixels,
+        require_changeable(model, tune=request.tune, noise=request.noise)
+        choice = LossChoice(request.loss, Path(request.loss_path) if request.loss_path else None)
+        found = find(
+            model,
+            read_picture(Path(request.picture_path)),
             _frame(request.alignment),
-            InversionOptions(steps=request.steps, seconds=request.seconds, align=request.refine),
-            should_stop=stop,
+            InversionOptions(
+                steps=request.steps,
+                seconds=request.seconds,
+                align=request.refine,
+                noise=request.noise,
+            ),
+            TuningOptions(seconds=request.tune_seconds) if request.tune else None,
+            loss=make_loss(choice, model.path, device_of(model.generator)),
+            should_stop=partial(should_stop, self._job),
             on_step=self._on_step,
         )
-        tuned: Tuning | None = None
-        # Somebody who stops the search does not wait for tuning.
-        if request.tune_path and not found.stopped:
-            self._is_tuning = True
-            tuned = tune(
-                model.generator,
-                pixels,
-                found.alignment,
-                found.latent,
-                TuningOptions(seconds=request.tune_seconds),
-                should_stop=stop,
-                on_step=self._on_step,
-            )
         check_cancelled(self._job)
-        self._finish(found, tuned)
+        self._finish(found)
 
-    def _finish(self, found: Inversion, tuned: Tuning | None) -> None:
+    def _finish(self, found: FoundPicture) -> None:
         request, model = self._request, self._model
-        path, sha256, generator = model.path, model.sha256, model.generator
-        if tuned is not None:
-            path, generator = Path(request.tune_path), tuned.generator
-            difference = Difference(
-                model.sha256, model.path.name, str(model.path.absolute()), tuned.changes
-            )
-            difference.save(path)
+        path, sha256 = model.path, model.sha256
+        if found.changes:
+            path = Path(request.difference_path)
+            found.difference(model).save(path)
             sha256 = sha256_of(path)
-        image = render_image(generator, found.latent, every_channel=True)
+        latent, frame, error = (
+            found.inversion.latent,
+            found.inversion.alignment,
+            found.inversion.error,
+        )
+        image = render_image(found.generator, latent, every_channel=True)
         write_image(Path(request.image_path), image)
-        frame = found.alignment
         self._emit(
             PictureInverted(
                 request_id=request.request_id,
-                latent=found.latent.astype("<f4").tobytes(),
+                latent=latent.astype("<f4").tobytes(),
                 alignment=FrameOfPicture(
                     centre_px=(frame.centre_x, frame.centre_y),
                     angle=math.radians(frame.angle_deg),
                     size_px=frame.size_px,
                 ),
-                error=found.error,
-                tuned_error=-1.0 if tuned is None else tuned.error,
-                coverage=coverage_of(found.error).value,
-                sentence=sentence(
-                    found.error, None if tuned is None else tuned.error, is_cut=found.is_cut
-                ),
+                error=error,
+                tuned_error=-1.0 if found.tuning is None else found.tuning.error,
+                coverage=coverage_of(error).value,
+                sentence=found.sentence,
                 model_path=str(path),
                 model_sha256=sha256,
             )
@@ -128,14 +120,15 @@ class InversionJob:
     def _on_step(self, step: InversionStep) -> None:
         check_cancelled(self._job)
         request, fraction = self._request, step.fraction
-        if request.tune_path:
-            begin = _LATENT_SHARE if self._is_tuning else 0.0
-            fraction = begin + (1 - _LATENT_SHARE if self._is_tuning else _LATENT_SHARE) * fraction
+        is_tuning = step.phase == "tuning"
+        if request.tune:
+            begin = _LATENT_SHARE if is_tuning else 0.0
+            fraction = begin + (1 - _LATENT_SHARE if is_tuning else _LATENT_SHARE) * fraction
         self._count += 1
         text = f"{_TEXTS[step.phase]}, {fraction:.0%}"
         self._emit(Progress(request_id=request.request_id, fraction=fraction, text=text))
         if request.previews and (self._count == 1 or self._previews.is_due()):
-            if self._is_tuning:
+            if is_tuning:
                 self._previews.use(replace(self._model, generator=step.generator))
             self._previews.show(step.latent, self._count)
 

@@ -223,6 +223,28 @@ class OwnPictureTest(SceneCase):
         self.assertEqual((source.kind, source.path), ("FILE", tuned))
         self.assertTrue(ours("scene.models").is_tuned(plane))
 
+    def test_noise_maps_belong_to_the_image_as_a_tuned_model_does(self) -> None:
+        plane = self.invert()
+        own, source = plane.draggan.own, plane.draggan.source
+        self.assertEqual((source.kind, own.tuned_path), ("BUILT_IN", ""))
+        own.noise, own.loss, own.loss_path = True, "vgg", str(self.folder / "vgg.pth")
+        asked: list[Any] = []
+        requests = ours("jobs.requests")
+        submit = requests.submit
+
+        def watch(plane: Any, request: Any, title: str) -> int:
+            asked.append(request)
+            return int(submit(plane, request, title))
+
+        with mock.patch.object(requests, "submit", watch):
+            self.assertEqual(bpy.ops.draggan.find_picture(), {"FINISHED"})
+        self.wait(plane)
+        (request,) = asked
+        self.assertEqual((request.loss, request.loss_path), ("vgg", own.loss_path))
+        self.assertEqual((request.noise, request.tune), (True, False))
+        self.assertEqual((source.kind, source.path), ("FILE", own.tuned_path))
+        self.assertTrue(Path(bpy.path.abspath(source.path)).is_file())
+
     def test_a_new_image_has_the_model_that_was_tuned_unless_the_tuned_one_is_chosen(self) -> None:
         path = str(self.other_model())
         plane = self.invert(model=path, tune=True)
@@ -417,6 +439,7 @@ class InvertCommandTest(CliCase):
     def test_a_picture_is_added_and_the_file_saved(self) -> None:
         path, saved = write_picture(self.folder), self.folder / "saved.blend"
         arguments = [str(path), "--alignment", "50,30,10,40", "--keep-alignment"]
+        arguments += ["--noise", "--loss", "vgg", "--loss-file", "vgg.pth"]
         code = self.run_cli("invert", *arguments, "--save", str(saved))
         self.assertEqual(code, 0)
         self.assertTrue(saved.is_file())
@@ -425,6 +448,9 @@ class InvertCommandTest(CliCase):
         own = plane.draggan.own
         self.assertEqual((*own.centre_px, own.size_px), (50.0, 30.0, 40.0))
         self.assertAlmostEqual(math.degrees(own.angle), 10.0, places=3)
+        self.assertEqual((own.noise, own.loss), (True, "vgg"))
+        self.assertEqual(own.loss_path, str(Path("vgg.pth").absolute()))
+        self.assertTrue(own.tuned_path)
 
     def test_a_wrong_frame_is_a_wrong_argument(self) -> None:
         path = write_picture(self.folder)

@@ -108,7 +108,8 @@ def test_every_kind_of_model_takes_a_picture_and_blends_it_back(kind: str, tmp_p
         alignment=WHOLE,
         steps=10,
         seconds=1.0,
-        tune_path=str(tmp_path / "tuned.safetensors"),
+        tune=True,
+        difference_path=str(tmp_path / "tuned.safetensors"),
         tune_seconds=0.5,
     )
     runner.run(QueuedJob(asked))

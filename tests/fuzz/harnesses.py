@@ -37,12 +37,19 @@ from engine.baking.journal import Journal, read_journal
 from engine.baking.row import SolvedRow
 from engine.differences import Difference, is_difference, quantised, read_difference
 from engine.errors import RequestError
+from engine.inversion.vgg import load_vgg
 from engine.output.track import Track
 from engine.pictures import Picture as EnginePicture
 from engine.serving.drag_journal import DragJournal, read_steps
 from engine.serving.edit_file import decode_edit
 from engine.solving.result import DragStatus
-from stylegan2 import Generator, GeneratorConfig, ModelError, save_generator
+from stylegan2 import (
+    Generator,
+    GeneratorConfig,
+    ModelError,
+    load_discriminator,
+    save_generator,
+)
 from stylegan2.checkpoints.budget import Budget
 from stylegan2.checkpoints.byte_source import MemoryBytes
 from stylegan2.checkpoints.globals import ALLOWED
@@ -56,7 +63,9 @@ from tests.stylegan2.formats import (
     tensorflow_network,
     torch_file,
 )
+from tests.stylegan2.golden import golden_path
 from tests.stylegan2.pickles import dump, snapshot
+from tests.vgg_files import vgg_state
 
 # Far more than any of the small inputs here needs, also on a busy machine.
 MAX_SECONDS = 20.0
@@ -124,6 +133,29 @@ def _model(data: bytes) -> None:
         return
     for key, tensor in checkpoint.tensors.items():
         assert torch.isfinite(tensor).all(), key
+
+
+def _weights(data: bytes) -> None:
+    """Read the weights of the losses: VGG16, and the discriminator of a checkpoint."""
+    path = Path(_FOLDER.name) / "weights"
+    path.write_bytes(data)
+    for load in (lambda: load_vgg(path, torch.device("cpu")), lambda: load_discriminator(path)):
+        try:
+            load()
+        except (ModelError, RequestError) as error:
+            assert str(error).isprintable()
+
+
+def _weights_seeds() -> list[bytes]:
+    seeds = []
+    for value in (vgg_state(), vgg_state(is_lpips=True, has_last=True)):
+        for is_zip in (True, False):
+            stream = io.BytesIO()
+            torch.save(value, stream, _use_new_zipfile_serialization=is_zip)
+            seeds.append(stream.getvalue())
+    plain = {key: v.numpy() for key, v in vgg_state().items() if v.is_floating_point()}
+    trained = (golden_path(name).read_bytes() for name in ("ada_cond_r32", "ros_train_r32"))
+    return [*seeds, safetensors.numpy.save(plain), *trained]
 
 
 def _track(data: bytes) -> None:
@@ -319,6 +351,7 @@ HARNESSES: dict[str, Harness] = {
     "safetensors": Harness(_model, _safetensors_seeds),
     "torch": Harness(_model, _torch_seeds),
     "tensorflow": Harness(_model, _tensorflow_seeds),
+    "weights": Harness(_weights, _weights_seeds),
     "track": Harness(_track, _track_seeds),
     "edit": Harness(_edit, lambda: [d for d in _messages() if b'"edit"' in d]),
     "journal": Harness(_journal, _journal_seeds),

@@ -19,6 +19,7 @@ from draggan_blender.protocol import (
 )
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol.codec import ALL_MESSAGES
+from draggan_blender.protocol.losses import LOSS_NAMES
 from draggan_blender.protocol.settings import DragSettings
 
 _INTS = (0, 1, -1, 2**31, 2**63, -(2**70))
@@ -134,6 +135,14 @@ def _fitting(cls: type[Any], source: random.Random) -> dict[str, Any]:
         return {"sizes": sizes, "pictures": source.randbytes(sum(sizes))}
     if cls is own_picture.Alignment:
         return {"size_px": source.choice((8.0, 1e4))}
+    if cls is own_picture.InvertPicture:
+        is_tuned, has_noise = source.choice((True, False)), source.choice((True, False))
+        return {
+            "loss": source.choice(LOSS_NAMES),
+            "noise": has_noise,
+            "tune": is_tuned,
+            "difference_path": "a.safetensors" if is_tuned or has_noise else "",
+        }
     if cls is own_picture.BlendBack:
         return source.choice(
             (

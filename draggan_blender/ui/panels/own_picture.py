@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from ...connection import pump
+from ...protocol.losses import DISCRIMINATOR, VGG
 from ...scene import picture_frame, planes
 from .common import SidebarPanel, draw_progress, pair_of
 from .text import draw_text
@@ -56,4 +57,27 @@ class DRAGGAN_PT_own_picture(SidebarPanel, bpy.types.Panel):
             layout.prop(own, "blended")
 
 
-CLASSES = (DRAGGAN_PT_own_picture,)
+class DRAGGAN_PT_own_picture_expert(SidebarPanel, bpy.types.Panel):
+    """How picture and image are compared, and noise maps."""
+
+    bl_idname = "DRAGGAN_PT_own_picture_expert"
+    bl_label = "Expert"
+    bl_parent_id = "DRAGGAN_PT_own_picture"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        plane = planes.active(context)
+        return plane is not None and plane.draggan.own.picture is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, own = self.layout, planes.require_active(context).draggan.own
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(own, "loss")
+        if own.loss in (DISCRIMINATOR, VGG):
+            layout.prop(own, "loss_path")
+        layout.prop(own, "noise")
+
+
+CLASSES = (DRAGGAN_PT_own_picture, DRAGGAN_PT_own_picture_expert)

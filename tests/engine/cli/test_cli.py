@@ -20,6 +20,7 @@ from engine.cli.arguments import main
 from engine.differences import Difference
 from engine.output.track import Track
 from stylegan2 import load_generator, save_generator, sha256_of
+from tests.vgg_files import write_vgg
 
 from ..serving.client import ROOT, START
 
@@ -288,6 +289,21 @@ def test_a_picture_is_inverted_and_the_tuned_model_makes_its_image(
     assert "tiny.safetensors" in capsys.readouterr().out
 
 
+def test_a_picture_is_compared_by_the_loss_of_a_file(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, out = tmp_path / "picture.png", tmp_path / "out"
+    Image.fromarray(np.full((48, 40, 3), 90, dtype=np.uint8)).save(picture)
+    common = ["invert", str(picture), "--out", str(out), "--steps", "10", "--model"]
+    common += [str(checkpoint), "--device", "cpu", "--loss", "vgg"]
+    assert main(common) == 1
+    assert "needs a file with the weights of VGG16; choose one" in capsys.readouterr().err
+    assert main([*common, "--loss-file", str(write_vgg(tmp_path / "vgg.pth"))]) == 0
+    assert json.loads((out / "result.json").read_text())["loss"] == "vgg"
+    assert main([*common, "--noise", "--loss", "pixels"]) == 1
+    assert "noise maps change nothing in this model" in capsys.readouterr().err
+
+
 def test_a_tuned_model_is_refused_before_the_search(
     checkpoint: Path,
     tmp_path: Path,
@@ -296,9 +312,7 @@ def test_a_tuned_model_is_refused_before_the_search(
 ) -> None:
     tuned = tmp_path / "tuned.safetensors"
     Difference(sha256_of(checkpoint), checkpoint.name, str(checkpoint), {}).save(tuned)
-    monkeypatch.setattr(
-        "engine.cli.invert.invert", lambda *args, **options: pytest.fail("searched")
-    )
+    monkeypatch.setattr("engine.cli.invert.find", lambda *args, **options: pytest.fail("searched"))
     arguments = ["invert", "x.png", "--model", str(tuned), "--out", str(tmp_path), "--tune"]
     assert main([*arguments, "--device", "cpu"]) == 1
     assert "tuned to a picture already" in capsys.readouterr().err

@@ -74,14 +74,15 @@ def test_everything_else_is_refused(agreed: AgreedFolders, ours: Path, path: str
 def test_models_and_differences_go_below_agreed_folders_too(
     agreed: AgreedFolders, ours: Path, tmp_path: Path
 ) -> None:
-    def invert(tune_path: Path) -> InvertPicture:
+    def invert(difference_path: Path) -> InvertPicture:
         return InvertPicture(
             request_id=1,
             model_path="",
             picture_path="a.png",
             alignment=Alignment(centre_px=(32.0, 32.0), angle=0.0, size_px=32.0),
             image_path=str(ours / "image.png"),
-            tune_path=str(tune_path),
+            tune=True,
+            difference_path=str(difference_path),
         )
 
     def add(folder: Path) -> AddModel:

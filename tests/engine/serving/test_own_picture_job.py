@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from draggan_blender.protocol.messages import (
+    Drag,
     FrameTarget,
     Message,
     Preview,
@@ -24,6 +26,8 @@ from draggan_blender.protocol.own_picture import (
     InvertPicture,
     PictureInverted,
 )
+from draggan_blender.protocol.pairs import Pair
+from draggan_blender.protocol.settings import DragSettings
 from engine.arrays import FloatArray
 from engine.errors import RequestError
 from engine.models import LoadedModel, ModelCache
@@ -33,7 +37,8 @@ from engine.pictures import Picture
 from engine.serving.job_parts import JobCancelledError
 from engine.serving.job_queue import QueuedJob
 from engine.serving.jobs import JobRunner
-from stylegan2 import Generator
+from stylegan2 import Generator, save_generator
+from tests.vgg_files import write_vgg
 
 CPU = torch.device("cpu")
 WHOLE = Alignment(centre_px=(32.0, 32.0), angle=0.0, size_px=32.0)
@@ -90,7 +95,9 @@ def test_a_picture_becomes_an_image(checkpoint: Path, picture: Path, generator: 
 
 def test_a_tuned_model_is_used_like_every_other(checkpoint: Path, picture: Path) -> None:
     tune_path = picture.with_name("tuned.safetensors")
-    request = _request(checkpoint, picture, tune_path=str(tune_path), tune_seconds=1.0)
+    request = _request(
+        checkpoint, picture, tune=True, difference_path=str(tune_path), tune_seconds=1.0
+    )
     found = _inverted(_run(request))
     assert found.model_path == str(tune_path)
     assert 0.0 <= found.tuned_error <= found.error
@@ -105,14 +112,16 @@ def test_a_tuned_model_is_used_like_every_other(checkpoint: Path, picture: Path)
         )
     )
     assert again.read_bytes() == picture.with_name("image.png").read_bytes()
-    twice = _request(tune_path, picture, tune_path=str(picture.with_name("twice.safetensors")))
+    again_path = str(picture.with_name("twice.safetensors"))
+    twice = _request(tune_path, picture, tune=True, difference_path=again_path)
     with pytest.raises(RequestError, match="tuned to a picture already"):
         _run(twice)
 
 
 def test_a_stop_keeps_what_was_found_and_leaves_out_tuning(checkpoint: Path, picture: Path) -> None:
     tune_path = picture.with_name("tuned.safetensors")
-    found = _inverted(_run(_request(checkpoint, picture, tune_path=str(tune_path)), stopped=True))
+    request = _request(checkpoint, picture, tune=True, difference_path=str(tune_path))
+    found = _inverted(_run(request, stopped=True))
     assert found.tuned_error == -1.0
     assert picture.with_name("image.png").exists()
     assert not tune_path.exists()
@@ -161,3 +170,61 @@ def test_an_edit_is_blended_onto_the_picture(
     np.testing.assert_array_equal(last, np.asarray(Image.open(still)))
     assert (last != own).any()
     np.testing.assert_array_equal(last[:14], own[:14])  # outside the frame
+
+
+def test_noise_maps_belong_to_the_image_in_every_request(
+    generator: Generator, picture: Path, tmp_path: Path
+) -> None:
+    noisy = copy.deepcopy(generator)
+    for key, weight in noisy.named_parameters():
+        if key.endswith("noise_strength"):
+            weight.data.fill_(0.3)
+    base = tmp_path / "noisy.safetensors"
+    save_generator(noisy.freeze(), base)
+    path = picture.with_name("tuned.safetensors")
+    asked = _request(base, picture, noise=True, steps=20, difference_path=str(path))
+    found = _inverted(_run(asked))
+    assert (found.model_path, found.tuned_error) == (str(path), -1.0)
+    assert ", with noise " in found.sentence
+    shown = picture.with_name("image.png").read_bytes()
+    latent = np.frombuffer(found.latent, "<f4").reshape(generator.num_ws, generator.w_dim)
+    with Image.open(picture.with_name("image.png")) as image:
+        far = np.asarray(image).astype(int) - render_image(noisy, latent)
+    assert abs(far).mean() > 1.0
+
+    model: dict[str, Any] = {"model_path": found.model_path, "model_sha256": found.model_sha256}
+    again, folder = tmp_path / "again.png", tmp_path / "drag"
+    folder.mkdir()
+    _run(RenderLatent(request_id=6, latent=found.latent, image_path=str(again), **model))
+    assert again.read_bytes() == shown
+    # A drag without a step shows the image that it starts from.
+    drag = Drag(
+        request_id=7,
+        drag_id=7,
+        latent=found.latent,
+        pairs=(Pair(handle_px=(16.0, 16.0), target_px=(16.5, 16.0)),),
+        settings=DragSettings(tolerance_px=4.0, max_steps=1),
+        frames=FrameTarget(folder=str(folder), stem="drag", first_number=1),
+        **model,
+    )
+    _run(drag)
+    assert (folder / "drag_0001.png").read_bytes() == shown
+
+
+def test_noise_is_refused_before_the_search_where_it_changes_nothing(
+    checkpoint: Path, picture: Path
+) -> None:
+    path = str(picture.with_name("tuned.safetensors"))
+    with pytest.raises(RequestError, match="noise maps change nothing in this model"):
+        _run(_request(checkpoint, picture, noise=True, difference_path=path))
+
+
+def test_the_loss_of_the_request_is_used(checkpoint: Path, picture: Path, tmp_path: Path) -> None:
+    weights = write_vgg(tmp_path / "vgg.pth")
+    pixels = _inverted(_run(_request(checkpoint, picture, steps=20)))
+    vgg = _inverted(
+        _run(_request(checkpoint, picture, steps=20, loss="vgg", loss_path=str(weights)))
+    )
+    assert vgg.latent != pixels.latent
+    with pytest.raises(RequestError, match="needs a file with the weights of VGG16"):
+        _run(_request(checkpoint, picture, loss="vgg"))
