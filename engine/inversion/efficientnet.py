@@ -13,6 +13,7 @@ The package is optional, and none of its code runs: its file of weights is found
 from __future__ import annotations
 
 import importlib.util
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,9 +91,10 @@ def find_weights() -> Path:
     folders = () if found is None else found.submodule_search_locations or ()
     files = sorted(path for folder in folders for path in Path(folder).glob("models/*.pth"))
     if not files:
+        folder = sysconfig.get_path("purelib")
         raise RequestError(
-            f"this loss needs the package {PACKAGE} in the Python of the engine; install it there "
-            f"with: python -m pip install --no-deps {PACKAGE}"
+            f"this loss needs the package {PACKAGE} in the Python of the engine; install it with "
+            f'any Python that has pip: python -m pip install --no-deps --target "{folder}" {PACKAGE}'
         )
     return files[0]
 

@@ -25,7 +25,7 @@ from .vgg import load_vgg
 
 # The size of the images that the networks for photographs were trained on, or nearly.
 _PHOTO_PX = 256
-# What the distance between features counts beside the pixels.
+# What the distance between features counts. In the last phase that is about as much as the pixels.
 _VGG_SHARE = 0.5
 _IMAGENET_SHARE = 0.5
 _DISCRIMINATOR_SHARE = 0.25

@@ -224,10 +224,11 @@ class OwnPictureTest(SceneCase):
         self.assertTrue(ours("scene.models").is_tuned(plane))
 
     def test_noise_maps_belong_to_the_image_as_a_tuned_model_does(self) -> None:
-        plane = self.invert()
+        plane = self.invert(loss="vgg", loss_path=str(self.folder / "vgg.pth"))
         own, source = plane.draggan.own, plane.draggan.source
         self.assertEqual((source.kind, own.tuned_path), ("BUILT_IN", ""))
-        own.noise, own.loss, own.loss_path = True, "vgg", str(self.folder / "vgg.pth")
+        self.assertEqual((own.noise, own.loss), (False, "vgg"))
+        own.noise = True
         asked: list[Any] = []
         requests = ours("jobs.requests")
         submit = requests.submit

@@ -20,6 +20,7 @@ COMMANDS = (
     "live",
     "local",
     "invert",
+    "losses",
 )
 
 if __name__ == "__main__":

