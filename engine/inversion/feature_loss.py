@@ -40,13 +40,23 @@ class FeatureLoss:
         self._distance = distance
         self._share = share
         self._most_px = most_px
+        # What was wanted last, and its features.
+        self._known: tuple[Tensor, Sequence[Tensor]] | None = None
 
     def __call__(self, images: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
         """Return how different images are; arguments and result are those of ``difference``."""
         # Where pixels do not count, both images are the wanted one.
         seen = wanted + (images.clamp(-1, 1) - wanted) * weights
-        far = self._distance(self._features(seen), self._features(wanted))
+        far = self._distance(self._features(seen), self._wanted_features(wanted))
         return difference(images, wanted, weights) + self._share * far
+
+    def _wanted_features(self, wanted: Tensor) -> Sequence[Tensor]:
+        """Return the features of what is wanted, which is the same in all steps without a frame."""
+        if wanted.requires_grad:
+            return self._features(wanted)
+        if self._known is None or not torch.equal(self._known[0], wanted):
+            self._known = wanted, self._features(wanted)
+        return self._known[1]
 
     def _features(self, images: Tensor) -> Sequence[Tensor]:
         shrink = min(images.shape[2:]) // self._most_px if self._most_px else 1

@@ -96,3 +96,6 @@ def test_the_verdict_is_by_the_error_before_tuning() -> None:
     assert sentence(0.2, is_cut=True).startswith("The search was ended early")
     assert sentence(0.01, is_cut=True) == sentence(0.01)
     assert sentence(0.2, 0.01).endswith("(error 20.0%, after tuning 1.0%)")
+    # Noise maps match what a model does not cover as well.
+    assert sentence(0.2, noise=0.01).startswith("This model does not cover the picture")
+    assert sentence(0.2, 0.004, noise=0.01).endswith("with noise 1.0%, after tuning 0.4%)")

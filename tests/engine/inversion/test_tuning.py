@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from engine import differences
 from engine.arrays import ByteArray, FloatArray
@@ -75,6 +76,21 @@ def test_tuning_brings_the_image_nearer_and_leaves_the_model(
     assert _error(tuned.generator, latent, picture) < 0.96 * before
     assert tuned.error == pytest.approx(_error(tuned.generator, latent, picture), abs=2e-3)
     assert tuned.steps == 60
+
+
+def test_tuning_lowers_the_loss_that_was_chosen(
+    generator: Generator, latent: FloatArray, picture: ByteArray
+) -> None:
+    sizes: list[torch.Size] = []
+
+    def loss(images: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+        sizes.append(images.shape)
+        return images.mean(dim=(1, 2, 3))  # as dark as can be
+
+    found = tune(generator, picture, WHOLE, latent, TuningOptions(steps=10), loss=loss)
+    assert sizes == [torch.Size((1, 3, 32, 32))] * 10
+    before = render_image(generator, latent).astype(float).mean()
+    assert render_image(found.generator, latent).astype(float).mean() < before - 1
 
 
 def test_images_away_from_the_latent_change_less(

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from draggan_blender.protocol import encode
 from draggan_blender.protocol.messages import (
     Drag,
     FrameTarget,
@@ -28,6 +29,7 @@ from draggan_blender.protocol.own_picture import (
 )
 from draggan_blender.protocol.pairs import Pair
 from draggan_blender.protocol.settings import DragSettings
+from draggan_blender.protocol.timeline import Bake
 from engine.arrays import FloatArray
 from engine.errors import RequestError
 from engine.models import LoadedModel, ModelCache
@@ -39,6 +41,8 @@ from engine.serving.job_queue import QueuedJob
 from engine.serving.jobs import JobRunner
 from stylegan2 import Generator, save_generator
 from tests.vgg_files import write_vgg
+
+from ..edits import FIRST, moves, small_edit
 
 CPU = torch.device("cpu")
 WHOLE = Alignment(centre_px=(32.0, 32.0), angle=0.0, size_px=32.0)
@@ -209,6 +213,19 @@ def test_noise_maps_belong_to_the_image_in_every_request(
     )
     _run(drag)
     assert (folder / "drag_0001.png").read_bytes() == shown
+    bake = Bake(
+        request_id=8,
+        edit=encode(small_edit(latent, targets_px=moves(0.5))),
+        frames=FrameTarget(folder=str(tmp_path / "bake"), stem="bake", first_number=FIRST),
+        **model,
+    )
+    _run(bake)
+    track = Track.from_bytes((tmp_path / "bake" / "track.npz").read_bytes())
+    changed = ModelCache(CPU).get(found.model_path).generator
+    with Image.open(tmp_path / "bake" / f"bake_{FIRST:04d}.png") as image:
+        frame = np.asarray(image)
+    np.testing.assert_array_equal(frame, render_image(changed, track.picture(0)))
+    assert abs(frame.astype(int) - render_image(noisy, track.picture(0))).mean() > 1.0
 
 
 def test_noise_is_refused_before_the_search_where_it_changes_nothing(
