@@ -4,7 +4,8 @@
 Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (2020), appendix D: the noise
 maps are optimised together with the latent. A regulariser keeps them noise, so that they hold no
 signal of the picture that the latent should: neighbours must not be alike, at any of several
-resolutions. After each step every map has mean 0 and variance 1 again.
+resolutions. After each step every map has its mean and its variance again; those of the model's own
+map are kept, so that the search starts from the model's own image.
 """
 
 from __future__ import annotations
@@ -73,19 +74,18 @@ class NoiseMaps:
         require_noise(generator)
         self._generator = generator
         self._before = noise_buffers(generator)
+        # Of mean 0 and variance 1.
         self._maps = {
             key: nn.Parameter(_normalised(buffer)) for key, buffer in self._before.items()
         }
 
     def parameters(self) -> list[nn.Parameter]:
-        """Return the maps for an optimiser, each ``H x W`` float32."""
+        """Return what an optimiser changes, ``H x W`` float32 for each map."""
         return list(self._maps.values())
 
     def image(self, latents: Tensor) -> Tensor:
         """Return the images of latents with the maps, ``N x C x H x W``."""
-        used: dict[str, Tensor] = {
-            key.removeprefix("synthesis."): value for key, value in self._maps.items()
-        }
+        used = {key.removeprefix("synthesis."): value for key, value in self._used().items()}
         image: Tensor = functional_call(self._generator.synthesis, used, (latents,))
         return image
 
@@ -93,15 +93,21 @@ class NoiseMaps:
         """Return what the maps cost, one number."""
         return _WEIGHT * torch.stack([likeness(noise) for noise in self._maps.values()]).sum()
 
+    def _used(self) -> dict[str, Tensor]:
+        return {
+            key: noise * _deviation(self._before[key]) + self._before[key].mean()
+            for key, noise in self._maps.items()
+        }
+
     @torch.no_grad()
     def normalise(self) -> None:
-        """Give each map mean 0 and variance 1; to be called after each step."""
+        """Give each map its mean and its variance; to be called after each step."""
         for noise in self._maps.values():
             noise.copy_(_normalised(noise))
 
     def snapshot(self) -> dict[str, Tensor]:
         """Return the maps as they are now."""
-        return {key: noise.detach().clone() for key, noise in self._maps.items()}
+        return {key: noise.detach() for key, noise in self._used().items()}
 
     def changes(self, maps: Mapping[str, Tensor]) -> dict[str, Change]:
         """Return how maps of ``snapshot`` differ from those of the generator, as it is stored."""
@@ -131,5 +137,8 @@ def likeness(noise: Tensor) -> Tensor:
 
 
 def _normalised(noise: Tensor) -> Tensor:
-    centred = noise.detach() - noise.detach().mean()
-    return centred / centred.square().mean().sqrt().clamp(min=1e-8)
+    return (noise.detach() - noise.detach().mean()) / _deviation(noise.detach())
+
+
+def _deviation(noise: Tensor) -> Tensor:
+    return noise.std(unbiased=False).clamp(min=1e-8)

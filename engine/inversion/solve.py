@@ -5,7 +5,7 @@ W comes first, from the best of the model's own images; then every layer may tak
 are measured in standard deviations of W along its principal components, and two prices keep the
 latent where the model makes sound images and a drag works: one on the Mahalanobis distance from
 the mean of W, and one on how far the layers part from each other. The frame on the picture can be
-refined at the same time, and in the last phase the noise maps can be found as well.
+refined at the same time. Noise maps can be found as well, after the latent.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class InversionStep:
 
     Attributes:
         fraction: The progress, 0 to 1.
-        phase: ``starts``, ``w``, ``w+`` or ``tuning``.
+        phase: ``starts``, ``w``, ``w+``, ``noise`` or ``tuning``.
         latent: ``num_ws x w_dim`` float32.
         frame: ``4`` float32, see ``Alignment.to_tensor``.
         loss: What the optimiser lowers.
@@ -115,7 +115,7 @@ class _Phase:
         name: See ``InversionStep``.
         share: Of all steps.
         count: How many starts are followed.
-        is_last: Whether the whole image is compared, by the chosen loss, and the layers may part;
+        is_whole: Whether the whole image is compared, by the chosen loss, and the layers may part;
             otherwise that of a smaller block is, by its pixels.
         rate: The step size of Adam, in standard deviations.
     """
@@ -123,7 +123,7 @@ class _Phase:
     name: str
     share: float
     count: int
-    is_last: bool
+    is_whole: bool
     rate: float
 
 
@@ -131,6 +131,13 @@ _PHASES = (
     _Phase("starts", 0.2, 3, False, 0.12),
     _Phase("w", 0.25, 1, False, 0.08),
     _Phase("w+", 0.55, 1, True, 0.05),
+)
+# Noise maps come after the latent: found together, they take over what the latent can do.
+_PHASES_WITH_NOISE = (
+    _Phase("starts", 0.15, 3, False, 0.12),
+    _Phase("w", 0.15, 1, False, 0.08),
+    _Phase("w+", 0.35, 1, True, 0.05),
+    _Phase("noise", 0.35, 1, True, 0.05),
 )
 
 
@@ -174,7 +181,7 @@ def invert(
     search = _Search(generator, picture, alignment, options, loss)
     clock = _Clock(options, should_stop)
     done = 0.0
-    for phase in _PHASES:
+    for phase in _PHASES_WITH_NOISE if options.noise else _PHASES:
         search.enter(phase)
         first, done = done, done + phase.share
         while (fraction := clock.fraction(first, done)) is not None:
@@ -286,11 +293,11 @@ class _Search:
         )
         self._losses = self._losses[kept]
         free = [self._together]
-        if phase.is_last:
+        if phase.is_whole:
             free.append(self._each)
         if self._options.align:
             free.append(self._moved)
-        if phase.is_last and self._options.noise:
+        if phase.name == "noise":
             self._noise = NoiseMaps(self._generator)
             free += self._noise.parameters()
         self._optimiser = torch.optim.Adam(free, lr=phase.rate, betas=(0.9, 0.99))
@@ -309,7 +316,7 @@ class _Search:
         images = rgb(self._images(latents))
         shrink = self._picture.shape[0] // images.shape[2]
         wanted, inside = self._cropped(frames, shrink)
-        compared = self._loss if self._phase.is_last else difference
+        compared = self._loss if self._phase.is_whole else difference
         losses = compared(images, wanted, inside) + self._price()
         lowered = losses.sum()
         if self._noise is not None:
@@ -330,7 +337,7 @@ class _Search:
         """Return what the phase compares with the picture."""
         if self._noise is not None:
             return self._noise.image(latents)
-        block = None if self._phase.is_last else starts_of(self._generator).block
+        block = None if self._phase.is_whole else starts_of(self._generator).block
         images: Tensor = self._generator.synthesis(latents, resolution=block)
         return images
 

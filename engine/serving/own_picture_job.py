@@ -38,6 +38,7 @@ _TEXTS = {
     "starts": "Comparing with the model's images",
     "w": "Finding the picture",
     "w+": "Finding the picture's details",
+    "noise": "Finding the noise",
     "tuning": "Tuning the model",
 }
 

@@ -246,6 +246,24 @@ class OwnPictureTest(SceneCase):
         self.assertEqual((source.kind, source.path), ("FILE", own.tuned_path))
         self.assertTrue(Path(bpy.path.abspath(source.path)).is_file())
 
+    def test_the_panel_asks_for_weights_only_where_a_loss_needs_some(self) -> None:
+        plane = self.invert()
+        bpy.context.view_layer.objects.active = plane
+        panel = ours("ui.panels.own_picture").DRAGGAN_PT_own_picture_expert
+        self.assertTrue(panel.poll(bpy.context))
+
+        def drawn(loss: str) -> list[str]:
+            plane.draggan.own.loss = loss
+            layout = mock.Mock()
+            panel.draw(mock.Mock(layout=layout), bpy.context)
+            return [call.args[1] for call in layout.prop.call_args_list]
+
+        self.assertEqual(drawn("pixels"), ["loss", "noise"])
+        self.assertEqual(drawn("vgg"), ["loss", "loss_path", "noise"])
+        self.assertEqual(drawn("discriminator"), ["loss", "loss_path", "noise"])
+        bpy.context.view_layer.objects.active = self.new_plane()
+        self.assertFalse(panel.poll(bpy.context))
+
     def test_a_new_image_has_the_model_that_was_tuned_unless_the_tuned_one_is_chosen(self) -> None:
         path = str(self.other_model())
         plane = self.invert(model=path, tune=True)
