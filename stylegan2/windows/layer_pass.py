@@ -73,9 +73,7 @@ class Place:
         x, y = origins[:, :1] + steps, origins[:, 1:] + steps
         xs, ys = x.clamp(0, width - 1), y.clamp(0, height - 1)
         is_inside = (y == ys)[:, :, None] & (x == xs)[:, None, :]
-        # The check is cheap on a CPU. On other devices it would wait for the device.
-        is_whole = is_inside.device.type == "cpu" and bool(is_inside.all())
-        inside = None if is_whole else is_inside[..., None].float()
+        inside = None if _are_all(is_inside) else is_inside[..., None].float()
         return cls(origins, ys[:, :, None] * width + xs[:, None, :], inside)
 
     def interior(self) -> Place:
@@ -127,7 +125,7 @@ class Place:
 
     def mask(self, windows: Tensor) -> Tensor:
         """Set the pixels of windows ``R P x S x S x C`` that are outside the map to zero."""
-        if self.inside is None:
+        if self.inside is None or not len(windows):
             return windows
         return (split_batch(windows, len(self.inside)) * self.inside).flatten(0, 1)
 
@@ -255,6 +253,11 @@ class LayerPass:
             g = g.index_copy_(1, self._kept, rows).reshape(-1, height, width, channels)
         widened = low_pass(g, layer.low_pass, 3 - self._padding)
         return widen_back(widened, layer.weight, self._scratch)
+
+
+def _are_all(flags: Tensor) -> bool:
+    """Return whether all flags are known to be set: only a CPU need not be waited for."""
+    return flags.device.type == "cpu" and bool(flags.all())
 
 
 def split_batch(x: Tensor, count: int) -> Tensor:

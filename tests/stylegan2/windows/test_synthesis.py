@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import stylegan2.ops.convolution as convolution
+import stylegan2.windows.layer_pass as layer_pass
 from stylegan2 import (
     Canvas,
     Generator,
@@ -137,6 +138,20 @@ def test_windows_by_winograd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "_FEW_PIXELS", 0)
     for name in ("clamped", "higher than wide", "a lower block"):
         test_windows_equal_the_whole_map_in_values_and_gradients(name, False)
+
+
+def test_windows_as_on_a_gpu_where_nobody_looks_whether_they_are_inside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layer_pass, "_are_all", lambda flags: False)
+    test_windows_equal_the_whole_map_in_values_and_gradients("usual", False)
+    # Without windows only whole maps are computed, as for the map that a mask holds.
+    generator = random_generator(CONFIG).freeze()
+    ws = random_ws(generator, 1)[0]
+    plan = plan_windows(CONFIG, 16, 1, 0, least_crop=16)
+    found = WindowSynthesis(generator, 16, plan, ws, 5).run(ws, torch.zeros(0, 2).long())
+    assert found.values.shape == (0, 1, 1, CONFIG.channels_at(16))
+    assert_close(found.maps[16][0].permute(2, 0, 1), generator.features(ws[None], 16)[0])
 
 
 def test_prepared_layers_follow_loaded_weights() -> None:
