@@ -52,6 +52,8 @@ from .network.layers import NoiseMode
 from .network.synthesis import SynthesisState
 from .ops.fused import end_loading as end_fused_loading
 from .windows.fused_start import fused_operators, start_fused_operators
+from .windows.graph_start import start_graphs, why_no_graphs, window_graphs
+from .windows.graphs import WindowGraphs
 from .windows.plan import WindowPlan, plan_windows
 from .windows.synthesis import WindowPass, WindowSynthesis
 
@@ -66,6 +68,7 @@ __all__ = [
     "NoiseMode",
     "Overlay",
     "SynthesisState",
+    "WindowGraphs",
     "WindowPass",
     "WindowPlan",
     "WindowSynthesis",
@@ -82,4 +85,7 @@ __all__ = [
     "save_generator",
     "sha256_of",
     "start_fused_operators",
+    "start_graphs",
+    "why_no_graphs",
+    "window_graphs",
 ]

@@ -25,6 +25,7 @@ from stylegan2 import (
     WindowSynthesis,
     fused_operators,
     plan_windows,
+    window_graphs,
 )
 
 from .full_map import FullMapSource
@@ -92,6 +93,7 @@ class WindowSource:
         self._full: FullMapSource | None = None
         # Looked up once, so that a drag does not switch operators when they become ready.
         self._operators = fused_operators(start.device)
+        self._graphs = window_graphs(generator, start.device)
         # With the synthesis, whether the held map is computed apart from it.
         self._syntheses: dict[tuple[int, int], tuple[WindowSynthesis, bool]] = {}
         self._held_block = 0
@@ -180,6 +182,7 @@ class WindowSource:
                 self._operators,
                 self._canvas if is_blended else None,
                 self._between,
+                self._graphs,
             )
             self._syntheses[key] = synthesis, is_held_apart
         return self._syntheses[key]
@@ -313,7 +316,9 @@ class _WithGradient(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.run, ctx.held_block, ctx.shape = run, held_block, ws.shape
         held = run.maps[held_block][0].permute(2, 0, 1) if held_block else None
-        return run.values, held
+        # Another tensor of the same values: the one of the pass would refer to this node, which
+        # refers to the pass, and only a collection of garbage would free them.
+        return run.values.detach(), held
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None, None]:

@@ -6,15 +6,18 @@ from __future__ import annotations
 import torch
 
 from draggan_blender.protocol.cache_folder import cache_folder
-from stylegan2 import end_fused_loading, fused_operators, start_fused_operators
+from stylegan2 import end_fused_loading, fused_operators, start_fused_operators, start_graphs
 
 
 def start_operators(device: torch.device) -> None:
-    """Start to compile a device's fused operators in the background.
+    """Start to compile a device's fused operators in the background, and allow CUDA graphs.
 
-    Further calls for the same device do nothing. See ``stylegan2.start_fused_operators``.
+    Further calls for the same device do nothing. See ``stylegan2.start_fused_operators`` and
+    ``stylegan2.start_graphs``.
     """
-    start_fused_operators(cache_folder() / "operators", device)
+    folder = cache_folder() / "operators"
+    start_fused_operators(folder, device)
+    start_graphs(folder, device)
 
 
 def end_loading() -> None:

@@ -15,8 +15,15 @@ from torch import Tensor
 class Scratch:
     """Reusable buffers by name, for one computation at a time: the next one overwrites them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool = False) -> None:
+        """Begin without buffers.
+
+        Args:
+            keeps: Whether to keep the buffers that larger ones have replaced, because a recorded
+                computation still writes to their addresses.
+        """
         self._buffers: dict[str, Tensor] = {}
+        self._kept: list[Tensor] | None = [] if keeps else None
 
     def take(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Return the buffer of a name as an uninitialised tensor.
@@ -36,6 +43,8 @@ class Scratch:
             or buffer.dtype != like.dtype
             or buffer.device != like.device
         ):
+            if buffer is not None and self._kept is not None:
+                self._kept.append(buffer)
             buffer = torch.empty(size, dtype=like.dtype, device=like.device)
             self._buffers[name] = buffer
         return buffer[:size].view(shape)

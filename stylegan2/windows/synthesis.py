@@ -12,10 +12,11 @@ change, so windows of them are cut from whole maps that were computed once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -52,6 +53,23 @@ class _Backdrop:
         return torch.lerp(self.below, x, self.matte)
 
 
+class Graphs(Protocol):
+    """Recorded passes, which are launched at once; see ``graphs.WindowGraphs``."""
+
+    def run(self, synthesis: WindowSynthesis, ws: Tensor, origins: Tensor) -> WindowPass | None:
+        """Repeat a recorded pass with other values.
+
+        Args:
+            synthesis: Whose pass it is.
+            ws: As for ``WindowSynthesis.run``.
+            origins: As for ``WindowSynthesis.run``.
+
+        Returns:
+            The result of ``WindowSynthesis.run``; None if it has to be computed.
+        """
+        ...
+
+
 class WindowSynthesis:
     """Computes windows of the features of a generator, for latents that differ in the first w.
 
@@ -71,6 +89,7 @@ class WindowSynthesis:
         operators: FusedOperators | None = None,
         canvas: Canvas | None = None,
         between: Callable[[], None] = lambda: None,
+        graphs: Graphs | None = None,
     ) -> None:
         """Compute the styles of the w vectors that do not change.
 
@@ -84,8 +103,9 @@ class WindowSynthesis:
             operators: Result of ``fused_operators`` for the device of the generator, or None.
             canvas: What the features are blended with; a canvas on which one latent changes. None
                 for the plain features of the generator.
-            between: Called between the layers of every pass. An exception that it raises ends the
-                pass and is not caught.
+            between: Called between the layers of every pass, and before a pass that was recorded.
+                An exception that it raises ends the pass and is not caught.
+            graphs: Repeats passes that it has recorded; None to compute every pass.
 
         Raises:
             ValueError: The generator has residual connections, of which no windows are computed.
@@ -102,6 +122,7 @@ class WindowSynthesis:
         self._scratch = Scratch()
         self.between = between
         self._operators = operators
+        self._graphs = graphs
         with torch.no_grad():
             below = self._config.layers_below(resolution)
             self._layers = [PreparedLayer.of(self._layer(index)) for index in range(below)]
@@ -126,6 +147,16 @@ class WindowSynthesis:
             origins: ``P x 2`` int64, (x, y) of the first pixel of each window, in pixels of the
                 feature map. The whole window must be inside the map.
         """
+        if self._graphs is not None:
+            self.between()
+            repeated = self._graphs.run(self, ws, origins)
+            if repeated is not None:
+                return repeated
+        return self.compute(ws, origins)
+
+    @torch.no_grad()
+    def compute(self, ws: Tensor, origins: Tensor) -> WindowPass:
+        """Compute the windows of a latent layer by layer; arguments and result are ``run``'s."""
         maps: dict[int, Tensor] = {}
         layers: list[LayerPass | FusedPass] = []
         mattes: dict[int, Tensor] = {}
@@ -169,6 +200,44 @@ class WindowSynthesis:
             x = compute(upsampling, x, place)
             x = blended(window.resolution, compute(last, x, interior), interior)
         return WindowPass(self, layers, mattes, cut, x, maps)
+
+    def kind(self, count: int) -> Hashable:
+        """Return what decides which operations a pass of ``count`` windows consists of."""
+        shapes = tuple((block, back.below.shape) for block, back in sorted(self._backdrops.items()))
+        layers = (*map(id, self._layers), id(self._operators))
+        return self._resolution, self.plan, self.num_layers, count, shapes, layers
+
+    def constants(self) -> list[Tensor]:
+        """Return the tensors that all passes read and that other syntheses of a kind lack.
+
+        These are the styles of the w vectors that do not change, and what a canvas has below.
+        """
+        styles = [self._fixed_styles[index] for index in sorted(self._fixed_styles)]
+        backdrops = [self._backdrops[block] for block in sorted(self._backdrops)]
+        return [
+            *(tensor for style in styles for tensor in (style.scale, style.demodulation)),
+            *(tensor for backdrop in backdrops for tensor in (backdrop.below, backdrop.matte)),
+        ]
+
+    def twin(self) -> WindowSynthesis:
+        """Return a synthesis of the same kind for recordings: it shares the weights alone.
+
+        Its constants are copies, which can be overwritten; its buffers stay where they are; it is
+        not interrupted between layers, and it computes every pass.
+        """
+        twin = copy.copy(self)
+        twin._fixed_styles = {
+            index: LayerStyle(style.scale.clone(), style.demodulation.clone())
+            for index, style in self._fixed_styles.items()
+        }
+        twin._backdrops = {
+            block: _Backdrop(backdrop.below.clone(), backdrop.matte.clone())
+            for block, backdrop in self._backdrops.items()
+        }
+        twin._scratch = Scratch(keeps=True)
+        twin._graphs = None
+        twin.between = lambda: None
+        return twin
 
     def block_of(self, index: int) -> int:
         """Return the name of the block whose convolution takes the w vector ``index``."""
@@ -222,6 +291,8 @@ class WindowPass:
         maps: The whole maps, ``1 x H x W x C`` float32, of the blocks up to the crop of the plan,
             by the names of the blocks.
     """
+
+    maps: Mapping[int, Tensor]
 
     def __init__(
         self,
