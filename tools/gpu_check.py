@@ -7,9 +7,10 @@ It needs PyTorch and what else the engine needs, and no network; pytest if the t
 
 Each part is a process with a limit of its own, so one that hangs or crashes does not take the
 others with it. The most valuable parts come first; a part that does not fit into the time that is
-left is named and not run. The report, ``report.md`` in the folder, has figures in the form of
-``docs/performance.md``; the whole output of each part is beside it. Without a GPU the same parts
-run on the CPU; ``--quick`` makes each as short as possible, to test this file.
+left is named and not run. On a GPU, steps, live drags and bakes are measured with CUDA graphs,
+without them, and with convolutions in float16. The report, ``report.md`` in the folder, has figures
+in the form of ``docs/performance.md``; the whole output of each part is beside it. Without a GPU
+the same parts run on the CPU; ``--quick`` makes each as short as possible, to test this file.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -31,7 +33,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # it is run as a file
 
 from engine.machine.device import describe_device  # noqa: E402
+from stylegan2.ops import precision  # noqa: E402
 from stylegan2.ops.fused import BuildError, FusedOperators, build, nvrtc  # noqa: E402
+from stylegan2.ops.fused.build import cuda_target  # noqa: E402
+from stylegan2.windows import graph_start  # noqa: E402
 from stylegan2.windows.fused_proof import difference, speed_up  # noqa: E402
 
 TOTAL_S = 460.0
@@ -40,6 +45,8 @@ _LEAST_S = 10.0
 # How long a part has to end after it was told to.
 _GRACE_S = 5.0
 _LINES_SHOWN = 60
+# The ways of ``dev.py bench step`` that round: the fused operators have float32 only.
+_HALF_WAYS = ("windows", "graphs", "windows-squares", "graphs-squares")
 
 
 @dataclass(frozen=True)
@@ -51,12 +58,14 @@ class Part:
         command: The arguments of this Python.
         limit_s: The longest time that it may take.
         is_table: Whether its output is Markdown.
+        environment: Variables to set for it.
     """
 
     title: str
     command: tuple[str, ...]
     limit_s: float
     is_table: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ def parts_of(devices: list[str], *, quick: bool, has_pytest: bool) -> list[Part]
         quick: Whether each part is as short as possible.
         has_pytest: Whether the tests can run.
     """
-    this, bench = str(Path(__file__).resolve()), ("-m", "tools.bench")
+    this = str(Path(__file__).resolve())
     parts = [
         Part(f"Fused operators on {device}", (this, "--proof", device), 60.0) for device in devices
     ]
@@ -100,24 +109,46 @@ def parts_of(devices: list[str], *, quick: bool, has_pytest: bool) -> list[Part]
         places = ("tests/engine/test_gpu.py", "tests/stylegan2")
         command = ("-m", "pytest", "-q", "-m", "gpu", "-rs", "-p", "no:cacheprovider", *places)
         parts.append(Part("Tests that need a GPU", command, 90.0))
+    for device in devices:
+        parts += _measurements(device, quick=quick)
+    return parts
+
+
+def _measurements(device: str, *, quick: bool) -> list[Part]:
+    """Return the parts that measure a device.
+
+    On a GPU steps have rows with and without CUDA graphs; live drags and bakes are measured with
+    graphs first, and then without. What float16 would gain and cost comes last.
+    """
+    bench, where = ("-m", "tools.bench"), ("--device", device)
     steps = ("--quick",) if quick else ("--model", "1024", "--points", "2")
     small = ("--model", "suzanne", "--points", "2", "--mask", "no")
-    for device in devices:
-        where = ("--device", device)
-        seconds = "2" if quick else "8"
-        frames = "2" if quick else "12"
-        rows = ("--row", "suzanne") if quick else ("--row", "suzanne", "--row", "1024")
-        # A step of the public programs takes ten seconds on a CPU at 1024 px: only the small model.
-        chosen = (*small, "--quick") if quick or device == "cpu" else steps
-        parts += [
-            Part(
-                f"Steps on {device}", (*bench, "step", "--markdown", *chosen, *where), 120.0, True
-            ),
-            Part(f"Self-test on {device}", ("-m", "engine", "selftest", "--device", device), 90.0),
-            Part(f"Live drag on {device}", (*bench, "live", "--seconds", seconds, *where), 60.0),
-            Part(f"Bake on {device}", (*bench, "bake", *rows, "--frames", frames, *where), 90.0),
-        ]
-    return parts
+    # A step of the public programs takes ten seconds on a CPU at 1024 px: only the small model.
+    chosen = (*small, "--quick") if quick or device == "cpu" else steps
+    step = (*bench, "step", "--markdown", *chosen, *where)
+    live = (*bench, "live", "--seconds", "2" if quick else "8", *where)
+    rows = ("--row", "suzanne") if quick else ("--row", "suzanne", "--row", "1024")
+    bake = (*bench, "bake", *rows, "--frames", "2" if quick else "12", *where)
+    test = ("-m", "engine", "selftest", *where)
+    parts = [
+        Part(f"Steps on {device}", step, 120.0, True),
+        Part(f"Self-test on {device}", test, 90.0),
+        Part(f"Live drag on {device}", live, 60.0),
+        Part(f"Bake on {device}", bake, 90.0),
+    ]
+    if device != "cuda":
+        return parts
+    plain, half = {graph_start.SWITCH: "0"}, {precision.SWITCH: "float16"}
+    ways = [word for name in _HALF_WAYS for word in ("--way", name)]
+    return [
+        *parts,
+        Part(f"Live drag on {device} without graphs", live, 60.0, environment=plain),
+        Part(f"Bake on {device} without graphs", bake, 90.0, environment=plain),
+        Part(f"Steps on {device}, float16", (*step, *ways), 60.0, True, half),
+        Part(f"Self-test on {device}, float16", test, 90.0, environment=half),
+        Part(f"Live drag on {device}, float16", live, 60.0, environment=half),
+        Part(f"Bake on {device}, float16", bake, 90.0, environment=half),
+    ]
 
 
 def run(part: Part, limit_s: float) -> Outcome:
@@ -130,7 +161,7 @@ def run(part: Part, limit_s: float) -> Outcome:
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, **_without_nvcc(), **part.environment, "PYTHONPATH": str(ROOT)},
         )
         try:
             code = process.wait(timeout=limit_s)
@@ -146,6 +177,15 @@ def run(part: Part, limit_s: float) -> Outcome:
         file.seek(0)
         output = file.read().decode(errors="replace")
     return Outcome(part, verdict, time.monotonic() - started_s, output)
+
+
+def _without_nvcc() -> dict[str, str]:
+    """Return the variable that asks for NVRTC, on a machine without CUDA's compiler."""
+    try:
+        cuda_target((9, 0))
+    except BuildError:
+        return {nvrtc.SWITCH: "1"}
+    return {}
 
 
 def run_all(parts: list[Part], total_s: float, out: Path) -> list[Outcome]:

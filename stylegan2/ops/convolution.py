@@ -10,10 +10,9 @@ size of the kernels, which the algorithm increases.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.grad import conv2d_input
 
+from . import precision
 from .scratch import Scratch
 from .winograd import winograd_conv, winograd_conv_back, winograd_kernels
 
@@ -55,13 +54,14 @@ class Convolution:
         if self._by_winograd(len(x), size):
             return winograd_conv(x, scale, self.transformed(), padding, scratch)
         scaled = (x * scale).permute(0, 3, 1, 2)
-        if self._in_mkldnn and x.dtype == torch.float32 and len(x) == 1:
+        is_single = x.dtype == torch.float32 and len(x) == 1
+        if self._in_mkldnn and is_single and precision.reduced() is None:
             # torch would choose a slower implementation for a single small map.
             y = torch.mkldnn_convolution(
                 scaled, self._weight, None, (padding, padding), (1, 1), (1, 1), 1
             )
         else:
-            y = F.conv2d(scaled, self._weight, padding=padding)
+            y = precision.conv2d(scaled, self._weight, padding=padding)
         return y.permute(0, 2, 3, 1)
 
     def back(self, g: Tensor, size: tuple[int, int], padding: int, scratch: Scratch) -> Tensor:
@@ -79,9 +79,7 @@ class Convolution:
         if self._by_winograd(len(g), (g.shape[1], g.shape[2])):
             return winograd_conv_back(g, self.transformed(), padding, size, scratch)
         shape = (len(g), self._weight.shape[1], *size)
-        x: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
-            shape, self._weight, g.permute(0, 3, 1, 2), padding=padding
-        )
+        x = precision.conv2d_back(shape, self._weight, g.permute(0, 3, 1, 2), padding=padding)
         return x.permute(0, 2, 3, 1)
 
     def transformed(self) -> Tensor:
@@ -91,4 +89,5 @@ class Convolution:
         return self._kernels
 
     def _by_winograd(self, count: int, size: tuple[int, int]) -> bool:
-        return self._is_large and count * size[0] * size[1] > _FEW_PIXELS
+        is_large = self._is_large and count * size[0] * size[1] > _FEW_PIXELS
+        return is_large and precision.reduced() is None

@@ -13,9 +13,9 @@ third convolution.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from . import precision
 from .resample import upsampling_conv2d
 
 EPSILON = 1e-8
@@ -67,7 +67,7 @@ def modulated_conv2d(
     """
     scaled = x * style[:, :, None, None]
     if up_taps is None:
-        convolved = F.conv2d(scaled, weight, padding=1)
+        convolved = precision.conv2d(scaled, weight, padding=1)
     else:
         convolved = upsampling_conv2d(scaled, weight, up_taps)
     return convolved, demodulation(style, energy)

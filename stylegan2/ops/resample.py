@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import precision
+
 TAPS = (1.0, 3.0, 3.0, 1.0)
 
 
@@ -54,7 +56,7 @@ def upsampling_conv2d(x: Tensor, weight: Tensor, taps: Tensor) -> Tensor:
     Returns:
         ``N x O x 2 H x 2 W`` float32.
     """
-    widened = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+    widened = precision.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
     channels = widened.shape[1]
     kernel = (taps * 4).expand(channels, 1, -1, -1)
     return F.conv2d(widened, kernel, padding=1, groups=channels)

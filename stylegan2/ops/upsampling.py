@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import precision
 from .scratch import Scratch
 
 
@@ -35,8 +36,8 @@ def widen(x: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
     Returns:
         ``N x (2 h + 1) x (2 w + 1) x O``, valid until the scratch is used again.
     """
-    if x.device.type != "cpu":
-        y = F.conv_transpose2d(x.permute(0, 3, 1, 2), weight.transpose(0, 1), stride=2)
+    if x.device.type != "cpu" or precision.reduced() is not None:
+        y = precision.conv_transpose2d(x.permute(0, 3, 1, 2), weight.transpose(0, 1), stride=2)
         return y.permute(0, 2, 3, 1)
     count, height, width, _ = x.shape
     matrix = kernel_matrix(weight)
@@ -64,8 +65,8 @@ def widen_back(g: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
     Returns:
         ``N x h x w x I``, the cotangent of the input.
     """
-    if g.device.type != "cpu":
-        x = F.conv2d(g.permute(0, 3, 1, 2), weight.transpose(0, 1), stride=2)
+    if g.device.type != "cpu" or precision.reduced() is not None:
+        x = precision.conv2d(g.permute(0, 3, 1, 2), weight.transpose(0, 1), stride=2)
         return x.permute(0, 2, 3, 1)
     count, height, width, channels = (g.shape[0], g.shape[1] // 2, g.shape[2] // 2, g.shape[3])
     products = scratch.take("products", (count, height, width, 3, 3, channels), g)

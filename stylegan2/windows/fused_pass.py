@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..network.layers import GAIN, SLOPE
+from ..ops import precision
 from ..ops.fused import Activation, FusedOperators
 from ..ops.scratch import Scratch
 from .layer_pass import LayerPass, LayerStyle, Place, split_batch
@@ -48,6 +49,8 @@ def _is_faster(operators: FusedOperators, layer: PreparedLayer, x: Tensor) -> bo
     With few pixels or channels the larger kernels of Winograd's algorithm cost more than it saves.
     """
     if x.device != operators.device or x.dtype != torch.float32:
+        return False
+    if precision.reduced() is not None:  # which these operators do not have
         return False
     is_large = min(layer.weight.shape[:2]) >= _FEW_CHANNELS and x[..., 0].numel() > _FEW_PIXELS
     return layer.convolution is None or is_large

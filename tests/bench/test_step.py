@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from engine.solving.options import DragOptions
 from engine.solving.picture import Paths
 from stylegan2 import Generator
 from tools.bench import step, step_measure
-from tools.bench.step_rows import WAYS, Case, Measurement, cases, table_of
+from tools.bench.step_rows import LITERAL, WAYS, Case, Measurement, cases, table_of, ways_on
 
 CASE = Case("256", 2, mask=True)
 
@@ -85,11 +86,31 @@ def test_the_ways_of_a_case_are_measured_in_order_and_a_failure_costs_one_row(
     arguments = ["--model", "256", "--points", "2", "--points", "8", "--mask", "no"]
     assert step.main([*arguments, "--markdown", "--json", str(path)]) == 1
     wanted = [Case("256", 2, mask=False), Case("256", 8, mask=False)]
-    assert asked == [(case, way) for case in wanted for way in WAYS]
+    assert asked == [(case, way) for case in wanted for way in ways_on("cpu")]
     output = capsys.readouterr()
     assert "full of Case(model='256', points=8, mask=False) failed with code -9" in output.err
     assert output.out.startswith("| model |") and "10 GFLOP/s" in output.out
-    assert len(json.loads(path.read_text())) == 2 * len(WAYS) - 1
+    assert len(json.loads(path.read_text())) == 2 * len(ways_on("cpu")) - 1
+
+
+def test_only_the_ways_that_are_named_are_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def apart(case: Case, way: str, _arguments: argparse.Namespace) -> Measurement:
+        asked.append(way)
+        return measurement(way, case)
+
+    monkeypatch.setattr(step, "measure_apart", apart)
+    arguments = ["--model", "256", "--points", "2", "--mask", "no", "--device", "cuda:1"]
+    assert step.main(arguments) == 0
+    assert asked == list(WAYS)
+    asked.clear()
+    assert step.main([*arguments, "--way", "windows", "--way", "graphs"]) == 0
+    assert asked == ["windows", "graphs"]
+    assert step.variables_of("fused-graphs") == {}
+    assert step.variables_of("graphs") == {"DRAGGAN_FUSED": "0"}
 
 
 def test_without_a_choice_there_are_all_cases_and_few_if_it_is_to_be_quick(
@@ -115,6 +136,10 @@ def test_a_measurement_is_passed_on_from_its_process(
 ) -> None:
     def run(command: list[str], **_how: Any) -> subprocess.CompletedProcess[bytes]:
         assert command[1:4] == ["-m", "tools.bench", "step"]
+        # What a way does not have is off, whatever the environment says.
+        variables = _how["env"]
+        assert variables["DRAGGAN_FUSED"] == variables["DRAGGAN_GRAPHS"] == "0"
+        assert variables["PATH"] == os.environ["PATH"]
         code = step.main(command[4:])
         return subprocess.CompletedProcess(command, code, capsys.readouterr().out.encode())
 
@@ -134,7 +159,7 @@ def quick_product(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick_product")
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ways_on("cpu"))
 def test_each_way_is_measured(way: str) -> None:
     row = step_measure.measure(Case("suzanne", 2, mask=True), way, 3, "cpu", 1)
     assert (row.image_px, row.feature_px, row.device, row.threads) == (128, 128, "cpu", 1)
@@ -148,7 +173,7 @@ def test_each_way_is_measured(way: str) -> None:
 
 
 @pytest.mark.usefixtures("quick_product")
-@pytest.mark.parametrize("way", [way for way in WAYS if not WAYS[way].is_literal])
+@pytest.mark.parametrize("way", [way for way in ways_on("cpu") if way != LITERAL])
 def test_the_engine_is_asked_for_what_a_way_says(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools import gpu_check
+from tools.bench.step_rows import WAYS, ways_on
 from tools.gpu_check import Part
 
 
@@ -35,6 +36,13 @@ def test_a_part_that_fails_or_hangs_does_not_stop_the_others(tmp_path: Path) -> 
     assert "\n| a | b |\n" in text and "```\n| a | b |" not in text
 
 
+def test_a_part_has_its_variables(tmp_path: Path) -> None:
+    code = "import os; print(os.environ['DRAGGAN_GRAPHS'])"
+    part = Part("Says", ("-c", code), 30.0, environment={"DRAGGAN_GRAPHS": "never"})
+    (outcome,) = gpu_check.run_all([part], 60.0, tmp_path)
+    assert outcome.output == "never\n"
+
+
 def test_a_part_for_which_no_time_is_left_is_named(tmp_path: Path) -> None:
     (outcome,) = gpu_check.run_all([_part("Late", "print('never')")], 1.0, tmp_path)
     assert outcome.verdict.startswith("not run")
@@ -50,9 +58,24 @@ def test_all_parts_fit_into_eight_minutes(quick: bool) -> None:
     # What no other machine can tell comes first.
     assert titles[0] == "Fused operators on cuda"
     assert titles.index("Bake on cuda") < titles.index("Steps on cpu")
+    # With and without graphs, and in half precision.
+    for what in ("Live drag", "Bake"):
+        for how in ("", " without graphs", ", float16"):
+            assert f"{what} on cuda{how}" in titles
+    by_title = {part.title: part for part in parts}
+    assert by_title["Bake on cuda without graphs"].environment == {"DRAGGAN_GRAPHS": "0"}
+    assert by_title["Steps on cuda, float16"].environment == {"DRAGGAN_PRECISION": "float16"}
+    assert not any(part.environment for part in parts if "cpu" in part.title)
     assert gpu_check.TOTAL_S < 480.0
     without = gpu_check.parts_of(["cuda"], quick=quick, has_pytest=False)
     assert not any("pytest" in part.command for part in without)
+
+
+def test_only_a_gpu_has_rows_with_graphs() -> None:
+    assert not any("graphs" in way for way in ways_on("cpu"))
+    with_graphs = [way for way in ways_on("cuda:0") if "graphs" in way]
+    assert with_graphs == ["graphs", "fused-graphs", "graphs-squares", "fused-graphs-squares"]
+    assert set(gpu_check._HALF_WAYS) <= set(WAYS)
 
 
 def test_the_proof_runs_on_the_cpu(tmp_path: Path) -> None:

@@ -10,20 +10,34 @@ multiplies matrices. Each measurement has a process of its own, so that its peak
 torch included) contains nothing else. All cases take about half an hour on two cores::
 
     python dev.py bench step [--quick] [--model NAME] [--points N] [--mask yes|no] [--markdown]
-                             [--json FILE] [--threads N] [--device NAME]
+                             [--json FILE] [--threads N] [--device NAME] [--way NAME]
+
+On a CUDA GPU there are also rows with CUDA graphs; the others are computed without them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from .process import ROOT, is_there
-from .step_rows import MASKS, MODELS, POINTS, WAYS, Case, Measurement, cases, notes_on, table_of
+from .step_rows import (
+    MASKS,
+    MODELS,
+    POINTS,
+    WAYS,
+    Case,
+    Measurement,
+    cases,
+    notes_on,
+    table_of,
+    ways_on,
+)
 
 STEPS = 20
 FEW_STEPS = 3
@@ -41,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     rows: list[Measurement] = []
     failures = 0
     for case in _chosen(arguments):
-        for way in WAYS:
+        for way in arguments.way or ways_on(arguments.device):
             try:
                 row = measure_apart(case, way, arguments)
             except subprocess.CalledProcessError as error:
@@ -75,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     add("--threads", type=int, default=0, help="CPU threads; 0: torch decides")
     add("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps")
+    add("--way", choices=WAYS, action="append", help="only these ways; repeatable")
     add("--apart", choices=WAYS, help=argparse.SUPPRESS)
     return parser
 
@@ -106,8 +121,20 @@ def measure_apart(case: Case, way: str, arguments: argparse.Namespace) -> Measur
     command += ["--mask", "yes" if case.mask else "no"]
     command += ["--threads", str(arguments.threads), "--device", arguments.device]
     command += ["--quick"] if arguments.quick else []
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **variables_of(way)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
     return Measurement(**json.loads(done.stdout))
+
+
+def variables_of(way: str) -> dict[str, str]:
+    """Return the variables that switch off what a way is measured without."""
+    switches = {"DRAGGAN_FUSED": WAYS[way].fused, "DRAGGAN_GRAPHS": WAYS[way].graphs}
+    return {name: "0" for name, is_on in switches.items() if not is_on}
 
 
 def _measure_here(arguments: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -25,7 +26,8 @@ from engine.machine.operators import await_operators
 from engine.models import sample_latent
 from engine.solving.drag import drag
 from engine.solving.options import DragOptions
-from stylegan2 import Generator
+from stylegan2 import Generator, why_no_graphs, window_graphs
+from stylegan2.ops.precision import reduced
 
 from . import multiply_adds
 from .pairs import distance_to_way
@@ -125,10 +127,14 @@ def measure(case: Case, way: str, most_steps: int, device_name: str, threads: in
     device = open_device(device_name, threads)
     if WAYS[way].fused and not await_operators(device):
         raise RuntimeError("the fused operators are not available; see the log")
+    if WAYS[way].graphs:
+        await_operators(device)
     generator = make_generator(case.model, device)
     watch = Stopwatch(most_steps)
     _drag(generator, case, WAYS[way], watch)
     step_s, core_s = watch.median_s()
+    if WAYS[way].graphs:
+        _require_graphs(generator, device)
     peak = peak_mb()  # before the matrices below, which do not belong to the drag
     return Measurement(
         **asdict(case),
@@ -143,7 +149,16 @@ def measure(case: Case, way: str, most_steps: int, device_name: str, threads: in
         multiply_adds=count_of(generator, case, WAYS[way]),
         flops=2 * MATRIX**3 / statistics.median(product_seconds(device)),
         peak_mb=peak,
+        precision=str(reduced() or torch.float32).removeprefix("torch."),
     )
+
+
+def _require_graphs(generator: Generator, device: torch.device) -> None:
+    """Raise ``RuntimeError`` if the drag was computed without CUDA graphs; say how many it had."""
+    graphs = window_graphs(generator, device)
+    if graphs is None:
+        raise RuntimeError(f"no CUDA graphs: {why_no_graphs(device)}")
+    print(f"{len(graphs)} recorded passes", file=sys.stderr)
 
 
 def _drag(generator: Generator, case: Case, way: Way, watch: Stopwatch) -> None:

@@ -47,6 +47,7 @@ class Way:
         least_squares: Whether the engine's default method is used, for information. Its step has
             two backward passes for each point and moves the handles farther than a step of motion
             supervision, which all others are.
+        graphs: Whether windows are computed as CUDA graphs, which only a CUDA GPU has.
     """
 
     label: str
@@ -54,6 +55,7 @@ class Way:
     windows: bool = False
     fused: bool = False
     least_squares: bool = False
+    graphs: bool = False
 
 
 LITERAL = "literal"
@@ -68,7 +70,24 @@ WAYS = {
     "fused-squares": Way(
         "least squares, windows, fused*", windows=True, fused=True, least_squares=True
     ),
+    "graphs": Way("(c) windows, graphs", windows=True, graphs=True),
+    "fused-graphs": Way("(c) windows, fused, graphs", windows=True, fused=True, graphs=True),
+    "graphs-squares": Way(
+        "least squares, windows, graphs*", windows=True, least_squares=True, graphs=True
+    ),
+    "fused-graphs-squares": Way(
+        "least squares, windows, fused, graphs*",
+        windows=True,
+        fused=True,
+        least_squares=True,
+        graphs=True,
+    ),
 }
+
+
+def ways_on(device: str) -> list[str]:
+    """Return the ways that a device has, by its name."""
+    return [name for name, way in WAYS.items() if not way.graphs or device.startswith("cuda")]
 
 
 @dataclass(frozen=True)
@@ -92,6 +111,7 @@ class Measurement:
         flops: Floating-point operations per second of a matrix product in the same process.
         peak_mb: The process's largest resident memory in 10^6 bytes; None where the system does
             not report it.
+        precision: The type of the factors of convolutions.
     """
 
     model: str
@@ -108,6 +128,7 @@ class Measurement:
     multiply_adds: int | None
     flops: float
     peak_mb: float | None
+    precision: str = "float32"
 
     @property
     def case(self) -> Case:
@@ -168,8 +189,9 @@ def notes_on(rows: Iterable[Measurement]) -> str:
     rows = list(rows)
     devices = " and ".join(sorted({f"{row.device}, {row.threads} threads" for row in rows}))
     speeds = [row.flops / 1e9 for row in rows]
+    kinds = " and ".join(sorted({row.precision for row in rows}))
     return (
-        f"Device: {devices}, float32. s: median over the steps of one drag. (d): the time of the "
+        f"Device: {devices}, {kinds}. s: median over the steps of one drag. (d): the time of the "
         "step's multiply-adds at the speed of a matrix product in the same process, "
         f"{min(speeds):.0f} to {max(speeds):.0f} GFLOP/s. "
         "core s: CPU seconds of all threads added up, which other programs change less. "
