@@ -64,6 +64,8 @@ class Progress:
     def add_bytes(self, count: int) -> None:
         """Count bytes of the step."""
         self._done += count
+        if self._total:  # which was an estimate if there is more
+            self._total = max(self._total, self._done)
         now_s = time.monotonic()
         self._seen.append((now_s, self._done))
         while now_s - self._seen[0][0] > _SPEED_OVER_S:

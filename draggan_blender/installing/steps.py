@@ -93,9 +93,8 @@ class Installer:
                 self._make_environment(program, base, environment)
                 if wanted is None:
                     wanted = self._packages(program, lock, variant, environment, version)
-                    self._download(
-                        wanted, packages.list_path(self._places.downloads, lock, version)
-                    )
+                    path = packages.list_path(self._places.downloads, lock, version)
+                    self._download(wanted, path, known)
                 packages.save_list(
                     packages.list_path(self._places.downloads, lock, version), wanted
                 )
@@ -119,12 +118,12 @@ class Installer:
             python = record.installed_python(self._places, self._machine)
             if stored is None or python is None:
                 raise InstallError("other_bundle", detail="no engine is installed here")
-            lock, _ = self._locks().require(stored.variant, self._machine)
+            lock, known = self._locks().require(stored.variant, self._machine)
             path = packages.list_path(self._places.downloads, lock, stored.python)
             program = self._uv()
             environment = self._places.environments / stored.environment
             wanted = self._packages(program, lock, stored.variant, environment, stored.python)
-            self._download(wanted, path)
+            self._download(wanted, path, known)
             allowed_uv = self._uv_hashes()
             wheel = uv.kept_wheel(self._places.downloads, allowed_uv)
             if wheel is None:
@@ -255,8 +254,10 @@ class Installer:
     def _are_whole(self, wanted: list[Wanted]) -> bool:
         return all(is_whole(self._places.downloads / item.name, item) for item in wanted)
 
-    def _download(self, wanted: list[Wanted], list_path: Path) -> None:
+    def _download(self, wanted: list[Wanted], list_path: Path, known: Facts) -> None:
         total = sum(item.size for item in wanted)
+        if not all(item.size for item in wanted):  # an index of a person's own need not say them
+            total = max(total, known.download_bytes)
         self._progress.step("download", "Downloading packages", total=total)
         watcher = Watcher(self._progress.add_bytes, self._progress.should_stop, self._pause_s)
         opener = make_opener()

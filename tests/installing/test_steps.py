@@ -48,6 +48,18 @@ def test_an_installation_is_verified_recorded_and_told(bench: Bench) -> None:
     assert loads[0]["total"] == sum(len(data) for data in bench.index.wheels.values())
 
 
+def test_the_total_is_known_where_the_index_says_no_sizes(bench: Bench) -> None:
+    bench.index.says_sizes = False
+    bench.installer().install()
+    events = [json.loads(line) for line in bench.out.getvalue().splitlines()]
+    loads = [event for event in events if event["step"] == "download"]
+    # That of the lock, until more has arrived.
+    assert loads[0]["total"] == 1000
+    assert all(event["done"] <= event["total"] for event in loads)
+    whole = sum(len(data) for data in bench.index.wheels.values())
+    assert loads[-1]["total"] <= whole
+
+
 def test_a_repair_needs_no_network_and_removes_the_old_environment(bench: Bench) -> None:
     first = bench.installer().install()
     torch = bench.places.environments / first.environment

@@ -92,6 +92,7 @@ class Index:
         ranges: The ``Range`` of each request of a wheel, empty for a whole one.
         served: The number of bytes of wheels that were sent.
         tls: The server's certificate with its key, for an index with https.
+        says_sizes: Whether its pages say how large the files are.
     """
 
     wheels: dict[str, bytes]
@@ -99,6 +100,7 @@ class Index:
     ranges: list[str] = field(default_factory=list)
     served: int = 0
     tls: Path | None = None
+    says_sizes: bool = True
 
     def has_served(self, wanted: int) -> bool:
         """Return whether so many bytes were sent; a client may be ahead of the count."""
@@ -142,7 +144,7 @@ class Index:
                 "filename": file,
                 "url": f"{self.base}/files/{file}",
                 "hashes": {"sha256": sha256(data)},
-                "size": len(data),
+                **({"size": len(data)} if self.says_sizes else {}),
             }
             for file, data in self.wheels.items()
             if file.startswith(f"{name}-")
