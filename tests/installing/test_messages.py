@@ -20,15 +20,90 @@ from draggan_blender.installing.progress import Progress, log_file
 ROOT = Path(__file__).resolve().parents[2]
 
 
+# Which test holds a fault of the table in the documentation.
+TESTS_OF = {
+    "slow": {"test_steps": "test_a_slow_index_is_waited_for"},
+    "cut after some bytes": {
+        "test_steps": "test_after_a_fault_the_old_engine_stays_and_the_next_try_succeeds",
+        "test_downloads": "test_a_cut_connection_goes_on_where_it_was",
+    },
+    "404, 500, 403": {
+        "test_steps": "test_after_a_fault_the_old_engine_stays_and_the_next_try_succeeds"
+    },
+    "another content (wrong hash)": {
+        "test_steps": "test_after_a_fault_the_old_engine_stays_and_the_next_try_succeeds"
+    },
+    "a certificate that nobody knows, as of a network that replaces them": {
+        "test_faults": "test_a_certificate_that_nobody_knows_is_refused_until_it_is_named"
+    },
+    "a clock that is set back": {"test_faults": "test_a_clock_that_is_set_back_is_named"},
+    "a proxy that asks for a name and a password, or gets a wrong one": {
+        "test_faults": "test_a_proxy_that_asks_for_a_password_gets_it_from_the_preferences"
+    },
+    "a disk without room, and one that becomes full (a small tmpfs)": {
+        "test_steps": "test_a_full_disk_ends_in_a_sentence_and_the_next_try_goes_on"
+    },
+    "a read-only folder": {
+        "test_faults": "test_a_folder_that_is_read_only_is_named",
+        "test_steps": "test_a_folder_that_cannot_be_written_is_named",
+    },
+    "a file that another program holds": {
+        "test_faults": "test_a_file_that_another_program_holds_is_named"
+    },
+    "Blender or the installer is killed, or cancelled": {
+        "test_child": "test_a_killed_child_is_noticed_and_nothing_is_lost"
+    },
+    "two Blenders at once": {
+        "test_steps": "test_two_installers_do_not_work_at_once",
+        "test_child": "test_of_two_blenders_that_install_at_once_one_does_it_and_the_other_says_so",
+    },
+}
+
+
 def plain(text: str) -> str:
     """Return a text in one line, without what Markdown adds and with ... for the fields."""
     return re.sub(r"\s+", " ", re.sub(r"\{\w+\}", "...", text).replace("*", "").replace("`", ""))
 
 
-@pytest.mark.parametrize("kind", PROBLEMS)
-def test_the_documentation_has_a_row_for_each_problem(kind: str) -> None:
-    page = plain((ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"))
-    assert plain(PROBLEMS[kind].found) in page
+def rows_of(heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading of the page, without its own heading."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    lines = page.partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines()
+    table = [line for line in lines if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_the_documentation_has_the_messages_and_remedies_of_the_program_and_no_others() -> None:
+    # A Python's version is a field of the program, and an example in the documentation.
+    written = {
+        found: remedy.replace("Install Python 3.11", "Install Python ...")
+        for found, remedy in rows_of("Installing the engine")
+    }
+    known = {
+        plain(problem.found): plain(f"{problem.remedy[0].upper()}{problem.remedy[1:]}.")
+        for problem in PROBLEMS.values()
+    }
+    assert {plain(found): plain(remedy) for found, remedy in written.items()} == known
+
+
+def test_each_fault_that_was_tried_has_a_message_and_a_test() -> None:
+    rows, page = rows_of("What was tried"), plain(str(rows_of("Installing the engine")))
+    assert len(rows) == 12
+    for fault, message, tests in rows:
+        parts = (
+            [] if message.startswith("none:") else plain(message).replace("...", "\n").split("\n")
+        )
+        for part in (piece.strip(" ,") for piece in parts):
+            # Rows with several faults have a piece of each message.
+            assert all(piece.strip() in page for piece in part.split(",")), (fault, part)
+        named = re.findall(r"`(\w+)`", tests)
+        assert named, fault
+        for name in named:
+            text = (ROOT / "tests" / "installing" / f"{name}.py").read_text(encoding="utf-8")
+            assert "def test_" in text
+            known = TESTS_OF.get(fault, {}).get(name)
+            assert known is not None, f"which test of {name} holds {fault!r}?"
+            assert f"def {known}(" in text
 
 
 @pytest.mark.parametrize("kind", PROBLEMS)
