@@ -7,6 +7,10 @@ cannot be reached is named and left as it is. PyTorch for the CPU of Linux, for 
 for ROCm is not in the usual package index; say where it is::
 
     python3 dev.py lock --torch cpu=FOLDER_OR_ADDRESS --torch rocm=...
+
+An address is that of a page with links to wheels, as PyTorch's own index has one for each package
+(``https://.../whl/rocm7.2/torch/``); ``--torch`` can be repeated for those that
+PyTorch needs besides. Without ``--torch cuda=...`` the lock of CUDA has no Windows.
 """
 
 from __future__ import annotations
@@ -58,10 +62,13 @@ class Variant:
     Attributes:
         torch: Lines that pin PyTorch; ``{version}`` is that of ``engine.txt``.
         systems: The systems that it is offered on.
+        wider: The same for more systems, whose packages the usual index lacks: tried first where
+            ``--torch`` says where they are.
     """
 
     torch: tuple[str, ...]
     systems: tuple[str, ...]
+    wider: Variant | None = None
 
 
 _VARIANTS = {
@@ -72,7 +79,17 @@ _VARIANTS = {
         ),
         ("linux", "windows", "macos"),
     ),
-    "cuda": Variant(("torch=={version} ; sys_platform == 'linux'",), ("linux",)),
+    "cuda": Variant(
+        ("torch=={version} ; sys_platform == 'linux'",),
+        ("linux",),
+        Variant(
+            (
+                "torch=={version} ; sys_platform == 'linux'",
+                "torch=={version}+cu130 ; sys_platform == 'win32'",
+            ),
+            ("linux", "windows"),
+        ),
+    ),
     "apple": Variant(("torch=={version} ; sys_platform == 'darwin'",), ("macos",)),
     "rocm": Variant(("torch=={version}+rocm7.2 ; sys_platform == 'linux'",), ("linux",)),
 }
@@ -189,12 +206,12 @@ def unpacked_bytes(item: Wanted, opener: OpenerDirector, known: dict[str, int]) 
 
 
 def facts_of(
-    locker: Locker, variant: str, links: list[str], known: dict[str, int]
+    locker: Locker, variant: str, systems: tuple[str, ...], links: list[str], known: dict[str, int]
 ) -> dict[str, dict[str, object]]:
     """Return what ``locks.json`` says of a variant: an entry for each platform it works on."""
     lock, opener, facts = REQUIREMENTS / f"engine-{variant}.lock", make_opener(), {}
     for platform in _PLATFORMS:
-        if platform.partition("-")[0] not in _VARIANTS[variant].systems:
+        if platform.partition("-")[0] not in systems:
             continue
         found = {python: locker.wanted(lock, platform, python, links) for python in _PYTHONS}
         pythons = [python for python in _PYTHONS if found[python]]
@@ -246,18 +263,27 @@ def make(locker: Locker, places: dict[str, list[str]], uv_version: str | None) -
     engine, failed = (REQUIREMENTS / "engine.txt").read_text(), []
     for name, variant in _VARIANTS.items():
         print(f"== {LABELS[name]}", flush=True)
-        source = variant_input(engine, variant)
-        problem = locker.lock(source, REQUIREMENTS / f"engine-{name}.lock", places[name])
-        if problem:
+        tried = [variant.wider, variant] if variant.wider and places[name] else [variant]
+        for chosen in filter(None, tried):
+            source = variant_input(engine, chosen)
+            problem = locker.lock(source, REQUIREMENTS / f"engine-{name}.lock", places[name])
+            if not problem:
+                table[name] = facts_of(locker, name, chosen.systems, places[name], known)
+                path.write_text(json.dumps(table, indent=1) + "\n")
+                break
+            words = problem.splitlines()
             print(
-                f"   not made: {problem.splitlines()[0]}", *problem.splitlines()[-2:], sep="\n   "
+                f"   not made for {', '.join(chosen.systems)}: {words[0]}",
+                *words[-2:],
+                sep="\n   ",
             )
+        if problem or chosen is not tried[0]:
             failed.append(LABELS[name])
-            continue
-        table[name] = facts_of(locker, name, places[name], known)
-        path.write_text(json.dumps(table, indent=1) + "\n")
     if failed:
-        print(f"Left as before: {', '.join(failed)}. --torch says where their packages are.")
+        names = ", ".join(failed)
+        print(
+            f"Left as before, or without a system: {names}. --torch says where their packages are."
+        )
     return 1 if failed else 0
 
 

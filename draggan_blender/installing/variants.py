@@ -128,6 +128,21 @@ class Locks:
         suggested = suggested_variant(machine)
         return suggested if self.facts(suggested, machine) is not None else "cpu"
 
+    def gap(self, machine: Machine) -> str:
+        """Return a sentence on a GPU that nothing can be installed for; empty if there is none.
+
+        Args:
+            machine: This computer. On Windows its GPU need not be known yet.
+        """
+        own = "set up a Python with PyTorch and choose it as Engine Python"
+        suggested = suggested_variant(machine)
+        if self.facts(suggested, machine) is None:
+            return f"{LABELS[suggested]} cannot be installed on this system yet; for it, {own}"
+        is_unknown = machine.system == "windows" and not machine.gpu
+        if is_unknown and self.facts("cuda", machine) is None:
+            return f"CUDA cannot be installed on Windows yet; for an NVIDIA GPU, {own}"
+        return ""
+
     def available(self, machine: Machine) -> list[str]:
         """Return the variants that can be installed on a computer."""
         return [name for name in LABELS if self.facts(name, machine) is not None]

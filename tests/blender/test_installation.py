@@ -129,3 +129,13 @@ class InstallationTest(SceneCase):
         ours("preferences").get().variant = "rocm"
         self.addCleanup(setattr, ours("preferences").get(), "variant", "auto")
         self.assertEqual(panel._size_sentence(), "ROCm (AMD): not available for this system")
+
+    def test_a_gpu_without_a_lock_is_named_before_the_download(self) -> None:
+        machine = ours("installing.machine").Machine("linux", "x86_64", "AMD GPU", has_amd=True)
+        self.patch(self.installation, "machine", lambda: machine)
+        drawn: list[str] = []
+        panel = ours("ui.panels.installation")
+        self.patch(panel, "draw_text", lambda _layout, text, _icon: drawn.append(text))
+        panel._draw_install(mock.MagicMock(), "absent")
+        self.assertTrue(drawn[0].startswith("CPU: downloads"))
+        self.assertTrue(drawn[1].startswith("ROCm (AMD) cannot be installed on this system yet"))

@@ -20,7 +20,7 @@ from draggan_blender.installing.places import (
     python_in,
 )
 from draggan_blender.installing.request import InstallRequest
-from draggan_blender.installing.variants import backend
+from draggan_blender.installing.variants import Locks, backend
 
 WINDOWS = PureWindowsPath(r"C:\Users\Zoë Müller\AppData\Roaming\Blender Foundation")
 MACOS = PurePosixPath("/Users/zoë müller/Library/Application Support/Blender")
@@ -140,6 +140,39 @@ def test_interpreters_and_lengths_by_system() -> None:
 )
 def test_the_variant_follows_the_machine(found: Machine, variant: str) -> None:
     assert machine.suggested_variant(found) == variant
+
+
+@pytest.mark.parametrize(
+    ("found", "begins"),
+    [
+        (Machine("linux", "x86_64"), ""),
+        (Machine("linux", "x86_64", "RTX", "580.65.06"), ""),
+        (Machine("linux", "x86_64", "AMD GPU", has_amd=True), "ROCm (AMD) cannot be installed"),
+        (Machine("windows", "x86_64"), "CUDA cannot be installed on Windows yet; for an NVIDIA"),
+        (Machine("windows", "x86_64", "RTX", "580.65.06"), "CUDA (NVIDIA) cannot be installed"),
+        (Machine("macos", "aarch64", "Apple GPU"), ""),
+        (Machine("macos", "x86_64"), "CPU cannot be installed on this system yet; for it, set up"),
+    ],
+)
+def test_a_gpu_that_nothing_can_be_installed_for_is_named(
+    found: Machine, begins: str, tmp_path: Path
+) -> None:
+    sizes = {"pythons": ["3.11"], "download_bytes": 1, "installed_bytes": 2}
+    platforms = {
+        "cpu": ("linux-x86_64", "windows-x86_64", "macos-aarch64"),
+        "cuda": ("linux-x86_64",),
+        "apple": ("macos-aarch64",),
+    }
+    table = {name: dict.fromkeys(keys, sizes) for name, keys in platforms.items()}
+    (tmp_path / "locks.json").write_text(json.dumps(table))
+    for name in platforms:
+        (tmp_path / f"engine-{name}.lock").touch()
+    locks = Locks(tmp_path)
+    sentence = locks.gap(found)
+    assert sentence.startswith(begins) and bool(sentence) == bool(begins)
+    assert not sentence or sentence.endswith("choose it as Engine Python")
+    if sentence:
+        assert locks.best(found) == "cpu"
 
 
 def test_names_of_systems_and_what_nvidia_smi_prints() -> None:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from draggan_blender.installing import variants
 from draggan_blender.installing.downloads import Wanted, make_opener
+from draggan_blender.installing.machine import Machine
+from draggan_blender.installing.variants import Locks
 from tests.installing.wheels import Index, make_wheel, sha256
 from tools import locks
 from tools.locks import Locker, RemoteFile, Variant
@@ -110,7 +113,7 @@ def test_a_lock_says_which_pythons_and_how_many_bytes_a_platform_needs(
     assert text.startswith("# Made by: python3 dev.py lock. Do not edit.\ntorch==2.13.0")
     printed = capsys.readouterr().out
     assert "macos-aarch64: not all packages can be reached" in printed
-    assert "Left as before: CUDA (NVIDIA)" in printed
+    assert "Left as before, or without a system: CUDA (NVIDIA)" in printed
     assert "hint: ask somebody" in printed
 
 
@@ -140,6 +143,46 @@ def test_a_place_with_wheels_is_passed_on_for_its_variant_only(
     rocm = [options for options in with_links if "--universal" in options]
     assert len(rocm) == 1 and len(with_links) > 1
     assert len([options for options in locker.asked if "--universal" in options]) == 4
+
+
+def _cuda_with_a_place(requirements: Path, folder: Path, reached: tuple[str, ...]) -> FakeLocker:
+    locker = FakeLocker(folder, reached, {key: ("3.12",) for key in locks._PLATFORMS})
+    places = {name: ["/wheels"] if name == "cuda" else [] for name in locks._VARIANTS}
+    assert locks.make(locker, places, None) == 1
+    assert "torch==2.13.0 " in (requirements / "engine-cuda.lock").read_text()
+    return locker
+
+
+def test_cuda_on_windows_is_locked_where_its_packages_are_reached(
+    requirements: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _cuda_with_a_place(requirements, tmp_path / "work", ("+cu130 ; sys_platform == 'win32'",))
+    table = json.loads((requirements / "locks.json").read_text())
+    assert set(table) == {"cuda"}
+    assert set(table["cuda"]) == {"linux-x86_64", "linux-aarch64", "windows-x86_64"}
+    # What was locked can be installed, and is what suits a Windows computer with such a GPU.
+    machine = Machine("windows", "x86_64", "NVIDIA GPU", "580.65")
+    made = Locks(requirements)
+    assert made.best(machine) == "cuda" and made.gap(machine) == ""
+    assert variants.backend("cuda", machine) == "cu130"
+
+
+def test_where_they_are_not_the_lock_of_cuda_is_made_without_windows(
+    requirements: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class OnlyLinux(FakeLocker):
+        def compile(self, source: Path, out: Path, *options: str) -> str:
+            if "--universal" in options and "win32" in source.read_text():
+                return "error: no solution"
+            return super().compile(source, out, *options)
+
+    locker = OnlyLinux(tmp_path / "work", ("torch==2.13.0 ;",), {"linux-x86_64": ("3.12",)})
+    places = {name: ["/wheels"] if name == "cuda" else [] for name in locks._VARIANTS}
+    assert locks.make(locker, places, None) == 1
+    assert set(json.loads((requirements / "locks.json").read_text())["cuda"]) == {"linux-x86_64"}
+    printed = capsys.readouterr().out
+    assert "not made for linux, windows: error: no solution" in printed
+    assert "Left as before, or without a system: CUDA (NVIDIA)" in printed
 
 
 @pytest.mark.parametrize("text", ["rocm", "teapot=/wheels", "cpu="])

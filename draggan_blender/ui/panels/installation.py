@@ -90,6 +90,9 @@ def _draw_install(layout: bpy.types.UILayout, condition: str) -> None:
     if condition in _SENTENCES:
         draw_text(layout, _SENTENCES[condition], "ERROR" if condition == "broken" else "INFO")
     draw_text(layout, _size_sentence(), "INFO")
+    gap = installation.locks().gap(installation.machine())
+    if gap:
+        draw_text(layout, gap, "ERROR")
     if not bpy.app.online_access:
         draw_text(layout, "Blender may not use the internet", "ERROR")
         layout.prop(bpy.context.preferences.system, "use_online_access")
