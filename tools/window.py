@@ -51,7 +51,8 @@ def _parsed(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, Any]]:
     parser.add_argument("script", type=Path, help="the file with the steps")
     parser.add_argument("--blender", default="blender", help="Blender's executable")
     parser.add_argument("--zip", type=Path, required=True, help="the built extension")
-    parser.add_argument("--engine-python", type=Path, required=True, help="a Python with PyTorch")
+    parser.add_argument("--engine-python", type=Path, help="a Python with PyTorch; else none")
+    parser.add_argument("--user", type=Path, help="Blender's user folder, which is kept")
     parser.add_argument("--out", type=Path, required=True, help="file or folder for the output")
     parser.add_argument(
         "--size", type=int, nargs=2, metavar="PX", help="another width and height than the script's"
@@ -71,14 +72,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="draggan-window-") as user:
         # The contents of the screen, as a file of the X Window Dump format.
         screen = Path(user, "Xvfb_screen0")
+        if options.user is not None:
+            options.user.mkdir(parents=True, exist_ok=True)
         server, display = _start_server(["-screen", "0", f"{width}x{height}x24", "-fbdir", user])
         try:
             environment = {
                 **os.environ,
                 "DISPLAY": display,
-                "BLENDER_USER_RESOURCES": user,
-                "DRAGGAN_ENGINE_PYTHON": str(options.engine_python.absolute()),
+                "BLENDER_USER_RESOURCES": str((options.user or Path(user)).absolute()),
             }
+            if options.engine_python is not None:
+                environment["DRAGGAN_ENGINE_PYTHON"] = str(options.engine_python.absolute())
             flags = ["--factory-startup", "--gpu-backend", "opengl", "--python-exit-code", "1"]
             geometry = ["--window-geometry", "0", "0", str(width), str(height)]
             inside = ["-P", str(Path(__file__).resolve()), "--", *sys.argv[1:]]
