@@ -21,6 +21,7 @@ COMMANDS = (
     "local",
     "invert",
     "losses",
+    "own",
 )
 
 if __name__ == "__main__":

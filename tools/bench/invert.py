@@ -36,10 +36,10 @@ from stylegan2.models import builtin_model_path
 from .landmarks import LANDMARKS, Detector
 
 # The set of renders; the model was trained on the sets 1 and 2.
-_SET, _SIZE_PX = 77, 128
+_SET, SIZE_PX = 77, 128
 _OFF_PX, _OFF_DEG = 8.0, 10.0
 _ROWS = ("strange", "right", "off", "tuned")
-_WHOLE = Alignment.whole(_SIZE_PX, _SIZE_PX)
+_WHOLE = Alignment.whole(SIZE_PX, SIZE_PX)
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,13 @@ class Renders:
         images: ``N x 128 x 128 x 3`` uint8.
         places_px: ``N x L x 2``, in the order of ``LANDMARKS``.
         visible: ``N x L`` bool.
+        factors: ``N x F`` float32, see ``tools.suzanne.factors``.
     """
 
     images: ByteArray
     places_px: FloatArray
     visible: ByteArray
+    factors: FloatArray
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,21 @@ class Row:
     image: ByteArray
 
 
-def load_renders(folder: Path, count: int) -> Renders:
-    """Return the renders of a folder; those that are missing are made."""
-    path = folder / f"suzanne_{_SIZE_PX}px_seed{_SET}_000000.npz"
-    if not path.exists():
+def load_renders(folder: Path, number: int, count: int) -> Renders:
+    """Return the first renders of a set; those that are missing are made.
+
+    Args:
+        folder: Where they are.
+        number: The set, see ``factors.sample_factors``.
+        count: How many.
+    """
+    path = folder / f"suzanne_{SIZE_PX}px_seed{number}_000000.npz"
+    if not _has(path, count):
         from tools.suzanne.render import render_shard
         from tools.suzanne.scene import SuzanneScene
 
-        render_shard(SuzanneScene(size_px=_SIZE_PX, samples=8), _SET, 0, count, path)
+        folder.mkdir(parents=True, exist_ok=True)
+        render_shard(SuzanneScene(size_px=SIZE_PX, samples=8), number, 0, count, path)
     with np.load(path) as shard:
         names = list(shard["landmark_names"])
         order = [names.index(name) for name in LANDMARKS]
@@ -91,7 +100,15 @@ def load_renders(folder: Path, count: int) -> Renders:
             shard["images"][:count],
             shard["landmarks_px"][:count, order],
             shard["landmarks_visible"][:count, order],
+            shard["factors"][:count],
         )
+
+
+def _has(path: Path, count: int) -> bool:
+    if not path.exists():
+        return False
+    with np.load(path) as shard:
+        return len(shard["factors"]) >= count
 
 
 class _Measure:
@@ -106,7 +123,7 @@ class _Measure:
     def landmarks_px(self, image: ByteArray, frame: Alignment, renders: Renders, i: int) -> float:
         """Return the mean error of the visible landmarks in the picture."""
         found = torch.from_numpy(self._detector.detect(image[None]).points_px[0])
-        placed = frame.to_picture(found, (_SIZE_PX, _SIZE_PX)).numpy()
+        placed = frame.to_picture(found, (SIZE_PX, SIZE_PX)).numpy()
         far = np.linalg.norm(placed - renders.places_px[i], axis=1)
         return float(far[renders.visible[i].astype(bool)].mean())
 
@@ -129,9 +146,9 @@ class _Measure:
 
 def _moved_frame(source: np.random.RandomState) -> Alignment:
     way, side = source.uniform(0, 2 * math.pi), source.choice([-1, 1])
-    middle = _SIZE_PX / 2
+    middle = SIZE_PX / 2
     x, y = (middle + _OFF_PX * part for part in (math.cos(way), math.sin(way)))
-    return Alignment(x, y, _OFF_DEG * float(side), float(_SIZE_PX))
+    return Alignment(x, y, _OFF_DEG * float(side), float(SIZE_PX))
 
 
 def summary(name: str, rows: list[Row]) -> str:
@@ -161,15 +178,15 @@ def strange_pictures(renders: Renders) -> dict[str, ByteArray]:
     for x in (40, 72):
         pen.ellipse([x, 42, x + 22, 60], fill=(15, 15, 20))
     pen.line([40, 50, 94, 50], fill=(15, 15, 20), width=3)
-    face = Image.new("RGB", (_SIZE_PX, _SIZE_PX), (235, 230, 210))
+    face = Image.new("RGB", (SIZE_PX, SIZE_PX), (235, 230, 210))
     pen = ImageDraw.Draw(face)
     pen.ellipse([20, 20, 108, 112], fill=(250, 205, 60), outline="black", width=3)
     for x in (45, 75):
         pen.ellipse([x, 48, x + 10, 62], fill="black")
     pen.arc([42, 60, 86, 96], 20, 160, fill="black", width=4)
     noise = np.random.RandomState(0).randint(0, 256, (8, 8, 3), dtype=np.uint8)
-    clouds = Image.fromarray(noise).resize((_SIZE_PX, _SIZE_PX), Image.Resampling.BICUBIC)
-    stripes = np.indices((_SIZE_PX, _SIZE_PX)).sum(axis=0) // 8 % 2 * 200 + 20
+    clouds = Image.fromarray(noise).resize((SIZE_PX, SIZE_PX), Image.Resampling.BICUBIC)
+    stripes = np.indices((SIZE_PX, SIZE_PX)).sum(axis=0) // 8 % 2 * 200 + 20
     return {
         "a render": own,
         "with drawn glasses": np.asarray(glasses),
@@ -212,7 +229,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--out", type=Path, help="a picture of pictures, versions and differences")
     options = parser.parse_args(arguments)
-    renders = load_renders(options.data, options.count)
+    renders = load_renders(options.data, _SET, options.count)
     measure = _Measure()
     since = time.process_time()
     starts_of(measure.generator)
