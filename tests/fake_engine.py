@@ -33,6 +33,7 @@ from draggan_blender.protocol import own_picture as o
 from draggan_blender.protocol import pairs as p
 from draggan_blender.protocol import parts as q
 from draggan_blender.protocol import timeline as t
+from draggan_blender.protocol.file_names import matte_stem
 from tests import fake_bake
 from tests.fake_drag import FakeDrag
 from tests.fake_faults import Faults, end, hang
@@ -258,11 +259,20 @@ class FakeEngine:
         )
 
     def blend_back(self, request: o.BlendBack) -> None:
-        """Write the image of the latent, or three frames, in place of the composed picture."""
+        """Write the image of the latent, or three frames, in place of the composed picture.
+
+        The mattes are the same images.
+        """
         if request.latent:
             self.render(request.latent, request.image_path)
+            if request.matte:
+                path = Path(request.image_path)
+                self.render(request.latent, str(path.with_stem(matte_stem(path.stem))))
             return
+        mattes = replace(request.frames, stem=matte_stem(request.frames.stem))
         for index in range(3):
+            if request.matte:
+                self.render(request.base, str(fake_bake.frame_path(mattes, index)))
             self.frame(request, index, request.base)
 
     def find_parts(self, request: q.FindParts) -> None:

@@ -13,6 +13,7 @@ from ..connection import pump
 from ..errors import EditError, reason_of
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes
+from ..protocol.file_names import matte_stem
 from ..protocol.losses import PIXELS
 from ..protocol.messages import FrameTarget, Request
 from ..protocol.own_picture import Alignment, BlendBack, InvertPicture, PictureInverted
@@ -249,31 +250,47 @@ def blend_back(plane: Plane) -> int:
         track=track,
         image_path="" if track else str(path),
         frames=FrameTarget(folder=str(path.parent), stem=_BLEND, first_number=first),
+        matte=own.with_matte,
     )
     return requests.submit(plane, request, f"Blend {plane.name} onto its picture")
 
 
 def finish_blend(plane: Plane, request: BlendBack) -> None:
-    """Load what was composed as a Blender image.
+    """Load what was composed, and its matte if there is one, as Blender images.
 
     Raises:
-        EditError: It cannot be read.
+        EditError: One cannot be read.
     """
     settings, own = plane.draggan, plane.draggan.own
     is_sequence = bool(request.track)
     path = Path(request.image_path)
     if is_sequence:
         path = frame_path(Path(request.frames.folder), _BLEND, request.frames.first_number)
-    before, blended = own.blended, load(path)
-    blended.name = f"{plane.name} Blended"
-    if is_sequence:
-        blended.source = "SEQUENCE"
-    else:
-        blended.pack()
-    own.blended = blended
-    images.remove_unused(before)
+    matte = None
+    if request.matte:
+        matte_path = path.with_stem(matte_stem(path.stem))
+        if is_sequence:
+            stem = matte_stem(_BLEND)
+            matte_path = frame_path(path.parent, stem, request.frames.first_number)
+        matte = _loaded(matte_path, f"{plane.name} Matte", is_sequence)
+        matte.colorspace_settings.name = "Non-Color"
+    before = own.blended, own.matte
+    blended = _loaded(path, f"{plane.name} Blended", is_sequence)
+    own.blended, own.matte = blended, matte
+    images.remove_unused(*before)
     settings.status = (
         f"Blended {settings.sequence.frame_count} images onto the picture: {path.parent}"
         if is_sequence
         else f"Blended onto the picture: the image {blended.name}"
     )
+
+
+def _loaded(path: Path, name: str, is_sequence: bool) -> bpy.types.Image:
+    """Return a file as an image, packed; or as the first one of a sequence of files."""
+    found = load(path)
+    found.name = name
+    if is_sequence:
+        found.source = "SEQUENCE"
+    else:
+        found.pack()
+    return found

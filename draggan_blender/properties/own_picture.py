@@ -103,6 +103,16 @@ class DRAGGAN_PG_own_picture(bpy.types.PropertyGroup):
         description="The picture with the edits of the image",
         type=bpy.types.Image,
     )
+    with_matte: BoolProperty(
+        name="With Matte",
+        description="Blend Back also makes a grey image of how far each pixel was changed: white "
+        "where it is the edit's, black where it is the picture's",
+    )
+    matte: PointerProperty(
+        name="Matte",
+        description="How far each pixel of the blended image was changed",
+        type=bpy.types.Image,
+    )
 
 
 class DRAGGAN_PG_found_picture(bpy.types.PropertyGroup):

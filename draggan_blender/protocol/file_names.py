@@ -37,6 +37,15 @@ def channel_stem(stem: str, channel: int | str) -> str:
     return f"{stem}-channel{channel}"
 
 
+def matte_stem(stem: str) -> str:
+    """Return what the names of mattes start with: grey images of what was changed.
+
+    Args:
+        stem: What those of the colours start with.
+    """
+    return f"{stem}-matte"
+
+
 def frame_number_of_any(stem: str, name: str) -> int | None:
     """Return the number of the file of a frame's colours, or of one of its further channels.
 

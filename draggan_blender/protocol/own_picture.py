@@ -152,6 +152,8 @@ class BlendBack(ModelRequest):
         track: The bytes of a ``track.npz``, for a sequence; empty for one image.
         image_path: Where the one image is written; empty if there is a track.
         frames: The files of the sequence.
+        matte: Whether the mattes are written as well: how far each pixel was changed, as grey PNG
+            beside each image, see ``file_names.matte_stem``.
     """
 
     kind: ClassVar[str] = "blend_back"
@@ -162,6 +164,7 @@ class BlendBack(ModelRequest):
     track: bytes = b""
     image_path: str = ""
     frames: FrameTarget
+    matte: bool = False
 
     def __post_init__(self) -> None:
         Request.__post_init__(self)

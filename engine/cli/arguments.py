@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_render(commands)
     _add_sample(commands)
     _add_invert(commands)
+    _add_blend(commands)
     _add_directions(commands)
     _add_mix(commands)
     _add_many(commands)
@@ -238,6 +239,41 @@ def _add_invert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     invert.add_argument("--json", action="store_true", help="print one JSON object per line")
     _add_device(invert)
     invert.set_defaults(run=_guarded("invert"))
+
+
+def _add_blend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    blend = commands.add_parser(
+        "blend",
+        help="put the edits of an inverted picture back onto it",
+        description="Put what edits have changed onto the picture, in its full size; the rest "
+        "stays to the bit. Give the model that was dragged, such as "
+        "--model found/tuned.safetensors.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    blend.add_argument("picture", type=Path, help="the image file that was inverted")
+    _add_model(blend)
+    blend.add_argument(
+        "--found", type=Path, required=True, metavar="FOLDER", help="what invert has written"
+    )
+    edit = blend.add_mutually_exclusive_group(required=True)
+    edit.add_argument("--latent", type=Path, metavar="FILE", help="the edited image's latent")
+    edit.add_argument(
+        "--track", type=Path, metavar="FILE", help="the track.npz of a drag or a bake"
+    )
+    blend.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="a PNG file for one image, of a track the last one; or a folder for all of its images",
+    )
+    blend.add_argument(
+        "--matte",
+        action="store_true",
+        help="also write how far each pixel was changed, as grey PNG named -matte",
+    )
+    blend.add_argument("--json", action="store_true", help="print one JSON object per line")
+    _add_device(blend)
+    blend.set_defaults(run=_guarded("blend"))
 
 
 def _add_directions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -31,6 +31,7 @@ from ..solving.drag import drag
 from ..solving.options import DragOptions
 from ..solving.result import DragStep
 from .bake import bake, render
+from .blend import run_blend
 from .directions import directions, mix
 from .ending import FAILED, PARTLY_DONE, drag_ended, note_flat, note_result
 from .interrupt import interrupt_stops
@@ -181,6 +182,10 @@ def _invert(parsed: argparse.Namespace, output: Output) -> None:
     run_invert(parsed, _load(parsed, output), output)
 
 
+def _blend(parsed: argparse.Namespace, output: Output) -> None:
+    run_blend(parsed, _load(parsed, output), output)
+
+
 def _directions(parsed: argparse.Namespace, output: Output) -> None:
     directions(parsed, _load(parsed, output), output)
 
@@ -240,6 +245,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Output], int | None]] = {
     "drag": _drag,
     "sample": _sample,
     "invert": _invert,
+    "blend": _blend,
     "directions": _directions,
     "mix": _mix,
     "many": _many,

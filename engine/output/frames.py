@@ -33,12 +33,14 @@ def write_png(path: Path, image: ByteArray) -> None:
 
     Args:
         path: The file; its folder is made if it is missing.
-        image: ``H x W x C`` uint8, top row first; with C = 4 the file has alpha. ``H x W`` is grey.
+        image: ``H x W x C`` uint8, top row first; with C = 4 the file has alpha. ``H x W`` is grey,
+            and so is C = 1.
 
     Raises:
         OSError: The file cannot be written; ``filename`` is ``path``.
     """
     encoded = io.BytesIO()
+    image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
     # Level 3 is fast; higher levels gain little, because the noise of an image hardly compresses.
     Image.fromarray(image).save(encoded, format="PNG", compress_level=3)
     write_atomically(path, encoded.getvalue())
@@ -170,7 +172,7 @@ class FrameWriter:
         """Queue the image of a row; row 0 also becomes the file before the first.
 
         Args:
-            image: ``H x W x C`` uint8, top row first; C is 3 or more.
+            image: ``H x W x C`` uint8, top row first; C is 1 (grey), 3 or more.
             index: The row.
 
         Raises:

@@ -4,19 +4,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from draggan_blender.protocol.file_names import matte_stem
 from draggan_blender.protocol.messages import FrameWritten, Progress
 from draggan_blender.protocol.own_picture import Alignment as FrameOfPicture
 from draggan_blender.protocol.own_picture import BlendBack, InvertPicture, PictureInverted
 from stylegan2 import sha256_of
 
-from ..arrays import ByteArray
 from ..inputs import device_of
-from ..inversion import blending
 from ..inversion.alignment import Alignment
+from ..inversion.blending import Blended
+from ..inversion.edits import blended, write_blended
 from ..inversion.finding import FoundPicture, find, require_changeable
 from ..inversion.loss_choice import LossChoice, make_loss
 from ..inversion.solve import InversionOptions, InversionStep
@@ -24,11 +26,10 @@ from ..inversion.source import read_picture
 from ..inversion.tuning import TuningOptions
 from ..inversion.verdict import coverage_of
 from ..models import LoadedModel
-from ..output.frames import FrameWriter, write_image, write_png
-from ..output.render import render_frames, render_image
+from ..output.frames import FrameNames, write_image, write_png
+from ..output.render import render_image
 from ..output.track import Track
-from ..pictures import Picture
-from .job_parts import Emit, check_cancelled, frame_names, should_stop
+from .job_parts import Emit, check_cancelled, should_stop
 from .job_queue import QueuedJob
 from .previews import Previews
 
@@ -143,40 +144,46 @@ def blend_back(request: BlendBack, model: LoadedModel, job: QueuedJob, emit: Emi
         OSError: A file cannot be read or written.
     """
     pixels = read_picture(Path(request.picture_path))
-    frame = _frame(request.alignment)
-    frame.check(pixels.shape[1], pixels.shape[0])
-    generator = model.generator
-    base = render_image(generator, model.latent(request.base))
-    composer = blending.BlendBack(pixels, frame, base)
-    if request.latent:
-        edited = render_image(generator, model.picture(request.latent))
-        write_png(Path(request.image_path), composer.compose(edited))
+    track = None
+    if request.track:
+        track = Track.from_bytes(request.track)
+        model.require(track.model_sha256)
+        pictures = [track.picture(row) for row in range(len(track))]
+    else:
+        pictures = [model.picture(request.latent)]
+    composed = blended(
+        model.generator,
+        pixels,
+        _frame(request.alignment),
+        model.latent(request.base),
+        pictures,
+        partial(check_cancelled, job),
+    )
+    if track is not None:
+        _write_sequence(request, emit, composed, len(track))
         return
-    track = Track.from_bytes(request.track)
-    model.require(track.model_sha256)
-    _write_sequence(request, model, job, emit, composer, track)
+    path = Path(request.image_path)
+    (one,) = composed
+    check_cancelled(job)
+    if request.matte:
+        write_png(path.with_stem(matte_stem(path.stem)), one.matte)
+    write_png(path, one.image)
 
 
 def _write_sequence(
-    request: BlendBack,
-    model: LoadedModel,
-    job: QueuedJob,
-    emit: Emit,
-    composer: blending.BlendBack,
-    track: Track,
+    request: BlendBack, emit: Emit, composed: Iterator[Blended], count: int
 ) -> None:
     def on_written(number: int, path: Path) -> None:
         emit(FrameWritten(request_id=request.request_id, number=number, path=str(path)))
 
-    pictures: list[Picture] = [track.picture(row) for row in range(len(track))]
-    with FrameWriter(frame_names(request.frames, model.generator), on_written) as writer:
-        for row, edited in enumerate(render_frames(model.generator, pictures)):
-            check_cancelled(job)
-            composed: ByteArray = composer.compose(edited)
-            writer.add(composed, row)
-            text = f"Blending frame {row + 1} of {len(track)}"
-            fraction = (row + 1) / len(track)
-            emit(Progress(request_id=request.request_id, fraction=fraction, text=text))
+    def on_row(row: int) -> None:
+        text = f"Blending frame {row + 1} of {count}"
+        fraction = (row + 1) / count
+        emit(Progress(request_id=request.request_id, fraction=fraction, text=text))
+
+    target = request.frames
+    names = FrameNames(Path(target.folder), target.stem, target.first_number)
+    write_blended(composed, names, matte=request.matte, on_written=on_written, on_row=on_row)
 
 
 def _frame(frame: FrameOfPicture) -> Alignment:

@@ -374,10 +374,37 @@ class OwnPictureTest(SceneCase):
         self.assertEqual(own.blended.source, "SEQUENCE")
         self.assertTrue(Path(bpy.path.abspath(own.blended.filepath)).is_file())
         self.assertEqual(len(plane.draggan.history.states), 2)
+        self.assertIsNone(own.matte)
         plane.draggan.source.seed = 3
         ours("jobs.requests").wait(ours("jobs.image").resample(plane), TIMEOUT_S)
         with self.assertRaisesRegex(RuntimeError, "image of a seed"):
             bpy.ops.draggan.blend_back()
+
+    def test_a_matte_comes_with_the_blended_image_if_it_is_asked_for(self) -> None:
+        plane = self.invert()
+        own = plane.draggan.own
+        own.with_matte = True
+        bpy.ops.draggan.blend_back()
+        self.wait(plane)
+        first = own.matte
+        self.assertIsNotNone(first.packed_file)
+        self.assertEqual(first.colorspace_settings.name, "Non-Color")
+        self.assertEqual(first.name, f"{plane.name} Matte")
+        self.assertNotEqual(first, own.blended)
+        self.add_pair(plane)
+        self.drag(plane)
+        bpy.ops.draggan.blend_back()
+        self.wait(plane)
+        self.assertEqual(own.matte.source, "SEQUENCE")
+        paths = [Path(bpy.path.abspath(one.filepath)) for one in (own.matte, own.blended)]
+        self.assertEqual(paths[0].name, paths[1].name.replace("blend_", "blend-matte_"))
+        self.assertTrue(paths[0].is_file())
+        own.with_matte = False
+        bpy.ops.draggan.blend_back()
+        self.wait(plane)
+        self.assertIsNone(own.matte)
+        names = [image.name for image in bpy.data.images if "Matte" in image.name]
+        self.assertEqual(names, [], "the mattes before are not left in the file")
 
     def test_the_history_brings_back_what_was_found_and_blends_it(self) -> None:
         self.use_fake_engine("--steps", "2")

@@ -53,8 +53,10 @@ class DRAGGAN_PT_own_picture(SidebarPanel, bpy.types.Panel):
         if own.sentence:
             draw_text(layout, own.sentence, _ICONS.get(own.coverage, "INFO"))
         layout.operator("draggan.blend_back", icon="IMAGE_ALPHA")
-        if own.blended is not None:
-            layout.prop(own, "blended")
+        layout.prop(own, "with_matte")
+        for name in ("blended", "matte"):
+            if getattr(own, name) is not None:
+                layout.prop(own, name)
 
 
 class DRAGGAN_PT_own_picture_expert(SidebarPanel, bpy.types.Panel):

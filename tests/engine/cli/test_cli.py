@@ -304,6 +304,38 @@ def test_a_picture_is_compared_by_the_loss_of_a_file(
     assert "noise maps change nothing in this model" in capsys.readouterr().err
 
 
+def test_a_drag_of_an_inverted_picture_is_blended_onto_it(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, found = tmp_path / "picture.png", tmp_path / "found"
+    noise = np.random.default_rng(1).integers(0, 255, (48, 40, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(picture)
+    model = ["--model", str(checkpoint), "--device", "cpu"]
+    inverted = ["--alignment", "20,24,0,32", "--keep-alignment", "--steps", "10"]
+    assert main(["invert", str(picture), "--out", str(found), *model, *inverted]) == 0
+    dragged = ["--latent", str(found / "latent.npy"), "--max-steps", "3"]
+    out = ["--out", str(tmp_path / "drag"), "--pair", "12,16:20,16"]
+    assert main(["drag", *out, *dragged, *model]) == 0
+    given = [str(picture), "--found", str(found), *model]
+    track = ["--track", str(tmp_path / "drag" / "track.npz"), "--matte"]
+    still, folder = tmp_path / "still.png", tmp_path / "blend"
+    assert main(["blend", *given, *track, "--out", str(still)]) == 0
+    assert main(["blend", *given, *track, "--out", str(folder)]) == 0
+    files = sorted(path.name for path in folder.iterdir())
+    assert files[0] == "blend-matte_0000.png"
+    assert len(files) % 2 == 0
+    first, matte = (np.asarray(Image.open(folder / name)) for name in (files[-1], files[0]))
+    assert (first.shape, matte.shape) == (noise.shape, noise.shape[:2])
+    changed = (np.asarray(Image.open(still)) != noise).any(axis=2)
+    assert not changed[np.asarray(Image.open(tmp_path / "still-matte.png")) == 0].any()
+    same = ["--latent", str(found / "latent.npy")]
+    assert main(["blend", *given, *same, "--out", str(still)]) == 0
+    np.testing.assert_array_equal(np.asarray(Image.open(still)), noise)
+    (found / "result.json").write_text("[1]")
+    assert main(["blend", *given, *same, "--out", str(still)]) == 1
+    assert "the result of the command invert" in capsys.readouterr().err
+
+
 def test_a_tuned_model_is_refused_before_the_search(
     checkpoint: Path,
     tmp_path: Path,

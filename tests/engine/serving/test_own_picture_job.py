@@ -166,8 +166,8 @@ def test_an_edit_is_blended_onto_the_picture(
     }
     still = tmp_path / "still.png"
     edited = (latent + np.float32(0.3)).astype("<f4").tobytes()
-    _run(BlendBack(request_id=7, latent=edited, image_path=str(still), **common))
-    _run(BlendBack(request_id=8, track=track.to_bytes(), **common))
+    _run(BlendBack(request_id=7, latent=edited, image_path=str(still), **common, matte=True))
+    _run(BlendBack(request_id=8, track=track.to_bytes(), **common, matte=True))
     own = np.asarray(Image.open(picture))
     first, last = (np.asarray(Image.open(tmp_path / "out" / f"b_000{n}.png")) for n in (1, 2))
     np.testing.assert_array_equal(first, own)
@@ -245,3 +245,37 @@ def test_the_loss_of_the_request_is_used(checkpoint: Path, picture: Path, tmp_pa
     assert vgg.latent != pixels.latent
     with pytest.raises(RequestError, match="needs a file with the weights of VGG16"):
         _run(_request(checkpoint, picture, loss="vgg"))
+
+    with Image.open(tmp_path / "still-matte.png") as image:
+        assert image.mode == "L"
+        matte = np.asarray(image)
+    mattes = [np.asarray(Image.open(tmp_path / "out" / f"b-matte_000{n}.png")) for n in (0, 1, 2)]
+    assert not mattes[0].any() and not mattes[1].any()
+    np.testing.assert_array_equal(mattes[2], matte)
+    np.testing.assert_array_equal(last[matte == 0], own[matte == 0])
+    assert not (last != own).any(axis=2)[matte == 0].any() and matte.any()
+
+
+def test_a_cancelled_blending_leaves_no_file(
+    model: LoadedModel, checkpoint: Path, picture: Path, latent: FloatArray, tmp_path: Path
+) -> None:
+    track = Track.from_pictures(
+        [Picture(latent), Picture(latent + np.float32(0.3))],
+        model_name=model.path.name,
+        model_sha256=model.sha256,
+        first_number=1,
+    )
+    folder = tmp_path / "out"
+    request = BlendBack(
+        request_id=8,
+        model_path=str(checkpoint),
+        picture_path=str(picture),
+        alignment=WHOLE,
+        base=latent.astype("<f4").tobytes(),
+        frames=FrameTarget(folder=str(folder), stem="b", first_number=1),
+        track=track.to_bytes(),
+        matte=True,
+    )
+    with pytest.raises(JobCancelledError):
+        _run(request, cancelled=True)
+    assert not folder.exists() or not list(folder.iterdir())
