@@ -25,10 +25,10 @@ from ..connection import pump
 from ..errors import EditError
 from ..jobs import recovery
 from ..scene import planes
-from . import bake, convert, drag, info, install, invert, render
+from . import bake, blend, convert, drag, info, install, invert, render
 from .running import CANCELLED, DONE, FAILED, WRONG_ARGUMENTS, Running, UsageError
 
-_COMMANDS = (bake, drag, invert, render, info, convert, install)
+_COMMANDS = (bake, drag, invert, blend, render, info, convert, install)
 # Ctrl-C sends the first; a farm ends a task with the second.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CANCEL_TIMEOUT_S = 10.0

@@ -27,8 +27,11 @@ from .registration import Follower, moved
 # from the second on, they are taken over in full.
 _UNCHANGED, _CHANGED = 0.012, 0.035
 # If the moved content and the edited image differ by the second, the model's image stands in place
-# of the picture's own content; by the first, not at all.
+# of the picture's own content; by the first, not at all. The other two are for content that has not
+# moved, from half a pixel of the model on: of what has gone away, not even an outline may stay.
 _OWN, _REPLACED = 0.03, 0.12
+_OWN_STILL, _REPLACED_STILL = 0.02, 0.08
+_MOVED_PX = 0.5
 # How far the changed region, and what is replaced, are widened and feathered, as shares of the
 # frame.
 _WIDENED, _FEATHERED = 0.012, 0.012
@@ -128,18 +131,21 @@ class BlendBack:
         self._follower.follow(after)
         motion, agrees = self._follower.believed(after)
         there = moved(self._base, motion)
-        replaced = torch.maximum(_ramp(_far(there, after), _OWN, _REPLACED), 1 - agrees)
+        is_moved = _ramp(motion.norm(dim=1, keepdim=True), 0, _MOVED_PX)
+        own = _OWN_STILL + (_OWN - _OWN_STILL) * is_moved
+        other = _REPLACED_STILL + (_REPLACED - _REPLACED_STILL) * is_moved
+        replaced = torch.maximum(_ramp(_far(there, after), own, other), 1 - agrees)
         replaced = self._spread(_grown(replaced), grid)
         smooth = max(1, round(_SMOOTH * max(after.shape[2:])))
         light = _feathered(_feathered(to_linear(after) - to_linear(there), smooth), smooth)
         source, inside = self._sources(motion, grid)
-        own = _sampled(self._own, source).clamp(0, 1) + _sampled(light, grid)
+        content = _sampled(self._own, source).clamp(0, 1) + _sampled(light, grid)
         replaced = torch.maximum(replaced, 1 - inside)
         # The model's image is made larger before it becomes linear light: cubic interpolation goes
         # below the darkest values, which linear light spreads.
         new = to_linear(self._spread(after, grid))
         before = self._own[:, :, *part]
-        return before + matte * (own + replaced * (new - own) - before)
+        return before + matte * (content + replaced * (new - content) - before)
 
     def _sources(self, motion: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
         """Return where in the box the content comes from, and whether the picture has it.
@@ -216,7 +222,7 @@ def _far(before: Tensor, after: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(far, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
 
 
-def _ramp(values: Tensor, low: float, high: float) -> Tensor:
+def _ramp(values: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
     return ((values - low) / (high - low)).clamp(0, 1)
 
 

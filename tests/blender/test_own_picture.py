@@ -498,6 +498,33 @@ class InvertCommandTest(CliCase):
         self.assertEqual(own.loss_path, str(Path("vgg.pth").absolute()))
         self.assertTrue(own.tuned_path)
 
+    def test_the_edits_are_blended_and_the_files_copied(self) -> None:
+        # The fake engine blends three images, which are those of a drag of two steps.
+        self.use_fake_engine("--steps", "2")
+        self.assertEqual(self.run_cli("blend"), 2)
+        self.assertIn("made from a picture", self.errors)
+        self.assertEqual(self.run_cli("invert", str(write_picture(self.folder))), 0)
+        planes = ours("scene.planes").everywhere()
+        (plane,) = (one for one in planes if one.draggan.own.latent)
+        saved = self.folder / "saved.blend"
+        arguments = ["--object", plane.name, "--matte", "--out", str(self.out)]
+        self.assertEqual(self.run_cli("blend", *arguments, "--save", str(saved)), 0)
+        self.assertTrue(saved.is_file())
+        own = plane.draggan.own
+        self.assertFalse(own.with_matte, "an option of the command, not of the file")
+        (folder,) = self.out.iterdir()
+        names = sorted(path.stem for path in folder.iterdir())
+        self.assertEqual(len(names), 2)
+        self.assertEqual(names[1], f"{names[0]}-matte")
+        bpy.context.view_layer.objects.active = plane
+        self.add_pair(plane)
+        self.drag(plane)
+        count = plane.draggan.sequence.frame_count
+        self.assertEqual(self.run_cli("blend", *arguments), 0)
+        self.assertEqual(len(sorted(folder.glob("blend_*.png"))), count)
+        self.assertEqual(len(sorted(folder.glob("blend-matte_*.png"))), count)
+        self.assertEqual(self.run_cli("blend", "--object", self.plane.name), 1)
+
     def test_a_wrong_frame_is_a_wrong_argument(self) -> None:
         path = write_picture(self.folder)
         self.assertEqual(self.run_cli("invert", str(path), "--alignment", "1,2,3,-4"), 2)

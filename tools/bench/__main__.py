@@ -22,6 +22,7 @@ COMMANDS = (
     "invert",
     "losses",
     "own",
+    "blend",
 )
 
 if __name__ == "__main__":

@@ -174,6 +174,14 @@ def test_an_edit_is_blended_onto_the_picture(
     np.testing.assert_array_equal(last, np.asarray(Image.open(still)))
     assert (last != own).any()
     np.testing.assert_array_equal(last[:14], own[:14])  # outside the frame
+    with Image.open(tmp_path / "still-matte.png") as image:
+        assert image.mode == "L"
+        matte = np.asarray(image)
+    mattes = [np.asarray(Image.open(tmp_path / "out" / f"b-matte_000{n}.png")) for n in (0, 1, 2)]
+    assert not mattes[0].any() and not mattes[1].any()
+    np.testing.assert_array_equal(mattes[2], matte)
+    np.testing.assert_array_equal(last[matte == 0], own[matte == 0])
+    assert not (last != own).any(axis=2)[matte == 0].any() and matte.any()
 
 
 def test_noise_maps_belong_to_the_image_in_every_request(
@@ -245,15 +253,6 @@ def test_the_loss_of_the_request_is_used(checkpoint: Path, picture: Path, tmp_pa
     assert vgg.latent != pixels.latent
     with pytest.raises(RequestError, match="needs a file with the weights of VGG16"):
         _run(_request(checkpoint, picture, loss="vgg"))
-
-    with Image.open(tmp_path / "still-matte.png") as image:
-        assert image.mode == "L"
-        matte = np.asarray(image)
-    mattes = [np.asarray(Image.open(tmp_path / "out" / f"b-matte_000{n}.png")) for n in (0, 1, 2)]
-    assert not mattes[0].any() and not mattes[1].any()
-    np.testing.assert_array_equal(mattes[2], matte)
-    np.testing.assert_array_equal(last[matte == 0], own[matte == 0])
-    assert not (last != own).any(axis=2)[matte == 0].any() and matte.any()
 
 
 def test_a_cancelled_blending_leaves_no_file(
