@@ -406,9 +406,10 @@ class Loop:
         if not self._judged or self._regions is not None:
             return result
         latent = self.record.latent(len(result.latents) - 1)
-        places_px, _ = find_again(
+        places_px = find_again(
             self._generator,
             self._options,
+            self._grid,
             self._pairs.known,
             result.handles_px[-1],
             latent,

@@ -2,40 +2,58 @@
 """Whether handles are still on the content that they were placed on: a second opinion, at the end.
 
 A tracker follows a handle from step to step, and can slide onto something else, which then arrives
-at the target in its place. So when a drag has ended, each handle is searched once more, from the
-image in which it began, along the straight line of latents from there (see ``anchor``). If that
-search ends elsewhere, one of the two is wrong. To find out which, the content at the place where
-the drag has tracked the handle is searched in the same way back to the image of the start. Only a
-handle that does not come back either was lost. (The consistency of both directions is the test of
-Kalal, Mikolajczyk and Matas, "Forward-Backward Error", 2010.)
+at the target in its place. So when a drag has ended, three opinions are asked:
+
+- *Likeness*: how much the features at the place differ from those that the handle began on. A
+  handle that has come a short way and looks like itself is believed: hardly any other place of an
+  image looks like it.
+- *Ahead*: the content is searched once more from the image in which the handle began, along the
+  straight line of latents to the last one, in parts that are small enough to recognise it in each.
+  Nothing is expected of where it goes: an expectation would bring the search to the tracked place,
+  right or wrong.
+- *Back*: the content at the tracked place is searched in the same way back to where the handle
+  began. (The consistency of both directions is the test of Kalal, Mikolajczyk and Matas,
+  "Forward-Backward Error", 2010.)
+
+A handle was lost if both searches end elsewhere, or if one does and the place does not look like
+what the handle began on.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from stylegan2 import Canvas, Generator
 
 from ..arrays import FloatArray
-from ..features.source import FeatureGrid
-from .anchor import Anchor
+from ..features.choice import open_source
+from ..features.source import FeatureGrid, FeatureSource, Windows, feature_block
 from .options import DragOptions
 from .pair_points import Known
 from .regions import Regions
+from .structure import feature_spread
+from .supervision import disc_offsets
+from .tracking import PointTracker
 
-BoolArray = npt.NDArray[np.bool_]
-
+# How many parts a line of latents is divided into, at least and at most; in between, the content
+# moves by this many feature pixels in each.
+_LEAST_PARTS, _MOST_PARTS, _STRIDE = 8, 12, 3.0
+# Half the width of the square that each part of a search covers, and the radius of what is
+# compared, feature pixels.
+_SEARCH, _PATCH = 4.0, 3.0
 # If the searches of both directions end farther off than this, feature pixels, the handle was lost.
-LOST_BEYOND = 2.0
-# Half the width of the square of the searches, feature pixels. In the square of a drag's own
-# tracking, a search ends at the edge, near enough to the wrong place to agree with it.
-_SEARCH = 4.0
+LOST_BEYOND = 2.5
+# Likewise if one of them ends farther off than the first, and the features have changed by more
+# than the second, in units of their spread.
+_DOUBTFUL, _UNLIKE = 1.5, 2.0
+# A handle whose features have changed less than the first is believed if it has come less far than
+# the second, as a share of the map's width. Farther off, one search is enough.
+_ALIKE, _FAR = 1.0, 0.2
 
 
 def find_lost(
@@ -62,80 +80,176 @@ def find_lost(
         canvas: The picture that the latents belong to; None for pictures of one latent.
         between: Called between passes; it may raise to end the search.
     """
-    starts_px = np.concatenate([one.starts_px for one in known])
-    end = latent.cpu().numpy()
-    again_px, searches = find_again(generator, options, known, points_px, latent, canvas, between)
-    back_px = starts_px.copy()
-    options = _wide(options)
-    doubtful = _apart(grid, regions, points_px, again_px)
-    if not doubtful.any():
-        return (False,) * len(known)
-    for begin, members in searches:
-        anchor = Anchor(generator, end, points_px[members], options, canvas=canvas, between=between)
-        back_px[members] = anchor.find(begin, starts_px[members])
-    return tuple((doubtful & _apart(grid, regions, starts_px, back_px)).tolist())
+    starts = _to_feature(grid, np.concatenate([one.starts_px for one in known]), latent.device)
+    points = _to_feature(grid, points_px, latent.device)
+    lines = _lines(generator, options, known, latent, canvas, between)
+    changed = starts.new_zeros(len(points))
+    for line, members in lines:
+        changed[members] = line.difference(starts[members], points[members])
+    changed /= feature_spread(generator, feature_block(generator, options.feature_resolution))
+    unlike = _of_pairs(known, changed)
+    far = _FAR * max(grid.feature_size)
+    way = _distances(regions, starts, points)
+    # Nothing is known of a region's looks: they have turned with it.
+    is_unlike = (unlike > _UNLIKE) & torch.tensor([not one.radius_px for one in known])
+    owners = _owners(known)
+
+    def search(asked: Tensor, begin: Tensor, end: Tensor, *, is_back: bool) -> Tensor:
+        """Return how far from ``end`` the content of the pairs that are asked for is found."""
+        found = end.clone()
+        for line, members in lines:
+            chosen = members & asked[owners]
+            if chosen.any():
+                parts = _parts(float(way[asked].max()))
+                found[chosen] = line.follow(begin[chosen], parts, is_back=is_back)
+        return _distances(regions, found, end)
+
+    asked = (unlike > _ALIKE) | (way > far)
+    ahead = search(asked, starts, points, is_back=False)
+    asked &= (ahead > LOST_BEYOND) | is_unlike
+    back = search(asked & (ahead <= far), points, starts, is_back=True)
+    both = torch.where(ahead > far, ahead, torch.minimum(ahead, back))
+    either = torch.maximum(ahead, back)
+    return tuple((asked & ((both > LOST_BEYOND) | (is_unlike & (either > _DOUBTFUL)))).tolist())
 
 
 def find_again(
     generator: Generator,
     options: DragOptions,
+    grid: FeatureGrid,
     known: Sequence[Known],
     points_px: FloatArray,
     latent: Tensor,
     canvas: Canvas | None = None,
-    between: Callable[[], None] = lambda: None,
-) -> tuple[FloatArray, list[tuple[FloatArray, BoolArray]]]:
+) -> FloatArray:
     """Search points once more, from the images in which their pairs began.
 
     Args:
         generator: As for ``find_lost``; also the others.
         options: The options of the drag.
+        grid: The sizes of the image and of the feature map.
         known: The P pairs.
-        points_px: ``K x 2`` float32, where the points are expected, image pixels.
+        points_px: ``K x 2`` float32, their points, image pixels.
         latent: ``num_ws x w_dim`` float32, of the image to search.
         canvas: The picture that the latents belong to, or None.
-        between: Called between passes.
 
     Returns:
-        ``K x 2`` float32, where the points are seen, image pixels; and for each of the images in
-        which pairs began its latent, ``num_ws x w_dim``, and which points began there, ``K``.
+        ``K x 2`` float32, where the points are seen, image pixels.
     """
-    options = _wide(options)
-    counts = [len(one.starts_px) for one in known]
-    starts_px = np.concatenate([one.starts_px for one in known])
-    end, again_px = latent.cpu().numpy(), points_px.copy()
-    searches = []
+    starts = _to_feature(grid, np.concatenate([one.starts_px for one in known]), latent.device)
+    again = _to_feature(grid, points_px, latent.device)
+    for line, members in _lines(generator, options, known, latent, canvas, lambda: None):
+        way = (again[members] - starts[members]).norm(dim=1).max()
+        again[members] = line.follow(starts[members], _parts(float(way)))
+    found: FloatArray = grid.to_image(again).cpu().numpy()
+    return found
+
+
+class _Line:
+    """The straight line of latents from the image in which pairs began to another one."""
+
+    def __init__(self, source: FeatureSource, begin: Tensor, end: Tensor) -> None:
+        """Store the latents, ``num_ws x w_dim`` each; nothing is computed yet."""
+        self._source, self._begin, self._end = source, begin, end
+        self._patch = disc_offsets(_PATCH).to(begin.device)
+        self._radius = math.ceil(0.5 + _SEARCH + _PATCH)
+
+    @torch.no_grad()
+    def difference(self, starts: Tensor, ends: Tensor) -> Tensor:
+        """Return the mean absolute difference of the features at both ends of the line.
+
+        Args:
+            starts: ``k x 2`` feature positions in the first image.
+            ends: The same in the last one.
+
+        Returns:
+            ``k``, in the features' own unit.
+        """
+        first, last = (
+            self._windows(share, points).sample(points[:, None] + self._patch)
+            for share, points in ((0.0, starts), (1.0, ends))
+        )
+        return (first - last).abs().mean(dim=(1, 2))
+
+    @torch.no_grad()
+    def follow(self, points: Tensor, parts: int, *, is_back: bool = False) -> Tensor:
+        """Return where content is at the other end of the line, ``k x 2`` feature positions.
+
+        Args:
+            points: ``k x 2`` feature positions, where it is at the first end.
+            parts: How many images of the line to search it in.
+            is_back: Whether the first end is the last image.
+        """
+        shares = [part / parts for part in range(parts + 1)][:: -1 if is_back else 1]
+        references = self._windows(shares[0], points).sample(points[:, None] + self._patch)
+        tracker = PointTracker(
+            references, self._source.grid, _SEARCH, patch=self._patch, renewal=1.0
+        )
+        for share in shares[1:]:
+            points = tracker.track(self._windows(share, points), points)
+        return points
+
+    def _windows(self, share: float, centres: Tensor) -> Windows:
+        """Return windows of the image after a share of the line."""
+        latent = torch.lerp(self._begin, self._end, share)
+        return self._source.observe(latent, centres, self._radius).windows
+
+
+def _parts(way: float) -> int:
+    """Return how many parts a line needs on which content moves so far, feature pixels."""
+    return max(_LEAST_PARTS, min(math.ceil(way / _STRIDE), _MOST_PARTS))
+
+
+def _lines(
+    generator: Generator,
+    options: DragOptions,
+    known: Sequence[Known],
+    latent: Tensor,
+    canvas: Canvas | None,
+    between: Callable[[], None],
+) -> list[tuple[_Line, Tensor]]:
+    """Return the lines to a latent, each with which points began at its first end, ``K`` bool."""
+    lines = []
     for start in {id(one.latent): one.latent for one in known}.values():
-        members = np.repeat([one.latent is start for one in known], counts)
-        searches.append((start.cpu().numpy(), members))
-        anchor = Anchor(
+        members = torch.tensor([one.latent is start for one in known])[_owners(known)]
+        source = open_source(
             generator,
-            searches[-1][0],
-            starts_px[members],
-            options,
+            feature_block(generator, options.feature_resolution),
+            start,
+            num_layers=generator.num_ws,
+            points=int(members.sum()),
             canvas=canvas,
             between=between,
         )
-        again_px[members] = anchor.find(end, points_px[members])
-    return again_px, searches
+        lines.append((_Line(source, start, latent.to(start)), members))
+    return lines
 
 
-def _wide(options: DragOptions) -> DragOptions:
-    return replace(options, r2=max(options.r2, _SEARCH))
+def _to_feature(grid: FeatureGrid, points_px: FloatArray, device: torch.device) -> Tensor:
+    return grid.to_feature(torch.from_numpy(np.asarray(points_px, np.float32)).to(device))
 
 
-def _apart(
-    grid: FeatureGrid, regions: Regions | None, first_px: FloatArray, second_px: FloatArray
-) -> BoolArray:
-    """Return for each pair whether two opinions on its points, ``K x 2`` px, differ too much."""
-    first, second = (grid.to_feature(torch.from_numpy(part)) for part in (first_px, second_px))
+def _owners(known: Sequence[Known]) -> Tensor:
+    """Return the number of the pair that each point belongs to, ``K`` int64 on the CPU."""
+    counts = torch.tensor([len(one.starts_px) for one in known])
+    return torch.arange(len(known)).repeat_interleave(counts)
+
+
+def _of_pairs(known: Sequence[Known], values: Tensor) -> Tensor:
+    """Return the mean over each pair's points, ``P``, of values ``K``; on the CPU."""
+    parts = torch.split(values.cpu(), [len(one.starts_px) for one in known])
+    return torch.stack([part.mean() for part in parts])
+
+
+def _distances(regions: Regions | None, first: Tensor, second: Tensor) -> Tensor:
+    """Return how far two opinions on each pair's points ``K x 2`` differ, ``P`` on the CPU."""
+    first, second = first.cpu(), second.cpu()
     if regions is None:
-        apart = (first - second).norm(dim=1)
-    else:
-        on_cpu = regions.to(torch.device("cpu"))
-        apart = on_cpu.with_wanted(on_cpu.poses(first)).distances(on_cpu.poses(second))
-    differs: BoolArray = (apart > LOST_BEYOND).numpy()
-    return differs
+        apart: Tensor = (first - second).norm(dim=1)
+        return apart
+    on_cpu = regions.to(torch.device("cpu"))
+    found: Tensor = on_cpu.with_wanted(on_cpu.poses(first)).distances(on_cpu.poses(second))
+    return found
 
 
 def lost_sentence(lost: Sequence[bool]) -> str:

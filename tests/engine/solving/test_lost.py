@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from engine.arrays import FloatArray
 from engine.features.source import feature_block, grid_of
@@ -17,16 +18,42 @@ from ..synthetic import HANDLES, START, ShiftGenerator, as_generator
 SHIFT_PX = np.array([4.0, -3.0], dtype=np.float32)
 
 
-def _lost(off_px: FloatArray) -> tuple[bool, ...]:
+class Mapping(nn.Module):
+    """Has the mean of W, by which features are measured."""
+
+    w_avg = torch.zeros(8)
+
+
+class Averaged(ShiftGenerator):
+    """A ``ShiftGenerator`` whose average image is known."""
+
+    mapping = Mapping()
+
+
+class Fading(Averaged):
+    """In the last part of a way, the features turn into others; the third entry of w says where."""
+
+    def features(self, ws: Tensor, resolution: int) -> Tensor:
+        """Return ``1 x C x 24 x 16`` and count the call."""
+        share = float(ws[0, 0, 2])
+        here = super().features(ws, resolution)
+        other = here.roll(7, dims=1) * 3.0
+        return torch.lerp(here, other, share)
+
+
+def _lost(
+    off_px: FloatArray, generator: ShiftGenerator | None = None, fade: float = 0.0
+) -> tuple[bool, ...]:
     """Return which handles are lost if they were tracked this far off the truth, ``2 x 2`` px."""
-    generator = as_generator(ShiftGenerator())
+    model = as_generator(generator or Averaged())
     start = torch.from_numpy(START)
     known = [Known(start, 0.0, handle[None], np.zeros((1, 2), np.float32)) for handle in HANDLES]
     end = START.copy()
     end[0, :2] = SHIFT_PX / 20
-    grid = grid_of(generator, feature_block(generator))
+    end[0, 2] = fade
+    grid = grid_of(model, feature_block(model))
     tracked = HANDLES + SHIFT_PX + off_px
-    return find_lost(generator, DragOptions(), grid, known, None, tracked, torch.from_numpy(end))
+    return find_lost(model, DragOptions(), grid, known, None, tracked, torch.from_numpy(end))
 
 
 def test_handles_on_their_content_are_not_lost() -> None:
@@ -35,6 +62,22 @@ def test_handles_on_their_content_are_not_lost() -> None:
 
 def test_a_handle_on_something_else_is_lost_and_the_other_is_not() -> None:
     assert _lost(np.array([[0.0, 0.0], [0.0, -12.0]], dtype=np.float32)) == (False, True)
+
+
+def test_handles_that_look_like_themselves_are_believed_without_a_search() -> None:
+    generator, right = Averaged(), np.zeros((2, 2), dtype=np.float32)
+    _lost(right, generator)
+    generator.calls = 0
+    assert _lost(right, generator) == (False, False)
+    # The first image and the last one.
+    assert generator.calls == 2
+
+
+def test_a_place_that_looks_like_nothing_before_is_not_believed_if_one_search_says_so() -> None:
+    # Where the features have changed beyond recognition, no search has found the content.
+    off_px = np.array([[0.0, 0.0], [0.0, -4.0]], dtype=np.float32)
+    assert _lost(off_px) == (False, False)
+    assert _lost(off_px, Fading(), fade=1.0) == (False, True)
 
 
 def test_the_sentence_names_the_handles() -> None:
