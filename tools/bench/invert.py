@@ -36,7 +36,7 @@ from stylegan2.models import builtin_model_path
 from .landmarks import LANDMARKS, Detector
 
 # The set of renders; the model was trained on the sets 1 and 2.
-_SET, SIZE_PX = 77, 128
+INVERTED_SET, SIZE_PX = 77, 128
 _OFF_PX, _OFF_DEG = 8.0, 10.0
 _ROWS = ("strange", "right", "off", "tuned")
 _WHOLE = Alignment.whole(SIZE_PX, SIZE_PX)
@@ -229,7 +229,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--out", type=Path, help="a picture of pictures, versions and differences")
     options = parser.parse_args(arguments)
-    renders = load_renders(options.data, _SET, options.count)
+    renders = load_renders(options.data, INVERTED_SET, options.count)
     measure = _Measure()
     since = time.process_time()
     starts_of(measure.generator)

@@ -28,7 +28,7 @@ from engine.output.render import render_image
 from stylegan2 import load_generator
 from stylegan2.models import builtin_model_path
 
-from .invert import load_renders
+from .invert import INVERTED_SET, load_renders
 from .landmarks import LANDMARKS, Detector
 
 _SIZE_PX, _COUNT = 128, 3
@@ -54,7 +54,7 @@ class Subject:
 
 def subjects(folder: Path) -> list[Subject]:
     """Return renders, which are made if they are missing from the folder, and drawings."""
-    renders = load_renders(folder, _COUNT)
+    renders = load_renders(folder, INVERTED_SET, _COUNT)
     found = [
         Subject(f"render {number + 1}", pixels, renders.places_px[number][_SEEN])
         for number, pixels in enumerate(renders.images)
