@@ -51,14 +51,16 @@ from .network.generator import Generator
 from .network.layers import NoiseMode
 from .network.synthesis import SynthesisState
 from .ops.fused import end_loading as end_fused_loading
+from .windows.function_graphs import FunctionGraphs
 from .windows.fused_start import fused_operators, start_fused_operators
-from .windows.graph_start import start_graphs, why_no_graphs, window_graphs
+from .windows.graph_start import function_graphs, start_graphs, why_no_graphs, window_graphs
 from .windows.graphs import WindowGraphs
 from .windows.plan import WindowPlan, plan_windows
 from .windows.synthesis import WindowPass, WindowSynthesis
 
 __all__ = [
     "Canvas",
+    "FunctionGraphs",
     "Generator",
     "GeneratorConfig",
     "Matte",
@@ -74,6 +76,7 @@ __all__ = [
     "WindowSynthesis",
     "convert_checkpoint",
     "end_fused_loading",
+    "function_graphs",
     "fused_operators",
     "inspect_checkpoint",
     "load_discriminator",

@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from stylegan2 import FunctionGraphs
 
 from ..features.source import FeatureGrid, Windows
 from .points import PointChange
@@ -27,6 +30,8 @@ from .regions import Regions, turned
 _FINER = ((1.0, 0.25), (0.2, 0.05))
 # The largest number of sampled features that candidates are compared by at once.
 _AT_ONCE = 2**22
+# Searches for more handles are not recorded: they keep a GPU busy, and can be left in the middle.
+_RECORDED = 16
 
 
 def square_offsets(half_width: float, spacing: float) -> Tensor:
@@ -64,6 +69,7 @@ class PointTracker:
         memory: float = 0.0,
         inertia: float = 0.0,
         between: Callable[[], None] = lambda: None,
+        graphs: FunctionGraphs | None = None,
     ) -> None:
         """Store the features to look for.
 
@@ -81,6 +87,7 @@ class PointTracker:
                 with the distance from the expected position, so that farther positions must match
                 better. 0 selects the best match, as published.
             between: Called between parts of a search; it may raise to end it.
+            graphs: Repeats searches as CUDA graphs; None to compute each.
         """
         self.references = references.detach()
         self._patch = references.new_zeros(1, 2) if patch is None else patch
@@ -89,10 +96,10 @@ class PointTracker:
         self._grid = grid
         self._r2 = r2
         self._first = self.references
-        self._renewal = renewal
         self._memory = memory
-        self._inertia = inertia
+        self._search = _Search(grid, r2, renewal, memory, inertia)
         self._between = between
+        self._graphs = graphs
         levels = [(r2, min(1.0, r2)), *(level for level in _FINER if level[0] <= r2)]
         self._levels = [square_offsets(*level).to(references.device) for level in levels]
 
@@ -172,47 +179,126 @@ class PointTracker:
         Returns:
             ``P x 2`` feature positions, on the map and within ``r2`` of ``handles`` in x and in y.
         """
-        lowest, highest = handles[:, None] - self._r2, handles[:, None] + self._r2
-        found = handles
-        for offsets in self._levels:
-            candidates = torch.clamp(found[:, None] + offsets, lowest, highest)
-            candidates = self._grid.clamp(candidates)
-            distances = (candidates - handles[:, None]).square().sum(dim=2) / self._r2**2
-            costs = self._costs(windows, candidates) * (1 + self._inertia * distances)
-            best = costs.argmin(dim=1)
-            found = candidates.gather(1, best[:, None, None].expand(-1, 1, 2))[:, 0]
-        if self._renewal:
-            here = windows.sample(found[:, None] + self.patch)
-            self.references = self.references.lerp(here, self._renewal)
+        inputs = (
+            windows.values,
+            windows.origins,
+            handles,
+            self.references,
+            self._first,
+            self.patch,
+            *self._levels,
+        )
+        if self._graphs is None or len(handles) > _RECORDED:
+            found, self.references = self._search(*inputs, between=self._between)
+            return found
+        self._between()
+        found, self.references = self._graphs.call(
+            self._search, self._search, inputs, lambda: _others(inputs)
+        )
         return found
 
-    def _costs(self, windows: Windows, candidates: Tensor) -> Tensor:
+
+@dataclass(frozen=True)
+class _Search:
+    """A search in new features: numbers that decide, with the shapes, all that it computes.
+
+    Attributes:
+        grid: The sizes of the image and of the feature map.
+        r2: See ``PointTracker``.
+        renewal: See ``PointTracker``.
+        memory: See ``PointTracker``.
+        inertia: See ``PointTracker``.
+    """
+
+    grid: FeatureGrid
+    r2: float
+    renewal: float
+    memory: float
+    inertia: float
+
+    def __call__(
+        self,
+        values: Tensor,
+        origins: Tensor,
+        handles: Tensor,
+        references: Tensor,
+        first: Tensor,
+        patch: Tensor,
+        *levels: Tensor,
+        between: Callable[[], None] = lambda: None,
+    ) -> tuple[Tensor, Tensor]:
+        """Find the handles.
+
+        Args:
+            values: ``P x S x S x C``, see ``Windows``.
+            origins: ``P x 2``, see ``Windows``.
+            handles: ``P x 2`` feature positions where they are expected.
+            references: ``P x Q x C``, the features to look for.
+            first: ``P x Q x C``, those of the start.
+            patch: ``Q x 2`` or ``P x Q x 2``, the offsets of the references.
+            *levels: ``K x 2`` each, the offsets of the candidates of each search.
+            between: Called between parts of a search.
+
+        Returns:
+            The handles, ``P x 2``, and the references of the next search.
+        """
+        windows = Windows(values, origins)
+        lowest, highest = handles[:, None] - self.r2, handles[:, None] + self.r2
+        found = handles
+        for offsets in levels:
+            candidates = torch.clamp(found[:, None] + offsets, lowest, highest)
+            candidates = self.grid.clamp(candidates)
+            distances = (candidates - handles[:, None]).square().sum(dim=2) / self.r2**2
+            costs = self._costs(windows, candidates, references, first, patch, between)
+            best = (costs * (1 + self.inertia * distances)).argmin(dim=1)
+            found = candidates.gather(1, best[:, None, None].expand(-1, 1, 2))[:, 0]
+        if self.renewal:
+            here = windows.sample(found[:, None] + patch)
+            references = references.lerp(here, self.renewal)
+        return found, references
+
+    def _costs(
+        self,
+        windows: Windows,
+        candidates: Tensor,
+        references: Tensor,
+        first: Tensor,
+        patch: Tensor,
+        between: Callable[[], None],
+    ) -> Tensor:
         """Return the distance of the features at candidates from the references.
 
         Args:
-            windows: As for ``track``.
+            windows: The new features.
             candidates: ``P x K x 2`` feature positions.
+            references: As for ``__call__``.
+            first: As for ``__call__``.
+            patch: As for ``__call__``.
+            between: As for ``__call__``.
 
         Returns:
             ``P x K``, the sum of absolute differences.
         """
-        size = candidates.shape[1] * self.references[0].numel()
+        size = candidates.shape[1] * references[0].numel()
         # As many handles as fit, at least one: the memory does not grow with their number.
         count = max(1, _AT_ONCE // size)
         costs = []
-        for first in range(0, len(candidates), count):
-            self._between()
-            costs.append(self._costs_of(slice(first, first + count), windows, candidates))
+        for start in range(0, len(candidates), count):
+            between()
+            part = slice(start, start + count)
+            offsets = patch if patch.dim() == 2 else patch[part, None]
+            positions = candidates[part, :, None] + offsets
+            here = Windows(windows.values[part], windows.origins[part])
+            found = here.sample(positions.flatten(1, 2)).reshape(*positions.shape[:3], -1)
+            cost = (found - references[part, None]).abs().sum(dim=(2, 3))
+            if self.memory:
+                cost = cost + self.memory * (found - first[part, None]).abs().sum(dim=(2, 3))
+            costs.append(cost)
         return torch.cat(costs) if costs else candidates.new_zeros(candidates.shape[:2])
 
-    def _costs_of(self, part: slice, windows: Windows, candidates: Tensor) -> Tensor:
-        """Return the costs of the candidates of a part of the handles, see ``_costs``."""
-        patch = self._patch if self._turned is None else self._turned[part, None]
-        positions = candidates[part, :, None] + patch
-        here = Windows(windows.values[part], windows.origins[part])
-        found = here.sample(positions.flatten(1, 2)).reshape(*positions.shape[:3], -1)
-        costs: Tensor = (found - self.references[part, None]).abs().sum(dim=(2, 3))
-        if self._memory:
-            first = self._first[part, None]
-            costs = costs + self._memory * (found - first).abs().sum(dim=(2, 3))
-        return costs
+
+def _others(inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    """Return other inputs of a search, with which a recording of it is proven."""
+    values, origins, handles, references, first, *rest = inputs
+    shifted = handles + 0.25
+    return [values.flip(-1), origins, shifted, references.flip(-1), first.flip(-1), *rest]

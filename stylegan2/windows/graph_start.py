@@ -14,7 +14,9 @@ import torch
 
 from ..network.generator import Generator
 from ..ops.fused import noted, private_folder
-from .graphs import GraphUse, WindowGraphs
+from .function_graphs import FunctionGraphs
+from .graphs import WindowGraphs
+from .recorded import GraphUse
 from .recorder import CudaRecorder
 
 # The environment variable that turns CUDA graphs off if its value is 0.
@@ -22,6 +24,7 @@ SWITCH = "DRAGGAN_GRAPHS"
 
 _USES: dict[torch.device, GraphUse] = {}
 _GRAPHS: weakref.WeakKeyDictionary[Generator, WindowGraphs] = weakref.WeakKeyDictionary()
+_FUNCTIONS: weakref.WeakKeyDictionary[Generator, FunctionGraphs] = weakref.WeakKeyDictionary()
 
 
 def start_graphs(folder: Path, device: torch.device) -> None:
@@ -52,6 +55,17 @@ def window_graphs(generator: Generator, device: torch.device) -> WindowGraphs | 
     graphs = _GRAPHS.get(generator)
     if graphs is None:
         _GRAPHS[generator] = graphs = WindowGraphs(use)
+    return graphs
+
+
+def function_graphs(generator: Generator, device: torch.device) -> FunctionGraphs | None:
+    """Return the recorded functions that drags of a generator use; see ``window_graphs``."""
+    use = _USES.get(device)
+    if use is None or use.problem is not None:
+        return None
+    graphs = _FUNCTIONS.get(generator)
+    if graphs is None:
+        _FUNCTIONS[generator] = graphs = FunctionGraphs(use)
     return graphs
 
 

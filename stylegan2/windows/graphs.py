@@ -17,125 +17,20 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from .recorder import Recorder
+from .recorded import COMPUTED_FIRST, GraphUse, Recorded, attempt
 from .synthesis import WindowPass, WindowSynthesis
-
-T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 
-# The largest difference from the results that are not recorded, relative to their largest
-# magnitude. Sums on a GPU have no fixed order, over up to 26 layers.
-_CLOSE = 1e-4
-# The least speed-up at which a recording is used; the speed is measured on this machine.
-_LEAST_SPEED_UP = 1.1
-_ROUNDS = 10
-# A pass is recorded when it is computed for the fourth time: recording takes as long as some dozens
-# of passes, and what is computed once was computed at least that often.
-_COMPUTED_FIRST = 3
 # The most recordings of one generator, and of passes of one kind, which are alive at once if a
 # mask's map is compared with another one.
 _MOST, _MOST_OF_A_KIND = 6, 2
 # The most kinds of passes back from one pass forward.
 _MOST_BACK = 4
-
-
-class GraphUse:
-    """Whether and how the passes of a device are recorded.
-
-    Attributes:
-        recorder: Records them.
-        problem: Why they are not recorded any more; None while they are.
-    """
-
-    def __init__(
-        self, recorder: Recorder, guard: Callable[[], AbstractContextManager[None]]
-    ) -> None:
-        """Begin.
-
-        Args:
-            recorder: Records passes of the device.
-            guard: Returns the context of a recording; it may refuse one by an exception.
-        """
-        self.recorder = recorder
-        self.guard = guard
-        self.problem: str | None = None
-
-    def end(self, problem: str) -> None:
-        """Record nothing any more in this process, and say so once."""
-        if self.problem is None:
-            self.problem = problem.replace("\n", " ")
-            _LOG.warning("drags run without CUDA graphs: %s", self.problem)
-
-
-class _WrongError(Exception):
-    """A recording computes something else; the message says what."""
-
-
-class _SlowError(Exception):
-    """A recording is hardly faster; the message says how much."""
-
-
-class _Recorded(Generic[T]):
-    """A recorded computation with its inputs and results.
-
-    Attributes:
-        made: What it computes; its values are valid until the next ``replay``.
-        speed_up: How many times as fast as the same operations one by one it is.
-    """
-
-    def __init__(
-        self,
-        recorder: Recorder,
-        pool: object,
-        work: Callable[[], T],
-        *,
-        parts: Callable[[T], Sequence[Tensor]],
-        inputs: Sequence[Tensor],
-        tries: Iterator[Sequence[Tensor]],
-    ) -> None:
-        """Record a computation, and prove it.
-
-        Args:
-            recorder: Records it.
-            pool: Where its tensors are allocated.
-            work: Computes from the inputs, always in the same operations.
-            parts: Returns the tensors to compare of what the work has made.
-            inputs: Tensors that stay at their addresses.
-            tries: Different values of the inputs, at least one. The last ones stay.
-
-        Raises:
-            _WrongError: Its results are not those of the work.
-            _SlowError: It is hardly faster.
-        """
-        self._inputs = inputs
-        work()  # what is made once is made on the usual stream
-        self._recording, self.made = recorder.record(work, pool)
-        for values in tries:
-            self.load(values)
-            expected = parts(work())
-            self.replay()
-            if not all(map(_is_close, parts(self.made), expected)):
-                raise _WrongError("a recorded pass has computed something else")
-        by_one = _seconds(recorder, work)
-        self.speed_up = by_one / _seconds(recorder, self.replay)
-        if self.speed_up < _LEAST_SPEED_UP:
-            raise _SlowError(f"{self.speed_up:.2f} times as fast")
-
-    def load(self, values: Sequence[Tensor]) -> None:
-        """Set the values of the inputs."""
-        for to, value in zip(self._inputs, values, strict=True):
-            to.copy_(value)
-
-    def replay(self) -> None:
-        """Compute the values of ``made`` from those of the inputs."""
-        self._recording.replay()
 
 
 class _Slot:
@@ -153,7 +48,7 @@ class _Slot:
         ws: Tensor,
         origins: Tensor,
     ) -> None:
-        """Record a pass; see ``_Recorded`` for the errors."""
+        """Record a pass; see ``Recorded`` for the errors."""
         self.kind = kind
         self._use = use
         self._twin = twin = synthesis.twin()
@@ -161,9 +56,9 @@ class _Slot:
         self._lease: Callable[[], WindowPass | None] = lambda: None
         # The passes back replay in the order in which they were recorded: after the pass forward.
         self._pool = use.recorder.pool()
-        self._back: dict[Hashable, _Recorded[Tensor] | None] = {}
+        self._back: dict[Hashable, Recorded[Tensor] | None] = {}
         self._inputs = inputs = (ws.clone(), origins.clone())
-        self._forward = _Recorded(
+        self._forward = Recorded(
             use.recorder,
             self._pool,
             lambda: twin.compute(*inputs),
@@ -207,7 +102,7 @@ class _Slot:
         key = kind, tuple(value.shape for value in inputs)
         is_new = key not in self._back and len(self._back) < _MOST_BACK
         if is_new and self._use.problem is None:
-            self._back[key] = _attempt(self._use, lambda: self._recorded_back(inputs, work))
+            self._back[key] = attempt(self._use, lambda: self._recorded_back(inputs, work))
         recorded = self._back.get(key)
         if recorded is None:
             return work(inputs)
@@ -217,7 +112,7 @@ class _Slot:
 
     def _recorded_back(
         self, inputs: Sequence[Tensor], work: Callable[[Sequence[Tensor]], Tensor]
-    ) -> _Recorded[Tensor]:
+    ) -> Recorded[Tensor]:
         own = [value.clone() for value in inputs]
         here = [value.clone() for value in self._inputs]
 
@@ -230,7 +125,7 @@ class _Slot:
             yield inputs
 
         try:
-            return _Recorded(
+            return Recorded(
                 self._use.recorder,
                 self._pool,
                 lambda: work(own),
@@ -341,7 +236,7 @@ class WindowGraphs:
         """Record a pass of a kind of which there are ``count`` recordings, if it is worth it."""
         computed = self._computed.get((kind, count), 0)
         self._computed[kind, count] = computed + 1
-        if computed != _COMPUTED_FIRST or count >= _MOST_OF_A_KIND:
+        if computed != COMPUTED_FIRST or count >= _MOST_OF_A_KIND:
             return None
         if len(self._slots) >= _MOST:
             oldest = next((slot for slot in self._slots if slot.is_free), None)
@@ -351,36 +246,7 @@ class WindowGraphs:
             for number in range(_MOST_OF_A_KIND):
                 self._computed.pop((oldest.kind, number), None)
             del oldest  # before the recording: what belongs to CUDA must not be destroyed in it
-        slot = _attempt(self._use, lambda: _Slot(self._use, kind, synthesis, ws, origins))
+        slot = attempt(self._use, lambda: _Slot(self._use, kind, synthesis, ws, origins))
         if slot is not None:
             self._slots.append(slot)
         return slot
-
-
-def _attempt(use: GraphUse, record: Callable[[], T]) -> T | None:
-    """Return a recording; None if it is not worth it, or if it has failed, which ends the use."""
-    try:
-        if not use.recorder.has_room():
-            return None
-        with use.guard():
-            return record()
-    except _SlowError as error:
-        _LOG.info("a pass is not computed as a CUDA graph, which is only %s", error)
-    except Exception as error:  # whatever goes wrong here, passes can be computed without
-        use.end(str(error) or type(error).__name__)
-    return None
-
-
-def _is_close(found: Tensor, expected: Tensor) -> bool:
-    if not expected.numel():
-        return found.shape == expected.shape
-    # This form of the comparison counts NaN as a difference.
-    return bool((found - expected).abs().max() <= _CLOSE * expected.abs().max())
-
-
-def _seconds(recorder: Recorder, work: Callable[[], object]) -> float:
-    """Return how long a number of repetitions of work take."""
-    started_s = recorder.now_s()
-    for _ in range(_ROUNDS):
-        work()
-    return recorder.now_s() - started_s

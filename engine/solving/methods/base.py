@@ -15,7 +15,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from stylegan2 import Generator
+from stylegan2 import Generator, function_graphs
 
 from ...features.source import FeatureSource, Windows
 from ..lock import Locked
@@ -148,5 +148,6 @@ def track_from(problem: DragProblem, windows: Windows, **how: float) -> PointTra
         options.r2,
         patch=patch,
         between=problem.between,
+        graphs=function_graphs(problem.generator, problem.handles.device),
         **how,
     )

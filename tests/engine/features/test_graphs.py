@@ -13,8 +13,8 @@ from engine.arrays import ByteArray, FloatArray
 from engine.solving.drag import drag
 from engine.solving.options import METHOD_NAMES, DragOptions
 from stylegan2 import Generator, WindowPass, WindowSynthesis
-from stylegan2.windows import graph_start, graphs
-from stylegan2.windows.graphs import GraphUse
+from stylegan2.windows import graph_start, recorded
+from stylegan2.windows.recorded import GraphUse
 from tests.tape_recorder import TapeRecorder, tape_recorder
 
 HANDLES = np.array([[12.0, 14.0], [20.0, 9.0]], dtype=np.float32)
@@ -25,7 +25,7 @@ STEPS = 9
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> TapeRecorder:
-    monkeypatch.setattr(graphs, "_ROUNDS", 1)
+    monkeypatch.setattr(recorded, "ROUNDS", 1)
     return tape_recorder(monkeypatch)
 
 
@@ -83,4 +83,7 @@ def test_a_drag_goes_the_same_way(
     # What the drag before has recorded serves this one from its first step on.
     assert passes and all(passes)
     assert np.abs(found - expected).max() < 1e-3
+    searches = graph_start._FUNCTIONS.get(generator)
+    assert (searches is not None and len(searches) > 0) == (method != "freedrag")
     graph_start._GRAPHS.pop(generator)
+    graph_start._FUNCTIONS.pop(generator, None)

@@ -12,7 +12,7 @@ import torch
 
 from stylegan2 import Canvas, Generator, Matte, Overlay, WindowGraphs
 from stylegan2.ops.fused import BuildError, FusedOperators, build, nvrtc
-from stylegan2.windows.graphs import GraphUse
+from stylegan2.windows.recorded import GraphUse
 from stylegan2.windows.recorder import CudaRecorder
 
 from ..making import random_generator, random_ws

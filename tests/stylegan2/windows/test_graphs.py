@@ -34,7 +34,8 @@ from stylegan2 import (
 from stylegan2.ops.fused import BuildError, FusedOperators, build
 from stylegan2.ops.scratch import Scratch
 from stylegan2.windows import graph_start, graphs
-from stylegan2.windows.graphs import GraphUse
+from stylegan2.windows import recorded as recording
+from stylegan2.windows.recorded import GraphUse
 from tests.tape_recorder import TapeRecorder, tape_recorder
 
 from ..making import random_generator, random_ws
@@ -48,7 +49,7 @@ CLOSE = 1e-5
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> TapeRecorder:
-    monkeypatch.setattr(graphs, "_ROUNDS", 1)
+    monkeypatch.setattr(recording, "ROUNDS", 1)
     return tape_recorder(monkeypatch)
 
 
@@ -206,7 +207,7 @@ def test_passes_that_are_alive_at_once_do_not_share_a_recording(
 def test_the_number_of_recordings_is_bounded(
     use: GraphUse, recorder: TapeRecorder, generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graphs, "_COMPUTED_FIRST", 0)
+    monkeypatch.setattr(graphs, "COMPUTED_FIRST", 0)
     recorded = WindowGraphs(use)
     ws = random_ws(generator, 1)[0]
     for count in (*range(1, 10), 1):
@@ -234,7 +235,7 @@ def test_what_goes_wrong_ends_the_use_and_is_said_once(
     (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     expected = "operation not permitted when stream is capturing"
     if fault != "it fails":
-        expected = "a recorded pass has computed something else"
+        expected = "a recording has computed something else"
     assert line.getMessage() == f"drags run without CUDA graphs: {expected}"
     assert len(recorded) == 0
 
