@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from stylegan2.ops.fused import BuildError, FusedOperators, build, nvrtc  # noqa
 from stylegan2.ops.fused.build import cuda_target  # noqa: E402
 from stylegan2.windows import graph_start  # noqa: E402
 from stylegan2.windows.fused_proof import difference, speed_up  # noqa: E402
+from tools.bench.step_rows import WAYS  # noqa: E402
 
 TOTAL_S = 460.0
 # A part that has less time than this is not begun.
@@ -45,8 +46,10 @@ _LEAST_S = 10.0
 # How long a part has to end after it was told to.
 _GRACE_S = 5.0
 _LINES_SHOWN = 60
-# The ways of ``dev.py bench step`` that round: the fused operators have float32 only.
-_HALF_WAYS = ("windows", "graphs", "windows-squares", "graphs-squares")
+# Ways of ``dev.py bench step``: with and without CUDA graphs, and those that round, as the fused
+# operators have float32 only.
+_GRAPH_WAYS = ("fused", "fused-graphs", "fused-squares", "fused-graphs-squares")
+_HALF_WAYS = ("windows", "windows-squares", "graphs-squares")
 
 
 @dataclass(frozen=True)
@@ -139,16 +142,24 @@ def _measurements(device: str, *, quick: bool) -> list[Part]:
     if device != "cuda":
         return parts
     plain, half = {graph_start.SWITCH: "0"}, {precision.SWITCH: "float16"}
-    ways = [word for name in _HALF_WAYS for word in ("--way", name)]
+    rounded = ("--mask", "no", *_ways(_HALF_WAYS))
+    without = [name for name, way in WAYS.items() if not way.graphs]
     return [
-        *parts,
+        Part(f"Steps on {device} with graphs", (*step, *_ways(_GRAPH_WAYS)), 120.0, True),
+        Part(parts[0].title, (*step, *_ways(without)), parts[0].limit_s, True),
+        *parts[1:],
         Part(f"Live drag on {device} without graphs", live, 60.0, environment=plain),
         Part(f"Bake on {device} without graphs", bake, 90.0, environment=plain),
-        Part(f"Steps on {device}, float16", (*step, *ways), 60.0, True, half),
+        Part(f"Steps on {device}, float16", (*step, *rounded), 60.0, True, half),
         Part(f"Self-test on {device}, float16", test, 90.0, environment=half),
         Part(f"Live drag on {device}, float16", live, 60.0, environment=half),
         Part(f"Bake on {device}, float16", bake, 90.0, environment=half),
     ]
+
+
+def _ways(names: Iterable[str]) -> list[str]:
+    """Return the words of the command line that choose ways of ``dev.py bench step``."""
+    return [word for name in names for word in ("--way", name)]
 
 
 def run(part: Part, limit_s: float) -> Outcome:

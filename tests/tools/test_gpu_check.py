@@ -62,6 +62,7 @@ def test_all_parts_fit_into_eight_minutes(quick: bool) -> None:
     for what in ("Live drag", "Bake"):
         for how in ("", " without graphs", ", float16"):
             assert f"{what} on cuda{how}" in titles
+    assert "Steps on cuda" in titles and "Steps on cuda with graphs" in titles
     by_title = {part.title: part for part in parts}
     assert by_title["Bake on cuda without graphs"].environment == {"DRAGGAN_GRAPHS": "0"}
     assert by_title["Steps on cuda, float16"].environment == {"DRAGGAN_PRECISION": "float16"}
@@ -75,7 +76,8 @@ def test_only_a_gpu_has_rows_with_graphs() -> None:
     assert not any("graphs" in way for way in ways_on("cpu"))
     with_graphs = [way for way in ways_on("cuda:0") if "graphs" in way]
     assert with_graphs == ["graphs", "fused-graphs", "graphs-squares", "fused-graphs-squares"]
-    assert set(gpu_check._HALF_WAYS) <= set(WAYS)
+    assert {*gpu_check._GRAPH_WAYS, *gpu_check._HALF_WAYS} <= set(WAYS)
+    assert not any("fused" in way for way in gpu_check._HALF_WAYS)
 
 
 def test_the_proof_runs_on_the_cpu(tmp_path: Path) -> None:
