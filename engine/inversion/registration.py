@@ -38,7 +38,7 @@ _BACK, _NOT_BACK, _BACK_SHARE = 0.5, 1.5, 0.05
 # A motion is believed in full if it explains this share of what has changed around a pixel, and
 # not at all below the first. Light that changes looks like a little motion, and explains less.
 _USELESS, _USEFUL = 0.25, 0.5
-# Half the side of the windows for this, as a share of the image; and differences that are noise.
+# Half the side of the windows for this, as a share of the image; and differences by noise alone.
 _AROUND, _NOISE = 0.05, 0.002
 _INVERSIONS = 8
 
