@@ -68,7 +68,7 @@ def read_frame(path: Path) -> Alignment:
     try:
         facts = json.loads(read_plain_file(path, _MOST_BYTES))
         return Alignment(*(float(facts[name]) for name in _FRAME))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise RequestError(
             f"{path} was expected to be the result of the command invert, and cannot be read "
             f"({error}); name the folder that invert wrote into with --found"

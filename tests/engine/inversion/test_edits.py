@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,11 @@ from engine.arrays import ByteArray, FloatArray
 from engine.errors import RequestError
 from engine.inversion import edits
 from engine.inversion.alignment import Alignment
-from engine.inversion.edits import blended
+from engine.inversion.blending import Blended
+from engine.inversion.edits import blended, write_blended
 from engine.models import sample_latent
+from engine.output import frames
+from engine.output.frames import FrameNames
 from engine.output.render import render_image
 from engine.pictures import Picture
 from stylegan2 import Generator, load_generator
@@ -104,3 +109,21 @@ def test_a_frame_off_the_picture_is_refused(
     first, _ = latents
     with pytest.raises(RequestError, match="outside the picture"):
         next(blended(suzanne, _strange(), Alignment(999.0, 0.0, 0.0, 99.0), first, []))
+
+
+@pytest.mark.parametrize("failing", ["blend_0003.png", "blend-matte_0003.png"])
+def test_nothing_is_left_of_a_sequence_whose_last_file_cannot_be_written(
+    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = frames.write_png
+
+    def write_png(path: Path, image: ByteArray) -> None:
+        if path.name == failing:
+            raise OSError(28, "No space left on device")
+        write(path, image)
+
+    monkeypatch.setattr(frames, "write_png", write_png)
+    rows = [Blended(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8))] * 3
+    with pytest.raises(OSError, match="No space left"):
+        write_blended(rows, FrameNames(tmp_path, "blend"), matte=True)
+    assert not list(tmp_path.iterdir())

@@ -128,9 +128,20 @@ def test_images_of_odd_sizes_have_features_too(tmp_path: Path) -> None:
     assert [tuple(each.shape[2:]) for each in found] == [(23, 10), (12, 5), (6, 3), (3, 2), (2, 1)]
 
 
-def test_another_network_is_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("_blocks.9._bn1.bias", None),
+        ("_blocks.9._bn1.bias", torch.zeros(2, 2)),
+        ("_blocks.9._depthwise_conv.weight", torch.tensor(1.0)),
+        ("_blocks.9._project_conv.weight", torch.zeros(14, 3, 1, 1)),
+    ],
+)
+def test_another_network_is_a_sentence(name: str, value: Tensor | None, tmp_path: Path) -> None:
     state = _state()
-    del state["_blocks.9._bn1.bias"]
+    del state[name]
+    if value is not None:
+        state[name] = value
     torch.save(state, tmp_path / "other.pth")
     with pytest.raises(RequestError, match="is not the file of EfficientNet-Lite0"):
         load_efficientnet(tmp_path / "other.pth", CPU)

@@ -127,6 +127,14 @@ def test_pixels_without_weight_do_not_count(tmp_path: Path) -> None:
     assert abs(part.item()) < 1e-6
 
 
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (32, 8), (4, 2)])
+def test_images_below_16_px_have_features_too(height: int, width: int, tmp_path: Path) -> None:
+    network = load_vgg(write_vgg(tmp_path / "vgg.pth"), CPU)
+    features = network(torch.zeros(1, 3, height, width))
+    halves = [(max(height >> n, 1), max(width >> n, 1)) for n in range(5)]
+    assert [tuple(one.shape[2:]) for one in features] == halves
+
+
 def test_large_images_are_made_smaller() -> None:
     seen: list[tuple[int, ...]] = []
 
@@ -146,6 +154,11 @@ def test_large_images_are_made_smaller() -> None:
         ({"features.28.weight": None}, "has no VGG16 network; choose torchvision's vgg16"),
         ({"features.30.weight": torch.zeros(8, 8, 3, 3)}, "has no VGG16 network"),
         ({"features.0.weight": torch.zeros(4, 3, 5, 5)}, "other layers than VGG16"),
+        ({"features.0.weight": torch.tensor(1.0)}, "other layers than VGG16"),
+        (
+            {"features.0.weight": None, "features.00.weight": torch.zeros(4, 3, 3, 3)},
+            "has no VGG16 network",
+        ),
         ({"features.2.bias": None}, "other layers than VGG16"),
         ({"lin0.model.1.weight": torch.zeros(1, 4, 1, 1)}, "other last layers than LPIPS"),
     ],

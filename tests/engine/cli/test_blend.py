@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The frame in the folder of ``invert``, which a person may have edited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.cli.blend import read_frame
+from engine.errors import RequestError
+
+FRAME = '{"centre_x": %s, "centre_y": 2, "angle_deg": 0, "size_px": 9}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 200_000, FRAME % ("1" * 400), FRAME % "null", FRAME % '"left"', "{}", "", "\udcff"],
+    ids=["deep", "large", "null", "word", "without", "empty", "bytes"],
+)
+def test_a_damaged_result_is_a_sentence(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(RequestError, match="the result of the command invert"):
+        read_frame(path)
+
+
+def test_the_frame_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(FRAME % 1.5)
+    assert read_frame(path).centre_x == 1.5
