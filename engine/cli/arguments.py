@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,10 +17,7 @@ from pathlib import Path
 from draggan_blender.protocol.losses import LOSS_NAMES, LOSSES, PIXELS
 from draggan_blender.protocol.settings import DEFAULTS, OPTIONS, Option
 
-# Handle, target, and of a region its radius, angle in degrees and scale.
-Pair = tuple[tuple[float, float], tuple[float, float], tuple[float, float, float]]
-# The most seeds that a change is applied to at once.
-_MOST_SEEDS = 1000
+from . import values
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +90,7 @@ def _add_drag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--pair",
         action="append",
         required=True,
-        type=_pair,
+        type=values.pair,
         metavar="X,Y:X,Y[:RADIUS[,ANGLE[,SCALE]]]",
         dest="pairs",
         help="handle and target in image pixels from the top left corner; with a radius in pixels, "
@@ -168,10 +163,10 @@ def _add_frames(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument(
-        "--stem", default="bake", type=_stem, help="what the names of the frames start with"
+        "--stem", default="bake", type=values.stem, help="what the names of the frames start with"
     )
     parser.add_argument(
-        "--frames", type=_frames, metavar="A-B", help="only these frames, by their numbers"
+        "--frames", type=values.frames, metavar="A-B", help="only these frames, by their numbers"
     )
     parser.add_argument(
         "--resume", action="store_true", help="keep what is in the folder already and still valid"
@@ -188,7 +183,7 @@ def _add_sample(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     _add_image(sample)
     _add_latent(sample)
-    sample.add_argument("--out", type=_png, required=True, help="PNG file to write")
+    sample.add_argument("--out", type=values.png, required=True, help="PNG file to write")
     _add_device(sample)
     sample.set_defaults(run=_guarded("sample"))
 
@@ -207,7 +202,7 @@ def _add_invert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     invert.add_argument("--out", type=Path, required=True, help="folder to write to")
     invert.add_argument(
         "--alignment",
-        type=_alignment,
+        type=values.alignment,
         metavar="X,Y[,ANGLE[,SIZE]]",
         help="the frame that the model's image fills: its middle in pixels of the picture from the "
         "top left corner, its angle in degrees counter-clockwise (0) and the length of its longer "
@@ -313,7 +308,7 @@ def _add_mix(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         action="store_true",
         help="write all crossings beside each other, from the first layer on",
     )
-    mix.add_argument("--out", type=_png, required=True, help="PNG file to write")
+    mix.add_argument("--out", type=values.png, required=True, help="PNG file to write")
     _add_device(mix)
     mix.set_defaults(run=_guarded("mix"))
 
@@ -333,14 +328,18 @@ def _add_many(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--pair",
         action="append",
         required=True,
-        type=_pair,
+        type=values.pair,
         metavar="X,Y:X,Y",
         dest="pairs",
         help="handle and target in image pixels from the top left corner; a pair with both at one "
         "place pins it, and the end is then measured from there; can be repeated",
     )
     many.add_argument(
-        "--to", type=_seeds, required=True, metavar="A-B", help="the other seeds, such as 0-15"
+        "--to",
+        type=values.seeds,
+        required=True,
+        metavar="A-B",
+        help="the other seeds, such as 0-15",
     )
     many.add_argument(
         "--exact", action="store_true", help="bring what was dragged to the very place"
@@ -413,81 +412,6 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, default=0, help="number of CPU threads, 0 for one per core"
     )
-
-
-def _pair(text: str) -> Pair:
-    """Parse ``x,y:x,y`` as a handle and its target, and what may follow as a region."""
-    try:
-        handle, target, *rest = [
-            [float(value) for value in part.split(",")] for part in text.split(":")
-        ]
-        (handle_x, handle_y), (target_x, target_y) = handle, target
-        (region,) = rest or [[0.0]]
-        radius, angle, scale = region + [0.0, 0.0, 1.0][len(region) :]
-        if not (0 <= radius < math.inf and math.isfinite(angle) and 0 < scale < math.inf):
-            raise ValueError
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a pair; expected a handle and a target such as 30,40:44,40, and for "
-            "a region its radius, angle and scale such as 30,40:44,40:12,15,1.1"
-        ) from None
-    return (handle_x, handle_y), (target_x, target_y), (radius, angle, scale)
-
-
-def _alignment(text: str) -> tuple[float, ...]:
-    """Parse ``x,y[,angle[,size]]``: 2 to 4 finite numbers."""
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if not 2 <= len(values) <= 4 or not all(map(math.isfinite, values)):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a frame; expected its middle, angle and size such as 200,180,-5,256"
-        )
-    return values
-
-
-def _frames(text: str) -> tuple[int, int]:
-    """Parse ``a-b``, or one number, as the first and the last frame."""
-    found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
-    begin, end = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
-    if end < begin:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a range of numbers; expected one such as 12-48"
-        )
-    return begin, end
-
-
-def _seeds(text: str) -> tuple[int, int]:
-    """Parse ``a-b``, or one number, as the first and the last of at most ``_MOST_SEEDS`` seeds."""
-    found = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", text)
-    begin, end = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
-    if not begin <= end < 2**32:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a range of seeds from 0 to {2**32 - 1}; expected one such as 0-15"
-        )
-    if end - begin >= _MOST_SEEDS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} has {end - begin + 1} seeds, and at most {_MOST_SEEDS} are taken at once"
-        )
-    return begin, end
-
-
-def _png(text: str) -> Path:
-    """Check that the name of an image says what it will be."""
-    path = Path(text)
-    if path.suffix.lower() != ".png":
-        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png; images are PNG files")
-    return path
-
-
-def _stem(text: str) -> str:
-    """Check what the frames' names start with: no folder, and no hidden file."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a plain name; expected at most 64 letters, digits, - and _"
-        )
-    return text
 
 
 def _serve(parsed: argparse.Namespace) -> int:

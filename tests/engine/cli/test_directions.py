@@ -16,7 +16,8 @@ from PIL import Image
 from draggan_blender.protocol import direction_files
 from engine.arrays import FloatArray
 from engine.cli import many as many_module
-from engine.cli.arguments import _seeds, main
+from engine.cli.arguments import main
+from engine.cli.values import seeds
 from engine.models import sample_latent
 from engine.output.render import render_image
 from engine.solving.directions import find_directions
@@ -144,10 +145,10 @@ def test_many_says_what_became_of_its_drag(
 )
 def test_the_seeds_of_many(text: str, expected: object) -> None:
     if isinstance(expected, tuple):
-        assert _seeds(text) == expected
+        assert seeds(text) == expected
         return
     with pytest.raises(argparse.ArgumentTypeError, match=str(expected)):
-        _seeds(text)
+        seeds(text)
 
 
 def test_commands_write_further_channels(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_tensors_that_share_their_data_are_refused(tmp_path: Path) -> None:
 
 def test_a_plain_pickle_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"net.one": 1}, protocol=4))
-    with pytest.raises(ModelError, match="but a file of torch.save or a safetensors file is"):
+    with pytest.raises(ModelError, match=r"but a file of torch.save or a safetensors file is"):
         read_weights(tmp_path / "a.pkl", _is_of_net)
     with pytest.raises(ModelError, match="cannot be read"):
         read_weights(tmp_path / "none.pth", _is_of_net)
