@@ -7,17 +7,16 @@ import argparse
 import json
 from pathlib import Path
 
-from draggan_blender.protocol.file_names import matte_stem
 from draggan_blender.protocol.plain_files import read_plain_file
 
 from ..errors import RequestError
 from ..inputs import check_latent
 from ..inversion.alignment import Alignment
-from ..inversion.edits import blended, write_blended
+from ..inversion.edits import blended, write_blended, write_single
 from ..inversion.source import read_picture
 from ..latent_files import latent_from_file
 from ..models import LoadedModel
-from ..output.frames import FrameNames, write_png
+from ..output.frames import FrameNames
 from ..output.track import Track
 from ..pictures import Picture
 from .output import Output
@@ -49,14 +48,14 @@ def run_blend(parsed: argparse.Namespace, model: LoadedModel, output: Output) ->
         edits, first = [Picture(latent_from_file(parsed.latent, *shape))], 1
     if parsed.out.suffix.lower() == ".png":
         (one,) = blended(generator, pixels, frame, base, edits[-1:])
-        if parsed.matte:
-            write_png(parsed.out.with_stem(matte_stem(parsed.out.stem)), one.matte)
-        write_png(parsed.out, one.image)
-        output.note(f"the picture with the edit is {parsed.out}")
+        write_single(one, parsed.out, matte=parsed.matte)
+        where = str(parsed.out.absolute())
+        output.finished(f"the picture with the edit is {parsed.out}", path=where)
         return
     names = FrameNames(parsed.out, "blend", first)
     composed = blended(generator, pixels, frame, base, edits)
     write_blended(composed, names, matte=parsed.matte, on_written=output.saved)
+    output.finished(f"{len(edits)} pictures with the edit are in {parsed.out}", frames=len(edits))
 
 
 def read_frame(path: Path) -> Alignment:

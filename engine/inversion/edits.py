@@ -18,7 +18,7 @@ from draggan_blender.protocol.file_names import matte_stem
 from stylegan2 import Generator
 
 from ..arrays import ByteArray, FloatArray
-from ..output.frames import FrameNames, FrameWriter
+from ..output.frames import FrameNames, FrameWriter, write_png
 from ..output.render import render_frames, render_image
 from ..pictures import Picture
 from .alignment import Alignment
@@ -63,6 +63,28 @@ def blended(
         before_each()
         yield composer.compose(image)
         last, last_image = edit, image
+
+
+def write_single(one: Blended, path: Path, *, matte: bool) -> None:
+    """Write one image; no matte of it is left if there is an error.
+
+    Args:
+        one: The picture with the edit.
+        path: The PNG file.
+        matte: Whether the matte is written beside it, see ``file_names.matte_stem``.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    beside = path.with_stem(matte_stem(path.stem))
+    try:
+        if matte:
+            write_png(beside, one.matte)
+        write_png(path, one.image)
+    except BaseException:
+        if matte:
+            beside.unlink(missing_ok=True)
+        raise
 
 
 def write_blended(

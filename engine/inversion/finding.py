@@ -15,7 +15,7 @@ from .alignment import Alignment
 from .loss import Loss, difference
 from .noise import require_noise
 from .solve import Inversion, InversionOptions, InversionStep, invert, never
-from .tuning import Tuning, TuningOptions, tune
+from .tuning import Tuning, TuningOptions, require_blocks, tune
 from .verdict import sentence
 
 
@@ -64,10 +64,13 @@ def require_changeable(model: LoadedModel, *, tune: bool, noise: bool) -> None:
         noise: Whether noise maps are to be found.
 
     Raises:
-        RequestError: The model was tuned already, or noise maps change nothing in it.
+        RequestError: The model was tuned already, cannot be tuned, or noise maps change nothing in
+            it.
     """
     if tune or noise:
         require_untuned(model.path)
+    if tune:
+        require_blocks(model.generator)
     if noise:
         require_noise(model.generator)
 

@@ -198,6 +198,18 @@ class _Tuner:
         return mean_error(image, self._wanted, self._inside)
 
 
+def require_blocks(generator: Generator) -> None:
+    """Refuse a model that has no block above the first one: there is nothing to tune.
+
+    Raises:
+        RequestError: It has none.
+    """
+    if len(generator.resolutions) < 2:
+        raise RequestError(
+            "the model has only one block, so it cannot be tuned to a picture; turn the tuning off"
+        )
+
+
 def _last_blocks(generator: Generator) -> tuple[int, list[str]]:
     """Return which weights are tuned.
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from draggan_blender.protocol.file_names import matte_stem
 from draggan_blender.protocol.messages import FrameWritten, Progress
 from draggan_blender.protocol.own_picture import Alignment as FrameOfPicture
 from draggan_blender.protocol.own_picture import BlendBack, InvertPicture, PictureInverted
@@ -18,7 +17,7 @@ from stylegan2 import sha256_of
 from ..inputs import device_of
 from ..inversion.alignment import Alignment
 from ..inversion.blending import Blended
-from ..inversion.edits import blended, write_blended
+from ..inversion.edits import blended, write_blended, write_single
 from ..inversion.finding import FoundPicture, find, require_changeable
 from ..inversion.loss_choice import LossChoice, make_loss
 from ..inversion.solve import InversionOptions, InversionStep
@@ -26,7 +25,7 @@ from ..inversion.source import read_picture
 from ..inversion.tuning import TuningOptions
 from ..inversion.verdict import coverage_of
 from ..models import LoadedModel
-from ..output.frames import FrameNames, write_image, write_png
+from ..output.frames import FrameNames, write_image
 from ..output.render import render_image
 from ..output.track import Track
 from .job_parts import Emit, check_cancelled, should_stop
@@ -162,12 +161,9 @@ def blend_back(request: BlendBack, model: LoadedModel, job: QueuedJob, emit: Emi
     if track is not None:
         _write_sequence(request, emit, composed, len(track))
         return
-    path = Path(request.image_path)
     (one,) = composed
     check_cancelled(job)
-    if request.matte:
-        write_png(path.with_stem(matte_stem(path.stem)), one.matte)
-    write_png(path, one.image)
+    write_single(one, Path(request.image_path), matte=request.matte)
 
 
 def _write_sequence(

@@ -83,6 +83,17 @@ def test_every_kind_of_model_can_be_dragged(kind: str, tmp_path: Path) -> None:
     assert further == (expected if kind == "7 channels" else set())
 
 
+def test_a_model_of_one_block_is_not_tuned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out, picture = tmp_path / "model.safetensors", tmp_path / "out", tmp_path / "own.png"
+    save_generator(made(img_resolution=4, channels=(12,)), path)
+    Image.new("RGB", (40, 40)).save(picture)
+    arguments = ["invert", str(picture), "--model", str(path), "--out", str(out), "--tune"]
+    assert main([*arguments, "--device", "cpu"]) == 1
+    assert "only one block, so it cannot be tuned" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", ["grey", "rgba"])
 def test_every_kind_of_model_takes_a_picture_and_blends_it_back(kind: str, tmp_path: Path) -> None:
     path, out, picture = tmp_path / "model.safetensors", tmp_path / "out", tmp_path / "own.png"

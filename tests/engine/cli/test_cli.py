@@ -319,8 +319,13 @@ def test_a_drag_of_an_inverted_picture_is_blended_onto_it(
     given = [str(picture), "--found", str(found), *model]
     track = ["--track", str(tmp_path / "drag" / "track.npz"), "--matte"]
     still, folder = tmp_path / "still.png", tmp_path / "blend"
-    assert main(["blend", *given, *track, "--out", str(still)]) == 0
-    assert main(["blend", *given, *track, "--out", str(folder)]) == 0
+    capsys.readouterr()
+    assert main(["blend", *given, *track, "--out", str(still), "--json"]) == 0
+    (end,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert end == {"event": "finished", "path": str(still)}
+    assert main(["blend", *given, *track, "--out", str(folder), "--json"]) == 0
+    *saved, end = map(json.loads, capsys.readouterr().out.splitlines())
+    assert end == {"event": "finished", "frames": len(saved) - 1}
     files = sorted(path.name for path in folder.iterdir())
     assert files[0] == "blend-matte_0000.png"
     assert len(files) % 2 == 0

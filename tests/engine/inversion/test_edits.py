@@ -14,7 +14,7 @@ from engine.errors import RequestError
 from engine.inversion import edits
 from engine.inversion.alignment import Alignment
 from engine.inversion.blending import Blended
-from engine.inversion.edits import blended, write_blended
+from engine.inversion.edits import blended, write_blended, write_single
 from engine.models import sample_latent
 from engine.output import frames
 from engine.output.frames import FrameNames
@@ -127,3 +127,13 @@ def test_nothing_is_left_of_a_sequence_whose_last_file_cannot_be_written(
     with pytest.raises(OSError, match="No space left"):
         write_blended(rows, FrameNames(tmp_path, "blend"), matte=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_no_matte_is_left_of_an_image_that_cannot_be_written(tmp_path: Path) -> None:
+    one = Blended(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8))
+    (tmp_path / "still.png").mkdir()
+    with pytest.raises(OSError, match=r"still\.png"):
+        write_single(one, tmp_path / "still.png", matte=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["still.png"]
+    write_single(one, tmp_path / "other.png", matte=True)
+    assert (tmp_path / "other-matte.png").is_file()
