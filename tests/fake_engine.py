@@ -271,6 +271,7 @@ class FakeEngine:
             return
         mattes = replace(request.frames, stem=matte_stem(request.frames.stem))
         for index in range(3):
+            self.break_down(index)
             if request.matte:
                 self.render(request.base, str(fake_bake.frame_path(mattes, index)))
             self.frame(request, index, request.base)
@@ -330,16 +331,20 @@ class FakeEngine:
 
     def misbehave(self, shown: m.Preview, step: int) -> None:
         """Do the faults that are due at a step of a drag or a frame of a bake."""
-        if self.faults.at("crash_at_step", step):
-            print("RuntimeError: the fake engine was asked to crash", file=sys.stderr)
-            end(3)
-        if self.faults.at("hang_at_step", step):
-            hang()
+        self.break_down(step)
         if self.faults.at("half_frame", step):
             self.connection.sendall(encode(shown)[:1000])
             end()
         for _ in range(int(self.faults.value("flood"))):
             self.send(replace(shown, width=1024, height=1024, pixels=bytes(16 << 20)))
+
+    def break_down(self, step: int) -> None:
+        """Crash or hang if that is due at a step of a drag, or at a frame of a sequence."""
+        if self.faults.at("crash_at_step", step):
+            print("RuntimeError: the fake engine was asked to crash", file=sys.stderr)
+            end(3)
+        if self.faults.at("hang_at_step", step):
+            hang()
 
 
 def preview(request: m.Drag, step: int, latent: bytes) -> m.Preview:

@@ -14,8 +14,8 @@
 ``huge_header``      announces a header of 2 GB after the welcome
 ``startup_failed``   reports that it cannot work
 ``end_after_hello``  ends directly after the hello
-``crash_at_step=N``  crashes at step N of a drag, or at frame N of a bake, with an error
-                     in its log
+``crash_at_step=N``  crashes at step N of a drag, or at frame N of a bake or a blended
+                     sequence, with an error in its log
 ``hang_at_step=N``   stops doing or reading anything there
 ``half_frame=N``     ends there in the middle of a message
 ``flood=N``          sends N previews of 1024 x 1024 (16 MB each) at every step

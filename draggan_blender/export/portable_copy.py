@@ -18,6 +18,7 @@ import bpy
 from ..errors import EditError, reason_of
 from ..properties.owners import Plane
 from ..scene import channels, images, planes
+from ..scene.frame_files import all_of
 from . import files as export_files
 
 
@@ -53,8 +54,37 @@ def bake_down(path: Path) -> Path:
         shown = plane.draggan.sequence.image
         for image in (shown, *channels.of(shown).values(), *images.copies(plane)):
             moved.append((image, place / Path(bpy.path.abspath(image.filepath)).name))
+    moved += _copy_blended(folder)
     _save_copy(path, moved)
     return folder
+
+
+def _copy_blended(folder: Path) -> list[tuple[bpy.types.Image, Path]]:
+    """Copy the sequences of edits that were blended back onto pictures, and of their mattes.
+
+    Args:
+        folder: The folder of the sequences.
+
+    Returns:
+        The images that show them, each with the path that it has in the copy. A sequence whose
+        files are gone is left out: the open file does not show it either.
+
+    Raises:
+        EditError: A file cannot be read or written.
+    """
+    moved = []
+    for plane in planes.everywhere():
+        place = folder / f"{plane.draggan.uuid[:8]}-blended"
+        for image in (plane.draggan.own.blended, plane.draggan.own.matte):
+            if image is None or image.source != "SEQUENCE" or image.library is not None:
+                continue
+            first = Path(bpy.path.abspath(image.filepath))
+            sources = all_of(first)
+            for source in sources:
+                export_files.copy_file(source, place / source.name)
+            if first in sources:
+                moved.append((image, place / first.name))
+    return moved
 
 
 def _files(plane: Plane) -> list[Path]:

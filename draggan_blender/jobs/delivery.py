@@ -21,6 +21,7 @@ import bpy
 from ..connection import pump
 from ..errors import EditError
 from ..properties.owners import Plane
+from ..protocol.file_names import matte_stem
 from ..protocol.latent_file import LoadLatent
 from ..protocol.lost_drag import FinishDrag
 from ..protocol.messages import (
@@ -191,7 +192,8 @@ def _remove_folder(request: Request) -> None:
     elif isinstance(request, Sample | RenderLatent | InvertPicture | LoadLatent):
         folders.remove_empty(Path(request.image_path).parent)
     elif isinstance(request, BlendBack):
-        folders.remove_empty(Path(request.frames.folder))
+        for stem in (request.frames.stem, matte_stem(request.frames.stem)):
+            folders.remove_unfinished(Path(request.frames.folder), stem)
 
 
 def _give_up(plane: Plane, problem: str, *, failed: bool) -> None:

@@ -129,7 +129,7 @@ def usable(folder: Path) -> bool:
 
 
 def remove_unfinished(folder: Path, stem: str) -> None:
-    """Remove the folder of a drag that ended without a result, with the frames already written.
+    """Remove the folder of a sequence without a result, with the frames already written.
 
     The engine does so itself, unless it was killed. Other files in the folder stay.
     """

@@ -287,7 +287,7 @@ def finish_blend(plane: Plane, request: BlendBack) -> None:
 
 def _loaded(path: Path, name: str, is_sequence: bool) -> bpy.types.Image:
     """Return a file as an image, packed; or as the first one of a sequence of files."""
-    found = load(path)
+    found = images.load(path)
     found.name = name
     if is_sequence:
         found.source = "SEQUENCE"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,12 @@ def frame_path(folder: Path, stem: str, number: int) -> Path:
         number: The scene frame, 0 or more.
     """
     return folder / frame_file(stem, number)
+
+
+def all_of(path: Path) -> list[Path]:
+    """Return the files of the sequence that a file belongs to, those that exist, sorted by name."""
+    stem = path.stem.rpartition("_")[0]
+    return sorted(path.parent.glob(f"{glob.escape(stem)}_*.png"))
 
 
 def missing(folder: Path, stem: str, span: range, further: Sequence[str] = ()) -> int:

@@ -96,12 +96,12 @@ def show_still(plane: Plane, path: Path) -> str:
     Raises:
         EditError: The file cannot be read.
     """
-    still = _load(path)
+    still = load(path)
     width, height = still.size
     still.name = plane.name
     still.pack()
     for channel, file in channels.files(path):
-        further = _load(file)
+        further = load(file)
         further.pack()
         channels.keep(still, channel, further)
     settings = plane.draggan
@@ -136,11 +136,11 @@ def show_sequence(
         EditError: The first file cannot be read.
     """
     first = frame_path(folder, stem, first_frame)
-    image = _load(first)
+    image = load(first)
     image.name = f"{plane.name} {kind.title()}"
     image.source = "SEQUENCE"
     for channel, file in channels.files(first, first.stem.removeprefix(stem)):
-        further = _load(file)
+        further = load(file)
         further.source = "SEQUENCE"
         channels.keep(image, channel, further)
     sequence = plane.draggan.sequence
@@ -304,7 +304,14 @@ def remove_unused(*candidates: bpy.types.Image | None) -> None:
             remove_unused(*further)
 
 
-def _load(path: Path) -> bpy.types.Image:
+def load(path: Path) -> bpy.types.Image:
+    """Return a file of the engine as a new image, with a relative path if it is below the .blend.
+
+    An image that was made of an earlier file at this path is another one.
+
+    Raises:
+        EditError: It cannot be read.
+    """
     try:
         image = bpy.data.images.load(str(path))
     except RuntimeError:

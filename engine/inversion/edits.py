@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,18 +106,22 @@ def write_blended(
     Raises:
         OSError: A file cannot be written.
     """
-    mattes = replace(names, stem=matte_stem(names.stem))
-    with ExitStack() as stack:
-        writer = stack.enter_context(FrameWriter(names, on_written))
-        matte_writer = stack.enter_context(FrameWriter(mattes)) if matte else None
+    writers = [FrameWriter(names, on_written)]
+    if matte:
+        writers.append(FrameWriter(replace(names, stem=matte_stem(names.stem))))
+    try:
         for row, one in enumerate(composed):
-            if matte_writer is not None:
-                matte_writer.add(one.matte[..., None], row)
-            writer.add(one.image, row)
+            for writer, image in zip(writers, (one.image, one.matte[..., None]), strict=False):
+                writer.add(image, row)
             if on_row is not None:
                 on_row(row)
-        # Here, so that the mattes are removed too if the last images cannot be written.
-        writer.close()
+        for writer in writers:
+            writer.close()
+    except BaseException:
+        # Also what a writer has closed already: a sequence without its mattes is not finished.
+        for writer in writers:
+            writer.discard()
+        raise
 
 
 def _steps(before: ByteArray, after: ByteArray) -> int:

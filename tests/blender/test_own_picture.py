@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -405,6 +406,66 @@ class OwnPictureTest(SceneCase):
         self.assertIsNone(own.matte)
         names = [image.name for image in bpy.data.images if "Matte" in image.name]
         self.assertEqual(names, [], "the mattes before are not left in the file")
+
+    def test_what_was_blended_is_read_anew_and_stored_relative_to_the_file(self) -> None:
+        plane = self.invert()
+        own = plane.draggan.own
+        bpy.ops.wm.save_as_mainfile(filepath=str(self.folder / "shot.blend"))
+        bpy.ops.draggan.blend_back()
+        self.wait(plane)
+        first = own.blended
+        first.use_fake_user = True
+        path = bpy.path.abspath(first.filepath)
+        shutil.rmtree(self.folder / "draggan")
+        bpy.ops.draggan.blend_back()
+        self.wait(plane)
+        self.assertEqual(bpy.path.abspath(own.blended.filepath), path)
+        self.assertNotEqual(own.blended, first, "the image of a file that is gone")
+        self.add_pair(plane)
+        self.drag(plane)
+        own.with_matte = True
+        bpy.ops.draggan.blend_back()
+        self.wait(plane)
+        for image in (own.blended, own.matte):
+            self.assertTrue(image.filepath.startswith("//draggan/"), image.filepath)
+
+    def test_a_portable_copy_has_what_was_blended_and_its_matte(self) -> None:
+        plane = self.invert()
+        own = plane.draggan.own
+        self.add_pair(plane)
+        self.drag(plane)
+        own.with_matte = True
+        bpy.ops.draggan.blend_back()
+        self.wait(plane)
+        before = own.blended.filepath
+        made = Path(bpy.path.abspath(before)).parent
+        names = {path.name for path in made.glob("blend*.png")}
+        copy = self.folder / "out" / "copy.blend"
+        copy.parent.mkdir()
+        self.assertEqual(bpy.ops.draggan.bake_down(filepath=str(copy)), {"FINISHED"})
+        self.assertEqual(own.blended.filepath, before)
+        bpy.ops.wm.open_mainfile(filepath=str(copy))
+        own = self.find_plane().draggan.own
+        for image in (own.blended, own.matte):
+            self.assertTrue(image.filepath.startswith("//copy_images"), image.filepath)
+            copied = Path(bpy.path.abspath(image.filepath))
+            self.assertTrue(copied.is_file())
+        self.assertEqual({path.name for path in copied.parent.iterdir()}, names)
+
+    def test_nothing_is_left_of_a_sequence_that_a_crash_has_ended(self) -> None:
+        plane = self.invert()
+        plane.draggan.own.with_matte = True
+        plane.draggan.folder = str(self.folder / "results")
+        self.add_pair(plane)
+        self.drag(plane)
+        self.use_fake_engine("--fault", "crash_at_step=2")
+        request_id = ours("jobs.own_picture").blend_back(plane)
+        with self.assertRaisesRegex(ours("errors").EditError, "engine"):
+            ours("jobs.requests").wait(request_id, TIMEOUT_S)
+        self.assertIsNone(plane.draggan.own.blended)
+        names = [path.name for path in (self.folder / "results").rglob("blend*.png")]
+        self.assertEqual(names, [])
+        self.assertEqual(list((self.folder / "results").rglob("image-*")), [])
 
     def test_the_history_brings_back_what_was_found_and_blends_it(self) -> None:
         self.use_fake_engine("--steps", "2")

@@ -103,6 +103,20 @@ def test_one_edit_and_the_last_row_of_a_sequence_are_the_same(
     assert 4 <= len(looked) <= 1 + edits._MOST_STEPS, "between both, motion is followed in steps"
 
 
+def test_no_image_and_no_matte_is_left_if_one_file_cannot_be_written(tmp_path: Path) -> None:
+    one = Blended(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8))
+    for blocked in ("blend_0003.png", "blend-matte_0003.png"):
+        folder = tmp_path / blocked.partition("_")[0]
+        (folder / blocked).mkdir(parents=True)
+        with pytest.raises(OSError, match=blocked):
+            edits.write_blended([one] * 3, FrameNames(folder, "blend"), matte=True)
+        assert [path.name for path in folder.iterdir()] == [blocked]
+    (tmp_path / "still.png").mkdir()
+    with pytest.raises(OSError, match="still"):
+        edits.write_single(one, tmp_path / "still.png", matte=True)
+    assert not (tmp_path / "still-matte.png").exists()
+
+
 def test_a_frame_off_the_picture_is_refused(
     suzanne: Generator, latents: tuple[FloatArray, FloatArray]
 ) -> None:
