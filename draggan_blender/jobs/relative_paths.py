@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Paths of models and folders that are relative to the .blend, when it is saved elsewhere.
+"""Paths of models, weights and folders that are relative to the .blend, when it is saved elsewhere.
 
 Blender does this with the paths of its own images. A path that begins with ``//`` keeps naming the
 same file or folder.
@@ -52,6 +52,7 @@ def _places() -> list[_Place]:
     found: list[tuple[Any, str]] = [(use.owner, use.path_name) for use in relinking.uses()]
     for plane in planes.everywhere():
         found += [(plane.draggan.source, "path"), (plane.draggan, "folder")]
+        found.append((plane.draggan.own, "loss_path"))
     scenes: Any = bpy.data.scenes
     found += [(scene.draggan.source, "path") for scene in scenes]
     # What is linked from another file is not saved in this one.

@@ -29,7 +29,7 @@ class SaveAsTest(SceneCase):
         return Path(model).resolve(), Path(folder).resolve()
 
     def owners(self) -> dict[str, tuple[Any, str]]:
-        """Return where the other paths of models are stored, by the files that they name."""
+        """Return where the other paths of models and weights are, by the files that they name."""
         (plane,) = ours("scene.planes").everywhere()
         settings, scene = plane.draggan, bpy.context.scene
         state = settings.history.states[0]
@@ -40,6 +40,7 @@ class SaveAsTest(SceneCase):
             "earlier.pkl": (state.own, "untuned_path"),
             "tuned.pkl": (state.own, "tuned_path"),
             "next.pkl": (scene.draggan.source, "path"),
+            "vgg.pth": (settings.own, "loss_path"),
         }
 
     def store_models(self) -> None:
