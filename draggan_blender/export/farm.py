@@ -163,16 +163,7 @@ def _write_placeholders(plane: Plane, folder: Path, span: range) -> None:
                     "wait for it, or choose another Shared Folder"
                 )
             return
-        shown_stem, based = plane.draggan.sequence.stem, _base_pngs(plane)
-        for channel, base in based.items():
-            ours, shown = (channels.stem_of(one, channel) for one in (stem, shown_stem))
-            for number in range(span.start - 1, span.stop):
-                path = frame_files.frame_path(folder, ours, number)
-                source = earlier and frame_files.frame_path(earlier, shown, number)
-                if source and source.is_file():
-                    _link_if_missing(source, path)
-                elif not path.exists():
-                    write_atomically(path, base, durable=False)
+        _write_frames(plane, folder, span, earlier)
         if earlier is not None and _is_whole(plane, earlier):
             for name in (file_names.EDIT_FILE, file_names.TRACK_FILE):
                 _link_if_missing(earlier / name, folder / name)
@@ -204,6 +195,34 @@ def _is_whole(plane: Plane, folder: Path) -> bool:
     further = channels.stems(sequence.image, sequence.stem)[1:]
     missing = frame_files.missing(folder, sequence.stem, span, further)
     return bake_folder.is_solved(folder) and not missing
+
+
+def _write_frames(plane: Plane, folder: Path, span: range, earlier: Path | None) -> None:
+    """Write the placeholders that are missing: frames of an earlier bake, or what it starts from.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        EditError: A frame is not in the earlier bake, and there is no image to start from.
+    """
+    stem, shown_stem = folders.stem_of(plane), plane.draggan.sequence.stem
+    based: dict[int, bytes] = {}
+    for channel in _channels(plane):
+        ours, shown = (channels.stem_of(one, channel) for one in (stem, shown_stem))
+        for number in range(span.start - 1, span.stop):
+            path = frame_files.frame_path(folder, ours, number)
+            source = earlier and frame_files.frame_path(earlier, shown, number)
+            if source and source.is_file():
+                _link_if_missing(source, path)
+            elif not path.exists():
+                based = based or _base_pngs(plane)
+                if channel in based:
+                    write_atomically(path, based[channel], durable=False)
+
+
+def _channels(plane: Plane) -> list[int]:
+    """Return 0, which stands for the colours, and the number of each further channel."""
+    settings = plane.draggan
+    return sorted({0, *channels.of(settings.sequence.image), *channels.of(settings.still)})
 
 
 def _base_pngs(plane: Plane) -> dict[int, bytes]:

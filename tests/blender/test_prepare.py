@@ -113,6 +113,12 @@ class PrepareTest(PrepareCase):
         self.assertEqual(plane.draggan.track, track)
         self.assertEqual({p.name: p.read_bytes() for p in folder.glob("*.png")}, baked)
 
+    def test_where_an_earlier_bake_has_all_frames_no_packed_image_is_needed(self) -> None:
+        plane = self.animated()
+        ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), support.TIMEOUT_S)
+        plane.draggan.still.unpack(method="REMOVE")
+        self.assertEqual(len(list(self.prepare().rglob("*.png"))), 5)
+
     def test_the_track_of_an_incomplete_earlier_bake_is_not_copied(self) -> None:
         plane = self.animated()
         ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), support.TIMEOUT_S)
