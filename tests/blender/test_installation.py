@@ -139,3 +139,8 @@ class InstallationTest(SceneCase):
         panel._draw_install(mock.MagicMock(), "absent")
         self.assertTrue(drawn[0].startswith("CPU: downloads"))
         self.assertTrue(drawn[1].startswith("ROCm (AMD) cannot be installed on this system yet"))
+        drawn.clear()
+        ours("preferences").get().variant = "cpu"
+        self.addCleanup(setattr, ours("preferences").get(), "variant", "auto")
+        panel._draw_install(mock.MagicMock(), "absent")
+        self.assertFalse([text for text in drawn if text.startswith("ROCm")], "CPU was chosen")

@@ -90,8 +90,10 @@ def _draw_install(layout: bpy.types.UILayout, condition: str) -> None:
     if condition in _SENTENCES:
         draw_text(layout, _SENTENCES[condition], "ERROR" if condition == "broken" else "INFO")
     draw_text(layout, _size_sentence(), "INFO")
-    gap = installation.locks().gap(installation.machine())
-    if gap:
+    locks, machine = installation.locks(), installation.machine()
+    gap, stored = locks.gap(machine), preferences.get()
+    # Whoever has chosen a variant that can be installed has no need of the other one.
+    if gap and (stored is None or stored.variant not in locks.available(machine)):
         draw_text(layout, gap, "ERROR")
     if not bpy.app.online_access:
         draw_text(layout, "Blender may not use the internet", "ERROR")
