@@ -60,13 +60,9 @@ def _blend(plane: Plane, options: argparse.Namespace, running: Running) -> dict[
     settings, own = plane.draggan, plane.draggan.own
     if not _has_picture(plane):
         raise EditError(f"{plane.name} was not made from a picture")
-    before = own.with_matte
-    own.with_matte = before or options.matte
     running.begin(settings.sequence.first_frame if settings.sequence.image else 1)
-    try:
-        requests.wait(own_picture.blend_back(plane), math.inf)
-    finally:
-        own.with_matte = before
+    matte = own.with_matte or options.matte
+    requests.wait(own_picture.blend_back(plane, matte=matte), math.inf)
     running.say(f"{plane.name}: {settings.status}")
     entry: dict[str, Any] = {"status": settings.status, "blended": own.blended.name}
     if own.matte is not None:

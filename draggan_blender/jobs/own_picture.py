@@ -215,10 +215,14 @@ def _stored_path(path: str) -> str:
     return path
 
 
-def blend_back(plane: Plane) -> int:
+def blend_back(plane: Plane, *, matte: bool | None = None) -> int:
     """Compose the edits of an image onto its picture, in the picture's full resolution.
 
     The result is a Blender image; of a sequence, files beside it and a Blender image of them.
+
+    Args:
+        plane: The GAN image.
+        matte: Whether a matte is made as well; None for what the panel says.
 
     Returns:
         The request id.
@@ -250,7 +254,7 @@ def blend_back(plane: Plane) -> int:
         track=track,
         image_path="" if track else str(path),
         frames=FrameTarget(folder=str(path.parent), stem=_BLEND, first_number=first),
-        matte=own.with_matte,
+        matte=own.with_matte if matte is None else matte,
     )
     return requests.submit(plane, request, f"Blend {plane.name} onto its picture")
 
@@ -272,12 +276,16 @@ def finish_blend(plane: Plane, request: BlendBack) -> None:
         if is_sequence:
             stem = matte_stem(_BLEND)
             matte_path = frame_path(path.parent, stem, request.frames.first_number)
-        matte = _loaded(matte_path, f"{plane.name} Matte", is_sequence)
+        matte = _loaded(matte_path, is_sequence)
         matte.colorspace_settings.name = "Non-Color"
     before = own.blended, own.matte
-    blended = _loaded(path, f"{plane.name} Blended", is_sequence)
+    blended = _loaded(path, is_sequence)
     own.blended, own.matte = blended, matte
     images.remove_unused(*before)
+    # Only now are their names free.
+    blended.name = f"{plane.name} Blended"
+    if matte is not None:
+        matte.name = f"{plane.name} Matte"
     settings.status = (
         f"Blended {settings.sequence.frame_count} images onto the picture: {path.parent}"
         if is_sequence
@@ -285,10 +293,9 @@ def finish_blend(plane: Plane, request: BlendBack) -> None:
     )
 
 
-def _loaded(path: Path, name: str, is_sequence: bool) -> bpy.types.Image:
+def _loaded(path: Path, is_sequence: bool) -> bpy.types.Image:
     """Return a file as an image, packed; or as the first one of a sequence of files."""
     found = images.load(path)
-    found.name = name
     if is_sequence:
         found.source = "SEQUENCE"
     else:

@@ -397,6 +397,8 @@ class OwnPictureTest(SceneCase):
         bpy.ops.draggan.blend_back()
         self.wait(plane)
         self.assertEqual(own.matte.source, "SEQUENCE")
+        shown = own.matte.name, own.blended.name
+        self.assertEqual(shown, (f"{plane.name} Matte", f"{plane.name} Blended"))
         paths = [Path(bpy.path.abspath(one.filepath)) for one in (own.matte, own.blended)]
         self.assertEqual(paths[0].name, paths[1].name.replace("blend_", "blend-matte_"))
         self.assertTrue(paths[0].is_file())
