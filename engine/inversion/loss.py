@@ -8,11 +8,14 @@ installs no library that has it.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ..errors import RequestError
 
 # Images are halved until their shorter side is as small as this.
 _SMALLEST_PX = 16
@@ -33,6 +36,20 @@ class Loss(Protocol):
     def __call__(self, images: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
         """Return ``N`` losses; see ``difference``."""
         ...
+
+
+def require_finite(loss: float) -> float:
+    """Return a loss that a step is made by; with any other, nothing that is found has a value.
+
+    Raises:
+        RequestError: It is infinite or not a number.
+    """
+    if not math.isfinite(loss):
+        raise RequestError(
+            "the numbers of the model or of the loss overflow, so picture and image cannot be "
+            "compared; choose another loss, or another checkpoint"
+        )
+    return loss
 
 
 def difference(images: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from ..errors import RequestError
 from ..inputs import device_of
 from ..solving.principal import principal_components
 from .alignment import AlignedPicture, Alignment
-from .loss import Loss, difference, mean_error
+from .loss import Loss, difference, mean_error, require_finite
 from .noise import FoundNoise, NoiseMaps, require_noise, with_changes
 from .starts import best_starts, rgb, starts_of
 
@@ -171,7 +171,8 @@ def invert(
         The latent; on one device, equal arguments without ``seconds`` give equal latents.
 
     Raises:
-        RequestError: The frame is not on the picture, or noise maps change nothing in this model.
+        RequestError: The frame is not on the picture, noise maps change nothing in this model, or
+            the loss is not finite.
     """
     options = InversionOptions() if options is None else options
     alignment.check(pixels.shape[1], pixels.shape[0])
@@ -324,7 +325,7 @@ class _Search:
         torch.autograd.backward(lowered)
         # Without the penalty of the noise, whose size says nothing about the image.
         self._losses = losses.detach()
-        loss = float(self._losses[0])
+        loss = require_finite(float(self._losses[0]))
         if self._best is None or loss < self._best[0]:
             self._best = loss, latents[0].detach(), frames[0].detach()
             if self._noise is not None:

@@ -25,7 +25,7 @@ from ..differences import Change, quantised
 from ..errors import RequestError
 from ..inputs import check_latent, device_of
 from .alignment import AlignedPicture, Alignment
-from .loss import Loss, difference, mean_error
+from .loss import Loss, difference, mean_error, require_finite
 from .noise import with_changes
 from .solve import InversionStep, never
 from .starts import rgb, sampled_ws
@@ -106,7 +106,8 @@ def tune(
         on_step: Called after each step.
 
     Raises:
-        RequestError: The frame is not on the picture, or the latent is not the model's.
+        RequestError: The frame is not on the picture, the latent is not the model's, or the loss is
+            not finite.
     """
     options = TuningOptions() if options is None else options
     alignment.check(pixels.shape[1], pixels.shape[0])
@@ -171,9 +172,10 @@ class _Tuner:
         loss = self._loss(image, self._wanted, self._inside).sum()
         if number % _LOCALITY_EVERY == 0:
             loss = loss + _LOCALITY * self._locality()
+        lowered = require_finite(float(loss.detach()))
         torch.autograd.backward(loss)
         self._optimiser.step()
-        return float(loss.detach()), mean_error(image.detach(), self._wanted, self._inside)
+        return lowered, mean_error(image.detach(), self._wanted, self._inside)
 
     def _locality(self) -> Tensor:
         """Return how far the tuned model's image of a latent near the pivot is from the base's."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from engine.arrays import ByteArray, FloatArray
 from engine.errors import RequestError
@@ -81,6 +82,14 @@ def test_a_stop_keeps_the_best_so_far(generator: Generator, picture: ByteArray) 
 def test_seconds_end_the_search(generator: Generator, picture: ByteArray) -> None:
     options = InversionOptions(steps=100_000, seconds=0.5)
     assert invert(generator, picture, WHOLE, options).steps < 100_000
+
+
+def test_a_loss_that_overflows_is_a_sentence(generator: Generator, picture: ByteArray) -> None:
+    def loss(images: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+        return (images - wanted).abs().sum(dim=(1, 2, 3)) * 3e38 * 3e38
+
+    with pytest.raises(RequestError, match="overflow, so picture and image cannot be compared"):
+        invert(generator, picture, WHOLE, InversionOptions(steps=10), loss=loss)
 
 
 def test_options_out_of_range_are_refused() -> None:

@@ -93,6 +93,16 @@ def test_tuning_lowers_the_loss_that_was_chosen(
     assert render_image(found.generator, latent).astype(float).mean() < before - 1
 
 
+def test_a_loss_that_overflows_is_a_sentence(
+    generator: Generator, latent: FloatArray, picture: ByteArray
+) -> None:
+    def loss(images: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+        return (images - wanted).abs().sum(dim=(1, 2, 3)) * 3e38 * 3e38
+
+    with pytest.raises(RequestError, match="overflow, so picture and image cannot be compared"):
+        tune(generator, picture, WHOLE, latent, TuningOptions(steps=2), loss=loss)
+
+
 def test_images_away_from_the_latent_change_less(
     generator: Generator, latent: FloatArray, tuned: Tuning
 ) -> None:
