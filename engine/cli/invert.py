@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from draggan_blender.protocol.losses import DISCRIMINATOR, VGG
+
 from ..arrays import ByteArray
+from ..errors import RequestError
 from ..inputs import device_of
 from ..inversion.alignment import AlignedPicture, Alignment
 from ..inversion.finding import FoundPicture, find, require_changeable
@@ -38,9 +41,15 @@ def run_invert(parsed: argparse.Namespace, model: LoadedModel, output: Output) -
 
     Raises:
         RequestError: The picture or its frame cannot be used, the weights of the loss are not
-            there, a tuned model is to be tuned, or noise maps change nothing in the model.
+            there or nothing reads them, a tuned model is to be tuned, or noise maps change nothing
+            in the model.
         OSError: A file cannot be read or written.
     """
+    if parsed.loss_file is not None and parsed.loss not in (DISCRIMINATOR, VGG):
+        raise RequestError(
+            f"--loss {parsed.loss} reads no file; add --loss {VGG} or --loss {DISCRIMINATOR}, or "
+            "leave --loss-file out"
+        )
     require_changeable(model, tune=parsed.tune, noise=parsed.noise)
     device = device_of(model.generator)
     loss = make_loss(LossChoice(parsed.loss, parsed.loss_file), model.path, device)

@@ -300,6 +300,9 @@ def test_a_picture_is_compared_by_the_loss_of_a_file(
     assert "needs a file with the weights of VGG16; choose one" in capsys.readouterr().err
     assert main([*common, "--loss-file", str(write_vgg(tmp_path / "vgg.pth"))]) == 0
     assert json.loads((out / "result.json").read_text())["loss"] == "vgg"
+    unread = ["--loss-file", str(tmp_path / "vgg.pth"), "--loss", "pixels"]
+    assert main([*common, *unread]) == 1
+    assert "--loss pixels reads no file; add --loss vgg" in capsys.readouterr().err
     assert main([*common, "--noise", "--loss", "pixels"]) == 1
     assert "noise maps change nothing in this model" in capsys.readouterr().err
 
