@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,13 @@ from ..scene import alpha, channels, images, planes, playhead, timing
 SUFFIXES = {"PNG": ".png", "OPEN_EXR": ".exr"}
 
 
-def shown_files(plane: Plane, stem: str = "") -> list[tuple[int, Path]]:
-    """Return each scene frame with the file that the plane shows at it.
+def shown_files(plane: Plane, stems: Sequence[str] = ("",)) -> list[tuple[str, int, Path]]:
+    """Return the files that the plane shows, each with its stem and its scene frame.
 
     Args:
         plane: A GAN image with a sequence.
-        stem: What the names of the files start with; empty for those of the colours.
+        stems: What the names of the files start with; empty for those of the colours. All frames of
+            the first one come first.
 
     Raises:
         EditError: The plane has no sequence, or a file of it is missing.
@@ -50,8 +51,11 @@ def shown_files(plane: Plane, stem: str = "") -> list[tuple[int, Path]]:
             numbers = [(frame, first + timing.shown_row(plane)) for frame in visited]
     else:
         numbers = [(frame, frame) for frame in range(first, first + sequence.frame_count)]
-    files = images.sequence_files(plane, [number for _, number in numbers], stem)
-    return [(frame, file) for (frame, _), file in zip(numbers, files, strict=True)]
+    found = []
+    for stem in stems:
+        files = images.sequence_files(plane, [number for _, number in numbers], stem)
+        found += [(stem, frame, file) for (frame, _), file in zip(numbers, files, strict=True)]
+    return found
 
 
 def frames(plane: Plane, folder: Path, file_format: str) -> Iterator[Path]:
@@ -73,7 +77,7 @@ def frames(plane: Plane, folder: Path, file_format: str) -> Iterator[Path]:
     """
     sequence, suffix = plane.draggan.sequence, SUFFIXES[file_format]
     stems = channels.stems(sequence.image, sequence.stem)
-    files = [(stem, frame, path) for stem in stems for frame, path in shown_files(plane, stem)]
+    files = shown_files(plane, stems)
     if folder.exists() and folder.samefile(files[0][2].parent):
         raise EditError(
             "This is the folder of the sequence itself; choose another one to export to"
@@ -123,7 +127,7 @@ def video(
         )
     if bpy.app.is_job_running("RENDER"):
         raise EditError("Blender is rendering; export the video when it is done")
-    files = [file for frame, file in shown_files(plane) if span is None or frame in span]
+    files = [file for _, frame, file in shown_files(plane) if span is None or frame in span]
     if not files:
         raise EditError("There is no image in this range of frames; choose another")
     speed = planes.scene_of(plane).render

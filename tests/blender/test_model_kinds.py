@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import bpy
 import numpy as np
@@ -156,6 +157,18 @@ class ModelKindsTest(SceneCase):
         if space:
             image.colorspace_settings.name = space
         return np.array(image.pixels[:]).reshape(-1, 4)
+
+    def test_an_export_goes_through_the_timeline_once_for_all_channels(self) -> None:
+        plane, scene = self.image_of(SIX), bpy.context.scene
+        self.add_pair(plane)
+        self.drag(plane, 2)
+        scene.frame_start, scene.frame_end = 1, 6
+        ours("timeline.retiming").retime(plane)
+        playhead = ours("scene.playhead")
+        with mock.patch.object(playhead, "visit", wraps=playhead.visit) as visit:
+            files = list(ours("export.files").frames(plane, self.folder / "out", "PNG"))
+        self.assertEqual(len(files), 3 * 6)
+        visit.assert_called_once()
 
     def test_a_farm_s_placeholders_have_the_further_channels(self) -> None:
         plane = self.image_of(SIX)
