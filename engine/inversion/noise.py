@@ -52,18 +52,25 @@ def require_noise(generator: Generator) -> None:
     Raises:
         RequestError: It has no noise inputs, or all of them have the strength 0.
     """
-    strengths = [
-        weight for key, weight in generator.named_parameters() if key.endswith(".noise_strength")
-    ]
-    if not any(bool(strength) for strength in strengths):
+    if not _seen_maps(generator):
         raise RequestError(
             "noise maps change nothing in this model: it has no noise inputs, or they count "
             "nothing; turn the noise off"
         )
 
 
+def _seen_maps(generator: Generator) -> dict[str, Tensor]:
+    """Return the noise maps by key, without those of the strength 0, which have no effect."""
+    weights = dict(generator.named_parameters())
+    return {
+        key: noise
+        for key, noise in noise_buffers(generator).items()
+        if bool(weights[key.removesuffix("noise_const") + "noise_strength"])
+    }
+
+
 class NoiseMaps:
-    """The noise maps of a generator while they are optimised."""
+    """The noise maps of a generator while they are optimised; those without effect stay."""
 
     def __init__(self, generator: Generator) -> None:
         """Start with the maps of the generator, which is not changed.
@@ -73,7 +80,7 @@ class NoiseMaps:
         """
         require_noise(generator)
         self._generator = generator
-        self._before = noise_buffers(generator)
+        self._before = _seen_maps(generator)
         # Of mean 0 and variance 1.
         self._maps = {
             key: nn.Parameter(_normalised(buffer)) for key, buffer in self._before.items()

@@ -117,6 +117,15 @@ def test_noise_and_tuning_travel_in_one_file(
     np.testing.assert_array_equal(render_image(loaded, found.latent), expected)
 
 
+def test_maps_without_effect_are_not_looked_for(noisy: Generator) -> None:
+    model, key = copy.deepcopy(noisy), "synthesis.b16.conv1.noise_"
+    model.get_parameter(key + "strength").data.zero_()
+    maps = NoiseMaps(model.freeze())
+    expected = set(noise_buffers(model)) - {key + "const"}
+    assert set(maps.changes(maps.snapshot())) == expected
+    assert len(maps.parameters()) == len(expected)
+
+
 def test_a_model_without_noise_is_a_sentence(generator: Generator, picture: ByteArray) -> None:
     with pytest.raises(RequestError, match="noise maps change nothing in this model"):
         invert(generator, picture, WHOLE, InversionOptions(steps=10, noise=True))
