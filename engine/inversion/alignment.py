@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..arrays import ByteArray
 from ..errors import RequestError
+from ..pooling import reduced
 
 # A crop from more than this many pixels of the picture for each of its own is averaged.
 _AVERAGED_FROM = 1.15
@@ -156,7 +157,7 @@ class AlignedPicture:
             if min(last.shape[2:]) < 2:
                 return last
             size = [length // 2 for length in last.shape[2:]]
-            self._levels.append(F.interpolate(last, size, mode="area"))
+            self._levels.append(reduced(last, size))
         return self._levels[level]
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from ..pooling import reduced
 from .loss import difference
 
 Network = Callable[[Tensor], Sequence[Tensor]]
@@ -61,7 +61,7 @@ class FeatureLoss:
     def _features(self, images: Tensor) -> Sequence[Tensor]:
         shrink = min(images.shape[2:]) // self._most_px if self._most_px else 1
         if shrink > 1:
-            images = F.interpolate(images, [n // shrink for n in images.shape[2:]], mode="area")
+            images = reduced(images, [n // shrink for n in images.shape[2:]])
         return self._network(images)
 
 

@@ -56,4 +56,6 @@ class DiscriminatorFeatures:
         if size <= longer < 2 * size and not (height % step or width % step):
             return images
         fitting = [max(step, round(n * size / longer / step) * step) for n in (height, width)]
-        return F.interpolate(images, fitting, mode="bilinear", antialias=True)
+        # MPS has not always had the way back of this.
+        there = images.cpu() if images.device.type == "mps" else images
+        return F.interpolate(there, fitting, mode="bilinear", antialias=True).to(images.device)

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..pooling import mean_around
+from ..pooling import mean_around, reduced
 
 # Larger images are halved first: motion is smooth, and the time grows with the pixels.
 _LARGEST_PX = 512
@@ -143,7 +143,7 @@ def _small(image: Tensor) -> Tensor:
 
 
 def _halved(image: Tensor) -> Tensor:
-    return F.interpolate(image, [length // 2 for length in image.shape[2:]], mode="area")
+    return reduced(image, [length // 2 for length in image.shape[2:]])
 
 
 def _grid(motion: Tensor) -> Tensor:

@@ -13,12 +13,12 @@ from itertools import product
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan2 import Generator
 
 from ..inputs import device_of
+from ..pooling import reduced
 from .alignment import AlignedPicture
 
 COUNT = 300
@@ -79,9 +79,7 @@ def starts_of(generator: Generator) -> Starts:
     for first in range(0, len(ws), _BATCH):
         batch = ws[first : first + _BATCH]
         latents = batch[:, None].expand(-1, generator.num_ws, -1)
-        parts.append(
-            F.interpolate(rgb(generator.synthesis(latents, resolution=block)), size, mode="area")
-        )
+        parts.append(reduced(rgb(generator.synthesis(latents, resolution=block)), size))
     found = _KNOWN[generator] = Starts(ws, torch.cat(parts), shrink, block)
     return found
 
@@ -111,8 +109,8 @@ def _faithful_block(generator: Generator, ws: Tensor) -> int:
         small = rgb(generator.synthesis(latents, resolution=block)).clamp(-1, 1)
         if min(small.shape[2:]) < _LEAST_BLOCK:
             continue
-        reduced = F.interpolate(whole, small.shape[2:], mode="area")
-        if float((small - reduced).abs().mean()) / 2 < _FAITHFUL:
+        expected = reduced(whole, small.shape[2:])
+        if float((small - expected).abs().mean()) / 2 < _FAITHFUL:
             return block
     return generator.resolutions[-1]
 

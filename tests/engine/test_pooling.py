@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from engine.pooling import max_around, mean_around
+from engine.pooling import max_around, mean_around, reduced
 
 
 @pytest.mark.parametrize("radius", [1, 3, 9])
@@ -26,3 +26,18 @@ def test_a_large_square_is_not_read_whole_for_each_pixel() -> None:
     with mock.patch.object(F, "avg_pool2d", wraps=F.avg_pool2d) as pool:
         mean_around(torch.rand(1, 1, 256, 256), 32)
     assert [call.args[1] for call in pool.call_args_list] == [(1, 65), (65, 1)]
+
+
+@pytest.mark.parametrize("size", [(7, 10), (8, 13), (21, 30), (1, 1)])
+def test_a_smaller_image_has_the_means_of_what_its_pixels_cover(size: tuple[int, int]) -> None:
+    x = torch.rand(2, 3, 21, 30, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = reduced(x, size)
+    assert found.shape == (2, 3, *size)
+    rows, columns = (
+        [slice(n * length // wanted, -((n + 1) * length // -wanted)) for n in range(wanted)]
+        for length, wanted in zip((21, 30), size, strict=True)
+    )
+    for row, high in enumerate(rows):
+        for column, wide in enumerate(columns):
+            expected = x[:, :, high, wide].mean(dim=(2, 3))
+            torch.testing.assert_close(found[:, :, row, column], expected)
