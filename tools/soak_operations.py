@@ -322,11 +322,19 @@ class Operations:
 
     def many(self) -> str:
         """Apply a kept drag to the other images."""
+        import bpy
+
         if self._plane() is None or len(self.planes()) < 2:
             return _NOTHING
         self._select_all()
-        _ops().apply_to_many()
-        return "done"
+        for plane in self.planes():
+            bpy.context.view_layer.objects.active = plane
+            for number in range(len(plane.draggan.sliders)):
+                plane.draggan.active_slider = number
+                if _ops().apply_to_many.poll():
+                    _ops().apply_to_many()
+                    return "done"
+        return _NOTHING
 
     def history(self) -> str:
         """Go to a state of the history, or delete the active one."""
