@@ -53,6 +53,9 @@ def _run(options: argparse.Namespace, running: Running) -> None:
     if variant and installation.locks().facts(variant, installation.machine()) is None:
         available = ", ".join(installation.locks().available(installation.machine())) or "none"
         raise UsageError(f"{LABELS[variant]} cannot be installed here; available: {available}")
+    gap = installation.locks().gap(installation.machine())
+    if gap and not (variant or options.remove or options.bundle):
+        running.say(gap)
     mode = "remove" if options.remove else "save_bundle" if options.save_bundle else "install"
     bundle = options.bundle or options.save_bundle or ""
     installation.start(mode, variant=variant, bundle=bundle)
@@ -99,3 +102,5 @@ def _print_sizes(running: Running) -> None:
             "disk_bytes": facts.disk_bytes,
         }
         running.succeed(entry, f"{name}: downloads {download}, needs {disk} of disk")
+    if gap := locks.gap(machine):
+        running.say(gap)

@@ -139,6 +139,8 @@ class InstallationTest(SceneCase):
         panel._draw_install(mock.MagicMock(), "absent")
         self.assertTrue(drawn[0].startswith("CPU: downloads"))
         self.assertTrue(drawn[1].startswith("ROCm (AMD) cannot be installed on this system yet"))
+        _, out, _ = self.cli("--sizes")
+        self.assertIn("ROCm (AMD) cannot be installed on this system yet", out)
         drawn.clear()
         ours("preferences").get().variant = "cpu"
         self.addCleanup(setattr, ours("preferences").get(), "variant", "auto")

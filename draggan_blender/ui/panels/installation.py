@@ -94,7 +94,7 @@ def _draw_install(layout: bpy.types.UILayout, condition: str) -> None:
     gap, stored = locks.gap(machine), preferences.get()
     # Whoever has chosen a variant that can be installed has no need of the other one.
     if gap and (stored is None or stored.variant not in locks.available(machine)):
-        draw_text(layout, gap, "ERROR")
+        draw_text(layout, gap, "INFO")
     if not bpy.app.online_access:
         draw_text(layout, "Blender may not use the internet", "ERROR")
         layout.prop(bpy.context.preferences.system, "use_online_access")
