@@ -321,20 +321,15 @@ class Operations:
         return "done"
 
     def many(self) -> str:
-        """Apply a kept drag to the other images."""
-        import bpy
-
-        if self._plane() is None or len(self.planes()) < 2:
+        """Keep a drag as a slider, and apply it to the other images."""
+        started = self._started() if len(self.planes()) > 1 else None
+        if started is None:
             return _NOTHING
+        wait(started)
+        _ops().keep_as_slider()
         self._select_all()
-        for plane in self.planes():
-            bpy.context.view_layer.objects.active = plane
-            for number in range(len(plane.draggan.sliders)):
-                plane.draggan.active_slider = number
-                if _ops().apply_to_many.poll():
-                    _ops().apply_to_many()
-                    return "done"
-        return _NOTHING
+        _ops().apply_to_many()
+        return "done"
 
     def history(self) -> str:
         """Go to a state of the history, or delete the active one."""
