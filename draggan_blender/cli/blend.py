@@ -13,6 +13,7 @@ import bpy
 
 from ..errors import EditError
 from ..jobs import own_picture, requests
+from ..jobs.bake_folder import folder_of
 from ..properties.owners import Plane
 from ..scene.frame_files import frame_path
 from .running import DONE, Running, UsageError, add_common, add_save, named, save
@@ -68,9 +69,7 @@ def _blend(plane: Plane, options: argparse.Namespace, running: Running) -> dict[
     if own.matte is not None:
         entry["matte"] = own.matte.name
     if options.out:
-        entry["files"] = _copied(
-            plane, Path(options.out).absolute() / bpy.path.clean_name(plane.name)
-        )
+        entry["files"] = _copied(plane, folder_of(plane, Path(options.out).absolute()))
     return entry
 
 

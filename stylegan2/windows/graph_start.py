@@ -7,8 +7,10 @@ import hashlib
 import os
 import platform
 import weakref
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -18,6 +20,8 @@ from .function_graphs import FunctionGraphs
 from .graphs import WindowGraphs
 from .recorded import GraphUse
 from .recorder import CudaRecorder
+
+T = TypeVar("T")
 
 # The environment variable that turns CUDA graphs off if its value is 0.
 SWITCH = "DRAGGAN_GRAPHS"
@@ -49,24 +53,27 @@ def window_graphs(generator: Generator, device: torch.device) -> WindowGraphs | 
     Returns:
         None if nothing is recorded on this device, or not any more.
     """
-    use = _USES.get(device)
-    if use is None or use.problem is not None:
-        return None
-    graphs = _GRAPHS.get(generator)
-    if graphs is None:
-        _GRAPHS[generator] = graphs = WindowGraphs(use)
-    return graphs
+    return _of(_GRAPHS, WindowGraphs, generator, device)
 
 
 def function_graphs(generator: Generator, device: torch.device) -> FunctionGraphs | None:
     """Return the recorded functions that drags of a generator use; see ``window_graphs``."""
+    return _of(_FUNCTIONS, FunctionGraphs, generator, device)
+
+
+def _of(
+    kept: weakref.WeakKeyDictionary[Generator, T],
+    make: Callable[[GraphUse], T],
+    generator: Generator,
+    device: torch.device,
+) -> T | None:
     use = _USES.get(device)
     if use is None or use.problem is not None:
         return None
-    graphs = _FUNCTIONS.get(generator)
-    if graphs is None:
-        _FUNCTIONS[generator] = graphs = FunctionGraphs(use)
-    return graphs
+    found = kept.get(generator)
+    if found is None:
+        kept[generator] = found = make(use)
+    return found
 
 
 def why_no_graphs(device: torch.device) -> str:

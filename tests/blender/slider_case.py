@@ -10,12 +10,11 @@ from typing import Any
 import bpy
 import numpy as np
 from numpy.typing import NDArray
-from support import TIMEOUT_S, SceneCase, ours
+from shown_case import Pixels, ShownCase
+from support import TIMEOUT_S, ours
 
-Pixels = NDArray[np.float32]
 
-
-class SliderCase(SceneCase):
+class SliderCase(ShownCase):
     """A test with an image that has sliders."""
 
     def setUp(self) -> None:
@@ -36,33 +35,6 @@ class SliderCase(SceneCase):
         """Close the strip, whose picture is in the test's folder."""
         ours("jobs.slider_strip").close()
         super().tearDown()
-
-    def shown(self, plane: Any) -> Pixels:
-        """Return what the file of the shown image has, ``H x W x 4``, bottom row first."""
-        image, sequence = plane.draggan.still, plane.draggan.sequence
-        if sequence.image is not None:
-            number = sequence.first_frame + ours("scene.timing").shown_row(plane)
-            image = self.frame(plane, number)
-        values = np.empty(len(image.pixels), np.float32)
-        image.pixels.foreach_get(values)
-        return values.reshape(image.size[1], image.size[0], 4)
-
-    def frame(self, plane: Any, number: int) -> Any:
-        folder = ours("scene.images").sequence_folder(plane)
-        stem = plane.draggan.sequence.stem
-        return bpy.data.images.load(str(ours("scene.frame_files").frame_path(folder, stem, number)))
-
-    def render(self, plane: Any) -> Pixels:
-        """Let the image follow its sliders, and return it."""
-        request_id = ours("jobs.edits").start(plane)
-        self.assertIsNotNone(request_id)
-        ours("jobs.requests").wait(request_id, TIMEOUT_S)
-        self.assertFalse(plane.draggan.failed, plane.draggan.status)
-        return self.shown(plane)
-
-    def near(self, one: Pixels, other: Pixels) -> None:
-        """Compare images but for rounding: a latent is computed in another order."""
-        self.assertLessEqual(float(np.abs(one - other).max()), 1.01 / 255)
 
     def differs(self, one: Pixels, other: Pixels) -> None:
         self.assertGreater(float(np.abs(one - other).max()), 8 / 255)

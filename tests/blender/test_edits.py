@@ -9,8 +9,8 @@ from typing import Any
 
 import bpy
 import numpy as np
-from numpy.typing import NDArray
-from support import TIMEOUT_S, SceneCase, ours
+from shown_case import ShownCase
+from support import TIMEOUT_S, ours
 
 # In UV: the muzzle and an eye, each with a box around it.
 MUZZLE = ((0.5, 0.35), (0.5, 0.28))
@@ -20,10 +20,8 @@ EYES_BOX = [(0.2, 0.55), (0.8, 0.55), (0.8, 0.9), (0.2, 0.9)]
 # Overlaps both.
 MIDDLE_BOX = [(0.3, 0.4), (0.7, 0.4), (0.7, 0.7), (0.3, 0.7)]
 
-Pixels = NDArray[np.float32]
 
-
-class EditsTest(SceneCase):
+class EditsTest(ShownCase):
     def setUp(self) -> None:
         """Make an image, and drag its muzzle and an eye under a mask each."""
         super().setUp()
@@ -52,30 +50,6 @@ class EditsTest(SceneCase):
         bpy.context.view_layer.update()
         self.drag(plane, 2)
         self.assertFalse(plane.draggan.failed, plane.draggan.status)
-
-    def shown(self, plane: Any) -> Pixels:
-        """Return what the file of the shown image has, ``H x W x 4``, bottom row first."""
-        image, sequence = plane.draggan.still, plane.draggan.sequence
-        if sequence.image is not None:
-            number = sequence.first_frame + ours("scene.timing").shown_row(plane)
-            folder = ours("scene.images").sequence_folder(plane)
-            path = ours("scene.frame_files").frame_path(folder, sequence.stem, number)
-            image = bpy.data.images.load(str(path))
-        values = np.empty(len(image.pixels), np.float32)
-        image.pixels.foreach_get(values)
-        return values.reshape(image.size[1], image.size[0], 4)
-
-    def render(self, plane: Any) -> Pixels:
-        """Let the image follow the list, and return it."""
-        request_id = ours("jobs.edits").start(plane)
-        self.assertIsNotNone(request_id)
-        ours("jobs.requests").wait(request_id, TIMEOUT_S)
-        self.assertFalse(plane.draggan.failed, plane.draggan.status)
-        return self.shown(plane)
-
-    def near(self, one: Pixels, other: Pixels) -> None:
-        """Compare images but for rounding: a latent is computed in another order."""
-        self.assertLessEqual(float(np.abs(one - other).max()), 1.01 / 255)
 
     def follow(self, until: Callable[[], bool]) -> None:
         """Call the timer's function and the pump until a condition holds."""

@@ -576,6 +576,8 @@ class InvertCommandTest(CliCase):
         own = plane.draggan.own
         self.assertFalse(own.with_matte, "an option of the command, not of the file")
         (folder,) = self.out.iterdir()
+        # Two objects whose names are one as a file name must not share it.
+        self.assertIn(plane.draggan.uuid[:8], folder.name)
         names = sorted(path.stem for path in folder.iterdir())
         self.assertEqual(len(names), 2)
         self.assertEqual(names[1], f"{names[0]}-matte")
