@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from draggan_blender.protocol.file_names import channel_stem, matte_stem
 from draggan_blender.protocol.messages import FrameTarget, Request
 
 from ..errors import RequestError
@@ -34,7 +36,10 @@ class AgreedFolders:
         """
         image_path = getattr(request, "image_path", "")
         for path in (*([image_path] if image_path else []), *getattr(request, "image_paths", ())):
-            self._check_image(self._checked(path))
+            image = self._checked(path)
+            self._check_image(image)
+            for beside in _written_beside(image, request):
+                self._check_image(beside)
         frames = getattr(request, "frames", None)
         if isinstance(frames, FrameTarget):
             self._checked(frames.folder)
@@ -85,3 +90,11 @@ class AgreedFolders:
                 is_image = file.read(len(_PNG)) == _PNG
         if not is_image:
             raise RequestError(f"{path} exists and is not a PNG image, so it is not replaced")
+
+
+def _written_beside(image: Path, request: Request) -> Iterator[Path]:
+    """Yield the paths of a request's other images, as far as there is something already."""
+    if getattr(request, "matte", False):
+        yield image.with_stem(matte_stem(image.stem))
+    pattern = channel_stem(glob.escape(image.stem), "*") + glob.escape(image.suffix)
+    yield from image.parent.glob(pattern)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.blend import read_frame
+from engine.cli.blend import read_result
 from engine.errors import RequestError
 
-FRAME = '{"centre_x": %s, "centre_y": 2, "angle_deg": 0, "size_px": 9}'
+FRAME = '{"centre_x": %s, "centre_y": 2, "angle_deg": 0, "size_px": 9, "model_sha256": "12"}'
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,11 @@ def test_a_damaged_result_is_a_sentence(text: str, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(RequestError, match="the result of the command invert"):
-        read_frame(path)
+        read_result(path)
 
 
-def test_the_frame_is_read(tmp_path: Path) -> None:
+def test_the_frame_and_the_model_are_read(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text(FRAME % 1.5)
-    assert read_frame(path).centre_x == 1.5
+    frame, sha256 = read_result(path)
+    assert (frame.centre_x, sha256) == (1.5, "12")

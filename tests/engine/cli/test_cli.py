@@ -287,6 +287,8 @@ def test_a_picture_is_inverted_and_the_tuned_model_makes_its_image(
     assert main(["sample", "--out", str(tmp_path / "seed.png"), *tuned]) == 0
     assert main(["info", str(out / "tuned.safetensors")]) == 0
     assert "tiny.safetensors" in capsys.readouterr().out
+    blended = ["--latent", str(out / "latent.npy"), "--out", str(tmp_path / "blended.png")]
+    assert main(["blend", str(picture), "--found", str(out), *blended, *tuned]) == 0
 
 
 def test_a_picture_is_compared_by_the_loss_of_a_file(
@@ -339,9 +341,15 @@ def test_a_drag_of_an_inverted_picture_is_blended_onto_it(
     same = ["--latent", str(found / "latent.npy")]
     assert main(["blend", *given, *same, "--out", str(still)]) == 0
     np.testing.assert_array_equal(np.asarray(Image.open(still)), noise)
-    (found / "result.json").write_text("[1]")
-    assert main(["blend", *given, *same, "--out", str(still)]) == 1
-    assert "the result of the command invert" in capsys.readouterr().err
+    result = (found / "result.json").read_text()
+    sha256 = json.loads(result)["model_sha256"]
+    for text, refusal in (
+        (result.replace(sha256, "0" * 64), "not the model that this image was made with"),
+        ("[1]", "the result of the command invert"),
+    ):
+        (found / "result.json").write_text(text)
+        assert main(["blend", *given, *same, "--out", str(still)]) == 1
+        assert refusal in capsys.readouterr().err
 
 
 def test_a_tuned_model_is_refused_before_the_search(

@@ -13,7 +13,7 @@ import torch
 from draggan_blender.protocol.agreement import Folders
 from draggan_blender.protocol.library import AddModel
 from draggan_blender.protocol.messages import Done, Failed, FrameTarget, RenderTrack, Sample
-from draggan_blender.protocol.own_picture import Alignment, InvertPicture
+from draggan_blender.protocol.own_picture import Alignment, BlendBack, InvertPicture
 from engine.errors import RequestError
 from engine.serving.agreed_folders import AgreedFolders
 from engine.serving.job_queue import QueuedJob
@@ -135,6 +135,27 @@ def test_an_image_replaces_an_image_and_nothing_else(
     for number in (1, 2):
         runner.run(QueuedJob(_sample(ours / "image.png", checkpoint, number)))
     assert (ours / "image.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_written_beside_an_image_replaces_images_alone(
+    agreed: AgreedFolders, ours: Path
+) -> None:
+    blend = BlendBack(
+        request_id=1,
+        model_path="",
+        picture_path="",
+        alignment=Alignment(centre_px=(1.0, 1.0), angle=0.0, size_px=1.0),
+        base=b"",
+        latent=b"1",
+        image_path=str(ours / "a[1].png"),
+        frames=FrameTarget(folder=str(ours), stem="b", first_number=1),
+        matte=True,
+    )
+    agreed.check(blend)
+    for name, request in (("a[1]-matte.png", blend), ("a-channel5.png", _sample(ours / "a.png"))):
+        (ours / name).write_text("a person's own words")
+        with pytest.raises(RequestError, match="not replaced"):
+            agreed.check(request)
 
 
 def test_the_agreement_reaches_a_running_engine(
