@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import random
 import sys
 from pathlib import Path
 
@@ -23,12 +24,23 @@ def main() -> None:
     with atheris.instrument_imports(include=["stylegan2", "engine", "draggan_blender"]):
         harnesses = importlib.import_module("tests.fuzz.harnesses")
     harness = harnesses.HARNESSES[options.name]
+
+    def mutator(data: bytes, max_size: int, seed: int) -> bytes:
+        """Change an input; of an archive, often the content of an entry, with its checksum."""
+        chance = random.Random(seed)
+        if data[:2] == b"PK" and chance.random() < 0.7:
+            mended: bytes = harnesses.mended_zip(data, chance)
+            if mended != data and len(mended) <= max_size:
+                return mended
+        changed: bytes = atheris.Mutate(data, max_size)
+        return changed
+
     corpus = Path(f"fuzz-corpus-{options.name}")
     corpus.mkdir(exist_ok=True)
     for index, data in enumerate(harness.seeds()):
         (corpus / f"seed{index}").write_bytes(data)
     limits = [f"-max_total_time={options.seconds}", "-max_len=100000", "-rss_limit_mb=4096"]
-    atheris.Setup([sys.argv[0], str(corpus), *limits], harness.check)
+    atheris.Setup([sys.argv[0], str(corpus), *limits], harness.check, custom_mutator=mutator)
     atheris.Fuzz()
 
 
