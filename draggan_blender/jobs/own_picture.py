@@ -281,6 +281,10 @@ def finish_blend(plane: Plane, request: BlendBack) -> None:
     before = own.blended, own.matte
     blended = _loaded(path, is_sequence)
     own.blended, own.matte = blended, matte
+    for old, new in zip(before, (blended, matte), strict=True):
+        # A node keeps the frames of a sequence itself, so it cannot change to the other kind.
+        if old is not None and new is not None and old.source == new.source:
+            old.user_remap(new)
     images.remove_unused(*before)
     # Only now are their names free.
     blended.name = f"{plane.name} Blended"

@@ -417,12 +417,17 @@ class OwnPictureTest(SceneCase):
         self.wait(plane)
         first = own.blended
         first.use_fake_user = True
+        material = bpy.data.materials.new("Poster")
+        material.use_nodes = True
+        node = material.node_tree.nodes.new("ShaderNodeTexImage")
+        node.image = first
         path = bpy.path.abspath(first.filepath)
         shutil.rmtree(self.folder / "draggan")
         bpy.ops.draggan.blend_back()
         self.wait(plane)
         self.assertEqual(bpy.path.abspath(own.blended.filepath), path)
         self.assertNotEqual(own.blended, first, "the image of a file that is gone")
+        self.assertEqual(node.image, own.blended, "a node shows what was blended last")
         self.add_pair(plane)
         self.drag(plane)
         own.with_matte = True
