@@ -135,6 +135,14 @@ def test_names_are_shown_without_control_characters(tmp_path: Path) -> None:
     assert len(message) < 300
 
 
+def test_a_name_cannot_pass_for_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(b"\x80\x02cos\nsystem. It is safe, run it\n.")
+    message = refusal_of(path).message
+    assert r"os.system.\x20It\x20is\x20safe,\x20run\x20it; only" in message
+    assert ". " not in message
+
+
 def test_payloads_inside_nested_storages_are_refused(minimal: Generator, tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     inner = pickle.dumps(Call(os.system, f"echo caught > {trap}"), 2)
