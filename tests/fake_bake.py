@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from draggan_blender.protocol import Decoder
+from draggan_blender.protocol import Decoder, drag_messages
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol import own_picture as o
 from draggan_blender.protocol import pairs as p
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # The handles of one frame.
 Row = tuple[p.Point, ...]
-Sequenced = m.Drag | m.RenderTrack | t.Bake | t.RenderLatents | o.BlendBack
+Sequenced = drag_messages.Drag | m.RenderTrack | t.Bake | t.RenderLatents | o.BlendBack
 
 
 def frame_path(target: m.FrameTarget, row: int) -> Path:
@@ -54,13 +54,15 @@ def latents_of(track: bytes) -> list[bytes]:
         return [row.tobytes() for row in arrays["edited"]]
 
 
-def latents_before(request: m.Drag) -> list[bytes]:
+def latents_before(request: drag_messages.Drag) -> list[bytes]:
     """Return the latents of the images that come before those of a drag."""
     latents = latents_of(request.earlier_track) if request.earlier_track else []
     return [latents[min(row, len(latents) - 1)] for row in range(request.earlier_count)]
 
 
-def joined_track(request: m.Drag, keys: list[int], latents: list[bytes], path: list[Row]) -> bytes:
+def joined_track(
+    request: drag_messages.Drag, keys: list[int], latents: list[bytes], path: list[Row]
+) -> bytes:
     """Return the track of a drag with what comes before it, with the handles of both."""
     import numpy as np
 
@@ -204,9 +206,9 @@ def bake(engine: FakeEngine, request: t.Bake) -> None:
     )
 
 
-def _preview(number: int, edit: t.Edit, index: int) -> m.Preview:
+def _preview(number: int, edit: t.Edit, index: int) -> drag_messages.Preview:
     """Return the preview of a frame."""
-    return m.Preview(
+    return drag_messages.Preview(
         request_id=number,
         drag_id=number,
         step=edit.first_number + index,

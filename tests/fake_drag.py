@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from draggan_blender.protocol import messages as m
+from draggan_blender.protocol import drag_messages
 from draggan_blender.protocol import pairs as p
 from tests import fake_bake
 from tests.fake_generator import moved
@@ -24,7 +24,7 @@ _REST_S = 0.02
 class FakeDrag:
     """One drag, which follows the pairs that replace its own."""
 
-    def __init__(self, engine: FakeEngine, request: m.Drag) -> None:
+    def __init__(self, engine: FakeEngine, request: drag_messages.Drag) -> None:
         self.engine = engine
         self.request = request
         self.pairs = request.pairs
@@ -127,7 +127,7 @@ class FakeDrag:
         keys = [state.key for state in states]
         path = joined(self.rows, keys)
         self.engine.send(
-            m.DragFinished(
+            drag_messages.DragFinished(
                 request_id=request.request_id,
                 drag_id=request.drag_id,
                 status=status,

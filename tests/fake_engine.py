@@ -26,7 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode, live
+from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, drag_messages, encode, live
 from draggan_blender.protocol import explore as e
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol import own_picture as o
@@ -69,7 +69,7 @@ class FakeEngine:
         self.handlers: dict[type, Callable[..., None]] = {
             m.LoadModel: lambda request: None,
             m.Sample: self.sample,
-            m.Drag: lambda request: FakeDrag(self, request).run(),
+            drag_messages.Drag: lambda request: FakeDrag(self, request).run(),
             live.CheckPoints: self.check_points,
             q.FindParts: self.find_parts,
             o.InvertPicture: self.invert,
@@ -229,7 +229,7 @@ class FakeEngine:
             self.send(m.Progress(request_id=number, fraction=fraction, text="Finding"))
             if request.previews:
                 self.send(
-                    m.Preview(
+                    drag_messages.Preview(
                         request_id=number,
                         drag_id=number,
                         step=step,
@@ -306,7 +306,7 @@ class FakeEngine:
 
     def report(
         self,
-        request: m.Drag,
+        request: drag_messages.Drag,
         step: int,
         steps: int,
         latent: bytes,
@@ -317,7 +317,7 @@ class FakeEngine:
         shown = preview(request, step, latent)
         self.misbehave(shown, step)
         self.send(
-            m.Step(
+            drag_messages.Step(
                 request_id=number,
                 drag_id=request.drag_id,
                 step=step,
@@ -329,7 +329,7 @@ class FakeEngine:
         self.send(m.Progress(request_id=number, fraction=min(step / steps, 1.0), text="Dragging"))
         self.send(shown)
 
-    def misbehave(self, shown: m.Preview, step: int) -> None:
+    def misbehave(self, shown: drag_messages.Preview, step: int) -> None:
         """Do the faults that are due at a step of a drag or a frame of a bake."""
         self.break_down(step)
         if self.faults.at("half_frame", step):
@@ -347,9 +347,9 @@ class FakeEngine:
             hang()
 
 
-def preview(request: m.Drag, step: int, latent: bytes) -> m.Preview:
+def preview(request: drag_messages.Drag, step: int, latent: bytes) -> drag_messages.Preview:
     """Return the preview of a step."""
-    return m.Preview(
+    return drag_messages.Preview(
         request_id=request.request_id,
         drag_id=request.drag_id,
         step=step,

@@ -21,7 +21,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from ..protocol import PROTOCOL_VERSION, Decoder, RemoteProtocolError, encode
-from ..protocol.messages import Hello, Message, Preview, Progress, Step, Welcome
+from ..protocol.drag_messages import Preview, Step
+from ..protocol.messages import Hello, Message, Progress, Welcome
 from .events import ConnectionLost, MessageReceived, PeerProven, PeerRefused
 
 _LOG = logging.getLogger(__name__)

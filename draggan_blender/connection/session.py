@@ -21,24 +21,21 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from ..protocol.drag_messages import Drag, Preview, PreviewShown, Step
 from ..protocol.health import Pulse
 from ..protocol.live import ReplacePairs
 from ..protocol.messages import (
     Cancel,
     Cancelled,
     Done,
-    Drag,
     Ending,
     Event,
     Failed,
     ModelLoaded,
-    Preview,
-    PreviewShown,
     Progress,
     Ready,
     Shutdown,
     StartupFailed,
-    Step,
     Stop,
 )
 from ..protocol.own_picture import InvertPicture

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes
-from ..protocol.messages import Drag, FrameTarget
+from ..protocol.drag_messages import Drag
+from ..protocol.messages import FrameTarget
 from ..scene import images, planes, timing, tracks
 from . import folders
 

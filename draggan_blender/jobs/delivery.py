@@ -21,24 +21,21 @@ import bpy
 from ..connection import pump
 from ..errors import EditError
 from ..properties.owners import Plane
+from ..protocol.drag_messages import Drag, DragFinished, Preview, Step
 from ..protocol.file_names import matte_stem
 from ..protocol.latent_file import LoadLatent
 from ..protocol.lost_drag import FinishDrag
 from ..protocol.messages import (
     Cancelled,
     Done,
-    Drag,
-    DragFinished,
     Ending,
     Failed,
     Message,
-    Preview,
     RenderLatent,
     RenderTrack,
     Request,
     Sample,
     Sampled,
-    Step,
 )
 from ..protocol.own_picture import BlendBack, InvertPicture, PictureInverted
 from ..protocol.pairs import HandleState

@@ -11,8 +11,8 @@ from ..errors import EditError
 from ..properties import drag as drag_properties
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes, to_text
+from ..protocol.drag_messages import Drag, DragFinished
 from ..protocol.lost_drag import FinishDrag
-from ..protocol.messages import Drag, DragFinished
 from ..scene import (
     edit_points,
     edits,

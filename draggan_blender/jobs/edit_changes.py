@@ -26,8 +26,9 @@ from ..connection.session import EnginePhase
 from ..errors import EditError
 from ..properties import changes
 from ..properties.owners import Plane
+from ..protocol.drag_messages import Preview
 from ..protocol.explore import PreviewPicture
-from ..protocol.messages import Ending, Message, Preview, RenderLatent
+from ..protocol.messages import Ending, Message, RenderLatent
 from ..scene import edits, images, models, planes, sliders
 from . import delivery, held_value, recovery, requests
 from . import edits as edits_job

@@ -18,8 +18,8 @@ from bpy.app.handlers import persistent
 from ..connection import pump
 from ..errors import EditError
 from ..properties.owners import Plane
+from ..protocol.drag_messages import Drag
 from ..protocol.live import Pause, ReplacePairs
-from ..protocol.messages import Drag
 from ..protocol.pairs import Pair, Point
 from ..scene import handle_paths, mask_following, placing, planes
 

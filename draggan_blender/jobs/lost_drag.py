@@ -12,9 +12,10 @@ from pathlib import Path
 
 from ..connection import pump
 from ..properties.owners import Plane
+from ..protocol.drag_messages import Drag, Step
 from ..protocol.file_names import DRAG_JOURNAL_FILE
 from ..protocol.lost_drag import FinishDrag
-from ..protocol.messages import Drag, Ending, Failed, Step
+from ..protocol.messages import Ending, Failed
 from . import folders, live
 
 # Request id -> the last step of a running drag.

@@ -25,6 +25,7 @@ from typing import Any
 
 from .agreement import AGREEMENT_MESSAGES
 from .direction_messages import DIRECTION_MESSAGES
+from .drag_messages import DRAG_MESSAGES
 from .errors import LocalProtocolError, RemoteProtocolError
 from .explore import EXPLORE_MESSAGES
 from .health import HEALTH_MESSAGES
@@ -47,6 +48,7 @@ ALL_MESSAGES = (
     *MESSAGES,
     *AGREEMENT_MESSAGES,
     *DIRECTION_MESSAGES,
+    *DRAG_MESSAGES,
     *EXPLORE_MESSAGES,
     *HEALTH_MESSAGES,
     *LATENT_FILE_MESSAGES,

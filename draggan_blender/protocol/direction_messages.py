@@ -82,7 +82,7 @@ class PictureStrip(ModelRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StripPicture(Event):
-    """The small image of a picture, with pixels as in ``messages.Preview``.
+    """The small image of a picture, with pixels as in ``drag_messages.Preview``.
 
     Attributes:
         index: Which of the pictures it is, from 0.

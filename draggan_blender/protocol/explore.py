@@ -44,7 +44,7 @@ class SampleSheet(ModelRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedThumbnail(Event):
-    """The small image of a seed, with pixels as in ``messages.Preview``."""
+    """The small image of a seed, with pixels as in ``drag_messages.Preview``."""
 
     kind: ClassVar[str] = "seed_thumbnail"
     seed: int

@@ -52,7 +52,7 @@ class ModelAdded(Event):
         license_note: What the file says about its licence; may be empty.
         thumbnail_width: The width of ``pixels``.
         thumbnail_height: Their height.
-        pixels: A typical image of the model, with pixels as in ``messages.Preview``.
+        pixels: A typical image of the model, with pixels as in ``drag_messages.Preview``.
     """
 
     kind: ClassVar[str] = "model_added"

@@ -22,8 +22,8 @@ class ReplacePairs(Message):
     Attributes:
         request_id: The id of the ``Drag`` request.
         pairs: All pairs from now on, at least one.
-        live: Whether the drag stays open; see ``messages.Drag``.
-        mask: A larger exact mask, see ``messages.Drag.wider_mask``; empty to keep the mask.
+        live: Whether the drag stays open; see ``drag_messages.Drag``.
+        mask: A larger exact mask, see ``drag_messages.Drag.wider_mask``; empty to keep the mask.
     """
 
     kind: ClassVar[str] = "replace_pairs"

@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .drag_messages import Drag
 from .errors import require
-from .messages import Drag, Message
+from .messages import Message
 from .pairs import HandleState, Pair, require_count, require_pairs
 
 

@@ -73,7 +73,7 @@ class ApplyToMany(ModelRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedToOne(Event):
-    """What became of one image, with the pixels of its small image as in ``messages.Preview``.
+    """What became of one image, with the pixels of its small image as in ``drag_messages.Preview``.
 
     Attributes:
         index: Which of the images it is, from 0.

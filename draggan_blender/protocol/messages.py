@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The messages of the connection, of drags and of images, as frozen dataclasses with checks.
+"""The messages of the connection and of images, as frozen dataclasses with checks.
 
 Rules for all messages, also those in ``timeline``:
 
@@ -13,7 +13,8 @@ Rules for all messages, also those in ``timeline``:
   Blender's images.
 - Binary fields (``bytes``) are sent after the JSON header, not inside it.
 
-The order is: connection, parts of requests, requests, events, endings.
+The order is: connection, parts of requests, requests, events, endings. Those of drags are in
+``drag_messages``.
 
 ``PROTOCOL_VERSION`` rises with every change of a message or its meaning. 1: first version. 2: edits
 on the timeline; parts of a track can be rendered. 3: a preview is sent only after the last one was
@@ -31,14 +32,12 @@ images.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from .errors import require, require_label, require_pixels
+from .errors import require, require_label
 from .file_names import GREATEST_FRAME
-from .pairs import HandleState, Pair, require_pairs
 from .pictures import NO_LABEL
-from .settings import DragSettings
 
 PROTOCOL_VERSION = 7
 
@@ -54,6 +53,15 @@ def require_rows(handles_px: bytes, frame_count: int) -> None:
     found, row = len(handles_px), 8 * frame_count
     fits = row > 0 < found and found % row == 0
     require(fits, f"handles_px has {found} bytes, which do not fit {frame_count} frames")
+
+
+def require_stem(stem: str) -> None:
+    """Check that text is what names of files may start with: letters, digits, ``_`` and ``-``.
+
+    Raises:
+        LocalProtocolError: It is something else.
+    """
+    require(bool(_FILE_STEM.fullmatch(stem)), f"not a plain file name: {stem!r}")
 
 
 def require_frames(first_number: int, count: int = 1) -> None:
@@ -152,7 +160,7 @@ class FrameTarget:
     first_number: int
 
     def __post_init__(self) -> None:
-        require(bool(_FILE_STEM.fullmatch(self.stem)), f"not a plain file name: {self.stem!r}")
+        require_stem(self.stem)
         require_frames(self.first_number)
         require(bool(self.folder), "the folder of a sequence must not be empty")
 
@@ -198,67 +206,6 @@ class Sample(ModelRequest):
         Request.__post_init__(self)
         require(0 <= self.seed < 2**32, f"seed must be 0 to 4294967295, not {self.seed}")
         require_label(self.label)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drag(ModelRequest):
-    """Move the handles to their targets.
-
-    Events: ``Progress``, ``Step``, ``Preview``, ``FrameWritten`` and one ``DragFinished``. While it
-    runs, ``live.ReplacePairs`` replaces its pairs, ``live.Pause`` pauses it, and ``Stop`` ends it.
-
-    Attributes:
-        drag_id: Repeated in the events, so that those of another drag can be dropped.
-        latent: The latent to start from.
-        pairs: The handles and targets, at least one.
-        settings: How the drag is solved.
-        mask: ``H x W`` bytes of the generator's size, or empty if everything may change.
-        wider_mask: What the layer of an exact mask is seen through from this drag on: at no place
-            less than ``mask``, which says which layer it is. Empty for ``mask``.
-        frames: The files of the resulting sequence.
-        previews: Whether ``Preview`` events are sent.
-        live: Whether the drag stays open: when it cannot come closer to the targets, it waits for
-            other pairs and does not end. It ends after a ``ReplacePairs`` that is not live.
-        earlier_track: The bytes of the ``track.npz`` of the sequence that the drag continues;
-            empty if it starts a sequence.
-        earlier_count: How many images of that sequence come before the first one of the drag. If
-            there are more than it has, its last one is repeated.
-        earlier_keys: The key of the pair of each handle in that track; 0 for a pair that was
-            removed.
-        earlier_folder: The folder of that sequence's files, which have the numbers of ``frames``.
-            Those that exist are not rendered again; empty to render all.
-        earlier_stem: What their names start with.
-        locked: What the drag must not change, see ``directions``: any number of changes of the
-            latent, ``num_ws x w_dim`` float32 each, one after the other.
-        held_to: What it may change, likewise; empty for everything.
-    """
-
-    kind: ClassVar[str] = "drag"
-    drag_id: int
-    latent: bytes
-    pairs: tuple[Pair, ...]
-    settings: DragSettings = field(default_factory=DragSettings)
-    mask: bytes = b""
-    wider_mask: bytes = b""
-    frames: FrameTarget
-    previews: bool = True
-    live: bool = False
-    earlier_track: bytes = b""
-    earlier_count: int = 0
-    earlier_keys: tuple[int, ...] = ()
-    earlier_folder: str = ""
-    earlier_stem: str = ""
-    locked: bytes = b""
-    held_to: bytes = b""
-
-    def __post_init__(self) -> None:
-        Request.__post_init__(self)
-        require_pairs(self.pairs)
-        count, stem = self.earlier_count, self.earlier_stem
-        require(count >= 0, f"earlier_count must be 0 or more, not {count}")
-        require(bool(self.earlier_track) == (count > 0), "earlier images need a track")
-        fits = not self.earlier_folder or _FILE_STEM.fullmatch(stem)
-        require(bool(fits), f"not a plain file name: {stem!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,14 +259,6 @@ class Cancel(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PreviewShown(Message):
-    """The last preview of a request is shown, so the engine may send the next one."""
-
-    kind: ClassVar[str] = "preview_shown"
-    request_id: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLoaded(Event):
     """A model was loaded: its checkpoint, and the size of its images in pixels.
 
@@ -358,98 +297,12 @@ class Progress(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step(Event):
-    """A step of a drag: the handles, and the distance of the farthest one from its target.
-
-    Attributes:
-        drag_id: The one of the request.
-        step: The number of the step; 0 is the start.
-        loss: The method's loss.
-        distance_px: The distance of the farthest handle from its target, in image pixels.
-        handles: The handles of the pairs that the step was made with, in their order.
-    """
-
-    kind: ClassVar[str] = "step"
-    drag_id: int
-    step: int
-    loss: float
-    distance_px: float
-    handles: tuple[HandleState, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview(Event):
-    """The image of a step, as ``Image.pixels.foreach_set`` takes it; a later one replaces it.
-
-    The engine sends no other before ``PreviewShown`` has arrived, except for the last one.
-    """
-
-    kind: ClassVar[str] = "preview"
-    drag_id: int
-    step: int
-    width: int
-    height: int
-    pixels: bytes
-
-    def __post_init__(self) -> None:
-        require_pixels(self.width, self.height, self.pixels)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameWritten(Event):
     """A file of the sequence has been written completely."""
 
     kind: ClassVar[str] = "frame_written"
     number: int
     path: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DragFinished(Event):
-    """The result of a drag.
-
-    Attributes:
-        drag_id: The one of the request.
-        status: ``reached``, ``stalled``, ``step_limit``, ``stopped`` or ``lost``.
-        reason: The status as a sentence.
-        steps: How many optimiser steps were made.
-        distance_px: The distance of the farthest handle from its target, in image pixels.
-        seconds: How long the drag took.
-        latent: The last latent.
-        track: The bytes of the ``track.npz``, from which every frame can be rendered again, with
-            those before the drag.
-        frame_count: How many frames the drag has added to the sequence. Frames are added so that it
-            moves evenly, and the last steps are left out if they came no closer, so it can differ
-            from ``steps``.
-        handles: The handles of the P last pairs of the drag, at its end.
-        handles_px: ``frame_count x P x 2`` float32, little-endian, the places of these handles in
-            each frame. A handle that was added later is before that where it was added.
-        turns: ``frame_count x P x 2`` float32, little-endian, the angle and the scale of these
-            handles in each frame; empty if none is a region.
-        is_beyond: Whether the drag came no closer because the model has no such images.
-    """
-
-    kind: ClassVar[str] = "drag_finished"
-    drag_id: int
-    status: str
-    reason: str
-    steps: int
-    distance_px: float
-    seconds: float
-    latent: bytes
-    track: bytes
-    frame_count: int
-    handles: tuple[HandleState, ...]
-    handles_px: bytes
-    turns: bytes = b""
-    is_beyond: bool = False
-
-    def __post_init__(self) -> None:
-        require_rows(self.handles_px, self.frame_count)
-        sizes = 8 * self.frame_count * len(self.handles), len(self.handles_px)
-        require(sizes[0] == sizes[1], f"handles_px must have {sizes[0]} bytes, not {sizes[1]}")
-        turns = len(self.turns)
-        require(turns in (0, sizes[1]), f"turns must have {sizes[1]} bytes, not {turns}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -489,19 +342,14 @@ MESSAGES: tuple[type[Message], ...] = (
     Shutdown,
     LoadModel,
     Sample,
-    Drag,
     RenderTrack,
     RenderLatent,
     Stop,
     Cancel,
-    PreviewShown,
     ModelLoaded,
     Sampled,
     Progress,
-    Step,
-    Preview,
     FrameWritten,
-    DragFinished,
     Done,
     Failed,
     Cancelled,

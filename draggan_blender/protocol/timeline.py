@@ -57,7 +57,7 @@ class Edit(Message):
         targets_px: ``T x P x 2`` float32, little-endian, one row for each frame.
         settings: In the order of their frames; the first is for ``first_number``.
         mask_spans: In the order of their frames; may be empty.
-        masks: All masks one after another, each as ``messages.Drag.mask``.
+        masks: All masks one after another, each as ``drag_messages.Drag.mask``.
         seed: The seed that ``latent`` was made from, for an animated truncation.
         sampled_psi: The truncation that ``latent`` was made with, for an animated truncation.
         label: The label that ``latent`` was made with, as in ``messages.Sample``.
@@ -77,8 +77,8 @@ class Edit(Message):
             of 1: ``S x num_ws x w_dim`` float32, little-endian.
         slider_changes: By how much their strengths differ from those in ``latent``: S for each of
             the T frames.
-        locked: What the solved part of each frame must not change, as in ``messages.Drag``. Sliders
-            and truncation are free of it.
+        locked: What the solved part of each frame must not change, as in ``drag_messages.Drag``.
+            Sliders and truncation are free of it.
         held_to: What it may change, likewise.
     """
 
@@ -231,8 +231,8 @@ class BakeFinished(Event):
         seconds: How long they took.
         track: The bytes of the ``track.npz``.
         frame_count: The number of frames.
-        handles_px: As in ``messages.DragFinished``.
-        turns: As in ``messages.DragFinished``, since the image of the edit's latent.
+        handles_px: As in ``drag_messages.DragFinished``.
+        turns: As in ``drag_messages.DragFinished``, since the image of the edit's latent.
     """
 
     kind: ClassVar[str] = "bake_finished"

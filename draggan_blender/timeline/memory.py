@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..protocol.messages import Preview
+from ..protocol.drag_messages import Preview
 
 # The most memory that the kept images of a plane may use.
 KEPT_BYTES = 64 << 20

@@ -29,8 +29,9 @@ from ..jobs import bake_folder, recovery, requests
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes
 from ..protocol import LocalProtocolError, encode, file_names
+from ..protocol.drag_messages import Preview
 from ..protocol.explore import PreviewPicture
-from ..protocol.messages import Done, Ending, FrameTarget, Message, Preview
+from ..protocol.messages import Done, Ending, FrameTarget, Message
 from ..protocol.timeline import Bake, BakeFinished, Edit
 from ..scene import (
     images,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..properties.owners import Plane
 from ..properties.stored import to_bytes
-from ..protocol.messages import Preview
+from ..protocol.drag_messages import Preview
 from ..protocol.pictures import decode_picture
 from ..scene import sampling, shown, sliders
 from .memory import KEPT_BYTES

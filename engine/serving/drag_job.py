@@ -16,8 +16,9 @@ from typing import cast
 
 from torch import Tensor
 
+from draggan_blender.protocol.drag_messages import Drag, DragFinished, Step
 from draggan_blender.protocol.file_names import TRACK_FILE
-from draggan_blender.protocol.messages import Drag, DragFinished, Progress, Step
+from draggan_blender.protocol.messages import Progress
 from draggan_blender.protocol.pairs import HandleState
 
 from ..arrays import ByteArray, FloatArray

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from draggan_blender.protocol.messages import Drag, FrameTarget, FrameWritten, Message, Progress
+from draggan_blender.protocol.drag_messages import Drag
+from draggan_blender.protocol.messages import FrameTarget, FrameWritten, Message, Progress
 from draggan_blender.protocol.timeline import Edit
 from stylegan2 import Generator
 

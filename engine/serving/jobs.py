@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from draggan_blender.protocol.direction_messages import FindDirections, PictureStrip, PullBack
+from draggan_blender.protocol.drag_messages import Drag
 from draggan_blender.protocol.explore import PreviewPicture, SampleSheet
 from draggan_blender.protocol.file_names import TRACK_FILE
 from draggan_blender.protocol.latent_file import LoadLatent
@@ -24,7 +25,6 @@ from draggan_blender.protocol.live import CheckPoints
 from draggan_blender.protocol.lost_drag import FinishDrag
 from draggan_blender.protocol.many import ApplyToMany
 from draggan_blender.protocol.messages import (
-    Drag,
     LoadModel,
     ModelLoaded,
     ModelRequest,

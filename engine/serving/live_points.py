@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
-from draggan_blender.protocol.messages import Drag
+from draggan_blender.protocol.drag_messages import Drag
 from draggan_blender.protocol.pairs import Pair
 
 from ..arrays import ByteArray

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from draggan_blender.protocol.drag_messages import Drag
 from draggan_blender.protocol.file_names import DRAG_JOURNAL_FILE
 from draggan_blender.protocol.lost_drag import KeptEnd, KeptStep
-from draggan_blender.protocol.messages import Drag
 from draggan_blender.protocol.pairs import HandleState, Pair
 
 from ..arrays import ByteArray

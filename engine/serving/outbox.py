@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from draggan_blender.protocol import encode
+from draggan_blender.protocol.drag_messages import Preview
 from draggan_blender.protocol.health import Pulse
-from draggan_blender.protocol.messages import Message, Preview
+from draggan_blender.protocol.messages import Message
 
 
 @dataclass(frozen=True)

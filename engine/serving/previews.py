@@ -15,7 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from draggan_blender.protocol.messages import Message, Preview
+from draggan_blender.protocol.drag_messages import Preview
+from draggan_blender.protocol.messages import Message
 from stylegan2 import Canvas, Generator
 
 from ..models import LoadedModel

@@ -26,13 +26,13 @@ from typing import NoReturn
 
 from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, RemoteProtocolError, encode
 from draggan_blender.protocol.agreement import Folders
+from draggan_blender.protocol.drag_messages import PreviewShown
 from draggan_blender.protocol.live import Pause, ReplacePairs
 from draggan_blender.protocol.messages import (
     Cancel,
     Cancelled,
     Hello,
     Message,
-    PreviewShown,
     Request,
     Shutdown,
     StartupFailed,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import torch
 
+from draggan_blender.protocol.drag_messages import Preview
 from draggan_blender.protocol.explore import PreviewPicture, SampleSheet, SeedThumbnail
-from draggan_blender.protocol.messages import Preview
 from draggan_blender.protocol.pictures import NO_LABEL
 from stylegan2 import Generator
 

@@ -118,7 +118,7 @@ class AnimatedSlidersTest(SliderCase):
         scrubbing.playhead_rests()
         request_id = pump.state().active.request.request_id
         take = ours("jobs.requests").taker_of(request_id)
-        late = ours("protocol.messages").Preview(
+        late = ours("protocol.drag_messages").Preview(
             request_id=request_id, drag_id=0, step=0, width=2, height=2, pixels=bytes(2 * 2 * 16)
         )
         take(late)

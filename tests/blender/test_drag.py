@@ -182,11 +182,11 @@ class DragTest(SceneCase):
         self.assertNotEqual(*latents)
 
     def test_the_defaults_in_the_panel_are_those_of_the_protocol(self) -> None:
-        messages = ours("protocol.messages")
+        defaults = ours("protocol.settings").DragSettings
         plane = ours("scene.planes").create(bpy.context)
         settings = ours("properties.drag").drag_settings(plane.draggan.drag)
-        for item in fields(messages.DragSettings):
-            expected = getattr(messages.DragSettings(), item.name)
+        for item in fields(defaults):
+            expected = getattr(defaults(), item.name)
             found = getattr(settings, item.name)
             if isinstance(expected, float):
                 self.assertAlmostEqual(found, expected, places=6, msg=item.name)

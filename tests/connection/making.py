@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 
 from draggan_blender.connection.session import Job
-from draggan_blender.protocol import encode
+from draggan_blender.protocol import drag_messages, encode
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol import pairs as p
 from draggan_blender.protocol import timeline as t
@@ -31,7 +31,7 @@ def sample_job(image_id: str = "plane", path: str = "image.png") -> Job:
 def drag_job(folder: Path | str = "frames", image_id: str = "plane") -> Job:
     """Return a job that drags one point 10 px to the right."""
     number = next(_ids)
-    request = m.Drag(
+    request = drag_messages.Drag(
         request_id=number,
         drag_id=number,
         model_path="model",

@@ -15,7 +15,13 @@ import pytest
 from draggan_blender.connection import client as client_module
 from draggan_blender.connection import events as ev
 from draggan_blender.connection.client import Client, ClientEvent
-from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, LocalProtocolError, encode
+from draggan_blender.protocol import (
+    PROTOCOL_VERSION,
+    Decoder,
+    LocalProtocolError,
+    drag_messages,
+    encode,
+)
 from draggan_blender.protocol import messages as m
 
 
@@ -90,9 +96,9 @@ def received(*messages: m.Message) -> list[ev.MessageReceived]:
     return [ev.MessageReceived(message) for message in messages]
 
 
-def preview(step: int, *, drag_id: int = 1, size_px: int = 2) -> m.Preview:
+def preview(step: int, *, drag_id: int = 1, size_px: int = 2) -> drag_messages.Preview:
     pixels = bytes([step % 256]) * (size_px * size_px * 16)
-    return m.Preview(
+    return drag_messages.Preview(
         request_id=drag_id,
         drag_id=drag_id,
         step=step,
@@ -209,8 +215,8 @@ def test_of_previews_that_arrive_together_the_last_of_each_drag_stays(
 def test_of_steps_that_arrive_together_the_last_of_each_request_stays(
     client: Client, engine: socket.socket
 ) -> None:
-    def step(number: int, request_id: int = 1) -> m.Step:
-        return m.Step(
+    def step(number: int, request_id: int = 1) -> drag_messages.Step:
+        return drag_messages.Step(
             request_id=request_id,
             drag_id=request_id,
             step=number,
@@ -299,7 +305,7 @@ def test_a_flood_is_received_up_to_its_last_message(client: Client, engine: sock
     sender.join()
     # Previews that arrived together with a newer one were dropped; the order is kept.
     messages = [event.message for event in events if isinstance(event, ev.MessageReceived)]
-    steps = [message.step for message in messages if isinstance(message, m.Preview)]
+    steps = [message.step for message in messages if isinstance(message, drag_messages.Preview)]
     assert len(steps) == len(messages)
     assert steps == sorted(set(steps))
 

@@ -15,7 +15,7 @@ import pytest
 from draggan_blender.connection import events as ev
 from draggan_blender.connection import session
 from draggan_blender.connection.session import EnginePhase, Job, State
-from draggan_blender.protocol import encode
+from draggan_blender.protocol import drag_messages, encode
 from draggan_blender.protocol import messages as m
 from tests.connection.driving import (
     MakeRuntime,
@@ -48,12 +48,14 @@ def test_a_drag_from_off_to_done(make_runtime: MakeRuntime, tmp_path: Path) -> N
         "done",
     ]
     assert (tmp_path / "image.png").read_bytes().startswith(b"\x89PNG")
-    steps = [message for message in scene.of(drag) if isinstance(message, m.Step)]
+    steps = [message for message in scene.of(drag) if isinstance(message, drag_messages.Step)]
     # Of steps that arrive together only the last is delivered; the last step always is.
     numbers = [step.step for step in steps]
     assert numbers == sorted(set(numbers)) and numbers[-1] == 10
     assert [handle.place_px for handle in steps[-1].handles] == [(40.0, 30.0)]
-    (result,) = (message for message in scene.of(drag) if isinstance(message, m.DragFinished))
+    (result,) = (
+        message for message in scene.of(drag) if isinstance(message, drag_messages.DragFinished)
+    )
     names = sorted(path.name for path in (tmp_path / "frames").iterdir())
     assert names == [f"drag_{number:04d}.png" for number in range(12)]
     assert result.frame_count == 11
@@ -71,13 +73,15 @@ def test_stop_keeps_what_was_reached_and_cancel_does_not(
     assert runtime.run_until(lambda state: state.step >= 3, 10)
     runtime.dispatch(ev.JobStopAsked(job.image_id))
     assert until_ended(runtime, job).kind == "done"
-    results = [x for x in scene_of(runtime).of(job) if isinstance(x, m.DragFinished)]
+    results = [x for x in scene_of(runtime).of(job) if isinstance(x, drag_messages.DragFinished)]
     assert [result.status for result in results] == ["stopped"]
     job = submit(runtime, drag_job(tmp_path / "cancelled"))
     assert runtime.run_until(lambda state: state.step >= 3, 10)
     runtime.dispatch(ev.JobCancelAsked(job.image_id))
     assert until_ended(runtime, job).kind == "cancelled"
-    assert not any(isinstance(message, m.DragFinished) for message in scene_of(runtime).of(job))
+    assert not any(
+        isinstance(message, drag_messages.DragFinished) for message in scene_of(runtime).of(job)
+    )
     assert list((tmp_path / "cancelled").iterdir()) == []
 
 
@@ -147,7 +151,7 @@ def test_an_error_of_the_callback_fails_that_job_only(
     scene = scene_of(runtime)
 
     def fragile(job: Job, message: m.Message) -> None:
-        if isinstance(message, m.Step) and message.step == 2:
+        if isinstance(message, drag_messages.Step) and message.step == 2:
             raise KeyError("the image is gone")
         scene(job, message)
 
@@ -201,7 +205,11 @@ def test_ticks_stay_short_while_previews_flood_in(
         assert time.monotonic() < deadline_s
         time.sleep(0.001)
     assert scene_of(runtime).endings(job)[0].kind == "done"
-    big = [x for x in scene_of(runtime).of(job) if isinstance(x, m.Preview) and x.width == 1024]
+    big = [
+        x
+        for x in scene_of(runtime).of(job)
+        if isinstance(x, drag_messages.Preview) and x.width == 1024
+    ]
     assert big
     # The budget and one read; not the longest tick, which may be interrupted on a busy machine.
     assert sorted(seconds)[int(len(seconds) * 0.9)] < 0.06

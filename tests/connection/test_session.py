@@ -18,6 +18,7 @@ from draggan_blender.connection.session import (
     timeout_s,
     transition,
 )
+from draggan_blender.protocol import drag_messages
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol.live import Pause, ReplacePairs
 from draggan_blender.protocol.pairs import Pair
@@ -173,7 +174,9 @@ def test_reports_of_the_engine_are_shown_and_delivered() -> None:
     session, job = in_phase(READY_PHASE), drag_job()
     session(ev.JobSubmitted(job))
     number = job.request.request_id
-    step = m.Step(request_id=number, drag_id=number, step=7, loss=1.0, distance_px=3.26, handles=())
+    step = drag_messages.Step(
+        request_id=number, drag_id=number, step=7, loss=1.0, distance_px=3.26, handles=()
+    )
     progress = m.Progress(request_id=number, fraction=1.5, text="Dragging")
     assert session.hears(progress) == (ev.Deliver(job, progress),)
     assert session.hears(step) == (ev.Deliver(job, step),)
@@ -209,7 +212,7 @@ def test_messages_of_another_request_or_drag_are_dropped() -> None:
     session(ev.JobSubmitted(job))
     number = job.request.request_id
     for request_id, drag_id in ((number + 1, number), (number, number + 1)):
-        stray = m.Step(
+        stray = drag_messages.Step(
             request_id=request_id,
             drag_id=drag_id,
             step=1,
@@ -228,10 +231,12 @@ def test_the_previews_of_a_bake_are_recognised_by_their_request() -> None:
     session(ev.JobSubmitted(job))
     number = job.request.request_id
     own, other = (
-        m.Preview(request_id=request_id, drag_id=0, step=3, width=1, height=1, pixels=bytes(16))
+        drag_messages.Preview(
+            request_id=request_id, drag_id=0, step=3, width=1, height=1, pixels=bytes(16)
+        )
         for request_id in (number, number + 1)
     )
-    shown = ev.Send(m.PreviewShown(request_id=number))
+    shown = ev.Send(drag_messages.PreviewShown(request_id=number))
     assert session.hears(own) == (ev.Deliver(job, own), shown)
     assert session.hears(other) == ()
     # The previews of a job that is being cancelled are dropped.
@@ -437,12 +442,12 @@ def test_new_pairs_go_to_the_running_drag_and_into_the_request_of_a_waiting_one(
     later = ReplacePairs(request_id=waiting.request.request_id, pairs=(pair,), live=True)
     assert session(ev.JobChangeAsked("other", later)) == ()
     request = session.state.queue[0].request
-    assert isinstance(request, m.Drag)
+    assert isinstance(request, drag_messages.Drag)
     assert (request.pairs, request.live, request.wider_mask) == ((pair,), True, b"")
     wider = replace(later, mask=b"larger")
     session(ev.JobChangeAsked("other", wider), ev.JobChangeAsked("other", later))
     request = session.state.queue[0].request
-    assert isinstance(request, m.Drag) and request.wider_mask == b"larger"
+    assert isinstance(request, drag_messages.Drag) and request.wider_mask == b"larger"
 
 
 def test_a_drag_that_was_asked_to_end_is_not_changed_any_more() -> None:

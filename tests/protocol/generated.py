@@ -10,6 +10,7 @@ from typing import Any
 
 from draggan_blender.protocol import (
     direction_messages,
+    drag_messages,
     explore,
     library,
     many,
@@ -76,7 +77,7 @@ def make(cls: type[Any], source: random.Random) -> Any:
     hints = typing.get_type_hints(cls)
     values = {item.name: _value(item.name, hints[item.name], source) for item in fields(cls)}
     values |= _fitting(cls, source)
-    if issubclass(cls, m.Drag):
+    if issubclass(cls, drag_messages.Drag):
         _continue(values, source)
     if cls is timeline.RenderLatents:
         size = len(values["latents"])
@@ -87,7 +88,7 @@ def make(cls: type[Any], source: random.Random) -> Any:
         values["pairs"] = tuple(
             replace(pair, key=key) for key, pair in enumerate(values["pairs"], start=1)
         )
-    if cls in (m.DragFinished, timeline.BakeFinished):
+    if cls in (drag_messages.DragFinished, timeline.BakeFinished):
         values["frame_count"] = source.choice((1, 3))
         handles = len(values.get("handles", ())) or source.choice((1, 5))
         size = values["frame_count"] * 8 * handles
@@ -98,7 +99,7 @@ def make(cls: type[Any], source: random.Random) -> Any:
 
 def _fitting(cls: type[Any], source: random.Random) -> dict[str, Any]:
     """Return values of fields that must fit each other."""
-    if cls in (m.Preview, explore.SeedThumbnail, direction_messages.StripPicture):
+    if cls in (drag_messages.Preview, explore.SeedThumbnail, direction_messages.StripPicture):
         width, height = source.choice(((1, 1), (3, 2), (16, 16)))
         return {
             "width": width,

@@ -17,6 +17,7 @@ from draggan_blender.protocol import (
     LocalProtocolError,
     RemoteProtocolError,
     codec,
+    drag_messages,
     encode,
     timeline,
 )
@@ -203,7 +204,9 @@ def test_a_value_of_another_type_is_refused(cls: type[m.Message]) -> None:
 
 def test_a_preview_of_another_size_than_its_pixels_is_refused() -> None:
     pixels = bytes(16)
-    preview = m.Preview(request_id=1, drag_id=1, step=1, width=1, height=1, pixels=pixels)
+    preview = drag_messages.Preview(
+        request_id=1, drag_id=1, step=1, width=1, height=1, pixels=pixels
+    )
     header, payload = split(encode(preview))
     for size in ({"width": 2}, {"width": 0}, {"width": -1, "height": -1}, {"height": 10**300}):
         with pytest.raises(RemoteProtocolError):
@@ -230,7 +233,7 @@ def test_a_preview_of_another_size_than_its_pixels_is_refused() -> None:
 )
 def test_lengths_that_do_not_fit_the_payload_are_refused(blobs: Any) -> None:
     drag = dataclasses.replace(
-        typed(m.Drag, make(m.Drag, random.Random(7))),
+        typed(drag_messages.Drag, make(drag_messages.Drag, random.Random(7))),
         latent=b"123",
         mask=b"45",
         wider_mask=b"",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from draggan_blender.protocol import LocalProtocolError, explore, live
+from draggan_blender.protocol import LocalProtocolError, drag_messages, explore, live
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol import own_picture as o
 from draggan_blender.protocol import pairs as p
@@ -85,7 +85,7 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
             },
         ),
         (
-            m.Drag,
+            drag_messages.Drag,
             {
                 "request_id": 1,
                 "model_path": "",
@@ -96,7 +96,7 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
             },
         ),
         (
-            m.Drag,
+            drag_messages.Drag,
             {
                 "request_id": -1,
                 "model_path": "",
@@ -107,7 +107,7 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
             },
         ),
         (
-            m.Preview,
+            drag_messages.Preview,
             {
                 "request_id": 1,
                 "drag_id": 1,
@@ -118,7 +118,7 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
             },
         ),
         (
-            m.Preview,
+            drag_messages.Preview,
             {
                 "request_id": 1,
                 "drag_id": 1,
@@ -128,12 +128,12 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
                 "pixels": b"\0" * 16,
             },
         ),
-        (m.DragFinished, {**FINISHED, "frame_count": 2, "handles_px": b"\0" * 24}),
-        (m.DragFinished, {**FINISHED, "frame_count": 0, "handles_px": b""}),
-        (m.DragFinished, {**FINISHED, "frame_count": 1, "handles_px": b""}),
-        (m.DragFinished, {**FINISHED, "frame_count": 1, "handles_px": b"\0" * 16}),
+        (drag_messages.DragFinished, {**FINISHED, "frame_count": 2, "handles_px": b"\0" * 24}),
+        (drag_messages.DragFinished, {**FINISHED, "frame_count": 0, "handles_px": b""}),
+        (drag_messages.DragFinished, {**FINISHED, "frame_count": 1, "handles_px": b""}),
+        (drag_messages.DragFinished, {**FINISHED, "frame_count": 1, "handles_px": b"\0" * 16}),
         (
-            m.DragFinished,
+            drag_messages.DragFinished,
             {**FINISHED, "frame_count": 1, "handles_px": b"\0" * 8, "turns": b"\0" * 16},
         ),
         (p.Pair, {"handle_px": (0.0, 0.0), "target_px": (0.0, 0.0), "radius_px": -1.0}),
@@ -145,7 +145,7 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
             live.CheckPoints,
             {"request_id": 1, "model_path": "", "latent": b"", "points_px": ()},
         ),
-        (m.DragFinished, {**FINISHED, "frame_count": -1, "handles_px": b"\0" * 8}),
+        (drag_messages.DragFinished, {**FINISHED, "frame_count": -1, "handles_px": b"\0" * 8}),
         (explore.SampleSheet, {**SHEET, "seeds": ()}),
         (explore.SampleSheet, {**SHEET, "seeds": (1, -1)}),
         (explore.SampleSheet, {**SHEET, "seeds": (2**32,)}),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from draggan_blender.protocol.messages import Preview
+from draggan_blender.protocol.drag_messages import Preview
 from draggan_blender.timeline import memory as memory_module
 from draggan_blender.timeline.memory import Known, Memory, State, apart_px
 

@@ -25,18 +25,16 @@ from pathlib import Path
 
 from draggan_blender.connection import events
 from draggan_blender.connection.runtime import EngineSettings, Runtime
+from draggan_blender.protocol.drag_messages import Drag, Preview, Step
 from draggan_blender.protocol.live import ReplacePairs
 from draggan_blender.protocol.messages import (
-    Drag,
     Ending,
     Failed,
     FrameTarget,
     Message,
     ModelLoaded,
-    Preview,
     Sample,
     Sampled,
-    Step,
 )
 from draggan_blender.protocol.pairs import Pair
 

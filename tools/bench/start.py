@@ -22,8 +22,8 @@ from pathlib import Path
 from draggan_blender.connection import launcher
 from draggan_blender.connection.client import Client
 from draggan_blender.connection.events import MessageReceived, PeerProven
+from draggan_blender.protocol.drag_messages import Drag, Step
 from draggan_blender.protocol.messages import (
-    Drag,
     Ending,
     Failed,
     FrameTarget,
@@ -33,7 +33,6 @@ from draggan_blender.protocol.messages import (
     Ready,
     Sample,
     Sampled,
-    Step,
 )
 from draggan_blender.protocol.pairs import Pair
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from types import TracebackType
 
 from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, encode
+from draggan_blender.protocol.drag_messages import Drag
 from draggan_blender.protocol.health import Pulse
 from draggan_blender.protocol.messages import (
     Cancelled,
     Done,
-    Drag,
     Failed,
     FrameTarget,
     Hello,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from draggan_blender.protocol import encode
+from draggan_blender.protocol.drag_messages import Preview
 from draggan_blender.protocol.file_names import EDIT_FILE, JOURNAL_FILE, TRACK_FILE
 from draggan_blender.protocol.messages import (
     Cancel,
@@ -20,7 +21,6 @@ from draggan_blender.protocol.messages import (
     FrameTarget,
     FrameWritten,
     Message,
-    Preview,
     Progress,
     RenderTrack,
     Stop,

@@ -20,7 +20,8 @@ from draggan_blender.protocol.direction_messages import (
     StripPicture,
 )
 from draggan_blender.protocol.directions import moved, on_layers
-from draggan_blender.protocol.messages import Drag, DragFinished, FrameTarget, Message
+from draggan_blender.protocol.drag_messages import Drag, DragFinished
+from draggan_blender.protocol.messages import FrameTarget, Message
 from draggan_blender.protocol.pairs import Pair
 from draggan_blender.protocol.settings import DragSettings
 from engine.arrays import FloatArray

@@ -11,16 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from draggan_blender.protocol.drag_messages import Drag, DragFinished, Preview
 from draggan_blender.protocol.live import CheckPoints, PointsChecked
-from draggan_blender.protocol.messages import (
-    Drag,
-    DragFinished,
-    FrameTarget,
-    Message,
-    Preview,
-    RenderLatent,
-    RenderTrack,
-)
+from draggan_blender.protocol.messages import FrameTarget, Message, RenderLatent, RenderTrack
 from draggan_blender.protocol.pairs import Pair
 from draggan_blender.protocol.pictures import decode_picture
 from draggan_blender.protocol.settings import DragSettings

@@ -11,19 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from draggan_blender.protocol.drag_messages import Drag, DragFinished, Preview, PreviewShown, Step
 from draggan_blender.protocol.live import Pause, ReplacePairs
-from draggan_blender.protocol.messages import (
-    Cancel,
-    Cancelled,
-    Done,
-    Drag,
-    DragFinished,
-    Message,
-    Preview,
-    PreviewShown,
-    Step,
-    Stop,
-)
+from draggan_blender.protocol.messages import Cancel, Cancelled, Done, Message, Stop
 from draggan_blender.protocol.pairs import Pair
 from draggan_blender.protocol.settings import DragSettings
 from engine.arrays import FloatArray

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import torch
 
+from draggan_blender.protocol.drag_messages import Drag, DragFinished, Step
 from draggan_blender.protocol.file_names import DRAG_JOURNAL_FILE, TRACK_FILE
 from draggan_blender.protocol.live import ReplacePairs
 from draggan_blender.protocol.lost_drag import FinishDrag, KeptEnd, KeptStep
-from draggan_blender.protocol.messages import Done, Drag, DragFinished, Failed, Message, Step
+from draggan_blender.protocol.messages import Done, Failed, Message
 from draggan_blender.protocol.pairs import HandleState, Pair
 from engine.arrays import FloatArray
 from engine.models import LoadedModel, ModelCache

@@ -13,14 +13,8 @@ import torch
 from PIL import Image
 
 from draggan_blender.protocol import encode
-from draggan_blender.protocol.messages import (
-    Drag,
-    FrameTarget,
-    Message,
-    Preview,
-    Progress,
-    RenderLatent,
-)
+from draggan_blender.protocol.drag_messages import Drag, Preview
+from draggan_blender.protocol.messages import FrameTarget, Message, Progress, RenderLatent
 from draggan_blender.protocol.own_picture import (
     Alignment,
     BlendBack,

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from draggan_blender.protocol.drag_messages import DragFinished, Step
 from draggan_blender.protocol.live import CheckPoints, PointsChecked
-from draggan_blender.protocol.messages import Done, DragFinished, Failed, Message, Step
+from draggan_blender.protocol.messages import Done, Failed, Message
 from draggan_blender.protocol.pairs import Pair
 from draggan_blender.protocol.settings import DragSettings
 from engine.arrays import FloatArray

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from draggan_blender.protocol.messages import LoadModel, Preview
+from draggan_blender.protocol.drag_messages import Preview
+from draggan_blender.protocol.messages import LoadModel
 from engine.arrays import ByteArray
 from engine.serving import previews
 from engine.serving.job_queue import JobQueue

@@ -13,25 +13,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from draggan_blender.protocol.drag_messages import DragFinished, Preview, PreviewShown, Step
 from draggan_blender.protocol.messages import (
     Cancel,
     Cancelled,
     Done,
-    DragFinished,
     Failed,
     FrameTarget,
     FrameWritten,
     LoadModel,
     Message,
     ModelLoaded,
-    Preview,
-    PreviewShown,
     Progress,
     RenderLatent,
     RenderTrack,
     Sample,
     Sampled,
-    Step,
     Stop,
 )
 from draggan_blender.protocol.pairs import Pair

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from draggan_blender.protocol import PROTOCOL_VERSION
+from draggan_blender.protocol.drag_messages import Step
 from draggan_blender.protocol.file_names import DRAG_JOURNAL_FILE
-from draggan_blender.protocol.messages import Shutdown, StartupFailed, Step
+from draggan_blender.protocol.messages import Shutdown, StartupFailed
 from engine.arrays import FloatArray
 
 from .client import ENDLESS, ROOT, EngineClient, drag_request

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from draggan_blender.protocol.drag_messages import Preview
 from draggan_blender.protocol.explore import PreviewPicture, SampleSheet, SeedThumbnail
 from draggan_blender.protocol.layering import MaskedChange, composed
-from draggan_blender.protocol.messages import Message, Preview
+from draggan_blender.protocol.messages import Message
 from engine.errors import RequestError
 from engine.models import LoadedModel, sample_latent
 from engine.output.render import preview_pixels, render_images

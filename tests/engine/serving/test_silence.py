@@ -19,7 +19,8 @@ from draggan_blender.connection import events as ev
 from draggan_blender.connection import session
 from draggan_blender.connection.runtime import EngineSettings, Runtime
 from draggan_blender.connection.session import EnginePhase, Job
-from draggan_blender.protocol.messages import DragFinished, Failed, FrameTarget, Message
+from draggan_blender.protocol.drag_messages import DragFinished
+from draggan_blender.protocol.messages import Failed, FrameTarget, Message
 from engine.arrays import FloatArray
 
 from .client import ENDLESS, ROOT, drag_request

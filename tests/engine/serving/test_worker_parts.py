@@ -13,15 +13,13 @@ import pytest
 import torch
 
 from draggan_blender.protocol import Decoder, encode
+from draggan_blender.protocol.drag_messages import DragFinished, Preview, Step
 from draggan_blender.protocol.messages import (
-    DragFinished,
     FrameWritten,
     LoadModel,
     Message,
-    Preview,
     Progress,
     RenderLatent,
-    Step,
 )
 from draggan_blender.protocol.settings import DragSettings
 from engine.arrays import FloatArray
