@@ -7,8 +7,8 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mask_case import MaskCase, levels
 from support import ours
-from test_mask import MaskCase, levels
 
 # The fake engine's parts are the quarters of the image, its halves, and all of it.
 TOP_LEFT = (0.2, 0.8)
