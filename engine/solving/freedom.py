@@ -27,10 +27,12 @@ from draggan_blender.protocol.settings import DragSettings
 from ..features.source import FeatureGrid
 from .picture import PX_OF_LENGTHS, Paths
 
-# The freedom of a drag that chooses it: where the handles mean a part, and where they mean a pose.
-# See docs/methods.md.
-LOCAL = DragSettings().freedom
-COMMON = 0.0
+# The latent spaces in which changes have the price of a freedom.
+SPACES_WITH_FREEDOM = ("automatic", "by_hand")
+# The freedom of a drag that chooses it: where the handles mean a part, where they mean a pose, and
+# where a mask holds softly. See docs/methods.md.
+LOCAL, COMMON = 0.8, 0.0
+MASKED = DragSettings().freedom
 # The weight of the picture, and how much freer a layer's own change is than in the space
 # ``principal``, at a freedom of 1.
 _LARGEST_WEIGHT = 100.0
@@ -76,6 +78,20 @@ class Metric:
         result = rows * self._prior[:, None] - self._weighted[:, None] * common[..., None, :]
         return result.flatten(-2)
 
+    def undo(self, so_far: Tensor, taken_back: float, seen_again: Tensor) -> Tensor:
+        """Return the change whose opposite takes back a part of a change, of size ``R K``.
+
+        Where the picture has changed as ``S`` says, that is ``taken_back`` times the change.
+
+        Args:
+            so_far: ``R K``, the change.
+            taken_back: The share of it that is taken back, 0 to 1.
+            seen_again: ``K``, what a common change of this share would have to do to the picture,
+                ``a S c``, as far as it has changed away from the handles.
+        """
+        rows = taken_back * self._rows(so_far) / self._prior[:, None]
+        return self.invert((rows + self._shares[:, None] * seen_again).flatten())
+
     def _rows(self, change: Tensor) -> Tensor:
         return change.reshape(*change.shape[:-1], len(self._prior), len(self._seen))
 
@@ -91,7 +107,12 @@ def metric_of(freedom: Tensor, mixing: Tensor, seen: Tensor) -> Metric:
     """
     looser = (1 + (_LOOSEST - 1) * freedom.square()).square()
     prior = torch.cat([torch.ones_like(looser)[None], looser.expand(len(mixing))])
-    return Metric(prior, mixing.mean(dim=0), _LARGEST_WEIGHT * freedom**3 * seen)
+    return Metric(prior, mixing.mean(dim=0), weight_of_picture(freedom) * seen)
+
+
+def weight_of_picture(freedom: Tensor) -> Tensor:
+    """Return ``a`` of a freedom, a scalar from 0 to 1."""
+    return _LARGEST_WEIGHT * freedom**3
 
 
 def chosen_freedom(paths: Paths, grid: FeatureGrid) -> Tensor:

@@ -119,7 +119,11 @@ class LatentSpace:
 
     def latent(self) -> Tensor:
         """Return the current latent, ``num_ws x w_dim``, with a gradient to the coordinates."""
-        change = self.change_of_w(self._coordinates)
+        return self.latent_at(self._coordinates)
+
+    def latent_at(self, coordinates: Tensor) -> Tensor:
+        """Return the latent of coordinates, ``rows x K``, of size ``num_ws x w_dim``."""
+        change = self.change_of_w(coordinates)
         num_layers = len(change)
         return torch.cat([self._start[:num_layers] + change, self._start[num_layers:]])
 

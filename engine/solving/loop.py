@@ -23,9 +23,11 @@ from ..errors import RequestError
 from ..features.source import feature_block, grid_of
 from ..inputs import check_latent, check_points
 from ..pictures import OpenPicture
+from .freedom import SPACES_WITH_FREEDOM
 from .ground import Ground
 from .lock import Locked
 from .lost import find_again, find_lost, lost_sentence
+from .manifold import last_whole
 from .methods import METHODS, UNTRACKED, DragProblem, Look
 from .options import DragOptions
 from .pair_points import PairPoints
@@ -382,7 +384,13 @@ class Loop:
     def result(self, status: DragStatus, reason: str, started: float) -> DragResult:
         """Return the result of ``drag``, which began at a time of ``time.monotonic``."""
         row = self.record.last_index(status, self._tolerance_px)
-        result = self.record.result(status, reason, 0.0, self._tolerance_px)
+        whole = row if status is DragStatus.STOPPED else self._last_whole(row)
+        is_beyond = whole < row and self.record.farthest_px[whole] > self._tolerance_px
+        if is_beyond:
+            status = DragStatus.STALLED
+            reason = f"after step {whole} the picture would come apart: {self.record.at_end(whole)}"
+        row = whole
+        result = self.record.result(status, reason, 0.0, self._tolerance_px, row)
         if status is DragStatus.REACHED and self._options.method in UNTRACKED:
             result = self._as_seen(result)
             status, reason = result.status, result.reason
@@ -398,8 +406,29 @@ class Loop:
             reason=reason,
             flat=self.record.flat,
             lost=lost,
+            is_beyond=is_beyond or result.is_beyond,
             seconds=time.monotonic() - started,
         )
+
+    def _last_whole(self, row: int) -> int:
+        """Return the last row up to one whose picture has not come apart.
+
+        A person who changes points while the drag runs sees each row, and none is taken back.
+        """
+        options = self._options
+        is_asked = (
+            self._judged
+            and options.method == "linearised"
+            and options.latent_space in SPACES_WITH_FREEDOM
+            and not self.record.first
+            and not self._ground.is_masked
+        )
+        if not is_asked:
+            return row
+        with contextlib.suppress(StoppedError):
+            edited = self.record.edited[: row + 1]
+            return last_whole(self._generator, edited, leave_if(self._should_stop))
+        return row
 
     def _as_seen(self, result: DragResult) -> DragResult:
         """Return a result of search points that are at their targets, judged by what is there."""

@@ -7,12 +7,16 @@ well. ``slopes_of_picture`` gives the derivative J of a coarse picture along eac
 ``seen_away`` the products ``J^T D J``: how much two components change the picture together, where D
 leaves out what lies near the ways of the handles, which is meant to change.
 
+In a curved W the derivative is soon another one. So the picture itself is looked at again at each
+step: ``Away.change`` gives the change so far as the derivative sees it, ``J^T D (P - P0)``.
+
 The derivative is that of a change that all layers make together. A change of one layer alone is
 counted as its share of such a change; the layers' deviations from each other are not measured.
 """
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +34,7 @@ PICTURE_PX = 32
 # How many of the widest components are measured: at most the second number, and at least the first;
 # between them as many as this many multiplications allow, about a second on two cores. A narrower
 # one counts like the least visible of these.
-_MEASURED = (8, 24)
+_MEASURED = (8, 64)
 _MULTIPLY_ADDS = 5e10
 # The length of a difference along a component, standard deviations.
 _DIFFERENCE = 0.1
@@ -43,7 +47,7 @@ PX_OF_LENGTHS = 128.0
 # How many latents' slopes are kept for a generator: bakes of several edits take turns.
 _KEPT = 4
 
-_SLOPES: weakref.WeakKeyDictionary[Generator, dict[bytes, Tensor]] = weakref.WeakKeyDictionary()
+_SLOPES: weakref.WeakKeyDictionary[Generator, dict[bytes, Slopes]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,54 @@ class Paths:
     rims_px: Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class Slopes:
+    """A coarse picture and its derivative along the k widest components.
+
+    Attributes:
+        block: The block whose picture it is.
+        picture: ``C x h x w`` float32.
+        along: ``k x C x h x w`` float32, the change per standard deviation.
+    """
+
+    block: int
+    picture: Tensor
+    along: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Away:
+    """What changes of K components do to the picture away from the ways of handles.
+
+    Attributes:
+        seen: ``K x K`` float32, symmetric, ``J^T D J`` divided by the mean of its diagonal.
+    """
+
+    seen: Tensor
+    _slopes: Slopes
+    _weights: Tensor
+    _rows: Tensor
+
+    @torch.no_grad()
+    def change(self, generator: Generator, latent: Tensor) -> Tensor:
+        """Return what has become of the picture, as the components see it.
+
+        Args:
+            generator: That of the slopes.
+            latent: ``num_ws x w_dim`` float32.
+
+        Returns:
+            ``K`` float32: where the derivative holds, the product of ``seen`` with the change of
+            the components.
+        """
+        before, block = self._slopes.picture, self._slopes.block
+        picture = generator.synthesis(latent[None], noise_mode="const", resolution=block)[0]
+        found = self.seen.new_zeros(len(self.seen))
+        change = (picture - before) * self._weights
+        found[: len(self._rows)] = self._rows @ change.flatten()
+        return found
+
+
 @torch.no_grad()
 def slopes_of_picture(
     generator: Generator,
@@ -70,8 +122,8 @@ def slopes_of_picture(
     components: Tensor,
     num_layers: int,
     between: Callable[[], None] = lambda: None,
-) -> Tensor:
-    """Return the derivative of the coarse picture along the widest components.
+) -> Slopes:
+    """Return the coarse picture and its derivative along the widest components.
 
     It is computed once for a latent, by finite differences.
 
@@ -82,14 +134,11 @@ def slopes_of_picture(
             standard deviation, in descending order.
         num_layers: How many of the first w vectors change.
         between: Called between parts of the computation; it may raise to end it.
-
-    Returns:
-        ``k x C x h x w`` float32, the change per standard deviation; k is at most K.
     """
     known = _SLOPES.setdefault(generator, {})
     key = latent.cpu().numpy().tobytes() + bytes([num_layers])
     slopes = known.pop(key, None)
-    if slopes is None or slopes.device != latent.device:
+    if slopes is None or slopes.picture.device != latent.device:
         slopes = _differences(generator, latent, components, num_layers, between)
     known[key] = slopes
     while len(known) > _KEPT:
@@ -103,7 +152,7 @@ def _differences(
     components: Tensor,
     num_layers: int,
     between: Callable[[], None],
-) -> Tensor:
+) -> Slopes:
     block = min(PICTURE_PX, generator.resolutions[-1])
     components = components[: _count(generator, block)]
     latents = latent.repeat(len(components) + 1, 1, 1)
@@ -113,8 +162,8 @@ def _differences(
         between()
         parts.append(generator.synthesis(part, noise_mode="const", resolution=block))
     pictures = torch.cat(parts)
-    slopes: Tensor = (pictures[1:] - pictures[0]) / _DIFFERENCE
-    return slopes
+    along: Tensor = (pictures[1:] - pictures[0]) / _DIFFERENCE
+    return Slopes(block=block, picture=pictures[0], along=along)
 
 
 def _count(generator: Generator, block: int) -> int:
@@ -125,26 +174,24 @@ def _count(generator: Generator, block: int) -> int:
 
 
 @torch.no_grad()
-def seen_away(slopes: Tensor, grid: FeatureGrid, paths: Paths, count: int) -> Tensor:
+def seen_away(slopes: Slopes, grid: FeatureGrid, paths: Paths, count: int) -> Away:
     """Return how much components change the picture away from the ways of handles.
 
     Args:
-        slopes: ``k x C x h x w``, see ``slopes_of_picture``.
+        slopes: See ``slopes_of_picture``.
         grid: Its ``image_size`` is that of the paths.
         paths: The ways of the pairs.
         count: K, the number of components; those after the first k count like the least visible of
             the k, and change nothing together with others.
-
-    Returns:
-        ``K x K`` float32, symmetric, ``J^T D J`` divided by the mean of its diagonal.
     """
-    weights = _weights(grid, paths, slopes.shape[2], slopes.shape[3])
-    rows = (slopes * weights.sqrt()).flatten(1)
+    roots = _weights(grid, paths, *slopes.picture.shape[1:]).sqrt()
+    rows = (slopes.along * roots).flatten(1)
     measured = rows @ rows.T
     diagonal = measured.diagonal()
+    mean = diagonal.mean().clamp(min=torch.finfo().tiny)
     seen = torch.diag_embed(diagonal.min().expand(count)).clone()
     seen[: len(rows), : len(rows)] = measured
-    return seen / diagonal.mean().clamp(min=torch.finfo().tiny)
+    return Away(seen=seen / mean, _slopes=slopes, _weights=roots, _rows=rows / mean)
 
 
 def _weights(grid: FeatureGrid, paths: Paths, rows: int, columns: int) -> Tensor:
@@ -159,6 +206,10 @@ def _weights(grid: FeatureGrid, paths: Paths, rows: int, columns: int) -> Tensor
     lengths = ways.square().sum(dim=-1).clamp(min=torch.finfo().eps)
     along = ((offsets * ways).sum(dim=-1) / lengths).clamp(0, 1)
     distances = (offsets - along[..., None] * ways).norm(dim=-1) - paths.radii_px[:, None, None]
+    # A pin makes no room: what is around it is meant to stay.
+    stays = (paths.targets_px == paths.homes_px).all(dim=1) & (paths.radii_px + paths.rims_px == 0)
+    stays = stays & ~stays.all()
+    distances = distances.masked_fill(stays[:, None, None], math.inf)
     near = _NEAR_PX * max(width, height) / PX_OF_LENGTHS
     weights: Tensor = (distances.amin(dim=0) / near - 0.5).clamp(0, 1)
     return weights

@@ -36,6 +36,9 @@ class DragStatus(StrEnum):
     LOST = "lost"
 
 
+# What a person can do about a drag that the model has no images for.
+_NO_IMAGES = "this model has no images: try a nearer target, or a mask"
+
 # Files store the index of a status in this tuple: do not change the order, append.
 STATUSES = tuple(DragStatus)
 
@@ -286,9 +289,11 @@ class Record:
         """Return a clause about the best row, for the reason of the result."""
         best = self.best_index
         text = f"the closest was step {best}, with a mean distance of {self.mean_px[best]:.2f} px"
-        if self.strained:
-            text += ", beyond which this model has no images: try a nearer target, or a mask"
-        return text
+        return f"{text}, beyond which {_NO_IMAGES}" if self.strained else text
+
+    def at_end(self, row: int) -> str:
+        """Return a clause about a row beyond which there are no images, for the reason."""
+        return f"a mean distance of {self.mean_px[row]:.2f} px is left, beyond which {_NO_IMAGES}"
 
     def step(self, latent: Tensor) -> DragStep:
         """Return the last row for the callback, with its latent ``num_ws x w_dim``."""
@@ -324,6 +329,7 @@ class Record:
         reason: str,
         seconds: float,
         tolerance_px: float,
+        last: int | None = None,
     ) -> DragResult:
         """Return the result, with the rows up to the one that the drag ends with.
 
@@ -332,8 +338,10 @@ class Record:
             reason: Why, a sentence for the user.
             seconds: The duration of the drag.
             tolerance_px: The distance at which a handle has arrived, image pixels.
+            last: The row that it ends with; None for that of ``last_index``.
         """
-        last = self.last_index(status, tolerance_px)
+        if last is None:
+            last = self.last_index(status, tolerance_px)
         rows = last + 1
         latents = self.start.cpu().numpy()[None].repeat(rows, axis=0)
         latents[:, : self.num_layers] = torch.stack(self.edited[:rows]).cpu().numpy()

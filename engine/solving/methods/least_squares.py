@@ -15,34 +15,34 @@ from torch import Tensor
 from ..freedom import Metric
 from ..lock import LockedMetric
 
+# The damping of a drag's steps, as a share of the mean of the diagonal of ``J J^T``.
+DAMPING = 1e-2
 # In the square of the unit of d; keeps quotients finite where J is zero.
 _LEAST_DAMPING = 1e-8
 
 
 class NormalEquations:
-    """The normal equations of minimising ``|J x - d|^2 + mu (x + r c)^T G (x + r c)`` over x.
+    """The normal equations of minimising ``|J x - d|^2 + mu (x + b)^T G (x + b)`` over x.
 
     x is a change of the coordinates, and d the displacements that it should cause. With a small
-    damping ``mu``, x is the smallest such change in the metric G, and it reverts the share r of the
-    change so far, c, except where the displacements need it.
+    damping ``mu``, x is the smallest such change in the metric G, and it reverts b, a part of the
+    change so far, except where the displacements need it.
     """
 
     def __init__(
         self,
         jacobian: Tensor,
-        so_far: Tensor,
+        back: Tensor,
         *,
         damping: float,
-        taken_back: float,
         metric: Metric | LockedMetric | None = None,
     ) -> None:
         """Compute what does not depend on d.
 
         Args:
             jacobian: ``M x N``, J; M much smaller than N.
-            so_far: ``N``, c.
+            back: ``N``, b.
             damping: mu, as a share of the mean of the diagonal of ``J G^-1 J^T``.
-            taken_back: r, 0 to 1.
             metric: G; None for the identity.
         """
         self._jacobian = jacobian
@@ -53,7 +53,7 @@ class NormalEquations:
         diagonal = gram.diagonal()
         self._damping = damping * diagonal.mean() + _LEAST_DAMPING
         self._damped = gram + torch.diag_embed(self._damping.expand_as(diagonal))
-        self._back = taken_back * so_far
+        self._back = back
 
     def apply(self, change: Tensor) -> Tensor:
         """Return ``(J^T J + mu G) x``, of size ``N``, for an x of size ``N``."""

@@ -9,7 +9,7 @@ motion of the content at each handle is linearised as a function of the latent (
 ``displacement``). A step is the smallest one, in the metric of the latent space, that moves every
 handle by the wanted vector: the Gauss-Newton method with Levenberg's damping. A drag then takes a
 few steps instead of several dozen. With the spaces ``automatic`` and ``by_hand`` the metric also
-counts what a step does to the picture away from the handles (see ``engine.solving.freedom``).
+counts what a step does to the picture away from the handles (see ``price``).
 
 A linearisation is valid only near the latent that it was computed at. The length of a step is
 therefore limited, in feature pixels for the handles and in units of the spread of W for the latent.
@@ -32,26 +32,18 @@ import torch
 from torch import Tensor
 
 from ...features.source import USUAL_FEATURE_RESOLUTION, FeatureView, Windows
-from ..freedom import LOCAL, Metric, chosen_freedom, metric_of
 from ..latent_space import latent_space
-from ..lock import LockedMetric
 from ..options import DragOptions
-from ..picture import seen_away, slopes_of_picture
 from ..points import PointChange
 from ..principal import principal_components
-from ..strain import Strain
 from ..structure import SLOPE_REACH
 from ..supervision import disc_offsets, steps_to_targets
 from ..tracking import PointTracker
 from .base import DragProblem, Look, track_from
 from .displacement import motion_directions
-from .least_squares import NormalEquations, conjugate_gradients
+from .least_squares import DAMPING, NormalEquations, conjugate_gradients
+from .price import Price
 
-# The damping, as a share of the mean of the diagonal of ``J J^T``.
-_DAMPING = 1e-2
-# The share of the change so far that each step reverts, except where a handle needs it. Without it,
-# the small errors of all steps would add up and change the image more than the handles require.
-_RETURN = 0.1
 # A step has brought the handles closer if their root mean square distance is below the smallest so
 # far by this share of the limit, or of that distance itself if it is shorter than the limit. The
 # gain is thus compared with what the step could achieve, and a short step on a long path counts.
@@ -73,9 +65,6 @@ _EXHAUSTED = 1 / 20
 # With other points or targets the limit is at least this share of the reach: that a step did not
 # bring the handles closer to the old targets says little about the new ones.
 _RENEWED = 1 / 4
-# A step of which less than this is left is one that was cut short. After one, the limits are
-# smaller, and the next steps may not be.
-_CUT_SHORT, _RECENT = 0.5, 6
 # The largest root mean square change of any layer's w in a step at the full reach, in units of the
 # spread of W. A handle in a uniform area, which no change moves, would ask for any change.
 _LARGEST_CHANGE = 0.5
@@ -126,6 +115,19 @@ class _Base:
         )
 
 
+def _fitted(options: DragOptions, share: float) -> DragOptions:
+    """Return options with discs that are as wide in the picture on a smaller map.
+
+    Args:
+        options: The options of the drag; their radii are for a map of the usual size.
+        share: The size of the map by the usual one; a larger map changes nothing.
+    """
+    share = min(1.0, share)
+    # What is looked for must have some pixels, or many places look like it.
+    tracked = options.tracking_radius * math.sqrt(share)
+    return replace(options, r1=options.r1 * share, tracking_radius=tracked)
+
+
 def _radius_of(options: DragOptions) -> int:
     """Return how far windows must extend around the expected positions, feature pixels."""
     # The rounding of the position, the search, and around its edge a disc and its slopes.
@@ -136,6 +138,8 @@ class Linearised:
     """One drag by least-squares steps."""
 
     def __init__(self, problem: DragProblem) -> None:
+        share = max(problem.source.grid.feature_size) / USUAL_FEATURE_RESOLUTION
+        problem = replace(problem, options=_fitted(problem.options, share))
         options, start = problem.options, problem.start
         self._problem = problem
         self._space = latent_space(
@@ -149,18 +153,12 @@ class Linearised:
         self._spread_of_w = principal_components(problem.generator).spread()
         self._offsets = disc_offsets(options.r1).to(start.device)
         self._radius = _radius_of(options)
-        share = max(problem.source.grid.feature_size) / USUAL_FEATURE_RESOLUTION
         self._reach = options.linear_reach * share
         self._is_second = False
         self._spread: Tensor | None = None
-        # None where every change costs the same; chosen at the first step to these targets.
-        self._metric: Metric | LockedMetric | None = None
-        self._slopes: Tensor | None = None
-        self._freedom = start.new_zeros(())
-        self._strain: Strain | None = None
-        # How many steps ago the strain has cut a step short.
-        self._cut_ago = start.new_full((), math.inf)
-        self._has_metric = False
+        self._price = Price(problem, self._space)
+        # Whether somebody has moved the points since the drag began.
+        self._is_live = False
         self._begin()
 
     def _begin(self) -> None:
@@ -179,6 +177,7 @@ class Linearised:
         """Go on with other handles and targets; see ``base.DragMethod.replace``."""
         # Two changes without a look between them: the second would refer to what no look has seen.
         assert self._change is None, "a look comes between two changes"
+        self._is_live = True
         if change.is_same:
             self._retarget(change)
         else:
@@ -191,6 +190,7 @@ class Linearised:
         if self._is_second or not wider or self._problem.origin is not None:
             return False
         self._is_second = True
+        self._price.forget(is_second=True)
         options = replace(self._problem.options, tracking_radius=wider)
         self._problem = replace(self._problem, options=options)
         self._radius = _radius_of(options)
@@ -223,7 +223,7 @@ class Linearised:
             loss=error,
             settled=self._is_settled(),
             exhausted=self._limit < _EXHAUSTED * self._reach,
-            strained=self._cut_ago < _RECENT,
+            strained=self._price.strained,
         )
 
     def _error(self, handles: Tensor) -> Tensor:
@@ -255,7 +255,7 @@ class Linearised:
             shares=change.shares,
             source=change.source or self._problem.source,
         )
-        self._has_metric = False
+        self._price.forget()
         self._least_error = torch.full_like(self._least_error, math.inf)
         self._limit = self._limit.clamp(min=_RENEWED * self._reach)
         self._best = None
@@ -265,7 +265,7 @@ class Linearised:
         self._problem = replace(
             self._problem, targets=change.targets, paths=change.paths, regions=change.regions
         )
-        self._has_metric = False
+        self._price.forget()
         error = self._error(self._handles)
         self._least_error = error
         if self._best is not None:
@@ -315,22 +315,17 @@ class Linearised:
             )
             self._best = base = base.unless(self._improved, self._best)
             self._tracker.references = base.references
-            if not self._has_metric:
-                self._metric = self._chosen_metric(is_masked=difference is not None)
-                self._has_metric = True
+            price, is_masked = self._price, difference is not None
+            price.choose(self._problem, is_masked=is_masked)
             rows, wanted = self._equations(base)
-            normal = NormalEquations(
-                rows,
-                self._space.from_origin(base.coordinates).flatten(),
-                damping=_DAMPING,
-                taken_back=_RETURN,
-                metric=self._metric,
-            )
+            # Nobody waits for each step of a drag whose points stay as they are.
+            by_picture = not self._is_live and not is_masked
+            back = price.part_to_revert(self._problem, base.coordinates, by_picture=by_picture)
+            normal = NormalEquations(rows, back, damping=DAMPING, metric=price.metric)
             change = normal.least_change(wanted)
             if difference is not None:
                 change = change + self._held_back(normal, change, difference)
-            if self._strain is not None:
-                change = self._held_together(change, base, rows, wanted)
+            change = price.held_together(change, base.coordinates, rows, wanted)
             change = self._shortened(change)
             moved = (base.jacobian @ change).reshape(-1, 2)
             expected = self._problem.source.grid.clamp(base.handles + moved)
@@ -361,37 +356,6 @@ class Linearised:
         change = regions.on_the_way(poses, self._limit) - poses
         return regions.rows(base.jacobian), regions.lengths(change)
 
-    def _chosen_metric(self, *, is_masked: bool) -> Metric | LockedMetric | None:
-        """Return what changes cost on the way to the present targets; None for all the same.
-
-        Args:
-            is_masked: Whether a mask fixes a part of the image.
-        """
-        problem, options = self._problem, self._problem.options
-        if options.latent_space not in ("automatic", "by_hand"):
-            return None
-        grid = problem.source.grid
-        if options.latent_space == "by_hand" and not options.freedom:
-            return None
-        freedom = problem.start.new_full((), options.freedom)
-        if options.latent_space == "automatic":
-            chosen = chosen_freedom(problem.paths, grid)
-            freedom = freedom.new_full((), LOCAL) if is_masked else chosen
-        if self._slopes is None:
-            components = principal_components(problem.generator).scaled()
-            self._slopes = slopes_of_picture(
-                problem.generator,
-                problem.home,
-                components,
-                problem.num_layers,
-                problem.between,
-            )
-            self._strain = Strain(problem.generator, problem.start, self._space.mixing)
-        self._freedom = freedom
-        seen = seen_away(self._slopes, grid, problem.paths, self._space.coordinates.shape[1])
-        metric = metric_of(freedom, self._space.mixing, seen)
-        return metric if self._space.lock is None else self._space.lock.metric(metric)
-
     def _jacobian(self, view: FeatureView) -> Tensor:
         """Return the derivatives of the handles' positions with respect to the coordinates.
 
@@ -409,26 +373,6 @@ class Linearised:
         largest = changes.square().mean(dim=1).max().sqrt()
         allowed = _LARGEST_CHANGE * self._spread_of_w * self._limit / self._reach
         return change * (allowed / largest.clamp(min=allowed))
-
-    def _held_together(self, change: Tensor, base: _Base, rows: Tensor, wanted: Tensor) -> Tensor:
-        """Return a change, ``N``, that does not take the latent too far from those of the model.
-
-        Args:
-            change: The cheapest change, ``N``.
-            base: Where it begins.
-            rows: ``M x N``, the derivatives of what is wanted.
-            wanted: ``M``, the displacements of the step.
-        """
-        assert self._strain is not None
-        shape, here = base.coordinates.shape, base.coordinates
-        share = self._strain.share_of_local(here, change.reshape(shape))
-        none = torch.zeros_like(change)
-        typical = NormalEquations(rows, none, damping=_DAMPING, taken_back=0.0)
-        change = share * change + typical.least_change((1 - share) * wanted)
-        share = self._strain.share_of_any(here, change.reshape(shape), self._freedom)
-        cut = share < _CUT_SHORT
-        self._cut_ago = torch.where(cut, torch.zeros_like(share), self._cut_ago + 1)
-        return change * share
 
     def _held_back(self, normal: NormalEquations, change: Tensor, difference: Tensor) -> Tensor:
         """Return the correction of a change, ``N``, that also keeps the fixed area.

@@ -35,6 +35,21 @@ def test_the_metric_and_its_inverse_are_those_of_the_dense_matrix() -> None:
     assert torch.allclose(metric.invert(metric.apply(rows[0])), rows[0], atol=1e-3)
 
 
+def test_what_is_undone_is_the_part_that_a_cheapest_change_would_revert() -> None:
+    prior, shares = torch.tensor([1.0, 4.0, 4.0]), torch.tensor([1.0, 0.15, 0.15])
+    seen = 30 * _seen(5)
+    metric = Metric(prior, shares, seen)
+    so_far = torch.randn(15, generator=torch.Generator().manual_seed(6))
+    common = torch.einsum("r,rk->k", shares, so_far.reshape(3, 5))
+    as_expected = metric.undo(so_far, 0.1, 0.1 * common @ seen)
+    assert torch.allclose(as_expected, 0.1 * so_far, atol=1e-4)
+    # What is seen more strongly than expected is undone by more, so that less of it is left.
+    more = metric.undo(so_far, 0.1, 0.3 * common @ seen).reshape(3, 5)
+    left = common - torch.einsum("r,rk->k", shares, more)
+    less_left = common - torch.einsum("r,rk->k", shares, as_expected.reshape(3, 5))
+    assert left @ seen @ left < less_left @ seen @ less_left
+
+
 def test_more_freedom_makes_what_is_seen_dearer_and_the_layers_looser() -> None:
     mixing = torch.cat([torch.ones(2, 1), 0.3 * torch.eye(2)], dim=1)
     seen = _seen(4)

@@ -92,9 +92,7 @@ def test_the_least_change_in_a_lock_is_that_of_the_constrained_problem(is_along:
     vectors, jacobian, wanted = _random(3, 20, seed=2), _random(2, 20, seed=5), _random(2, seed=6)
     lock = Lock(vectors, is_along=is_along)
     jacobian = lock.project(jacobian)
-    normal = NormalEquations(
-        jacobian, torch.zeros(20), damping=0.05, taken_back=0.0, metric=lock.metric(metric)
-    )
+    normal = NormalEquations(jacobian, torch.zeros(20), damping=0.05, metric=lock.metric(metric))
     found = normal.least_change(wanted)
     torch.testing.assert_close(lock.project(found), found, atol=1e-5, rtol=1e-4)
 

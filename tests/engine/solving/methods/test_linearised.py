@@ -110,7 +110,7 @@ def _jacobian(generator: LinearGenerator, coordinates: Tensor, handles: Tensor) 
     latent = torch.cat([leaf.reshape(2, 3), torch.zeros(1, 3)])
     source = FullMapSource(as_generator(generator), SIZE, torch.zeros(3, 3))
     windows = source.observe(latent, handles, 8).windows
-    jacobian = motion_jacobian(windows, handles, disc_offsets(OPTIONS.r1), leaf)
+    jacobian = motion_jacobian(windows, handles, disc_offsets(OPTIONS.r1 * SIZE / 128), leaf)
     dense: Array = jacobian.double().numpy()
     return dense
 

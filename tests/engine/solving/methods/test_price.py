@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a step costs and reverts, on a small generator."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine.features.source import FeatureGrid, FeatureSource
+from engine.solving.freedom import LOCAL, Metric, metric_of
+from engine.solving.latent_space import LatentSpace, latent_space
+from engine.solving.methods import DragProblem, price
+from engine.solving.methods.price import RETURN, Price
+from engine.solving.options import DragOptions
+from engine.solving.picture import Away, seen_away, slopes_of_picture
+from engine.solving.principal import principal_components
+from stylegan2 import Generator
+
+from ...synthetic import paths_of
+
+LAYERS = 3
+
+
+def _problem(generator: Generator, *handles_px: tuple[float, float]) -> DragProblem:
+    """Return a drag of handles by two pixels, with the freedom that it chooses."""
+    _, height, width = generator.img_shape
+    grid = FeatureGrid((width, height), (width, height))
+    start = generator.mapping.w_avg.expand(generator.num_ws, -1).clone()
+    handles = torch.tensor(handles_px)
+    targets = handles + torch.tensor([2.0, 0.0])
+    return DragProblem(
+        generator=generator,
+        source=cast(FeatureSource, SimpleNamespace(grid=grid)),
+        start=start,
+        num_layers=LAYERS,
+        handles=handles,
+        targets=targets,
+        options=DragOptions(),
+        paths=paths_of(handles, targets),
+        home=start,
+    )
+
+
+def _opened(problem: DragProblem) -> tuple[Price, LatentSpace]:
+    space = latent_space("automatic", problem.generator, problem.start, LAYERS)
+    opened = Price(problem, space)
+    opened.choose(problem, is_masked=False)
+    return opened, space
+
+
+def _with_freedom(problem: DragProblem, space: LatentSpace, freedom: float) -> Metric:
+    components = principal_components(problem.generator).scaled()
+    slopes = slopes_of_picture(problem.generator, problem.home, components, LAYERS)
+    away = seen_away(slopes, problem.source.grid, problem.paths, len(components))
+    return metric_of(torch.tensor(freedom), space.mixing, away.seen)
+
+
+@pytest.mark.parametrize(
+    ("handles_px", "share"), [(((2.0, 2.0),), 0.4), (((2.0, 2.0), (3.0, 3.0)), 1.0)]
+)
+def test_a_second_attempt_is_less_free_if_there_is_one_handle(
+    generator: Generator, handles_px: tuple[tuple[float, float], ...], share: float
+) -> None:
+    # On an image of so few pixels every way is a long one: none is made shorter here.
+    problem = _problem(generator, *handles_px)
+    opened, space = _opened(problem)
+    change = torch.randn(space.coordinates.numel(), generator=torch.Generator().manual_seed(2))
+    first = opened.metric
+    assert first is not None
+    freedom = _found_freedom(first, problem, space, change)
+    opened.forget(is_second=True)
+    opened.choose(problem, is_masked=False)
+    assert opened.metric is not None
+    again = _with_freedom(problem, space, share * freedom)
+    assert torch.allclose(opened.metric.apply(change), again.apply(change), rtol=1e-4)
+
+
+def _found_freedom(found: Any, problem: DragProblem, space: LatentSpace, change: Tensor) -> float:
+    """Return the freedom of a metric among those that a short and a long way have."""
+    for freedom in (LOCAL, 0.4 * LOCAL):
+        if torch.allclose(
+            found.apply(change), _with_freedom(problem, space, freedom).apply(change), rtol=1e-4
+        ):
+            return freedom
+    raise AssertionError("the freedom is neither that of a short way nor that of a long one")
+
+
+def test_what_has_changed_as_expected_is_reverted_like_the_rest(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(price, "_RETURN_SEEN", RETURN)
+    problem = _problem(generator, (2.0, 2.0))
+    opened, space = _opened(problem)
+    coordinates = torch.zeros_like(space.coordinates)
+    # As long as the difference that the derivative was taken by.
+    coordinates[0, 1] = 0.1
+    found = opened.part_to_revert(problem, coordinates, by_picture=True)
+    expected = RETURN * coordinates.flatten()
+    assert (found - expected).norm() < 0.01 * expected.norm()
+    assert torch.equal(opened.part_to_revert(problem, coordinates, by_picture=False), expected)
+
+
+def test_the_picture_is_looked_at_only_where_a_step_has_time_for_it(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def change(away: Away, *_: object) -> Tensor:
+        looks.append(away)
+        return away.seen.new_zeros(len(away.seen))
+
+    monkeypatch.setattr(Away, "change", change)
+    problem = _problem(generator, (2.0, 2.0))
+    opened, space = _opened(problem)
+    opened.part_to_revert(problem, space.coordinates.detach(), by_picture=False)
+    assert not looks
+    opened.part_to_revert(problem, space.coordinates.detach(), by_picture=True)
+    assert len(looks) == 1
