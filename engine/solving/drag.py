@@ -23,10 +23,6 @@ from .options import DragOptions
 from .points import LiveChanges, LivePoints
 from .result import DragResult, DragStep
 
-# The space of drags with an exact mask. In it, an image would change everywhere, but the mask keeps
-# all except one part, and a part alone is easily outside what the whole images of a model show.
-MASKED_SPACE = "w+"
-
 
 def drag(
     generator: Generator,
@@ -47,7 +43,6 @@ def drag(
     judged: bool = False,
     changes: LiveChanges | None = None,
     opened: OpenPicture | None = None,
-    masked_space: str = MASKED_SPACE,
     locked: Locked | None = None,
     on_step: Callable[[DragStep], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -87,8 +82,6 @@ def drag(
             raises ends the drag and is not caught.
         opened: The picture that ``latent`` belongs to, opened under the mask, see ``open_for``;
             None to open the picture of ``latent`` alone.
-        masked_space: The latent space of drags with an exact mask whose options have the default
-            space.
         locked: Directions that the latent must not change along, or only along; None for neither.
         on_step: Called with every step, the start included. An exception that it raises ends the
             drag and is not caught.
@@ -126,7 +119,6 @@ def drag(
         windows=windows,
         judged=judged,
         opened=opened,
-        masked_space=masked_space,
         locked=locked,
         should_stop=should_stop,
     )

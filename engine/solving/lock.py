@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import FloatArray
-from .freedom import Metric
+from .cost import Cost
 from .principal import PrincipalComponents
 
 # Vectors that add less than this share of the longest to a space are rounding.
@@ -77,7 +77,7 @@ class Lock:
         part = change @ self._basis.T @ self._basis
         return part if self._is_along else change - part
 
-    def metric(self, cost: Metric) -> LockedMetric:
+    def metric(self, cost: Cost) -> LockedMetric:
         """Return a metric in the space."""
         return LockedMetric(cost, self._basis, is_along=self._is_along)
 
@@ -85,11 +85,11 @@ class Lock:
 class LockedMetric:
     """A cost of changes, of which only those in the space of a lock are made."""
 
-    def __init__(self, cost: Metric, basis: Tensor, *, is_along: bool) -> None:
+    def __init__(self, cost: Cost, basis: Tensor, *, is_along: bool) -> None:
         """Compute what is needed to find the cheapest changes.
 
         Args:
-            cost: G, see ``freedom``.
+            cost: G, see ``cost``.
             basis: ``M x N``, orthonormal rows.
             is_along: See ``Lock``.
         """

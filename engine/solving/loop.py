@@ -44,6 +44,9 @@ MANY_HANDLES = 5
 MANY_FACTOR = 2.0
 # Progress means that the mean distance falls by more than this share of the tolerance.
 _PROGRESS = 0.01
+# The space of drags with an exact mask. In it, an image would change everywhere, but the mask keeps
+# all except one part, and a part alone is easily outside what the whole images of a model show.
+_PART_SPACE = "w+"
 # How long a drag that was stopped may still search for lost handles, seconds.
 _JUDGED_WITHIN_S = 0.4
 
@@ -106,7 +109,6 @@ class Loop:
         windows: bool | None,
         judged: bool,
         opened: OpenPicture,
-        masked_space: str,
         locked: Locked | None,
         should_stop: Callable[[], bool] | None,
     ) -> None:
@@ -144,8 +146,9 @@ class Loop:
         if home is not None:
             self._homes_px = dict(zip(points.keys, home.handles_px, strict=True))
         handles_px, self._targets_px = check_points(generator, solved.handles_px, solved.targets_px)
-        if self._ground.is_masked and options.latent_space == DEFAULTS["latent_space"]:
-            options = replace(options, latent_space=masked_space)
+        is_part = self._ground.is_masked and options.latent_space == DEFAULTS["latent_space"]
+        if is_part:
+            options = replace(options, latent_space=_PART_SPACE)
         problem = DragProblem(
             generator=generator,
             source=self._ground.source(len(handles_px)),
@@ -162,6 +165,7 @@ class Loop:
             between=self._between,
             shares=self._shares(start.device),
             locked=locked,
+            is_part=is_part,
         )
         self._first_handles = problem.handles
         self._method = METHODS[options.method](problem)

@@ -109,6 +109,11 @@ class PointTracker:
         return self._patch if self._turned is None else self._turned
 
     @property
+    def first(self) -> Tensor:
+        """The features of each handle where it started, ``P x Q x C``."""
+        return self._first
+
+    @property
     def sought(self) -> Tensor:
         """The features that are looked for: the references, and the first ones by their weight."""
         return (self.references + self._memory * self._first) / (1 + self._memory)

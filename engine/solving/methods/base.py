@@ -48,6 +48,9 @@ class DragProblem:
         shares: ``P`` float32, how much each handle counts beside the others, 0 to 1, see
             ``structure.shares_seen``; None if all count the same.
         locked: Directions that the latent must not change along, or only along; None for neither.
+        is_part: Whether what changes is seen through an exact mask, in the space that such drags
+            have by default: then changes cost what ``layer_cost`` says, and handles keep their
+            looks.
         between: Called between parts of a long computation; it may raise to end it. The source
             calls it as well.
     """
@@ -66,6 +69,7 @@ class DragProblem:
     enough_px: float = 0.0
     shares: Tensor | None = None
     locked: Locked | None = None
+    is_part: bool = False
     between: Callable[[], None] = lambda: None
 
 

@@ -2,7 +2,7 @@
 """Solves least-squares problems of few rows and many columns without waiting for the device.
 
 This is linear algebra only; the meaning of the rows and columns is defined in ``linearised``, and
-that of the metric in ``engine.solving.freedom``.
+that of the metric in ``engine.solving.cost``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..freedom import Metric
-from ..lock import LockedMetric
+from ..cost import Cost
 
 # The damping of a drag's steps, as a share of the mean of the diagonal of ``J J^T``.
 DAMPING = 1e-2
@@ -35,7 +34,7 @@ class NormalEquations:
         back: Tensor,
         *,
         damping: float,
-        metric: Metric | LockedMetric | None = None,
+        metric: Cost | None = None,
     ) -> None:
         """Compute what does not depend on d.
 

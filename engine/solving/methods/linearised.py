@@ -26,23 +26,25 @@ point changes too much to find it by the features of the start alone.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ...features.source import USUAL_FEATURE_RESOLUTION, FeatureView, Windows
+from ...features.source import USUAL_FEATURE_RESOLUTION, FeatureView, Windows, feature_block
 from ..latent_space import latent_space
 from ..options import DragOptions
 from ..points import PointChange
 from ..principal import principal_components
-from ..structure import SLOPE_REACH
+from ..structure import SLOPE_REACH, feature_spread
 from ..supervision import disc_offsets, steps_to_targets
 from ..tracking import PointTracker
 from .base import DragProblem, Look, track_from
 from .displacement import motion_directions
 from .least_squares import DAMPING, NormalEquations, conjugate_gradients
+from .looks import looks_of, weights_of_looks
 from .price import Price
+from .step_base import StepBase
 
 # A step has brought the handles closer if their root mean square distance is below the smallest so
 # far by this share of the limit, or of that distance itself if it is shorter than the limit. The
@@ -80,41 +82,6 @@ _MASK_PASSES = 3
 _PROBE = 3e-4
 
 
-@dataclass(frozen=True)
-class _Base:
-    """A latent that steps start from, and what was computed there.
-
-    Attributes:
-        coordinates: ``rows x K`` float32.
-        handles: ``P x 2`` feature positions.
-        references: ``P x Q x C`` float32, the features by which the handles are found after a step
-            from here.
-        jacobian: ``2 P x N`` float32, see ``Linearised._jacobian``; N is ``rows * K``.
-        difference: The change of the fixed area, see ``FeatureView.fixed_difference``.
-    """
-
-    coordinates: Tensor
-    handles: Tensor
-    references: Tensor
-    jacobian: Tensor
-    difference: Tensor | None
-
-    def unless(self, improved: Tensor, best: _Base | None) -> _Base:
-        """Return this base if it has improved, else the best one; decided on the device."""
-        if best is None:
-            return self
-        difference = self.difference
-        if difference is not None and best.difference is not None:
-            difference = torch.where(improved, difference, best.difference)
-        return _Base(
-            torch.where(improved, self.coordinates, best.coordinates),
-            torch.where(improved, self.handles, best.handles),
-            torch.where(improved, self.references, best.references),
-            torch.where(improved, self.jacobian, best.jacobian),
-            difference,
-        )
-
-
 def _fitted(options: DragOptions, share: float) -> DragOptions:
     """Return options with discs that are as wide in the picture on a smaller map.
 
@@ -131,7 +98,7 @@ def _fitted(options: DragOptions, share: float) -> DragOptions:
 def _radius_of(options: DragOptions) -> int:
     """Return how far windows must extend around the expected positions, feature pixels."""
     # The rounding of the position, the search, and around its edge a disc and its slopes.
-    return math.ceil(0.5 + options.r2 + max(options.r1 + SLOPE_REACH, options.tracking_radius))
+    return math.ceil(0.5 + options.r2 + max(options.r1, options.tracking_radius) + SLOPE_REACH)
 
 
 class Linearised:
@@ -153,6 +120,7 @@ class Linearised:
         self._spread_of_w = principal_components(problem.generator).spread()
         self._offsets = disc_offsets(options.r1).to(start.device)
         self._radius = _radius_of(options)
+        self._block = feature_block(problem.generator, options.feature_resolution)
         self._reach = options.linear_reach * share
         self._is_second = False
         self._spread: Tensor | None = None
@@ -170,7 +138,7 @@ class Linearised:
         self._handles = self._expected = self._problem.handles
         self._tracker: PointTracker | None = None
         self._view: FeatureView | None = None
-        self._best: _Base | None = None
+        self._best: StepBase | None = None
         self._change: PointChange | None = None
 
     def replace(self, change: PointChange) -> None:
@@ -305,12 +273,11 @@ class Linearised:
         coordinates = self._space.coordinates
         difference = self._view.fixed_difference()
         with torch.no_grad():
-            jacobian = self._jacobian(self._view)
-            base = _Base(
+            base = StepBase(
                 coordinates.clone(),
                 self._handles,
                 self._tracker.references,
-                jacobian,
+                *self._derivatives(self._view),
                 None if difference is None else difference.detach(),
             )
             self._best = base = base.unless(self._improved, self._best)
@@ -341,31 +308,47 @@ class Linearised:
         assert regions is not None
         return self._problem.source.grid.clamp(regions.points(regions.poses(points)))
 
-    def _equations(self, base: _Base) -> tuple[Tensor, Tensor]:
-        """Return J, ``M x N``, and the wanted displacements, ``M``, of a step from a base."""
-        regions = self._problem.regions
+    def _equations(self, base: StepBase) -> tuple[Tensor, Tensor]:
+        """Return J, ``M x N``, and what it should cause, ``M``, in a step from a base."""
+        regions, targets = self._problem.regions, self._problem.targets
         if regions is None:
-            wanted = steps_to_targets(base.handles, self._problem.targets, self._limit)
+            rows = base.jacobian
+            wanted = steps_to_targets(base.handles, targets, self._limit).flatten()
             shares = self._problem.shares
-            if shares is None:
-                return base.jacobian, wanted.flatten()
-            # Relative to the largest: a handle that is alone asks for all of its way.
-            each = (shares / shares.max()).repeat_interleave(2)
-            return each[:, None] * base.jacobian, each * wanted.flatten()
+            if shares is not None:
+                # Relative to the largest: a handle that is alone asks for all of its way.
+                each = (shares / shares.max()).repeat_interleave(2)
+                rows, wanted = each[:, None] * rows, each * wanted
+            if base.looks is None or base.changed is None:
+                return rows, wanted
+            ways = (targets - base.handles).norm(dim=1)
+            each = weights_of_looks(ways, self._reach).repeat(2)
+            looks, kept = each[:, None] * base.looks, -each * base.changed
+            return torch.cat([rows, looks]), torch.cat([wanted, kept])
         poses = regions.poses(base.handles)
         change = regions.on_the_way(poses, self._limit) - poses
         return regions.rows(base.jacobian), regions.lengths(change)
 
-    def _jacobian(self, view: FeatureView) -> Tensor:
+    def _derivatives(self, view: FeatureView) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return the derivatives of the handles' positions with respect to the coordinates.
 
         Returns:
             ``2 P x N`` float32, feature pixels per unit of a coordinate; for each handle the row of
-            x before that of y.
+            x before that of y. And ``looks`` and ``changed`` of ``StepBase``.
         """
+        problem = self._problem
         directions = motion_directions(view.windows, self._handles, self._offsets)
-        rows = self._space.pull_back(view.pull_back_each(directions))
-        return rows.transpose(0, 1).flatten(0, 1)
+        # The looks of regions turn with them.
+        if not problem.is_part or problem.regions is not None:
+            rows = self._space.pull_back(view.pull_back_each(directions))
+            return rows.transpose(0, 1).flatten(0, 1), None, None
+        assert self._tracker is not None
+        spread = feature_spread(problem.generator, self._block)
+        patch, first = self._tracker.patch, self._tracker.first
+        factors, numbers = looks_of(view.windows, self._handles, patch, first, spread)
+        rows = self._space.pull_back(view.pull_back_each(torch.cat([directions, factors])))
+        moves, looks = rows[:2].transpose(0, 1), rows[2:]
+        return moves.flatten(0, 1), looks.flatten(0, 1), numbers.flatten()
 
     def _shortened(self, change: Tensor) -> Tensor:
         """Return a change of the coordinates, ``N``, scaled so that no w changes too much."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a least-squares step costs, what it reverts, and how far it may lead.
 
-The price is that of ``engine.solving.freedom`` in the spaces ``automatic`` and ``by_hand``; in the
-others all changes cost the same, and nothing limits how far they lead.
+The price is that of ``engine.solving.freedom`` in the spaces ``automatic`` and ``by_hand``, and
+that of ``engine.solving.layer_cost`` inside an exact mask; in other spaces all changes cost the
+same. The strain limits how far changes lead in the first two spaces only.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..cost import Cost
 from ..freedom import (
     MASKED,
     SPACES_WITH_FREEDOM,
@@ -21,7 +23,7 @@ from ..freedom import (
     weight_of_picture,
 )
 from ..latent_space import LatentSpace
-from ..lock import LockedMetric
+from ..layer_cost import LayerCost
 from ..picture import Away, Slopes, seen_away, slopes_of_picture
 from ..principal import principal_components
 from ..strain import Strain
@@ -49,7 +51,7 @@ class Price:
         start = problem.start
         self._space = space
         # None where every change costs the same.
-        self.metric: Metric | LockedMetric | None = None
+        self.metric: Cost | None = None
         self._is_chosen = self._is_second = False
         self._slopes: Slopes | None = None
         self._away: Away | None = None
@@ -83,7 +85,10 @@ class Price:
             self.metric = self._chosen(problem, is_masked=is_masked)
             self._is_chosen = True
 
-    def _chosen(self, problem: DragProblem, *, is_masked: bool) -> Metric | LockedMetric | None:
+    def _chosen(self, problem: DragProblem, *, is_masked: bool) -> Cost | None:
+        if problem.is_part:
+            rows = len(self._space.coordinates)
+            return self._locked(LayerCost(principal_components(problem.generator), rows))
         options = problem.options
         is_by_hand = options.latent_space == "by_hand"
         if options.latent_space not in SPACES_WITH_FREEDOM or (is_by_hand and not options.freedom):
@@ -108,8 +113,11 @@ class Price:
         self._freedom = freedom
         width = self._space.coordinates.shape[1]
         self._away = seen_away(self._slopes, grid, problem.paths, width)
-        metric = metric_of(freedom, self._space.mixing, self._away.seen)
-        return metric if self._space.lock is None else self._space.lock.metric(metric)
+        return self._locked(metric_of(freedom, self._space.mixing, self._away.seen))
+
+    def _locked(self, cost: Cost) -> Cost:
+        lock = self._space.lock
+        return cost if lock is None else lock.metric(cost)
 
     def part_to_revert(
         self, problem: DragProblem, coordinates: Tensor, *, by_picture: bool

@@ -18,6 +18,7 @@ from engine.output.track import Track
 from engine.pictures import OpenPicture, Picture, open_picture
 from engine.solving.drag import drag, open_for
 from engine.solving.loop import Loop
+from engine.solving.methods import looks
 from engine.solving.options import DragOptions
 from engine.solving.points import LivePoints
 from engine.solving.result import DragResult, DragStatus
@@ -270,3 +271,22 @@ def test_a_drag_goes_on_under_a_larger_mask(
     last = _image(suzanne, result.picture(-1))
     assert np.array_equal(last[large == 0], before[large == 0])
     assert not np.array_equal(last[small == 0], before[small == 0])
+
+
+def test_what_is_pulled_far_keeps_its_looks(
+    suzanne: Generator, start: FloatArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = _circle((70, 112), 27)
+    before = _image(suzanne, Picture(start))
+
+    def change(weight: float) -> float:
+        """Return how much what was pulled down from the chin has changed, of 255."""
+        monkeypatch.setattr(looks, "_WEIGHT", weight)
+        found = _drag(suzanne, Picture(start), (70.2, 102.7), (0, 18), mask)
+        assert found.distances_px[-1] < 1
+        x, y = np.round(found.handles_px[-1, 0] - found.handles_px[0, 0]).astype(int)
+        part = np.s_[96:109, 64:77]
+        after = np.roll(_image(suzanne, found.picture(-1)), (-y, -x), axis=(0, 1))
+        return float(np.abs(after[part].astype(int) - before[part]).mean())
+
+    assert change(4.0) < 0.8 * change(0.0)
