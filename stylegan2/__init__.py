@@ -55,6 +55,7 @@ from .windows.function_graphs import FunctionGraphs
 from .windows.fused_start import fused_operators, start_fused_operators
 from .windows.graph_start import function_graphs, start_graphs, why_no_graphs, window_graphs
 from .windows.graphs import WindowGraphs
+from .windows.image_pass import ImagePass
 from .windows.plan import WindowPlan, plan_windows
 from .windows.synthesis import WindowPass, WindowSynthesis
 
@@ -63,6 +64,7 @@ __all__ = [
     "FunctionGraphs",
     "Generator",
     "GeneratorConfig",
+    "ImagePass",
     "Matte",
     "ModelError",
     "ModelErrorKind",

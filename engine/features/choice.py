@@ -10,7 +10,7 @@ from torch import Tensor
 from stylegan2 import Canvas, Generator, plan_windows
 
 from .full_map import FullMapSource
-from .source import FeatureSource
+from .source import FeatureSource, ImageOf
 from .windows import WindowSource, choose_plan, multiply_adds
 
 # The side of the windows that the methods request with the default options.
@@ -33,6 +33,7 @@ def open_source(
     canvas: Canvas | None = None,
     directions: int = 0,
     between: Callable[[], None] = lambda: None,
+    image_of: ImageOf | None = None,
 ) -> FeatureSource:
     """Return a feature source for a drag.
 
@@ -56,6 +57,7 @@ def open_source(
             ``FeatureView.pull_back_each``, usually.
         between: Called between parts of the computations, so that a long one can be left: an
             exception that it raises ends the computation and is not caught.
+        image_of: See ``drag.drag``; asked by a source of windows only.
     """
     reference = start if reference_ws is None else reference_ws
     if canvas is not None and not (canvas.is_single and canvas.has_below):
@@ -89,4 +91,5 @@ def open_source(
         canvas,
         directions=directions,
         between=between,
+        image_of=image_of,
     )

@@ -14,16 +14,23 @@ its own scale.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from stylegan2 import Canvas, Generator
+from stylegan2 import Canvas, Generator, ImagePass
 
 # The feature block of Pan et al., "Drag Your GAN", section 4, and of the official code.
 USUAL_FEATURE_RESOLUTION = 128
+
+
+# Asked for the pass of the image of a latent, ``num_ws x w_dim``, before features of it are
+# computed. The pass is one that can be differentiated by the given number of w vectors; it calls
+# the given function between its parts. The answer is None if the image is not about to be shown.
+ImageOf = Callable[[Tensor, int, Callable[[], None]], ImagePass | None]
 
 
 @dataclass(frozen=True)

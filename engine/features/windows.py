@@ -33,6 +33,7 @@ from .source import (
     FeatureGrid,
     FeatureView,
     FixedArea,
+    ImageOf,
     Windows,
     grid_of,
     reference_map,
@@ -59,6 +60,7 @@ class WindowSource:
         *,
         directions: int = 0,
         between: Callable[[], None] = lambda: None,
+        image_of: ImageOf | None = None,
     ) -> None:
         """Compute the features that the fixed area keeps, if there is a mask.
 
@@ -79,6 +81,7 @@ class WindowSource:
             directions: How many directions of each window are pulled back at every latent with
                 ``FeatureView.pull_back_each``, usually.
             between: Called between parts of the computations; it may raise to end them.
+            image_of: See ``drag.drag``. With a canvas or a fixed area nobody is asked.
         """
         self._generator = generator
         self._canvas = canvas
@@ -90,6 +93,7 @@ class WindowSource:
         self._mask = fixed
         self._directions = directions
         self._between = between
+        self._image_of = image_of
         self._full: FullMapSource | None = None
         # Looked up once, so that a drag does not switch operators when they become ready.
         self._operators = fused_operators(start.device)
@@ -118,11 +122,14 @@ class WindowSource:
         x, y = wanted.unbind(-1)
         # A window that would extend beyond the map is moved back, so that all its pixels exist.
         origins = torch.stack([x.clamp(0, columns - side), y.clamp(0, rows - side)], dim=-1)
+        image = None
+        if self._image_of is not None and self._canvas is None and self.fixed is None:
+            image = self._image_of(ws.detach(), self._num_layers, self._between)
         groups = self._groups(origins)
         runs, is_held_apart = [], False
         for group in groups:
             synthesis, is_held_apart = self._synthesis(side, len(group), len(groups) > 1)
-            runs.append(synthesis.run(ws.detach(), group.long()))
+            runs.append(synthesis.run(ws.detach(), group.long(), image))
         held = runs[0]
         if is_held_apart:
             held = self._synthesis(1, 0)[0].run(ws.detach(), origins[:0].long())

@@ -14,7 +14,7 @@ bit anyway and a small image leaves most of the GPU idle, so images are rendered
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from draggan_blender.protocol.file_names import COLOUR_CHANNELS
-from stylegan2 import Canvas, Generator
+from stylegan2 import Canvas, Generator, ImagePass, fused_operators
 
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
@@ -68,17 +68,63 @@ def render_images(
     else:
         images = canvas.image(latents, resolution)
     if not every_channel:
-        images = images[:, :COLOUR_CHANNELS]
-    if images.shape[1] < 3:
-        images = images[:, :1].expand(-1, 3, -1, -1)
+        images = _coloured(images)
+    elif images.shape[1] < 3:
+        images = _as_grey(images)
     if is_checked and not bool(images.isfinite().all()):
         raise RequestError(
             "the numbers of the model overflow in this image, so that it would be black; choose "
             "another checkpoint of the model"
         )
+    return _bytes_of(images)
+
+
+def _coloured(images: Tensor) -> Tensor:
+    """Return the colours of images ``N x C x H x W``, 3 or 4 channels."""
+    images = images[:, :COLOUR_CHANNELS]
+    return _as_grey(images) if images.shape[1] < 3 else images
+
+
+def _as_grey(images: Tensor) -> Tensor:
+    return images[:, :1].expand(-1, 3, -1, -1)
+
+
+def _bytes_of(images: Tensor) -> ByteArray:
     scaled = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     result: ByteArray = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return result
+
+
+def open_pass(
+    generator: Generator,
+    latent: Tensor,
+    resolution: int,
+    num_layers: int = 0,
+    between: Callable[[], None] = lambda: None,
+) -> ImagePass | None:
+    """Return the pass that makes the image of a block faster than ``render_images``, if any does.
+
+    On a CPU it is faster; a GPU has recorded passes of windows.
+
+    Args:
+        generator: Frozen.
+        latent: ``num_ws x w_dim`` float32 on the generator's device.
+        resolution: The block.
+        num_layers: As of ``ImagePass``.
+        between: As of ``ImagePass``.
+    """
+    config = generator.config
+    if latent.device.type != "cpu" or not config.has_windows or not config.has_rgb(resolution):
+        return None
+    operators = fused_operators(latent.device)
+    return ImagePass(generator, latent, resolution, num_layers, operators, between)
+
+
+@torch.no_grad()
+def render_pass(image_pass: ImagePass) -> ByteArray:
+    """Return the image of a pass, ``H x W x C`` uint8, as ``render_images``, up to rounding."""
+    image: ByteArray = _bytes_of(_coloured(image_pass.image()))[0]
+    return image
 
 
 def render_image(

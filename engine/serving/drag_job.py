@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from draggan_blender.protocol.drag_messages import Drag, DragFinished, Step
 from draggan_blender.protocol.file_names import TRACK_FILE
 from draggan_blender.protocol.messages import Progress
 from draggan_blender.protocol.pairs import HandleState
+from stylegan2 import ImagePass
 
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
@@ -123,7 +124,21 @@ class DragJob:
                 locked=locked_of(request, model),
                 on_step=self._on_step,
                 should_stop=partial(should_stop, self._job),
+                image_of=self._image_of,
             )
+
+    def _image_of(
+        self, latent: Tensor, num_layers: int, between: Callable[[], None]
+    ) -> ImagePass | None:
+        """Begin the preview of a latent if a person waits for it; see ``drag.drag``.
+
+        Other drags give the same result whenever their previews are due.
+        """
+        if not (self._request.previews and self._live.is_open):
+            return None
+        if not self._previews.is_due(is_open=True):
+            return None
+        return self._previews.begin(latent, num_layers, between)
 
     def _deliver(self, result: DragResult) -> FloatArray | None:
         """Show the last image, write frames and track, and report the result."""

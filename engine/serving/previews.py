@@ -17,10 +17,10 @@ from torch import Tensor
 
 from draggan_blender.protocol.drag_messages import Preview
 from draggan_blender.protocol.messages import Message
-from stylegan2 import Canvas, Generator
+from stylegan2 import Canvas, Generator, ImagePass
 
 from ..models import LoadedModel
-from ..output.render import preview_pixels, render_images
+from ..output.render import open_pass, preview_pixels, render_images, render_pass
 from ..pictures import OpenPicture
 from .job_queue import QueuedJob
 
@@ -63,10 +63,16 @@ class Previews:
         # The picture of the last preview, and what computes it if it has layers.
         self._opened: OpenPicture | None = None
         self._canvas: Canvas | None = None
+        # What was computed of the next preview, and how many seconds that took.
+        self._begun: ImagePass | None = None
+        self._begun_s = 0.0
+        # Whether the weights stay as they are, which a pass relies on.
+        self._is_frozen = True
 
     def use(self, model: LoadedModel) -> None:
         """Render the next previews with another model of the same size, which may still change."""
         self._generator, self._last = model.generator, None
+        self._is_frozen = False
 
     def is_due(self, *, is_open: bool = False) -> bool:
         """Return whether the last preview was shown and its pause is over.
@@ -81,6 +87,26 @@ class Previews:
         if self._last is None or (in_full and self._last[1] < self._generator.resolutions[-1]):
             return False
         return torch.equal(self._last[0], latent)
+
+    def begin(
+        self, latent: Tensor, num_layers: int, between: Callable[[], None]
+    ) -> ImagePass | None:
+        """Begin the next preview, while its features are needed for something else as well.
+
+        Args:
+            latent: ``num_ws x w_dim`` float32 on the generator's device, of a whole image.
+            num_layers: As of ``ImagePass``.
+            between: As of ``ImagePass``.
+
+        Returns:
+            What was computed; None if it is better computed when it is shown.
+        """
+        started = time.perf_counter()
+        self._begun = None
+        if self._is_frozen:
+            self._begun = open_pass(self._generator, latent, self._resolution, num_layers, between)
+        self._begun_s = time.perf_counter() - started
+        return self._begun
 
     def show(
         self,
@@ -103,7 +129,14 @@ class Previews:
         if opened is not self._opened:
             self._opened = opened
             self._canvas = None if opened is None else opened.canvas(self._generator)
-        image = render_images(self._generator, latent[None], resolution, self._canvas)[0]
+        begun, spent_s = self._take_begun(latent, resolution)
+        if begun is None and not stays and self._canvas is None and self._is_frozen:
+            begun = open_pass(self._generator, latent, resolution)
+        if begun is None:
+            image = render_images(self._generator, latent[None], resolution, self._canvas)[0]
+        else:
+            image = render_pass(begun)
+        started -= spent_s
         self._last = latent, resolution
         pixels = preview_pixels(image)
         height, width, _ = pixels.shape
@@ -124,6 +157,13 @@ class Previews:
             self._resolution = self._fitting(self._resolution // 2)
         elif now - started < _QUICK_S:
             self._resolution = self._fitting(self._resolution * 2)
+
+    def _take_begun(self, latent: Tensor, resolution: int) -> tuple[ImagePass | None, float]:
+        """Return what was begun of a preview, if it is this one, and how long that took."""
+        begun, self._begun = self._begun, None
+        if begun is None or self._canvas is not None or begun.resolution != resolution:
+            return None, 0.0
+        return (begun, self._begun_s) if torch.equal(begun.ws, latent) else (None, 0.0)
 
     def _fitting(self, wanted: int) -> int:
         """Limit a block's resolution to those of previews of a running job."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Hashable, Sequence
 from stylegan2 import Generator
 
 from ..arrays import ByteArray, FloatArray
+from ..features.source import ImageOf
 from ..inputs import check_latent, check_mask
 from ..pictures import OpenPicture, Picture, open_picture
 from .lock import Locked
@@ -46,6 +47,7 @@ def drag(
     locked: Locked | None = None,
     on_step: Callable[[DragStep], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    image_of: ImageOf | None = None,
 ) -> DragResult:
     """Drag points of an image to their targets.
 
@@ -88,6 +90,9 @@ def drag(
         should_stop: Called after each step and between the passes of a step; if it returns True,
             the drag ends with the last complete step. An exception that it raises ends the drag
             and is not caught.
+        image_of: Asked for the pass of the image of a latent that is about to be shown. The
+            features are then cut from the image's, and not computed again; they differ by rounding.
+            None if no image is shown.
 
     Raises:
         RequestError: The arguments do not match the generator or each other, or the model computes
@@ -121,6 +126,7 @@ def drag(
         opened=opened,
         locked=locked,
         should_stop=should_stop,
+        image_of=image_of,
     )
     status, reason = loop.run(on_step, changes)
     return loop.result(status, reason, started)

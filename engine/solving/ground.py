@@ -17,7 +17,7 @@ from ..arrays import ByteArray
 from ..errors import RequestError
 from ..features.choice import open_source
 from ..features.seam import seam_band
-from ..features.source import FeatureSource, held_block
+from ..features.source import FeatureSource, ImageOf, held_block
 from ..pictures import OpenPicture
 from .methods import DIRECTIONS
 from .options import DragOptions
@@ -44,6 +44,7 @@ class Ground:
         origin: Tensor | None,
         windows: bool | None,
         between: Callable[[], None],
+        image_of: ImageOf | None,
     ) -> None:
         """Open the canvas; no feature is computed yet.
 
@@ -58,6 +59,7 @@ class Ground:
             origin: The latent whose features the fixed area keeps; None for ``start``.
             windows: See ``drag.drag``.
             between: Called between parts of computations; it may raise to end them.
+            image_of: See ``drag.drag``.
 
         Raises:
             RequestError: The model has no such block for the mask, or the picture does not fit it.
@@ -75,6 +77,7 @@ class Ground:
         self._origin = origin
         self._windows = windows
         self._between = between
+        self._image_of = image_of
         self.opened = opened
         self.canvas: Canvas | None = opened.canvas(generator)
 
@@ -102,6 +105,7 @@ class Ground:
             canvas=self.canvas,
             directions=DIRECTIONS.get(self._options.method, 0),
             between=self._between,
+            image_of=self._image_of,
         )
 
     def _fixed(self) -> Tensor | None:

@@ -20,7 +20,7 @@ from stylegan2 import Generator
 
 from ..arrays import FloatArray
 from ..errors import RequestError
-from ..features.source import feature_block, grid_of
+from ..features.source import ImageOf, feature_block, grid_of
 from ..inputs import check_latent, check_points
 from ..pictures import OpenPicture
 from .freedom import SPACES_WITH_FREEDOM
@@ -111,6 +111,7 @@ class Loop:
         opened: OpenPicture,
         locked: Locked | None,
         should_stop: Callable[[], bool] | None,
+        image_of: ImageOf | None,
     ) -> None:
         check_points(generator, points.handles_px, points.targets_px)
         num_layers = min(options.num_layers, generator.num_ws)
@@ -129,6 +130,7 @@ class Loop:
             origin=origin,
             windows=windows,
             between=self._between,
+            image_of=image_of,
         )
         self._generator = generator
         self._options = options

@@ -241,8 +241,13 @@ class ToRGBLayer(nn.Module):
         style = self.affine(w) * self.style_gain
         # There are few output channels, so scaling the weight costs less than scaling the features.
         kernel = self.weight[:, :, 0, 0] * style[:, None, :]  # N x img_channels x in_channels
-        # Channels come after the pixels, so that result and gradient keep the channels-last format.
-        pixels = x.flatten(2).transpose(1, 2)  # N x HW x in_channels
-        y = torch.baddbmm(self.bias, pixels, kernel.transpose(1, 2))
-        y = y.transpose(1, 2).reshape(len(x), -1, *x.shape[2:])
+        pixels = x.flatten(2)  # N x in_channels x HW
+        if torch.is_grad_enabled() and x.requires_grad:
+            # Channels come after the pixels, so that the gradient keeps the channels-last format.
+            y = torch.baddbmm(self.bias, pixels.transpose(1, 2), kernel.transpose(1, 2))
+            y = y.transpose(1, 2)
+        else:
+            # So ordered, the product takes a third of the time.
+            y = torch.baddbmm(self.bias[:, None], kernel, pixels)
+        y = y.reshape(len(x), -1, *x.shape[2:])
         return y if self.conv_clamp is None else y.clamp(-self.conv_clamp, self.conv_clamp)

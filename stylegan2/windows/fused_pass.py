@@ -10,7 +10,7 @@ from ..network.layers import GAIN, SLOPE
 from ..ops import precision
 from ..ops.fused import Activation, FusedOperators
 from ..ops.scratch import Scratch
-from .layer_pass import LayerPass, LayerStyle, Place, split_batch
+from .layer_pass import KnownLayer, LayerPass, LayerStyle, Place, split_batch
 from .prepared_layer import PreparedLayer
 
 _FEW_PIXELS = 64
@@ -26,6 +26,7 @@ def compute_layer(
     *,
     keep: bool,
     scratch: Scratch,
+    known: KnownLayer | None = None,
 ) -> LayerPass | FusedPass:
     """Compute a layer with the fused operators if they are faster, otherwise with torch.
 
@@ -37,10 +38,11 @@ def compute_layer(
         place: As for ``LayerPass``.
         keep: As for ``LayerPass``.
         scratch: As for ``LayerPass``.
+        known: As for ``LayerPass``.
     """
     if operators is not None and _is_faster(operators, layer, x):
-        return FusedPass(operators, layer, style, x, place, keep=keep, scratch=scratch)
-    return LayerPass(layer, style, x, place, keep=keep, scratch=scratch)
+        return FusedPass(operators, layer, style, x, place, keep=keep, scratch=scratch, known=known)
+    return LayerPass(layer, style, x, place, keep=keep, scratch=scratch, known=known)
 
 
 def _is_faster(operators: FusedOperators, layer: PreparedLayer, x: Tensor) -> bool:
@@ -69,6 +71,7 @@ class FusedPass:
         *,
         keep: bool,
         scratch: Scratch,
+        known: KnownLayer | None = None,
     ) -> None:
         """Compute the layer with its constant noise; see ``LayerPass``."""
         self._operators, self._layer, self._style, self._scratch = operators, layer, style, scratch
@@ -80,12 +83,24 @@ class FusedPass:
             size = (2 * height, 2 * width)
         else:
             size = (height, width)
-        self.result = x.new_empty(count, *size, len(layer.weight))
-        self._activation = self._make_activation(place, keep)
+        if known is None:
+            self.result = x.new_empty(count, *size, len(layer.weight))
+            convolved = torch.empty_like(self.result) if keep else None
+        else:
+            self.result = known.result.contiguous()
+            convolved = None if known.convolved is None else known.convolved.contiguous()
+        self._activation = self._make_activation(place, convolved)
+        self._origins = self._filtered_from(place)
+        if known is not None:
+            return
         if layer.convolution is None:
-            self._widen(place)
+            self._widen()
         else:
             self._convolve(layer.convolution.transformed())
+
+    def known(self) -> KnownLayer:
+        """Return what was computed."""
+        return KnownLayer(self._style, self.result, self._activation.convolved)
 
     def pull_back(self, directions: Tensor) -> tuple[Tensor, Tensor | None]:
         """Compute vector-Jacobian products; see ``LayerPass.pull_back``."""
@@ -111,7 +126,7 @@ class FusedPass:
         of_energy = (of_factor * style.demodulation**2) @ layer.energy
         return g, of_scale - style.scale * of_energy
 
-    def _make_activation(self, place: Place | None, keep: bool) -> Activation:
+    def _make_activation(self, place: Place | None, convolved: Tensor | None) -> Activation:
         layer, noise, inside = self._layer, self._layer.noise, None
         if place is not None:
             inside = None if place.inside is None else place.inside.contiguous()
@@ -124,7 +139,7 @@ class FusedPass:
             slope=SLOPE,
             clamp=layer.clamp,
             result=self.result,
-            convolved=torch.empty_like(self.result) if keep else None,
+            convolved=convolved,
         )
 
     def _tile_count(self, count: int) -> int:
@@ -151,13 +166,18 @@ class FusedPass:
         self._operators.tiles_back(tiles, scale, self._input, g, of_scale, self._padding)
         return g
 
-    def _widen(self, place: Place | None) -> None:
-        count, height, width, channels = self._input.shape
+    def _filtered_from(self, place: Place | None) -> Tensor | None:
+        """Return where the filter of an upsampling layer begins, see ``FusedOperators.widened``."""
+        if self._layer.convolution is not None:
+            return None
         if place is None:
-            self._origins = self._input.new_full((count, 2), -1, dtype=torch.int32)
-        else:
-            # As in ``LayerPass._upsampled``: the windows begin one or two pixels after the first.
-            self._origins = (1 + place.origins % 2).int()
+            return self._input.new_full((len(self._input), 2), -1, dtype=torch.int32)
+        # As in ``LayerPass._keep_places``: the windows begin one or two pixels after the first.
+        return (1 + place.origins % 2).int()
+
+    def _widen(self) -> None:
+        assert self._origins is not None
+        count, height, width, channels = self._input.shape
         matrix = self._layer.matrix
         shape = (count * height * width, matrix.shape[1])
         products = self._scratch.take("products", shape, self._input)
@@ -165,6 +185,7 @@ class FusedPass:
         self._operators.widened(products, self._origins, self._activation, (height, width))
 
     def _widen_back(self, directions: Tensor, of_factor: Tensor | None) -> Tensor:
+        assert self._origins is not None
         height, width = self._input.shape[1:3]
         matrix = self._layer.matrix
         shape = (len(directions) * height * width, matrix.shape[1])

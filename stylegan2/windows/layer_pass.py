@@ -130,6 +130,31 @@ class Place:
         return (split_batch(windows, len(self.inside)) * self.inside).flatten(0, 1)
 
 
+@dataclass(frozen=True)
+class KnownLayer:
+    """What was computed of a layer.
+
+    Attributes:
+        style: Its style.
+        result: ``N x h' x w' x out_channels`` float32.
+        convolved: The convolved values, of the same shape; None if the gradient with respect to the
+            style is not needed.
+    """
+
+    style: LayerStyle
+    result: Tensor
+    convolved: Tensor | None
+
+    def cut(self, place: Place) -> KnownLayer:
+        """Return the layer in windows of the map.
+
+        Args:
+            place: The place of the results.
+        """
+        convolved = None if self.convolved is None else place.cut(self.convolved)
+        return KnownLayer(self.style, place.cut(self.result), convolved)
+
+
 class LayerPass:
     """The results of one layer, and the gradients of these.
 
@@ -146,6 +171,7 @@ class LayerPass:
         *,
         keep: bool = True,
         scratch: Scratch | None = None,
+        known: KnownLayer | None = None,
     ) -> None:
         """Compute the layer with its constant noise.
 
@@ -159,10 +185,28 @@ class LayerPass:
             keep: Whether to keep what the gradient with respect to the style needs.
             scratch: Buffers for intermediate values, shared with layers that are not computed at
                 the same time.
+            known: What a computation would give, if it was computed before; None to compute it.
         """
         self._layer, self._style, self._place = layer, style, place
         self._scratch = Scratch() if scratch is None else scratch
         self._padding = 1 if place is None else 0
+        self._input_shape = x.shape
+        self._input = x if keep else None
+        if known is None:
+            self.result, convolved = self._compute(x)
+        else:
+            self.result, convolved = known.result, known.convolved
+            if layer.convolution is None and place is not None:
+                self._keep_places(2 * x.shape[1] - 2, 2 * x.shape[2] - 2)
+        self._convolved = convolved if keep else None
+
+    def known(self) -> KnownLayer:
+        """Return what was computed."""
+        return KnownLayer(self._style, self.result, self._convolved)
+
+    def _compute(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the results and the convolved values."""
+        layer, style, place = self._layer, self._style, self._place
         if layer.convolution is None:
             convolved = self._upsampled(x * style.scale)
         else:
@@ -178,10 +222,7 @@ class LayerPass:
         y = F.leaky_relu_(y, SLOPE)
         if layer.clamp is not None:
             y = y.clamp_(-layer.clamp, layer.clamp)
-        self.result = y if place is None else place.mask(y)
-        self._input_shape = x.shape
-        self._input = x if keep else None
-        self._convolved = convolved if keep else None
+        return (y if place is None else place.mask(y)), convolved
 
     def pull_back(self, directions: Tensor) -> tuple[Tensor, Tensor | None]:
         """Compute vector-Jacobian products.
@@ -227,16 +268,26 @@ class LayerPass:
         filtered = low_pass(widened, layer.low_pass, self._padding)
         if self._place is None:
             return filtered
+        shape = self._keep_places(filtered.shape[1], filtered.shape[2])
+        return filtered.flatten(0, 2).index_select(0, self._kept).reshape(*shape, -1)
+
+    def _keep_places(self, height: int, width: int) -> torch.Size:
+        """Find which pixels of filtered windows, ``height x width``, are results.
+
+        Returns:
+            The shape of the results without the channels.
+        """
+        assert self._place is not None
         # The first filtered pixel has an odd position in the map and lacks inputs. The windows
         # begin one pixel after it, at an even position, or two pixels after it.
         origins, side = self._place.origins, self._place.pixels.shape[1]
-        steps = torch.arange(side, device=scaled.device)
+        steps = torch.arange(side, device=origins.device)
         x, y = (1 + origins[:, axis, None] % 2 + steps for axis in (0, 1))
-        rows = y[:, :, None] * filtered.shape[2] + x[:, None, :]
-        first = torch.arange(len(origins), device=scaled.device) * filtered[0, ..., 0].numel()
+        rows = y[:, :, None] * width + x[:, None, :]
+        first = torch.arange(len(origins), device=origins.device) * (height * width)
         self._kept = (rows + first[:, None, None]).flatten()
-        self._filtered_shape = filtered.shape
-        return filtered.flatten(0, 2).index_select(0, self._kept).reshape(*rows.shape, -1)
+        self._filtered_shape = (len(origins), height, width, len(self._layer.weight))
+        return rows.shape
 
     def _back(self, of_convolved: Tensor) -> Tensor:
         """Return the cotangents of the scaled input for those of the convolved values."""

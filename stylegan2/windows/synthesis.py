@@ -27,7 +27,8 @@ from ..network.layers import SynthesisLayer
 from ..ops.fused import FusedOperators
 from ..ops.scratch import Scratch
 from .fused_pass import FusedPass, compute_layer
-from .layer_pass import LayerPass, LayerStyle, Place, split_batch
+from .image_pass import ImagePass
+from .layer_pass import KnownLayer, LayerPass, LayerStyle, Place, split_batch
 from .plan import WindowPlan
 from .prepared_layer import PreparedLayer
 
@@ -139,44 +140,36 @@ class WindowSynthesis:
                 )
 
     @torch.no_grad()
-    def run(self, ws: Tensor, origins: Tensor) -> WindowPass:
+    def run(self, ws: Tensor, origins: Tensor, image: ImagePass | None = None) -> WindowPass:
         """Compute the windows of a latent.
 
         Args:
             ws: ``num_ws x w_dim`` float32; only the first ``num_layers`` w vectors are read.
             origins: ``P x 2`` int64, (x, y) of the first pixel of each window, in pixels of the
                 feature map. The whole window must be inside the map.
+            image: Whole maps of the same latent, from which the windows are cut as far as it goes;
+                None to compute them. Not on a canvas.
         """
-        if self._graphs is not None:
+        if self._graphs is not None and image is None:
             self.between()
             repeated = self._graphs.run(self, ws, origins)
             if repeated is not None:
                 return repeated
-        return self.compute(ws, origins)
+        return self.compute(ws, origins, image)
 
     @torch.no_grad()
-    def compute(self, ws: Tensor, origins: Tensor) -> WindowPass:
+    def compute(self, ws: Tensor, origins: Tensor, image: ImagePass | None = None) -> WindowPass:
         """Compute the windows of a latent layer by layer; arguments and result are ``run``'s."""
+        if image is not None:
+            assert not self._backdrops, "an image of one latent has no backdrops"
+            assert image.num_layers >= self.num_layers, "the image can be differentiated"
         maps: dict[int, Tensor] = {}
         layers: list[LayerPass | FusedPass] = []
         mattes: dict[int, Tensor] = {}
 
         def compute(index: int, x: Tensor, place: Place | None = None) -> Tensor:
-            self.between()
-            style = self._fixed_styles.get(index)
-            if style is None:
-                style = LayerStyle.of(self.layer(index), ws[index])
-            layer = compute_layer(
-                self._operators,
-                self.layer(index),
-                style,
-                x,
-                place,
-                keep=index < self.num_layers,
-                scratch=self._scratch,
-            )
-            layers.append(layer)
-            return layer.result
+            layers.append(self._layer_pass(index, ws, x, place, image))
+            return layers[-1].result
 
         def blended(block: int, x: Tensor, place: Place | None = None) -> Tensor:
             backdrop = self._backdrops.get(block)
@@ -200,6 +193,29 @@ class WindowSynthesis:
             x = compute(upsampling, x, place)
             x = blended(window.resolution, compute(last, x, interior), interior)
         return WindowPass(self, layers, mattes, cut, x, maps)
+
+    def _layer_pass(
+        self, index: int, ws: Tensor, x: Tensor, place: Place | None, image: ImagePass | None
+    ) -> LayerPass | FusedPass:
+        """Compute a layer, or cut it from what an image has; see ``run`` and ``LayerPass``."""
+        self.between()
+        known: KnownLayer | None = None
+        if image is not None and index < len(image.layers):
+            known = image.layers[index]
+            known = known if place is None else known.cut(place)
+            style = known.style
+        else:
+            style = self._fixed_styles.get(index) or LayerStyle.of(self.layer(index), ws[index])
+        return compute_layer(
+            self._operators,
+            self.layer(index),
+            style,
+            x,
+            place,
+            keep=index < self.num_layers,
+            scratch=self._scratch,
+            known=known,
+        )
 
     def kind(self, count: int) -> Hashable:
         """Return what decides which operations a pass of ``count`` windows consists of."""

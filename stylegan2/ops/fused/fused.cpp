@@ -60,6 +60,34 @@ void take(const Activation &a, const float *g, int direction, int y, int x, int 
     EACH_CHANNEL sums[c] += values[c] * convolved[c];
 }
 
+// The input rows that reach one row of a transposed convolution with stride two: ``count`` of them
+// from ``row`` on, the first with the row ``part`` of its 3 x 3 values, the next with ``part - 2``.
+struct Span {
+    int row, part, count;
+};
+
+Span span_of(int result, int height) {
+    if (result < 0 || result > 2 * height) return {0, 0, 0};
+    if (result % 2) return {result / 2, 1, 1};
+    const int row = result / 2;
+    if (row == 0) return {0, 0, 1};
+    return {row - 1, 2, row < height ? 2 : 1};
+}
+
+// Adds a row of 3 x 3 values of the input pixels of one row to a row of the transposed convolution
+// with a border of one pixel.
+void add_row(const float *products, int row, int k, int width, int all, int channels, size_t part,
+             float *to) {
+    const float *from = products + ((size_t)row * width * 9 + 3 * k) * all;
+    for (int x = 0; x < width; ++x, from += (size_t)9 * all, to += 2 * part) {
+        for (int j = 0; j < 3; ++j) {
+            const float *value = from + (size_t)j * all;
+            float *sum = to + (j + 1) * part;
+            EACH_CHANNEL sum[c] += value[c];
+        }
+    }
+}
+
 } // namespace
 
 int fused_tiles(const float *x, const float *scale, float *tiles, int maps, int height, int width,
@@ -220,33 +248,29 @@ int fused_widened(const float *products, const int *origins, const Activation *a
     for (int task = 0; task < tasks.count; ++task) {
         const int map = tasks.map(task), first = tasks.first(task);
         const int channels = tasks.channels(task, a.channels);
-        // t is the result of the transposed convolution with a border of one zero pixel.
+        // t is the result of the transposed convolution with a border of one zero pixel. Only the
+        // four rows of it are kept that the filter reads, so that they stay in the cache.
         const size_t part = tasks.width, line = (2 * width + 3) * part;
-        float *t = zeroed((2 * height + 3 + a.height) * line), *lines = t + (2 * height + 3) * line;
-        for (int pixel = 0; pixel < height * width; ++pixel) {
-            const int y = pixel / width, x = pixel % width;
-            const size_t at = ((size_t)map * height * width + pixel) * 9 * a.channels + first;
-            for (int k = 0; k < 9; ++k) {
-                const float *from = products + at + (size_t)k * a.channels;
-                float *to = t + (2 * y + 1 + k / 3) * line + (2 * x + 1 + k % 3) * part;
-                EACH_CHANNEL to[c] += from[c];
-            }
-        }
+        float *rows = zeroed(6 * line), *filtered = rows + 4 * line, *values = filtered + line;
+        const float *from = products + (size_t)map * height * width * 9 * a.channels + first;
         const int left = origins[2 * map] + 1, top = origins[2 * map + 1] + 1;
-        float values[MOST_CHANNELS];
-        for (int y = 0; y < a.height; ++y) {
-            for (int x = 0; x < 2 * width + 3; ++x) {
-                const float *p = t + (y + top) * line + x * part;
-                float *to = lines + y * line + x * part;
-                EACH_CHANNEL to[c] =
-                    low_pass(p[c], p[line + c], p[2 * line + c], p[3 * line + c]);
+        for (int y = -3; y < a.height; ++y) {
+            float *newest = rows + (y + 3) % 4 * line;
+            std::fill_n(newest, line, 0.0f);
+            const Span span = span_of(y + top + 2, height);
+            for (int k = 0; k < span.count; ++k) {
+                add_row(from, span.row + k, span.part - 2 * k, width, a.channels, channels, part,
+                        newest);
             }
-            for (int x = 0; x < a.width; ++x) {
-                const float *p = lines + y * line + (x + left) * part;
-                EACH_CHANNEL values[c] =
-                    low_pass(p[c], p[part + c], p[2 * part + c], p[3 * part + c]);
-                put(a, map, y, x, first, channels, values);
-            }
+            if (y < 0) continue;
+            const float *p = rows + y % 4 * line, *q = rows + (y + 1) % 4 * line;
+            const float *r = rows + (y + 2) % 4 * line;
+            EACH(line) filtered[i] = low_pass(p[i], q[i], r[i], newest[i]);
+            const float *f = filtered + left * part;
+            EACH(a.width * part) values[i] =
+                low_pass(f[i], f[part + i], f[2 * part + i], f[3 * part + i]);
+            for (int x = 0; x < a.width; ++x)
+                put(a, map, y, x, first, channels, values + x * part);
         }
     }
     return 0;

@@ -7,8 +7,10 @@
 
 #ifdef _MSC_VER
 #define EACH_CHANNEL __pragma(loop(ivdep)) for (int c = 0; c < channels; ++c)
+#define EACH(count) __pragma(loop(ivdep)) for (size_t i = 0; i < (count); ++i)
 #else
 #define EACH_CHANNEL _Pragma("omp simd") for (int c = 0; c < channels; ++c)
+#define EACH(count) _Pragma("omp simd") for (size_t i = 0; i < (count); ++i)
 #endif
 
 const int MOST_CHANNELS = 64;

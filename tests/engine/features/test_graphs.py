@@ -12,7 +12,7 @@ import torch
 from engine.arrays import ByteArray, FloatArray
 from engine.solving.drag import drag
 from engine.solving.options import METHOD_NAMES, DragOptions
-from stylegan2 import Generator, WindowPass, WindowSynthesis
+from stylegan2 import Generator, ImagePass, WindowPass, WindowSynthesis
 from stylegan2.windows import graph_start, recorded
 from stylegan2.windows.recorded import GraphUse
 from tests.tape_recorder import TapeRecorder, tape_recorder
@@ -65,8 +65,13 @@ def test_a_drag_goes_the_same_way(
     passes: list[bool] = []
     run = WindowSynthesis.run
 
-    def counted(self: WindowSynthesis, ws: torch.Tensor, origins: torch.Tensor) -> WindowPass:
-        found = run(self, ws, origins)
+    def counted(
+        self: WindowSynthesis,
+        ws: torch.Tensor,
+        origins: torch.Tensor,
+        image: ImagePass | None = None,
+    ) -> WindowPass:
+        found = run(self, ws, origins, image)
         passes.append(type(found) is not WindowPass)
         return found
 

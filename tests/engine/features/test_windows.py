@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from engine.features.source import FeatureSource, FeatureView, FixedArea, held_b
 from engine.features.windows import WindowSource, WindowView
 from engine.solving.drag import drag
 from engine.solving.options import DragOptions
-from stylegan2 import Canvas, Generator, GeneratorConfig, Matte, Overlay
+from stylegan2 import Canvas, Generator, GeneratorConfig, ImagePass, Matte, Overlay
 from stylegan2.ops.fused import FusedOperators, build
 from stylegan2.windows import fused_pass
 
@@ -374,3 +375,56 @@ def assert_agreement_after(
     np.testing.assert_allclose(found.latents, known.latents, atol=share, rtol=0)
     np.testing.assert_allclose(found.handles_px, known.handles_px, atol=64e-4, rtol=0)
     assert np.abs(known.latents[-1] - latent).max() > 10 * share
+
+
+def test_windows_are_cut_from_an_image_that_is_shown(
+    generator: Generator,
+) -> None:
+    start, _ = _latents(generator)
+    asked: list[tuple[int, ImagePass]] = []
+
+    def image_of(ws: Tensor, num_layers: int, between: Callable[[], None]) -> ImagePass | None:
+        if len(asked) == 3:
+            return None
+        made = ImagePass(generator, ws, 64, num_layers, between=between)
+        asked.append((num_layers, made))
+        return made
+
+    handles = np.array([[20.0, 30.0], [41.0, 22.0]], np.float32)
+    options = DragOptions(max_steps=4, patience=4, num_layers=NUM_LAYERS)
+    latent, targets = start.numpy(), handles + np.float32(2.0)
+    stepped: list[Tensor] = []
+    alone = drag(generator, latent, handles, targets, options, windows=True)
+    shown = drag(
+        generator,
+        latent,
+        handles,
+        targets,
+        options,
+        windows=True,
+        image_of=image_of,
+        on_step=lambda step: stepped.append(step.latent),
+    )
+    assert [layers for layers, _ in asked] == [NUM_LAYERS] * 3
+    assert shown.steps == alone.steps
+    assert np.abs(shown.latents - alone.latents).max() < 1e-4 * np.abs(alone.latents).max()
+    assert all(torch.equal(made.ws, row) for (_, made), row in zip(asked, stepped, strict=False))
+
+
+def test_nobody_is_asked_for_an_image_where_windows_are_not_those_of_one_latent(
+    generator: Generator,
+) -> None:
+    start, moved = _latents(generator)
+
+    def image_of(ws: Tensor, num_layers: int, between: Callable[[], None]) -> ImagePass | None:
+        raise AssertionError("asked")
+
+    free = torch.zeros(64, 64)
+    free[20:40, 20:40] = 1
+    matte = Matte(generator.config, free)
+    canvas = Canvas(generator, start, [Overlay(start, matte)], 1)
+    for fixed, blended in ((1 - free, None), (None, canvas)):
+        source = WindowSource(
+            generator, BLOCK, start, NUM_LAYERS, start, fixed, HELD, blended, image_of=image_of
+        )
+        source.observe(moved, _centres(), 5)

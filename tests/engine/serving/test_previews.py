@@ -9,13 +9,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from draggan_blender.protocol.drag_messages import Preview
-from draggan_blender.protocol.messages import LoadModel
+from draggan_blender.protocol.drag_messages import Drag, Preview
+from draggan_blender.protocol.messages import FrameTarget, LoadModel
+from draggan_blender.protocol.pairs import Pair
 from engine.arrays import ByteArray
 from engine.serving import previews
-from engine.serving.job_queue import JobQueue
+from engine.serving.drag_job import DragJob
+from engine.serving.job_queue import JobQueue, QueuedJob
 from engine.serving.previews import Previews
+
+from ...stylegan2.making import random_generator, random_ws, tiny_config
 
 LATENT = torch.zeros(1, 1)
 
@@ -39,6 +45,7 @@ def _previews(
 ) -> tuple[Previews, JobQueue, list[Preview]]:
     monkeypatch.setattr(time, "perf_counter", lambda: machine.now)
     monkeypatch.setattr(previews, "render_images", machine.render_images)
+    monkeypatch.setattr(previews, "open_pass", lambda *_arguments: None)
     jobs: JobQueue = JobQueue()
     emitted: list[Preview] = []
     jobs.put(LoadModel(request_id=1, model_path="a.pkl"))
@@ -127,3 +134,72 @@ def test_it_is_known_which_latent_was_shown_last_and_whether_in_full_size(
     assert not shown.has_shown(LATENT + 1)
     shown.show(LATENT, 0, stays=True)
     assert shown.has_shown(LATENT, in_full=True)
+
+
+def _of_tiny_model() -> tuple[Previews, list[Preview], Tensor]:
+    generator = random_generator(tiny_config(64)).freeze()
+    jobs: JobQueue = JobQueue()
+    emitted: list[Preview] = []
+    jobs.put(LoadModel(request_id=1, model_path="a.pkl"))
+    model = SimpleNamespace(generator=generator)
+    made = Previews(jobs.take(), 5, model, emitted.append)  # type: ignore[arg-type]
+    return made, emitted, random_ws(generator, 1)[0]
+
+
+def _levels(message: Preview) -> NDArray[np.float32]:
+    return np.frombuffer(message.pixels, np.float32) * 255
+
+
+def test_what_was_begun_is_shown_and_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, emitted, ws = _of_tiny_model()
+    shown.show(ws, 0, stays=True)
+    begun = shown.begin(ws, 3, lambda: None)
+    assert begun is not None and begun.num_layers == 3
+    for name in ("render_images", "open_pass"):
+        monkeypatch.setattr(previews, name, None)
+    shown.show(ws.clone(), 1)
+    # As the file would have it, up to the rounding of a level.
+    assert np.abs(_levels(emitted[1]) - _levels(emitted[0])).max() < 1.01
+
+
+def test_what_was_begun_of_another_latent_is_not_shown() -> None:
+    shown, emitted, ws = _of_tiny_model()
+    shown.begin(ws + 1, 3, lambda: None)
+    shown.show(ws, 0)
+    shown.show(ws, 1, stays=True)
+    assert np.abs(_levels(emitted[1]) - _levels(emitted[0])).max() < 1.01
+
+
+def test_of_weights_that_change_nothing_is_begun() -> None:
+    shown, emitted, ws = _of_tiny_model()
+    tuned = random_generator(tiny_config(64), seed=3)
+    shown.use(SimpleNamespace(generator=tuned))  # type: ignore[arg-type]
+    assert shown.begin(ws, 3, lambda: None) is None
+    shown.show(ws, 0)
+    with torch.no_grad():
+        tuned.synthesis.block(64).torgb.bias.add_(0.5)
+    shown.show(ws, 1)
+    assert np.abs(_levels(emitted[1]) - _levels(emitted[0])).max() > 10
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_only_a_drag_that_a_person_pulls_at_begins_them_in_its_steps(live: bool) -> None:
+    """The result of another drag does not depend on when its previews are due."""
+    generator = random_generator(tiny_config(64)).freeze()
+    request = Drag(
+        request_id=1,
+        model_path="a.pkl",
+        drag_id=1,
+        latent=b"",
+        pairs=(Pair(handle_px=(9.0, 9.0), target_px=(9.0, 9.0), key=1),),
+        frames=FrameTarget(folder="drag", stem="drag", first_number=1),
+        live=live,
+    )
+    model = SimpleNamespace(generator=generator)
+    queued = QueuedJob(request)
+    job = DragJob(request, model, queued, lambda _message: None)  # type: ignore[arg-type]
+    ws = random_ws(generator, 1)[0]
+    begun = job._image_of(ws, 3, lambda: None)
+    assert (begun is not None) == live
+    queued.shown.clear()
+    assert job._image_of(ws, 3, lambda: None) is None

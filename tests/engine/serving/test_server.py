@@ -198,7 +198,10 @@ def test_the_first_and_the_last_preview_equal_their_files(
     for preview, row in ((previews[0], 0), (previews[-1], rows - 1)):
         pixels = np.frombuffer(preview.pixels, dtype="<f4").reshape(32, 32, 4)
         file = _pixels(folder / f"drag_{20 + row:04d}.png")
-        assert np.array_equal(np.round(pixels[::-1, :, :3] * 255), file)
+        # A preview is computed together with the next step: some values lie on the other side of
+        # a half.
+        apart = np.abs(np.round(pixels[::-1, :, :3] * 255) - file)
+        assert apart.max() <= 1 and apart.mean() < 0.01
         assert (pixels[..., 3] == 1).all()
     assert previews[0].step == 0
     assert previews[-1].step <= _of(messages, Step)[-1].step

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image of one latent, layer by layer, from which windows of the features can be cut as well.
+
+While a person drags, each latent is shown, and its features are needed for the next step. So both
+are computed in one pass: the whole maps of all blocks, which the image is made of, contain the
+windows that ``WindowSynthesis`` would compute apart (see ``WindowSynthesis.run``).
+
+The values are those of ``SynthesisNetwork.forward``, up to rounding, with the constant noise. Maps
+are ``1 x height x width x channels`` float32 here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..network.generator import Generator
+from ..network.layers import GAIN, SLOPE, SynthesisLayer
+from ..ops import precision, upsample2d
+from ..ops.fused import FusedOperators
+from ..ops.scratch import Scratch
+from .fused_pass import compute_layer
+from .layer_pass import KnownLayer, LayerStyle
+from .prepared_layer import PreparedLayer
+
+# Maps with at least so many pixels and at most so many channels are convolved directly: there the
+# additions of Winograd's algorithm cost more than the multiplications that it saves.
+_MANY_PIXELS, _FEW_CHANNELS = 2048, 64
+
+
+class ImagePass:
+    """The whole maps of one latent up to a block.
+
+    Attributes:
+        ws: ``num_ws x w_dim`` float32, the latent.
+        resolution: Name of the last block.
+        num_layers: For how many of the first w vectors the layers can be differentiated.
+        layers: The results of the convolutions, in the order of their w vectors.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self,
+        generator: Generator,
+        ws: Tensor,
+        resolution: int,
+        num_layers: int = 0,
+        operators: FusedOperators | None = None,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Compute the maps.
+
+        Args:
+            generator: A frozen generator.
+            ws: ``num_ws x w_dim`` float32.
+            resolution: Name of the last block.
+            num_layers: For how many of the first w vectors the layers will be differentiated.
+            operators: Result of ``fused_operators`` for the device of the generator, or None.
+            between: Called between the layers; an exception that it raises is not caught.
+
+        Raises:
+            ValueError: The generator has residual connections, or no such block.
+        """
+        if not generator.config.has_windows:
+            raise ValueError("the resnet architecture is not computed layer by layer")
+        self._generator = generator
+        self.ws, self.resolution, self.num_layers = ws, resolution, num_layers
+        self.layers: list[KnownLayer] = []
+        config, synthesis = generator.config, generator.synthesis
+        scratch = Scratch()
+        first = synthesis.block(config.resolutions[0]).const.detach()
+        x = first.permute(1, 2, 0).contiguous()[None]
+        for block in config.resolutions[: config.level_of(resolution) + 1]:
+            network = synthesis.block(block)
+            for name in ("conv0", "conv1")[block == config.resolutions[0] :]:
+                between()
+                index = len(self.layers)
+                layer = network.get_submodule(name)
+                assert isinstance(layer, SynthesisLayer)
+                prepared = PreparedLayer.of(layer)
+                known = _computed(
+                    operators, prepared, ws[index], x, keep=index < num_layers, scratch=scratch
+                )
+                self.layers.append(known)
+                x = known.result
+
+    @torch.no_grad()
+    def image(self) -> Tensor:
+        """Return the image of the last block, ``1 x img_channels x H x W``, not clamped.
+
+        Raises:
+            ValueError: The block has no toRGB layer.
+        """
+        config, synthesis = self._generator.config, self._generator.synthesis
+        if not config.has_rgb(self.resolution):
+            raise ValueError(f"block {self.resolution} of this model has no toRGB layer")
+        image: Tensor | None = None
+        for block in config.resolutions[: config.level_of(self.resolution) + 1]:
+            if not config.has_rgb(block):
+                continue
+            index = config.layers_below(block)
+            x = self.layers[index - 1].result.permute(0, 3, 1, 2)
+            rgb = synthesis.block(block).torgb(x, self.ws[None, index])
+            image = rgb if image is None else upsample2d(image, synthesis.taps) + rgb
+        assert image is not None
+        return image
+
+
+def _computed(
+    operators: FusedOperators | None,
+    layer: PreparedLayer,
+    w: Tensor,
+    x: Tensor,
+    *,
+    keep: bool,
+    scratch: Scratch,
+) -> KnownLayer:
+    """Compute a layer on a whole map, ``1 x h x w x I``."""
+    style = LayerStyle.of(layer, w)
+    if not keep and _is_direct(layer, x):
+        return KnownLayer(style, _convolved_directly(layer, style, x), None)
+    known = compute_layer(operators, layer, style, x, None, keep=keep, scratch=scratch)
+    return known.known()
+
+
+def _is_direct(layer: PreparedLayer, x: Tensor) -> bool:
+    """Return whether one convolution with a modulated weight is the fastest."""
+    return (
+        x.device.type == "cpu"
+        and layer.convolution is not None
+        and max(layer.weight.shape[:2]) <= _FEW_CHANNELS
+        and x[0, ..., 0].numel() >= _MANY_PIXELS
+        and precision.reduced() is None
+    )
+
+
+def _convolved_directly(layer: PreparedLayer, style: LayerStyle, x: Tensor) -> Tensor:
+    """Return the layer's results; all factors go into the weight, which is smaller than the map."""
+    factors = (style.demodulation * GAIN)[:, None] * style.scale
+    weight = (layer.weight * factors[:, :, None, None]).contiguous(
+        memory_format=torch.channels_last
+    )
+    y = torch.conv2d(x.permute(0, 3, 1, 2), weight, layer.bias, padding=1).permute(0, 2, 3, 1)
+    if layer.noise is not None:
+        y = y.add_(layer.noise.view(*y.shape[1:3], 1))
+    y = torch.nn.functional.leaky_relu_(y, SLOPE)
+    return y if layer.clamp is None else y.clamp_(-layer.clamp, layer.clamp)
