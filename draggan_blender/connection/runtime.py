@@ -32,8 +32,10 @@ _LOG = logging.getLogger(__name__)
 
 # How long one tick may read, of the 16 ms that a turn of Blender's main loop has at 60 Hz.
 TICK_BUDGET_S = 0.004
-# Until the next tick: if bytes are left, while the engine is busy, and otherwise.
+# Until the next tick: if bytes are left, while a person pulls and waits for each image, while the
+# engine is busy otherwise, and while it is not.
 _DELAY_MORE_S = 0.001
+_DELAY_LIVE_S = 0.005
 _DELAY_BUSY_S = 0.015
 _DELAY_IDLE_S = 0.25
 
@@ -274,6 +276,8 @@ class Runtime:
         self.stats.add(time.perf_counter() - started_s, self._delivered)
         if more:
             return _DELAY_MORE_S
+        if self.state.is_pulled:
+            return _DELAY_LIVE_S
         return _DELAY_BUSY_S if self.state.busy or self._leaving else _DELAY_IDLE_S
 
     def _receive(self, budget_s: float) -> bool:

@@ -162,6 +162,12 @@ class State:
         passing = (EnginePhase.STARTING, EnginePhase.LOADING, EnginePhase.STOPPING)
         return self.active is not None or self.engine in passing
 
+    @property
+    def is_pulled(self) -> bool:
+        """Whether a person pulls at an image and waits for each new one."""
+        request = None if self.active is None else self.active.request
+        return isinstance(request, Drag) and request.live
+
     def jobs_of(self, image_id: str) -> tuple[Job, ...]:
         """Return the jobs of an image that have no ending yet, the active one first."""
         return tuple(job for job in _open_jobs(self) if job.image_id == image_id)

@@ -107,13 +107,10 @@ class Windows:
             ``P x Q x C`` float32.
         """
         count, side, _, channels = self.values.shape
-        local = (positions - self.origins[:, None]).clamp(0, side - 1)
-        first = local.floor().clamp(max=max(side - 2, 0))
-        fraction = local - first
+        pixels, fraction = self._corner_of(positions)
         rows = self.values.reshape(count * side * side, channels)
-        x, y = first.long().unbind(-1)
         window = torch.arange(count, device=rows.device)[:, None]
-        index = ((window * side + y) * side + x).flatten()
+        index = (window * side * side + pixels).flatten()
         right, below = min(side - 1, 1), min(side - 1, 1) * side
 
         def corner(step: int) -> Tensor:
@@ -123,6 +120,46 @@ class Windows:
         upper = torch.lerp(corner(0), corner(right), fx)
         lower = torch.lerp(corner(below), corner(below + right), fx)
         return torch.lerp(upper, lower, fy)
+
+    def of_samples(self, positions: Tensor, factors: Tensor) -> Tensor:
+        """Apply the adjoint of ``sample``, to R sets of factors of the samples.
+
+        Args:
+            positions: ``P x Q x 2``, as for ``sample``.
+            factors: ``R x P x Q x C``.
+
+        Returns:
+            ``R x P x S x S x C``: the factors of the values with the same sum of products.
+        """
+        count, side, _, channels = self.values.shape
+        pixels, fraction = self._corner_of(positions)
+        x, y = fraction.unbind(-1)
+        right, below = min(side - 1, 1), min(side - 1, 1) * side
+        # How much each pixel of a window counts in each sample.
+        shares = fraction.new_zeros(count, side * side, positions.shape[1])
+        for step, share in (
+            (0, (1 - x) * (1 - y)),
+            (right, x * (1 - y)),
+            (below, (1 - x) * y),
+            (below + right, x * y),
+        ):
+            shares.scatter_add_(1, (pixels + step)[:, None], share[:, None])
+        return (shares @ factors).view(-1, count, side, side, channels)
+
+    def _corner_of(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the upper left pixel of the four around each position, and where between them.
+
+        Args:
+            positions: ``P x Q x 2``, as for ``sample``.
+
+        Returns:
+            ``P x Q`` int64, indices into the pixels of a window; and ``P x Q x 2``, 0 to 1.
+        """
+        side = self.values.shape[1]
+        local = (positions - self.origins[:, None]).clamp(0, side - 1)
+        first = local.floor().clamp(max=max(side - 2, 0))
+        x, y = first.long().unbind(-1)
+        return y * side + x, local - first
 
 
 class FeatureView(Protocol):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from ..ops.scratch import Scratch
 from .layer_pass import KnownLayer, LayerPass, LayerStyle, Place, split_batch
 from .prepared_layer import PreparedLayer
 
-_FEW_PIXELS = 64
+_FEW_PIXELS = 32
 _FEW_CHANNELS = 32
 
 
@@ -58,6 +60,39 @@ def _is_faster(operators: FusedOperators, layer: PreparedLayer, x: Tensor) -> bo
     return layer.convolution is None or is_large
 
 
+def compute_map(
+    operators: FusedOperators | None,
+    layer: PreparedLayer,
+    style: LayerStyle,
+    x: Tensor,
+    *,
+    keep: bool,
+) -> KnownLayer | None:
+    """Compute a layer on a whole map with the fused operators, matrix products included.
+
+    Args:
+        operators: The fused operators, or None.
+        layer: As for ``LayerPass``.
+        style: As for ``LayerPass``.
+        x: ``1 x h x w x in_channels``.
+        keep: As for ``LayerPass``.
+
+    Returns:
+        None if the operators cannot compute the layer so.
+    """
+    if operators is None or not operators.has_maps or precision.reduced() is not None:
+        return None
+    kernels = layer.in_panels
+    if kernels is None or x.dtype != torch.float32:
+        return None
+    doubles = layer.convolution is None
+    size = [pixels * (2 if doubles else 1) for pixels in x.shape[1:3]]
+    activation = activation_of(layer, style, (len(x), *size), keep=keep)
+    compute = operators.map_widened if doubles else operators.map_convolved
+    compute(x.contiguous(), style.scale, kernels, activation)
+    return KnownLayer(style, activation.result, activation.convolved)
+
+
 class FusedPass:
     """``LayerPass`` with the fused operators; arguments and results are the same."""
 
@@ -83,13 +118,10 @@ class FusedPass:
             size = (2 * height, 2 * width)
         else:
             size = (height, width)
-        if known is None:
-            self.result = x.new_empty(count, *size, len(layer.weight))
-            convolved = torch.empty_like(self.result) if keep else None
-        else:
-            self.result = known.result.contiguous()
-            convolved = None if known.convolved is None else known.convolved.contiguous()
-        self._activation = self._make_activation(place, convolved)
+        self._activation = activation_of(
+            layer, style, (count, *size), place, keep=keep, known=known
+        )
+        self.result = self._activation.result
         self._origins = self._filtered_from(place)
         if known is not None:
             return
@@ -125,22 +157,6 @@ class FusedPass:
         # ``LayerPass.pull_back``.
         of_energy = (of_factor * style.demodulation**2) @ layer.energy
         return g, of_scale - style.scale * of_energy
-
-    def _make_activation(self, place: Place | None, convolved: Tensor | None) -> Activation:
-        layer, noise, inside = self._layer, self._layer.noise, None
-        if place is not None:
-            inside = None if place.inside is None else place.inside.contiguous()
-            noise = None if noise is None else noise.take(place.pixels)
-        return Activation(
-            factor=self._style.demodulation * GAIN,
-            bias=layer.bias,
-            noise=noise,
-            inside=inside,
-            slope=SLOPE,
-            clamp=layer.clamp,
-            result=self.result,
-            convolved=convolved,
-        )
 
     def _tile_count(self, count: int) -> int:
         return count * ((self.result.shape[1] + 1) // 2) * ((self.result.shape[2] + 1) // 2)
@@ -194,3 +210,44 @@ class FusedPass:
             directions, self._origins, self._activation, products, of_factor, (height, width)
         )
         return (products @ matrix.t()).view(len(directions), *self._input.shape[1:])
+
+
+def activation_of(
+    layer: PreparedLayer,
+    style: LayerStyle,
+    shape: Sequence[int],
+    place: Place | None = None,
+    *,
+    keep: bool,
+    known: KnownLayer | None = None,
+) -> Activation:
+    """Return the activation of a layer, with tensors for its results.
+
+    Args:
+        layer: As for ``LayerPass``.
+        style: As for ``LayerPass``.
+        shape: That of the results without the channels, ``(N, h', w')``.
+        place: As for ``LayerPass``.
+        keep: As for ``LayerPass``.
+        known: As for ``LayerPass``.
+    """
+    noise, inside = layer.noise, None
+    if place is not None:
+        inside = None if place.inside is None else place.inside.contiguous()
+        noise = None if noise is None else noise.take(place.pixels)
+    if known is None:
+        result = style.scale.new_empty(*shape, len(layer.weight))
+        convolved = torch.empty_like(result) if keep else None
+    else:
+        result = known.result.contiguous()
+        convolved = None if known.convolved is None else known.convolved.contiguous()
+    return Activation(
+        factor=style.demodulation * GAIN,
+        bias=layer.bias,
+        noise=noise,
+        inside=inside,
+        slope=SLOPE,
+        clamp=layer.clamp,
+        result=result,
+        convolved=convolved,
+    )

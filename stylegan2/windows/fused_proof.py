@@ -12,7 +12,7 @@ from torch import Tensor
 from ..network.layers import SynthesisLayer
 from ..ops.fused import FusedOperators
 from ..ops.scratch import Scratch
-from .fused_pass import FusedPass
+from .fused_pass import FusedPass, compute_map
 from .layer_pass import LayerPass, LayerStyle, Place
 from .plan import side_below
 from .prepared_layer import PreparedLayer
@@ -91,6 +91,11 @@ def difference(operators: FusedOperators) -> str | None:
     """
     scratch = Scratch()
     for doubles in (False, True):
+        case = _Case.of((64, 96), 20, 0, doubles=doubles, clamp=0.7, device=operators.device)
+        known = compute_map(operators, case.layer, case.style, case.x, keep=True)
+        plain = case.plain(scratch)
+        if known is not None and not _are_close(known.result, plain.result):
+            return f"they compute a whole map wrongly ({doubles=})"
         for clamp in (None, 0.7):
             for window in (0, 7):
                 case = _Case.of(
@@ -117,10 +122,14 @@ def _difference(plain: LayerPass, fused: FusedPass) -> str | None:
     names = ("the result", "the gradient of the input", "the gradient of the style")
     for name, one, other in zip(names, found, expected, strict=True):
         assert one is not None and other is not None
-        # This form of the comparison counts NaN as a difference.
-        if not (one - other).abs().max() <= _CLOSE * other.abs().max():
+        if not _are_close(one, other):
             return name
     return None
+
+
+def _are_close(one: Tensor, other: Tensor) -> bool:
+    # This form of the comparison counts NaN as a difference.
+    return bool((one - other).abs().max() <= _CLOSE * other.abs().max())
 
 
 @torch.no_grad()

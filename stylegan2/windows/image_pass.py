@@ -17,17 +17,13 @@ import torch
 from torch import Tensor
 
 from ..network.generator import Generator
-from ..network.layers import GAIN, SLOPE, SynthesisLayer
-from ..ops import precision, upsample2d
+from ..network.layers import SynthesisLayer
+from ..ops import upsample2d
 from ..ops.fused import FusedOperators
 from ..ops.scratch import Scratch
-from .fused_pass import compute_layer
+from .fused_pass import compute_layer, compute_map
 from .layer_pass import KnownLayer, LayerStyle
 from .prepared_layer import PreparedLayer
-
-# Maps with at least so many pixels and at most so many channels are convolved directly: there the
-# additions of Winograd's algorithm cost more than the multiplications that it saves.
-_MANY_PIXELS, _FEW_CHANNELS = 2048, 64
 
 
 class ImagePass:
@@ -119,31 +115,7 @@ def _computed(
 ) -> KnownLayer:
     """Compute a layer on a whole map, ``1 x h x w x I``."""
     style = LayerStyle.of(layer, w)
-    if not keep and _is_direct(layer, x):
-        return KnownLayer(style, _convolved_directly(layer, style, x), None)
-    known = compute_layer(operators, layer, style, x, None, keep=keep, scratch=scratch)
-    return known.known()
-
-
-def _is_direct(layer: PreparedLayer, x: Tensor) -> bool:
-    """Return whether one convolution with a modulated weight is the fastest."""
-    return (
-        x.device.type == "cpu"
-        and layer.convolution is not None
-        and max(layer.weight.shape[:2]) <= _FEW_CHANNELS
-        and x[0, ..., 0].numel() >= _MANY_PIXELS
-        and precision.reduced() is None
-    )
-
-
-def _convolved_directly(layer: PreparedLayer, style: LayerStyle, x: Tensor) -> Tensor:
-    """Return the layer's results; all factors go into the weight, which is smaller than the map."""
-    factors = (style.demodulation * GAIN)[:, None] * style.scale
-    weight = (layer.weight * factors[:, :, None, None]).contiguous(
-        memory_format=torch.channels_last
-    )
-    y = torch.conv2d(x.permute(0, 3, 1, 2), weight, layer.bias, padding=1).permute(0, 2, 3, 1)
-    if layer.noise is not None:
-        y = y.add_(layer.noise.view(*y.shape[1:3], 1))
-    y = torch.nn.functional.leaky_relu_(y, SLOPE)
-    return y if layer.clamp is None else y.clamp_(-layer.clamp, layer.clamp)
+    known = compute_map(operators, layer, style, x, keep=keep)
+    if known is not None:
+        return known
+    return compute_layer(operators, layer, style, x, None, keep=keep, scratch=scratch).known()

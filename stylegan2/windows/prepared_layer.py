@@ -11,7 +11,13 @@ from torch import Tensor
 from ..network.layers import GAIN, SynthesisLayer
 from ..ops import weight_energy
 from ..ops.convolution import Convolution
+from ..ops.fused import PANEL
 from ..ops.upsampling import kernel_matrix
+from ..ops.winograd import winograd_kernels
+
+# The most channels of a layer in panels: the weights of more would be read from memory again for
+# each part of a map.
+_MOST_IN_PANELS = 256
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,23 @@ class PreparedLayer:
     def matrix(self) -> Tensor:
         """The weight as ``I x (9 O)``; a view for a frozen upsampling layer on a CPU."""
         return kernel_matrix(self.weight)
+
+    @cached_property
+    def in_panels(self) -> Tensor | None:
+        """The weight for ``FusedOperators.map_convolved`` or ``map_widened``.
+
+        ``K x P x I x PANEL``, where K is 16, or 1 for an upsampling layer; None if it does not fit.
+        """
+        outputs, inputs = self.weight.shape[:2]
+        if outputs % PANEL or inputs % PANEL or max(outputs, inputs) > _MOST_IN_PANELS:
+            return None
+        if self.convolution is None:
+            matrices = self.matrix[None]
+        else:
+            matrices = winograd_kernels(self.weight).transpose(1, 2)
+        columns = matrices.shape[2] // PANEL
+        panels = matrices.reshape(len(matrices), inputs, columns, PANEL).transpose(1, 2)
+        return panels.contiguous()
 
     @classmethod
     def of(cls, layer: SynthesisLayer) -> PreparedLayer:

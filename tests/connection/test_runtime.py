@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,21 @@ def test_ticks_are_frequent_only_while_the_engine_is_busy(make_runtime: MakeRunt
     assert runtime.tick() < idle_s
     until_phase(runtime, EnginePhase.READY)
     assert runtime.tick() == idle_s
+
+
+def test_ticks_are_most_frequent_while_a_person_pulls(
+    make_runtime: MakeRuntime, tmp_path: Path
+) -> None:
+    """Half of the time between two ticks is what an image waits for on average."""
+    delays_s = {}
+    for live in (True, False):
+        runtime = make_runtime()
+        job = drag_job(tmp_path / str(live))
+        assert isinstance(job.request, drag_messages.Drag)
+        submit(runtime, replace(job, request=replace(job.request, live=live)))
+        assert runtime.run_until(lambda state: state.active is not None, 10.0)
+        delays_s[live] = runtime.tick()
+    assert delays_s[True] <= 0.005 < delays_s[False]
 
 
 def test_two_runtimes_do_not_disturb_each_other(make_runtime: MakeRuntime, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``live``: how long it takes from a new target of a running drag to the image that follows it.
 
-The engine is run as Blender runs it: by the same code, with a tick every 15 ms. A target that moves
+The engine is run as Blender runs it: by the same code, with a tick every 5 ms. A target that moves
 like a hand, in a circle with ``--rate`` new places a second, is sent to an open drag, as the Pull
 tool does. A place counts as shown when a preview arrives that was made from a latent which has been
 changed for this place or a later one. Blender's drawing comes on top; ``tools/live.py`` measures it

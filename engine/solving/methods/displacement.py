@@ -37,29 +37,11 @@ def motion_directions(windows: Windows, handles: Tensor, offsets: Tensor) -> Ten
         ``2 x P x S x S x C`` float32: the factors for the motion in x and in y, feature pixels.
     """
     positions = handles[:, None] + offsets
+    channels = windows.values.shape[-1]
     solver = displacement_solver(windows, positions)
-    shape = (len(handles), 2, len(offsets), windows.values.shape[-1])
-    return of_windows(windows, positions, -solver.reshape(shape).transpose(0, 1))
-
-
-def of_windows(windows: Windows, positions: Tensor, factors: Tensor) -> Tensor:
-    """Return the factors of the windows' values that do what factors of samples do.
-
-    Args:
-        windows: The windows.
-        positions: ``P x Q x 2`` feature positions, where the windows are sampled.
-        factors: ``R x P x Q x C``, the factors of the samples.
-
-    Returns:
-        ``R x P x S x S x C`` float32.
-    """
-    values = windows.values.detach().requires_grad_()
-    with torch.enable_grad():
-        samples = Windows(values, windows.origins).sample(positions)
-    # Sampling is linear: its derivative maps factors of samples to factors of values.
-    return torch.stack(
-        [torch.autograd.grad(samples, values, each, retain_graph=True)[0] for each in factors]
-    )
+    solver = solver.view(len(handles), 2, -1, channels).transpose(0, 1)
+    # Sampling is linear: its adjoint maps factors of samples to factors of values.
+    return windows.of_samples(positions, -solver)
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...features.source import Windows
 from ..structure import slopes_at
-from .displacement import displacement_solver, of_windows
+from .displacement import displacement_solver
 
 # Looks that are all gone weigh as much as a handle that misses its wanted displacement by so many
 # feature pixels, if it has to go this many reaches or more. See docs/methods.md.
@@ -62,7 +62,7 @@ def looks_of(
     new = changed - weaker[:, None] * own
     factors = torch.stack([own, _unit(new)]) / size[:, None]
     numbers = torch.stack([weaker, new.norm(dim=1)]) / size
-    return of_windows(windows, positions, factors.reshape(2, *first.shape)), numbers
+    return windows.of_samples(positions, factors.reshape(2, *first.shape)), numbers
 
 
 def weights_of_looks(ways: Tensor, reach: float) -> Tensor:

@@ -40,6 +40,14 @@ struct Activation {
 
 #ifndef __CUDACC_RTC__ // NVRTC compiles kernels only
 
+// Only in the library for CPUs, and only of some compilers: a layer on whole maps x: N h w C, with
+// scale: C and the activation. One that keeps the size, kernels: 16 x O / 32 x C x 32; and one that
+// doubles it, kernels: 9 O / 32 x C x 32.
+EXPORT int map_convolved(const float *x, const float *scale, const float *kernels,
+                         const Activation *activation, int channels, const Where *where);
+EXPORT int map_widened(const float *x, const float *scale, const float *kernels,
+                       const Activation *activation, int channels, const Where *where);
+
 // Transforms x * scale, x: N h w C, scale: C, to tiles: 16 x T x C.
 EXPORT int fused_tiles(const float *x, const float *scale, float *tiles, int maps, int height,
                        int width, int channels, int padding, const Where *where);

@@ -44,7 +44,15 @@ _GNU = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden")
 _GNU_MATHS = ("-fno-math-errno", "-fno-trapping-math")
 _GNU_VECTORS = {
     "AVX2": ("-mavx2", "-mfma"),
-    "AVX512": ("-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma"),
+    "AVX512": (
+        "-mavx512f",
+        "-mavx512vl",
+        "-mavx512dq",
+        "-mavx512bw",
+        "-mavx2",
+        "-mfma",
+        "-mprefer-vector-width=512",  # otherwise GCC uses half of the width
+    ),
 }
 _MSVC = ("/nologo", "/std:c++17", "/O2", "/EHsc", "/openmp")
 _MSVC_VECTORS = {"AVX2": ("/arch:AVX2",), "AVX512": ("/arch:AVX512",)}
@@ -184,7 +192,7 @@ def _cpu_target() -> Target:
     found = _first_of(names, "C++")
     # The instructions that torch itself uses on this processor.
     vectors = torch.backends.cpu.get_cpu_capability()
-    name, sources = f"cpu-{vectors}", ("fused.cpp",)
+    name, sources = f"cpu-{vectors}", ("fused.cpp", "maps.cpp")
     if _is_msvc(found):
         compile = (found, *_MSVC, *_MSVC_VECTORS.get(vectors, ()))
         return Target(name, sources, compile, link=(found, "/nologo", "/LD"))

@@ -4,15 +4,10 @@
 //
 // A task is some channels of one map or window. One thread computes the whole task, including the
 // sums over pixels, so that the results do not depend on the number of threads.
-#include <algorithm>
-#include <vector>
-
 #include "border.h"
-#include "lines.h"
+#include "tiles.h"
 
 namespace {
-
-const float ZEROS[MOST_CHANNELS] = {};
 
 // The division of maps and channels into tasks.
 struct Tasks {
@@ -27,23 +22,6 @@ struct Tasks {
     int first(int task) const { return task % parts * width; }
     int channels(int task, int all) const { return std::min(width, all - first(task)); }
 };
-
-// Returns zeroed memory of the thread, which its next task uses again.
-float *zeroed(size_t size) {
-    static thread_local std::vector<float> memory;
-    memory.assign(size, 0.0f);
-    return memory.data();
-}
-
-// Applies the activation to the convolved values of one pixel and stores the results.
-void put(const Activation &a, int map, int y, int x, int first, int channels, const float *values) {
-    const Pixel pixel = pixel_of(a, map, y, x);
-    const float *factor = a.factor + first, *bias = a.bias + first;
-    float *result = a.result + pixel.at + first;
-    EACH_CHANNEL result[c] = pixel.inside * activate(values[c], factor[c], bias[c], pixel.noise,
-                                                     a.slope, a.clamp);
-    if (a.convolved) std::copy_n(values, channels, a.convolved + pixel.at + first);
-}
 
 // Writes the cotangents of the convolved values of one pixel to ``values``. If the convolved values
 // were kept, adds their products with the cotangents to ``sums``.
@@ -100,30 +78,11 @@ int fused_tiles(const float *x, const float *scale, float *tiles, int maps, int 
     for (int task = 0; task < tasks.count; ++task) {
         const int map = tasks.map(task), first = tasks.first(task);
         const int channels = tasks.channels(task, all);
-        const float *s = scale + first;
+        const float *from = x + (size_t)map * height * width * all;
         for (int tile = 0; tile < down * across; ++tile) {
-            const float *from[16];
-            for (int k = 0; k < 16; ++k) {
-                const int y = tile / across * 2 + k / 4 - padding;
-                const int xx = tile % across * 2 + k % 4 - padding;
-                const bool is_inside = y >= 0 && y < height && xx >= 0 && xx < width;
-                const size_t pixel = ((size_t)map * height + y) * width + xx;
-                from[k] = is_inside ? x + pixel * all + first : ZEROS;
-            }
-            Rows m;
-            for (int k = 0; k < 4; ++k) {
-                line_from_inputs(from[k], from[4 + k], from[8 + k], from[12 + k], m.row[0][k],
-                                 m.row[1][k], m.row[2][k], m.row[3][k], channels);
-            }
-            // The index of the 16 values of a tile is 4 column + row, as in winograd.py.
+            const Tile at = {tile / across, tile % across, first, channels};
             float *to = tiles + ((size_t)map * down * across + tile) * all + first;
-            for (int r = 0; r < 4; ++r) {
-                float *row = m.row[r][0];
-                for (int k = 0; k < 4; ++k, row += MOST_CHANNELS) EACH_CHANNEL row[c] *= s[c];
-                line_from_inputs(m.row[r][0], m.row[r][1], m.row[r][2], m.row[r][3], to + r * step,
-                                 to + (4 + r) * step, to + (8 + r) * step, to + (12 + r) * step,
-                                 channels);
-            }
+            tile_inputs(from, height, width, all, padding, at, scale, to, step);
         }
     }
     return 0;
@@ -184,22 +143,10 @@ int fused_outputs(const float *products, const Activation *activation, const Whe
     for (int task = 0; task < tasks.count; ++task) {
         const int map = tasks.map(task), first = tasks.first(task);
         const int channels = tasks.channels(task, a.channels);
-        float values[4][MOST_CHANNELS], lines[4][2][MOST_CHANNELS];
         for (int tile = 0; tile < down * across; ++tile) {
             const size_t at = (size_t)map * down * across + tile;
-            const float *from = products + at * a.channels + first;
-            for (int r = 0; r < 4; ++r) {
-                line_to_outputs(from + r * step, from + (4 + r) * step, from + (8 + r) * step,
-                                from + (12 + r) * step, lines[r][0], lines[r][1], channels);
-            }
-            for (int k = 0; k < 2; ++k) {
-                line_to_outputs(lines[0][k], lines[1][k], lines[2][k], lines[3][k], values[k],
-                                values[2 + k], channels);
-            }
-            for (int k = 0; k < 4; ++k) {
-                const int y = tile / across * 2 + k / 2, x = tile % across * 2 + k % 2;
-                if (y < a.height && x < a.width) put(a, map, y, x, first, channels, values[k]);
-            }
+            tile_outputs(products + at * a.channels + first, step, a, map,
+                         {tile / across, tile % across, first, channels});
         }
     }
     return 0;

@@ -19,7 +19,7 @@ struct Rows {
     float row[4][4][MOST_CHANNELS];
 };
 
-inline void line_from_inputs(const float *a, const float *b, const float *d, const float *e,
+FUSED_INLINE void line_from_inputs(const float *a, const float *b, const float *d, const float *e,
                              float *p, float *q, float *r, float *s, int channels) {
     EACH_CHANNEL {
         const Four m = from_inputs(a[c], b[c], d[c], e[c]);
@@ -31,7 +31,7 @@ inline void line_from_inputs(const float *a, const float *b, const float *d, con
 }
 
 // Adds to the results, because tiles overlap.
-inline void add_line_to_inputs(const float *a, const float *b, const float *d, const float *e,
+FUSED_INLINE void add_line_to_inputs(const float *a, const float *b, const float *d, const float *e,
                                float *p, float *q, float *r, float *s, int channels) {
     EACH_CHANNEL {
         const Four m = to_inputs({a[c], b[c], d[c], e[c]});
@@ -42,7 +42,7 @@ inline void add_line_to_inputs(const float *a, const float *b, const float *d, c
     }
 }
 
-inline void line_to_inputs(const float *a, const float *b, const float *d, const float *e,
+FUSED_INLINE void line_to_inputs(const float *a, const float *b, const float *d, const float *e,
                            float *p, float *q, float *r, float *s, int channels) {
     EACH_CHANNEL {
         const Four m = to_inputs({a[c], b[c], d[c], e[c]});
@@ -53,7 +53,7 @@ inline void line_to_inputs(const float *a, const float *b, const float *d, const
     }
 }
 
-inline void line_to_outputs(const float *a, const float *b, const float *d, const float *e,
+FUSED_INLINE void line_to_outputs(const float *a, const float *b, const float *d, const float *e,
                             float *p, float *q, int channels) {
     EACH_CHANNEL {
         const Two y = to_outputs(a[c], b[c], d[c], e[c]);
@@ -62,7 +62,7 @@ inline void line_to_outputs(const float *a, const float *b, const float *d, cons
     }
 }
 
-inline void line_from_outputs(const float *a, const float *b, float *p, float *q, float *r,
+FUSED_INLINE void line_from_outputs(const float *a, const float *b, float *p, float *q, float *r,
                               float *s, int channels) {
     EACH_CHANNEL {
         const Four m = from_outputs(a[c], b[c]);

@@ -22,6 +22,9 @@ from torch import Tensor
 from .driver import CudaModule
 from .kernels import ActivationStructure, KernelLibrary, Where
 
+# Columns of a panel, see ``product.h``.
+PANEL = 32
+
 
 @dataclass(frozen=True)
 class Activation:
@@ -118,6 +121,9 @@ class FusedOperators:
         self._outputs_back = loaded.fused_outputs_back
         self._widened = loaded.fused_widened
         self._widened_back = loaded.fused_widened_back
+        # Not every library has these.
+        self._map_convolved = getattr(loaded, "map_convolved", None)
+        self._map_widened = getattr(loaded, "map_widened", None)
 
     def _declare(self) -> None:
         """Say what the functions of a library take."""
@@ -128,6 +134,9 @@ class FusedOperators:
         self._outputs_back.argtypes = (*(pointer,) * 4, c_int, pointer)
         self._widened.argtypes = (*(pointer,) * 3, *(c_int,) * 2, pointer)
         self._widened_back.argtypes = (*(pointer,) * 5, *(c_int,) * 3, pointer)
+        for function in (self._map_convolved, self._map_widened):
+            if function is not None:
+                function.argtypes = (*(pointer,) * 4, c_int, pointer)
 
     def tiles(self, x: Tensor, scale: Tensor, padding: int, tiles: Tensor) -> None:
         """Scale the inputs and transform them for Winograd's algorithm.
@@ -182,6 +191,43 @@ class FusedOperators:
         structure = ctypes.byref(activation.structure)
         written = _address(products), _address(sums)
         self._do(self._outputs_back, _address(g), structure, *written, len(g))
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether there are ``map_convolved`` and ``map_widened``."""
+        return self._map_convolved is not None
+
+    def map_convolved(
+        self, x: Tensor, scale: Tensor, kernels: Tensor, activation: Activation
+    ) -> None:
+        """Compute a layer that keeps the size of whole maps, matrix products included.
+
+        Args:
+            x: ``N x h x w x C``, the inputs.
+            scale: ``C``, a factor per channel.
+            kernels: ``16 x O / 32 x C x 32``, those of ``winograd_kernels`` in panels.
+            activation: The steps after the convolution, and the results.
+        """
+        self._map(self._map_convolved, x, scale, kernels, activation)
+
+    def map_widened(
+        self, x: Tensor, scale: Tensor, kernels: Tensor, activation: Activation
+    ) -> None:
+        """Compute a layer that doubles the size of whole maps, matrix products included.
+
+        Args:
+            x: ``N x h x w x C``, the inputs.
+            scale: ``C``, a factor per channel.
+            kernels: ``9 O / 32 x C x 32``, the columns of ``kernel_matrix`` in panels.
+            activation: The steps after the filter, and the results.
+        """
+        self._map(self._map_widened, x, scale, kernels, activation)
+
+    def _map(
+        self, function: Any, x: Tensor, scale: Tensor, kernels: Tensor, activation: Activation
+    ) -> None:
+        addresses = [_address(tensor) for tensor in (x, scale, kernels)]
+        self._do(function, *addresses, ctypes.byref(activation.structure), x.shape[3])
 
     def widened(
         self, products: Tensor, origins: Tensor, activation: Activation, size: tuple[int, int]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.features.full_map import FullMapSource, cut_windows
-from engine.features.source import FeatureGrid, feature_block, spread_of
+from engine.features.source import FeatureGrid, Windows, feature_block, spread_of
 from stylegan2 import Generator
 
 from ..synthetic import ShiftGenerator, as_generator
@@ -143,3 +143,20 @@ def test_the_usual_block_is_128_px_or_the_last() -> None:
     assert feature_block(sized(4, 8, 16), 8) == 8
     with pytest.raises(ValueError, match="no block of 64 px, only 4, 8, 16"):
         feature_block(sized(4, 8, 16), 64)
+
+
+@pytest.mark.parametrize("side", [1, 2, 9])
+def test_factors_of_samples_become_factors_of_values_by_the_adjoint_of_sampling(side: int) -> None:
+    torch.manual_seed(6)
+    values = torch.randn(3, side, side, 5, dtype=torch.float64, requires_grad=True)
+    origins = torch.tensor([[0.0, 0.0], [4.0, 7.0], [30.0, 2.0]], dtype=torch.float64)
+    # Some are on pixels, and some beyond the window.
+    positions = origins[:, None] + torch.rand(3, 20, 2, dtype=torch.float64) * (side + 2) - 1.5
+    positions[:, :4] = origins[:, None] + torch.randint(side, (3, 4, 2))
+    windows = Windows(values, origins)
+    factors = torch.randn(2, 3, 20, 5, dtype=torch.float64)
+    samples = windows.sample(positions)
+    found = windows.of_samples(positions, factors)
+    for row in range(2):
+        (known,) = torch.autograd.grad(samples, values, factors[row], retain_graph=True)
+        torch.testing.assert_close(found[row], known)

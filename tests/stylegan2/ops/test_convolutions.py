@@ -87,7 +87,9 @@ def test_the_filter_is_its_own_transposed() -> None:
 
 
 @pytest.mark.parametrize("channels", [4, 400])
-@pytest.mark.parametrize(("count", "size"), [(1, (1, 1)), (1, (4, 4)), (3, (9, 7)), (1, (12, 11))])
+@pytest.mark.parametrize(
+    ("count", "size"), [(1, (1, 1)), (1, (4, 4)), (5, (2, 4)), (3, (9, 7)), (1, (12, 11))]
+)
 def test_every_choice_is_the_same_convolution(
     channels: int, count: int, size: tuple[int, int]
 ) -> None:

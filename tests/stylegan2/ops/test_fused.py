@@ -25,7 +25,7 @@ from stylegan2.ops.fused.driver import addresses_of
 from stylegan2.ops.fused.kernels import KernelLibrary, Launch, Size
 from stylegan2.ops.scratch import Scratch
 from stylegan2.windows import fused_pass, fused_start
-from stylegan2.windows.fused_pass import FusedPass
+from stylegan2.windows.fused_pass import FusedPass, compute_map
 from stylegan2.windows.fused_proof import difference
 from stylegan2.windows.layer_pass import LayerPass, LayerStyle, Place
 from stylegan2.windows.prepared_layer import PreparedLayer
@@ -124,6 +124,47 @@ def test_a_whole_layer(
     factor = 2 if doubles else 1
     layer = prepared(channels, (factor * height, factor * width), doubles=doubles)
     assert_same(operators, layer, torch.randn(1, height, width, channels[0]), None)
+
+
+@needs_compiler
+@pytest.mark.parametrize("doubles", [False, True])
+@pytest.mark.parametrize("channels", [(32, 32), (96, 64), (64, 192)])
+@pytest.mark.parametrize("shape", [(1, 1), (4, 2), (5, 7), (33, 40)])
+def test_a_whole_map_with_its_products(
+    operators: FusedOperators, doubles: bool, channels: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    height, width = shape
+    factor = 2 if doubles else 1
+    layer = prepared(channels, (factor * height, factor * width), doubles=doubles)
+    style, x = LayerStyle.of(layer, torch.randn(6)), torch.randn(1, height, width, channels[0])
+    found = compute_map(operators, layer, style, x, keep=True)
+    if not operators.has_maps:
+        assert found is None
+        return
+    assert found is not None and found.convolved is not None
+    plain = LayerPass(layer, style, x).known()
+    assert plain.convolved is not None
+    assert_close(found.result, plain.result)
+    assert_close(found.convolved, plain.convolved)
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            again = compute_map(operators, layer, style, x, keep=False)
+            assert again is not None and again.convolved is None
+            assert torch.equal(again.result, found.result)
+    finally:
+        torch.set_num_threads(before)
+
+
+@needs_compiler
+def test_only_layers_of_whole_panels_are_computed_with_their_products(
+    operators: FusedOperators,
+) -> None:
+    for channels in ((32, 40), (40, 32), (32, 288)):
+        layer = prepared(channels, (4, 4))
+        style, x = LayerStyle.of(layer, torch.randn(6)), torch.randn(1, 4, 4, channels[0])
+        assert compute_map(operators, layer, style, x, keep=False) is None
 
 
 @needs_compiler

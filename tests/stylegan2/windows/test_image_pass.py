@@ -13,14 +13,12 @@ from torch import Tensor
 
 from stylegan2 import GeneratorConfig, ImagePass, WindowSynthesis, plan_windows
 from stylegan2.ops.fused import FusedOperators, build
-from stylegan2.windows import image_pass
 
 from ..making import random_generator, random_ws
 
-# The last blocks are large enough, and have channels few enough, to be convolved directly; the
-# block of 32 px has as many as the fused operators are used for.
+# The lower blocks have as many channels as the fused operators are used for.
 CONFIG = GeneratorConfig.standard(
-    128, channel_base=1024, channel_max=40, z_dim=8, w_dim=12, mapping_layers=2
+    128, channel_base=2048, channel_max=64, z_dim=8, w_dim=12, mapping_layers=2
 )
 CASES = {
     "usual": CONFIG,
@@ -118,20 +116,3 @@ def test_it_can_be_left_between_layers_and_has_no_residual_connections() -> None
     resnet = random_generator(replace(CONFIG, architecture="resnet")).freeze()
     with pytest.raises(ValueError, match="resnet"):
         ImagePass(resnet, random_ws(resnet, 1)[0], 128)
-
-
-def test_large_maps_of_few_channels_are_convolved_directly(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    generator = random_generator(CONFIG).freeze()
-    ws = random_ws(generator, 1)[0]
-    shapes = []
-    direct = image_pass._convolved_directly
-
-    def noted(layer: object, style: object, x: Tensor) -> Tensor:
-        shapes.append(x.shape[1])
-        return direct(layer, style, x)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(image_pass, "_convolved_directly", noted)
-    ImagePass(generator, ws, 128, LAYERS)
-    assert shapes == [64, 128]
