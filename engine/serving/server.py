@@ -40,7 +40,7 @@ from draggan_blender.protocol.messages import (
     Welcome,
 )
 
-from ..machine.priority import lower_priority
+from ..machine.priority import Foreground, lower_priority
 from .agreed_folders import AgreedFolders
 from .job_queue import JobQueue
 from .outbox import Outbox
@@ -85,13 +85,14 @@ def serve(device: str, threads: int) -> int:
         exits.
     """
     _log_to_stderr()
+    foreground = Foreground()
     lower_priority()
     try:
         connection, messages = _join(_read_address())
     except _StartError as error:
         _LOG.error("%s", error)
         return 1
-    _Session(connection, messages, device, threads).run()
+    _Session(connection, messages, device, threads, foreground).run()
     return 0
 
 
@@ -225,10 +226,12 @@ class _Session:
         messages: Iterator[Message],
         device: str,
         threads: int,
+        foreground: Foreground,
     ) -> None:
         self._messages = messages
         self._device = device
         self._threads = threads
+        self._foreground = foreground
         self._jobs = JobQueue()
         self._folders = AgreedFolders()
         self._outbox = Outbox(connection.sendall, self._lost)
@@ -278,8 +281,14 @@ class _Session:
             from .worker import Worker
 
             _AT_END.append(end_loading)
-            put, folders = self._outbox.put, self._folders
-            worker = Worker(self._jobs, put, self._device, self._threads, folders)
+            worker = Worker(
+                self._jobs,
+                self._outbox.put,
+                self._device,
+                self._threads,
+                self._folders,
+                self._foreground,
+            )
         except ImportError as error:
             _LOG.exception("a package is missing")
             self._give_up(

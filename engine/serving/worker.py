@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the requests of the queue, in the only thread that uses torch.
+"""Runs the requests of the queue, one after the other, in the only threads that use torch.
 
 Every request gets exactly one ending. An exception ends here: Blender receives a cause and a
 sentence, and the log receives the traceback.
@@ -8,13 +8,16 @@ sentence, and the log receives the traceback.
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import torch
 
+from draggan_blender.protocol.drag_messages import Drag
 from draggan_blender.protocol.messages import Cancelled, Done, Ending, Failed, Ready
 
 from ..machine.device import describe_device, open_device
 from ..machine.operators import start_operators
+from ..machine.priority import Foreground
 from .agreed_folders import AgreedFolders
 from .failures import failure
 from .job_queue import JobQueue, QueuedJob
@@ -33,6 +36,7 @@ class Worker:
         device: str,
         threads: int,
         folders: AgreedFolders | None = None,
+        foreground: Foreground | None = None,
     ) -> None:
         """Open the device.
 
@@ -42,6 +46,8 @@ class Worker:
             device: As ``machine.device.open_device`` takes it.
             threads: Number of CPU threads of torch, 0 for torch's choice.
             folders: Where requests may write; None if nothing is agreed.
+            foreground: Runs the drags that a person waits for at each step; None to run them as all
+                other requests.
 
         Raises:
             RequestError: The device does not exist, or the number of threads is negative.
@@ -51,6 +57,7 @@ class Worker:
         self._jobs = jobs
         self._emit = emit
         self._runner = JobRunner(self._device, emit, folders)
+        self._foreground = foreground
 
     def run(self) -> None:
         """Report that the engine is ready, then run jobs forever."""
@@ -75,11 +82,22 @@ class Worker:
         except Exception as error:  # the root of what is done between two requests
             _LOG.warning("cannot get ready for the next drag: %s", failure(error)[1])
 
+    def _run(self, job: QueuedJob) -> None:
+        """Run a job; a pull as Blender's own work, because both make the image that is seen.
+
+        It leaves a core to Blender, see ``machine.device.one_core_left``. On a GPU it needs none.
+        """
+        request = job.request
+        if self._foreground is None or not isinstance(request, Drag) or not request.live:
+            self._runner.run(job)
+        else:
+            self._foreground.run(partial(self._runner.run, job))
+
     def _do(self, job: QueuedJob) -> Ending:
         """Run a job and return its ending."""
         request_id = job.request.request_id
         try:
-            self._runner.run(job)
+            self._run(job)
         except JobCancelledError:
             return Cancelled(request_id=request_id)
         except Exception as error:  # the root of a request: one that fails must not end the engine

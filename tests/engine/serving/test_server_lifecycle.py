@@ -44,6 +44,15 @@ def test_it_runs_at_lower_priority_than_blender(fresh: EngineClient) -> None:
     assert os.getpriority(os.PRIO_PROCESS, fresh.process.pid) == expected
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a niceness for each thread")
+def test_one_thread_has_blender_s_priority_for_pulls(fresh: EngineClient) -> None:
+    fresh.hello()
+    threads = Path(f"/proc/{fresh.process.pid}/task").iterdir()
+    found = [os.getpriority(os.PRIO_PROCESS, int(thread.name)) for thread in threads]
+    assert found.count(os.nice(0)) == 1
+    assert len(found) > 1
+
+
 def test_nothing_that_a_hello_needs_imports_torch_or_numpy() -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]);"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,24 +13,59 @@ import numpy as np
 import pytest
 import torch
 
+from draggan_blender.protocol.drag_messages import Drag
 from draggan_blender.protocol.messages import (
     Cancelled,
     Done,
     Failed,
+    FrameTarget,
     LoadModel,
     Message,
     ModelRequest,
     Sample,
 )
+from draggan_blender.protocol.pairs import Pair
 from engine.errors import RequestError
+from engine.machine.priority import Foreground
 from engine.models import ModelCache, sample_latent
 from engine.serving import jobs as jobs_module
 from engine.serving.failures import failure
-from engine.serving.job_queue import JobQueue
+from engine.serving.job_queue import JobQueue, QueuedJob
+from engine.serving.jobs import JobRunner
 from engine.serving.worker import Worker
 from engine.solving.principal import principal_components
 from stylegan2 import Generator, ModelError, save_generator
 from tests.tiny_generator import tiny_generator
+
+
+def test_only_a_pull_is_run_in_the_foreground(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a failure there ends the request alone."""
+    foreground, ran = Foreground(), []
+
+    def run(_runner: object, job: QueuedJob) -> None:
+        ran.append((job.request.request_id, threading.current_thread().name))
+        raise RequestError("not possible")
+
+    monkeypatch.setattr(JobRunner, "run", run)
+    worker = Worker(JobQueue(), lambda _message: None, "cpu", 1, None, foreground)
+    pair = Pair(handle_px=(4.0, 4.0), target_px=(8.0, 4.0))
+    for number, live in ((1, True), (2, False)):
+        drag = Drag(
+            request_id=number,
+            model_path="model",
+            drag_id=number,
+            latent=b"",
+            pairs=(pair,),
+            frames=FrameTarget(folder=str(tmp_path), stem="drag", first_number=1),
+            live=live,
+        )
+        ending = worker._do(QueuedJob(drag))
+        assert isinstance(ending, Failed) and ending.message == "not possible"
+    here = threading.current_thread().name
+    apart = "foreground_0" if sys.platform == "linux" else here
+    assert ran == [(1, apart), (2, here)]
 
 
 class _Engine:
