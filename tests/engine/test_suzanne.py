@@ -11,6 +11,7 @@ import torch
 from engine.models import model_path, sample_latent
 from engine.output.render import render_images
 from engine.solving.drag import drag
+from engine.solving.manifold import distance_from_outputs
 from engine.solving.options import DragOptions
 from engine.solving.result import DragStatus
 from stylegan2 import Generator, load_generator
@@ -96,6 +97,24 @@ def test_a_target_far_beyond_the_images_of_the_model_ends_undamaged_and_says_so(
     assert "beyond which this model has no images" in result.reason
     near = drag(generator, latent, ear, ear - 6, DragOptions())
     assert near.status is DragStatus.REACHED and not near.is_beyond
+
+
+def test_a_drag_that_is_judged_ends_where_the_picture_is_still_whole(generator: Generator) -> None:
+    latent = sample_latent(generator, 0, 0.0)
+    # The nose down and the crown up, so that the head would be longer than the model knows.
+    handles = np.array([[64, 76], [64, 30]], np.float32)
+    targets = np.array([[64, 90], [64, 10]], np.float32)
+    far = drag(generator, latent, handles, targets, DragOptions())
+    assert far.status is DragStatus.REACHED
+    judged = drag(generator, latent, handles, targets, DragOptions(), judged=True)
+    assert judged.status is DragStatus.STALLED and judged.is_beyond
+    assert "the picture would come apart" in judged.reason
+    rows = len(judged.latents)
+    assert rows < len(far.latents) and judged.distances_px[-1] == far.distances_px[rows - 1]
+    # What is left out are the rows that are too far from all that the mapping network makes.
+    ends = [torch.from_numpy(one.latents[-1][:6]).mean(dim=0) for one in (judged, far)]
+    whole, torn = (distance_from_outputs(generator, end) for end in ends)
+    assert whole < 4 < torn
 
 
 def test_least_squares_keep_the_fixed_area_as_it_is(generator: Generator) -> None:
