@@ -135,7 +135,7 @@ class Price:
             return RETURN * so_far
         weight = weight_of_picture(self._freedom)
         # To ask a GPU would be to wait for it, and there the picture takes hardly any time.
-        if weight.device.type == "cpu" and not weight:
+        if weight.device.type == "cpu" and not (weight and so_far.any()):
             return RETURN * so_far
         change = away.change(problem.generator, self._space.latent_at(coordinates))
         return metric.undo(so_far, RETURN, _RETURN_SEEN * weight * change)

@@ -116,7 +116,10 @@ def test_the_picture_is_looked_at_only_where_a_step_has_time_for_it(
     monkeypatch.setattr(Away, "change", change)
     problem = _problem(generator, (2.0, 2.0))
     opened, space = _opened(problem)
-    opened.part_to_revert(problem, space.coordinates.detach(), by_picture=False)
+    start = torch.zeros_like(space.coordinates)
+    opened.part_to_revert(problem, start + 0.1, by_picture=False)
+    # At the start nothing has changed yet.
+    assert not opened.part_to_revert(problem, start, by_picture=True).any()
     assert not looks
-    opened.part_to_revert(problem, space.coordinates.detach(), by_picture=True)
+    opened.part_to_revert(problem, start + 0.1, by_picture=True)
     assert len(looks) == 1
