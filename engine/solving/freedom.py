@@ -29,10 +29,11 @@ from .picture import PX_OF_LENGTHS, Paths
 
 # The latent spaces in which changes have the price of a freedom.
 SPACES_WITH_FREEDOM = ("automatic", "by_hand")
-# The freedom of a drag that chooses it: where the handles mean a part, where they mean a pose, and
-# where a mask holds softly. See docs/methods.md.
+# The freedom of a drag that chooses it: where the handles mean a part, and where they mean a pose;
+# and the first of the two where no second attempt with less follows, or a mask holds softly. See
+# docs/methods.md.
 LOCAL, COMMON = 0.8, 0.0
-MASKED = DragSettings().freedom
+SURE = DragSettings().freedom
 # The weight of the picture, and how much freer a layer's own change is than in the space
 # ``principal``, at a freedom of 1.
 _LARGEST_WEIGHT = 100.0

@@ -283,7 +283,8 @@ class Linearised:
             self._best = base = base.unless(self._improved, self._best)
             self._tracker.references = base.references
             price, is_masked = self._price, difference is not None
-            price.choose(self._problem, is_masked=is_masked)
+            is_only = self._is_live or self._problem.origin is not None
+            price.choose(self._problem, is_masked=is_masked, is_only=is_only)
             rows, wanted = self._equations(base)
             # Nobody waits for each step of a drag whose points stay as they are.
             by_picture = not self._is_live and not is_masked

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ..cost import Cost
 from ..freedom import (
-    MASKED,
+    LOCAL,
     SPACES_WITH_FREEDOM,
+    SURE,
     Metric,
     chosen_freedom,
     metric_of,
@@ -74,18 +75,19 @@ class Price:
         """Whether one of the last steps was cut short, a scalar bool."""
         return self._cut_ago < _RECENT
 
-    def choose(self, problem: DragProblem, *, is_masked: bool) -> None:
+    def choose(self, problem: DragProblem, *, is_masked: bool, is_only: bool) -> None:
         """Choose the metric for the way to the present targets, unless that was done.
 
         Args:
             problem: The drag, with its present points.
             is_masked: Whether a mask fixes a part of the image.
+            is_only: Whether no second attempt follows if the handles stop before their targets.
         """
         if not self._is_chosen:
-            self.metric = self._chosen(problem, is_masked=is_masked)
+            self.metric = self._chosen(problem, is_masked=is_masked, is_only=is_only)
             self._is_chosen = True
 
-    def _chosen(self, problem: DragProblem, *, is_masked: bool) -> Cost | None:
+    def _chosen(self, problem: DragProblem, *, is_masked: bool, is_only: bool) -> Cost | None:
         if problem.is_part:
             rows = len(self._space.coordinates)
             return self._locked(LayerCost(principal_components(problem.generator), rows))
@@ -97,7 +99,9 @@ class Price:
         freedom = problem.start.new_full((), options.freedom)
         if not is_by_hand:
             chosen = chosen_freedom(problem.paths, grid)
-            freedom = freedom.new_full((), MASKED) if is_masked else chosen
+            if is_only:
+                chosen = SURE / LOCAL * chosen
+            freedom = freedom.new_full((), SURE) if is_masked else chosen
             if self._is_second and len(problem.paths.homes_px) == 1:
                 freedom = _SECOND_FREEDOM * freedom
         if self._slopes is None:

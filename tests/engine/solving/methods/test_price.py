@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.features.source import FeatureGrid, FeatureSource
-from engine.solving.freedom import LOCAL, Metric, metric_of
+from engine.solving.freedom import LOCAL, SURE, Metric, metric_of
 from engine.solving.latent_space import LatentSpace, latent_space
 from engine.solving.methods import DragProblem, price
 from engine.solving.methods.price import RETURN, Price
@@ -48,7 +48,7 @@ def _problem(generator: Generator, *handles_px: tuple[float, float]) -> DragProb
 def _opened(problem: DragProblem) -> tuple[Price, LatentSpace]:
     space = latent_space("automatic", problem.generator, problem.start, LAYERS)
     opened = Price(problem, space)
-    opened.choose(problem, is_masked=False)
+    opened.choose(problem, is_masked=False, is_only=False)
     return opened, space
 
 
@@ -73,10 +73,23 @@ def test_a_second_attempt_is_less_free_if_there_is_one_handle(
     assert first is not None
     freedom = _found_freedom(first, problem, space, change)
     opened.forget(is_second=True)
-    opened.choose(problem, is_masked=False)
+    opened.choose(problem, is_masked=False, is_only=False)
     assert opened.metric is not None
     again = _with_freedom(problem, space, share * freedom)
     assert torch.allclose(opened.metric.apply(change), again.apply(change), rtol=1e-4)
+
+
+def test_a_drag_that_is_not_tried_again_is_less_free(generator: Generator) -> None:
+    problem = _problem(generator, (2.0, 2.0))
+    opened, space = _opened(problem)
+    change = torch.randn(space.coordinates.numel(), generator=torch.Generator().manual_seed(2))
+    assert opened.metric is not None
+    freedom = _found_freedom(opened.metric, problem, space, change)
+    opened.forget()
+    opened.choose(problem, is_masked=False, is_only=True)
+    assert opened.metric is not None
+    sure = _with_freedom(problem, space, SURE / LOCAL * freedom)
+    assert torch.allclose(opened.metric.apply(change), sure.apply(change), rtol=1e-4)
 
 
 def _found_freedom(found: Any, problem: DragProblem, space: LatentSpace, change: Tensor) -> float:
