@@ -20,8 +20,8 @@ from ..structure import slopes_at
 from .displacement import displacement_solver
 
 # Looks that are all gone weigh as much as a handle that misses its wanted displacement by so many
-# feature pixels, if it has to go this many reaches or more. See docs/methods.md.
-_WEIGHT, _FAR = 4.0, 1.5
+# reaches, if it has to go this many reaches or more. See docs/methods.md.
+_WEIGHT, _FAR = 4 / 3, 1.5
 # A pattern smaller than this share of the features' spread is not told from noise.
 _LEAST_PATTERN = 0.1
 
@@ -72,10 +72,10 @@ def weights_of_looks(ways: Tensor, reach: float) -> Tensor:
         ways: ``P``, how far the handles still have to go, feature pixels.
         reach: The longest step, feature pixels.
     """
-    weights: Tensor = _WEIGHT * (ways / (_FAR * reach)).clamp(max=1)
+    weights: Tensor = _WEIGHT * reach * (ways / (_FAR * reach)).clamp(max=1)
     return weights
 
 
 def _unit(rows: Tensor) -> Tensor:
-    sizes: Tensor = rows.norm(dim=1, keepdim=True).clamp(min=torch.finfo().tiny)
-    return rows / sizes
+    lengths: Tensor = rows.norm(dim=1, keepdim=True)
+    return rows / lengths.clamp(min=torch.finfo().tiny)
