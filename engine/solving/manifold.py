@@ -18,6 +18,7 @@ import math
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,8 +29,10 @@ from stylegan2 import Generator
 from ..inputs import device_of
 from .principal import principal_components
 
-# The search begins at the nearest of this many outputs of random z.
+# The search begins at the nearest of this many outputs of random z, and again at the next ones,
+# until it has come closer than the last number of standard deviations.
 _SAMPLES, _SEED = 1000, 0
+_STARTS, _CLOSE = 4, 0.1
 # Its steps, its first damping as a share of the mean curvature, and by how much the damping falls
 # after a step that came closer, and rises after one that did not.
 _STEPS, _DAMPING, _FACTOR = 8, 0.1, 4.0
@@ -42,7 +45,12 @@ _LEAST_GAIN = 0.01
 # begun, in standard deviations; see docs/methods.md.
 _WHOLE_WITHIN, _MORE = 4.0, 1.0
 
+# With this many other outputs it is tried whether the search finds what is on the sheet, and how
+# close it must come.
+_TRIED, _FOUND = 3, 2.0
+
 _KNOWN: weakref.WeakKeyDictionary[Generator, Sheet] = weakref.WeakKeyDictionary()
+_IS_FOUND: weakref.WeakKeyDictionary[Generator, bool] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -68,17 +76,22 @@ class Sheet:
         known = _KNOWN.get(generator)
         device = device_of(generator)
         if known is None or known.z.device != device:
-            source = np.random.RandomState(_SEED)
-            z = source.randn(_SAMPLES, generator.z_dim).astype(np.float32)
-            labels = None
-            if generator.c_dim:
-                classes = source.randint(generator.c_dim, size=_SAMPLES)
-                every = torch.eye(generator.c_dim, device=device)
-                labels = every[torch.from_numpy(classes).to(device)]
-            of_z = torch.from_numpy(z).to(device)
-            outputs = in_deviations(generator, generator.mapping(of_z, labels)[:, 0])
-            known = _KNOWN[generator] = cls(of_z, labels, outputs, outputs.norm(dim=1).median())
+            z, labels, ws = _outputs(generator, _SAMPLES, _SEED)
+            outputs = in_deviations(generator, ws)
+            known = _KNOWN[generator] = cls(z, labels, outputs, outputs.norm(dim=1).median())
         return known
+
+
+@torch.no_grad()
+def _outputs(generator: Generator, count: int, seed: int) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Return random z, labels and outputs of the mapping network, see ``Sheet``."""
+    source, device = np.random.RandomState(seed), device_of(generator)
+    z = torch.from_numpy(source.randn(count, generator.z_dim).astype(np.float32)).to(device)
+    labels = None
+    if generator.c_dim:
+        classes = source.randint(generator.c_dim, size=count)
+        labels = torch.eye(generator.c_dim, device=device)[torch.from_numpy(classes).to(device)]
+    return z, labels, generator.mapping(z, labels)[:, 0]
 
 
 def in_deviations(generator: Generator, ws: Tensor) -> Tensor:
@@ -104,14 +117,19 @@ def distance_from_outputs(
     place = in_deviations(generator, w)
     truncation = (place.norm() / sheet.usual).clamp(max=1).clamp(min=torch.finfo().eps)
     wanted = place / truncation
-    nearest = int((sheet.outputs - wanted).square().sum(dim=1).argmin())
-    label = None if sheet.labels is None else sheet.labels[nearest, None]
-
-    def output(z: Tensor) -> Tensor:
-        return in_deviations(generator, generator.mapping(z[None], label)[0, 0])
-
-    square = _least_square(output, wanted, sheet.z[nearest], between)
+    nearest = (sheet.outputs - wanted).square().sum(dim=1).argsort()[:_STARTS]
+    square = math.inf
+    for number in nearest.tolist():
+        label = None if sheet.labels is None else sheet.labels[number, None]
+        output = partial(_deviations_of_z, generator, label)
+        square = min(square, _least_square(output, wanted, sheet.z[number], between))
+        if square < _CLOSE**2:
+            break
     return math.sqrt(square) * float(truncation)
+
+
+def _deviations_of_z(generator: Generator, label: Tensor | None, z: Tensor) -> Tensor:
+    return in_deviations(generator, generator.mapping(z[None], label)[0, 0])
 
 
 def _least_square(
@@ -144,6 +162,23 @@ def _least_square(
     return float(rest.square().sum())
 
 
+def finds_outputs(generator: Generator, between: Callable[[], None] = lambda: None) -> bool:
+    """Return whether the search finds outputs of the mapping network; tried once a generator.
+
+    With some hundred dimensions it comes to rest before: then its distances say nothing.
+
+    Args:
+        generator: Frozen.
+        between: As for ``distance_from_outputs``.
+    """
+    known = _IS_FOUND.get(generator)
+    if known is None:
+        _, _, ws = _outputs(generator, _TRIED, _SEED + 1)
+        known = all(distance_from_outputs(generator, w, between) < _FOUND for w in ws)
+        _IS_FOUND[generator] = known
+    return known
+
+
 def last_whole(
     generator: Generator, latents: Sequence[Tensor], between: Callable[[], None] = lambda: None
 ) -> int:
@@ -154,12 +189,15 @@ def last_whole(
         latents: ``T`` rows, each ``L x w_dim`` float32, the w vectors that the drag may change.
             Row 0 is the start, which counts as whole.
         between: Called between parts of the computation; it may raise to end it.
+
+    Returns:
+        The number of the row; the last one if nothing can be said of this model.
     """
-    if len(latents) == 1:
-        return 0
+    if len(latents) == 1 or not finds_outputs(generator, between):
+        return len(latents) - 1
+    row = len(latents) - 1
     start = distance_from_outputs(generator, latents[0].mean(dim=0), between)
     limit = max(_WHOLE_WITHIN, start + _MORE)
-    row = len(latents) - 1
     while row and distance_from_outputs(generator, latents[row].mean(dim=0), between) > limit:
         row -= 1
     return row

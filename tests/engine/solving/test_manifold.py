@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.solving.manifold import distance_from_outputs, last_whole
+from engine.solving.manifold import distance_from_outputs, finds_outputs, last_whole
 from engine.solving.principal import principal_components
 from engine.solving.stopping import StoppedError, leave_if
-from stylegan2 import Generator
+from stylegan2 import Generator, GeneratorConfig
 
 
 def _output(generator: Generator, seed: int) -> Tensor:
@@ -47,6 +47,16 @@ def test_the_rows_of_a_drag_end_before_the_first_that_is_too_far(generator: Gene
     # The start counts as whole, and a drag may stay as far off as it begins.
     assert last_whole(generator, torn[1:]) == 0
     assert last_whole(generator, [torn[1], torn[1] * 1.001]) == 1
+
+
+def test_a_model_whose_outputs_are_not_found_again_says_nothing_of_its_drags() -> None:
+    torch.manual_seed(2)
+    sizes = {"img_resolution": 8, "channels": (1, 2), "z_dim": 512, "w_dim": 512}
+    large = Generator(GeneratorConfig(**sizes)).requires_grad_(False)  # type: ignore[arg-type]
+    assert distance_from_outputs(large, _output(large, 0)) > 2
+    assert not finds_outputs(large)
+    rows = [_output(large, 0)[None], _far(large, 40.0)[None], _far(large, 80.0)[None]]
+    assert last_whole(large, rows) == 2
 
 
 def test_a_search_can_be_left(generator: Generator) -> None:
