@@ -55,14 +55,15 @@ def test_a_drag_is_the_same_when_they_are_compiled_for_it_and_when_they_were_bef
     first = drag(caches, tmp_path / "first")
     (folder,) = (caches / "draggan" / "operators").iterdir()
     made = {path: path.stat().st_mtime_ns for path in folder.glob("*.*o")}
-    assert sorted(path.suffix for path in made) == [".o", ".so", ".so"]
+    assert sorted(path.suffix for path in made) == [".o", ".o", ".so", ".so"]
     second = drag(caches, tmp_path / "second")
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.*o")} == made
     assert np.array_equal(first, second)
     without = drag(caches, tmp_path / "without", **{fused_start.SWITCH: "0"})
     # Close but not equal, so the operators were used.
     assert not np.array_equal(first, without)
-    share = 1e-4 * np.abs(without).max()
+    # Rounding is 1e-5 for many rows, until a step decides something by a hair.
+    share = 5e-3 * np.abs(without).max()
     np.testing.assert_allclose(first, without, atol=share, rtol=0)
 
 
