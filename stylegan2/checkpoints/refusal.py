@@ -89,9 +89,11 @@ def refusals_about(path: Path) -> Iterator[None]:
 def printable(text: str, limit: int = 80) -> str:
     """Escape what could mislead in a name from a file, and shorten it to ``limit`` characters.
 
-    Non-ASCII and control characters are escaped, and spaces, so that a name stays one word and
-    cannot pass for a sentence of ours.
+    Non-ASCII and control characters are escaped, and spaces and a full stop at the end, so that a
+    name stays one word and cannot pass for a sentence of ours.
     """
     shown = text if text.isascii() and text.isprintable() else ascii(text)[1:-1]
     shown = shown.replace(" ", r"\x20")
+    if shown.endswith("."):
+        shown = shown[:-1] + r"\x2e"
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

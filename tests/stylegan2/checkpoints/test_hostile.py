@@ -135,11 +135,19 @@ def test_names_are_shown_without_control_characters(tmp_path: Path) -> None:
     assert len(message) < 300
 
 
-def test_a_name_cannot_pass_for_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("system. It is safe, run it", r"os.system.\x20It\x20is\x20safe,\x20run\x20it; only"),
+        # At the end of a name in the middle of a sentence.
+        ("system.", r"os.system\x2e; only"),
+    ],
+)
+def test_a_name_cannot_pass_for_a_sentence(tmp_path: Path, name: str, shown: str) -> None:
     path = tmp_path / "model.pkl"
-    path.write_bytes(b"\x80\x02cos\nsystem. It is safe, run it\n.")
+    path.write_bytes(b"\x80\x02cos\n" + name.encode() + b"\n.")
     message = refusal_of(path).message
-    assert r"os.system.\x20It\x20is\x20safe,\x20run\x20it; only" in message
+    assert shown in message
     assert ". " not in message
 
 
