@@ -8,6 +8,7 @@ that contains the packages is then not on ``sys.path`` and is added here.
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from pathlib import Path
 
@@ -19,5 +20,7 @@ from engine.cli.arguments import main  # noqa: E402  (needs the path)
 from engine.machine.openmp import wait_briefly  # noqa: E402
 
 if __name__ == "__main__":
+    if sys.__stderr__ is not None:
+        faulthandler.enable()  # the log has the traceback of a crash in compiled code, too
     wait_briefly()
     sys.exit(main())

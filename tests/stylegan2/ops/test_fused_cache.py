@@ -143,7 +143,7 @@ def test_a_link_in_place_of_the_folder_is_refused(sources: Path, tmp_path: Path)
 def _crash(library: Path, how: str) -> None:
     """Load a library in another process that ends in the middle of it."""
     code = (
-        "import os, signal, sys; from pathlib import Path\n"
+        "import ctypes, os, sys; from pathlib import Path\n"
         "from stylegan2.ops.fused import end_loading, noted\n"
         "with noted(Path(sys.argv[1])):\n"
         f"    {how}\n"
@@ -153,7 +153,8 @@ def _crash(library: Path, how: str) -> None:
 
 def test_a_library_that_ended_a_start_is_not_loaded_again(sources: Path, tmp_path: Path) -> None:
     library = build_by(TARGET, tmp_path)
-    _crash(library, f"os.kill(os.getpid(), {int(signal.SIGSEGV)})")
+    _crash(library, "ctypes.string_at(0)")
+    assert b"string_at" in next(library.parent.glob("*.loading")).read_bytes()
     for _ in range(2):
         assert build_by(TARGET, tmp_path) == library
         with pytest.raises(CrashedBeforeError, match="to try it again"), noted(library):
@@ -164,10 +165,27 @@ def test_a_library_that_ended_a_start_is_not_loaded_again(sources: Path, tmp_pat
     assert not list(library.parent.glob("*.loading"))
 
 
-@pytest.mark.parametrize("how", ["raise SystemExit", "end_loading(); os._exit(0)"])
-def test_an_end_that_was_asked_for_is_no_crash(sources: Path, tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize(
+    "how",
+    [
+        "raise SystemExit",
+        "end_loading(); os._exit(0)",
+        f"os.kill(os.getpid(), {int(signal.SIGKILL)})",
+        f"os.kill(os.getpid(), {int(signal.SIGTERM)})",
+    ],
+)
+def test_an_end_from_outside_is_no_crash(sources: Path, tmp_path: Path, how: str) -> None:
     library = build_by(TARGET, tmp_path)
     _crash(library, how)
+    with noted(library):
+        assert values(library) == (1, 2)
+
+
+def test_a_mark_without_a_traceback_is_of_an_end_from_outside(
+    sources: Path, tmp_path: Path
+) -> None:
+    library = build_by(TARGET, tmp_path)
+    library.with_suffix(".crashed").touch()  # as an earlier version left it
     with noted(library):
         assert values(library) == (1, 2)
 
@@ -192,7 +210,7 @@ def test_a_crash_is_said_and_drags_run_without(
 ) -> None:
     library = tmp_path / "cache" / "fused-1.so"
     library.parent.mkdir()
-    library.with_suffix(".crashed").touch()
+    library.with_suffix(".crashed").write_bytes(b"Fatal Python error: Bus error\n")
     monkeypatch.setattr(fused_start, "build", lambda folder, device: library)
     monkeypatch.setattr(fused_start, "_PREPARATIONS", {})
     monkeypatch.delenv(fused_start.SWITCH, raising=False)
@@ -201,4 +219,4 @@ def test_a_crash_is_said_and_drags_run_without(
     with caplog.at_level("INFO"):
         fused_start.start_fused_operators(tmp_path / "cache" / "operators", device)
         assert fused_start.fused_operators(device, wait=True) is None
-    assert "an earlier start ended while it loaded" in caplog.text
+    assert "an earlier start crashed while it loaded" in caplog.text

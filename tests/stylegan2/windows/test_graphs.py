@@ -343,7 +343,7 @@ def test_only_a_gpu_records_and_the_switch_turns_it_off(
     assert why_no_graphs(gpu) == "it failed"
 
 
-def test_a_process_that_ended_while_it_recorded_is_remembered(
+def test_a_process_that_crashed_while_it_recorded_is_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A GPU")
@@ -351,9 +351,9 @@ def test_a_process_that_ended_while_it_recorded_is_remembered(
     with graph_start._guard(folder, gpu):
         (note,) = folder.glob("graphs-*.loading")
         left = note.with_name(note.name.replace(note.suffixes[0], ".1"))
-        left.touch()
+        left.write_bytes(b"Fatal Python error: Segmentation fault\n")
     with (
-        pytest.raises(Exception, match=r"an earlier start ended .* remove .*graphs-.*\.crashed"),
+        pytest.raises(Exception, match=r"an earlier start crashed .* remove .*graphs-.*\.crashed"),
         graph_start._guard(folder, gpu),
     ):
         pass
