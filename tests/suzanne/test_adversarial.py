@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan2 import load_generator
+from stylegan2.ops import filter_taps, upsample2d
 from tools.suzanne import adversarial
 from tools.suzanne.adversarial import Options, Trainer, write_model
 from tools.suzanne.discriminator import GROUP_SIZE, Discriminator, minibatch_deviation
@@ -20,7 +21,7 @@ from tools.suzanne.gan_losses import path_lengths, r1_penalty
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr(adversarial, "CHANNELS", {16: (8, 8, 4)})
+    monkeypatch.setattr(adversarial, "CHANNELS", {8: (8, 8), 16: (8, 8, 4)})
     monkeypatch.setattr(adversarial, "LATENT_DIM", 8)
 
 
@@ -103,6 +104,34 @@ def test_a_training_that_was_stopped_takes_the_same_steps(tmp_path: Path) -> Non
     resumed.resume(tmp_path)
     assert [resumed.step(pictures) for _ in range(3)] == losses[2:]
     assert torch.equal(resumed.samples(), straight.samples())
+
+
+def test_a_training_grows_from_one_at_half_the_resolution(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    small = Trainer(Options(resolution=8, batch_size=4))
+    for _ in range(3):
+        small.step(nn.functional.avg_pool2d(_pictures().float(), 2).byte())
+    small.save(tmp_path)
+    grown = _trainer()
+    grown.grow(tmp_path)
+    assert grown.seen == small.seen == 12
+    torch.testing.assert_close(grown.samples(), upsample2d(small.samples(), filter_taps()))
+    # Which of the two discriminators' layers have the same weights.
+    before, after = small._discriminator.state_dict(), grown._discriminator.state_dict()
+    assert torch.equal(after["blocks.1.conv1.weight"], before["blocks.0.conv1.weight"])
+    assert torch.equal(after["out.weight"], before["out.weight"])
+    images = grown.samples()
+    assert all(math.isfinite(value) for value in grown.step(_pictures()))
+    for _ in range(3):
+        grown.step(_pictures())
+    assert not torch.allclose(grown.samples(), images)
+    with pytest.raises(RuntimeError, match="blocks"):
+        grown.grow(_saved(tmp_path / "other", grown))
+
+
+def _saved(folder: Path, trainer: Trainer) -> Path:
+    trainer.save(folder)
+    return folder
 
 
 def test_the_written_model_is_the_average(tmp_path: Path) -> None:
