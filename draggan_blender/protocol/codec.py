@@ -156,8 +156,9 @@ def _build_dataclass(cls: type, value: Any, where: str) -> Any:
     hints = _hints(cls)
     value = getattr(cls, "LATER", {}) | value
     if set(value) != set(hints):
+        # Quoted: a name is whatever the file or the peer says.
         names = sorted(set(value) ^ set(hints))
-        listed = ", ".join(names)[:200]
+        listed = ", ".join(repr(name)[:80] for name in names[:5])
         raise RemoteProtocolError(f"{where}: missing or unknown fields {listed}")
     parts = {
         name: value[name] if hint is bytes else _build(hint, value[name], f"{where}.{name}")

@@ -164,8 +164,20 @@ def test_a_missing_or_unknown_field_is_refused(cls: type[m.Message]) -> None:
         less = {key: value for key, value in header.items() if key != name}
         with pytest.raises(RemoteProtocolError):
             decode(join(less, payload))
-    with pytest.raises(RemoteProtocolError, match="unknown fields more"):
+    with pytest.raises(RemoteProtocolError, match="unknown fields 'more'$"):
         decode(join({**header, "more": 1}, payload))
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2Jb", "\ud83d", "a\u2028b"])
+def test_a_field_of_any_name_is_refused_in_one_printable_line(name: str) -> None:
+    header, payload = split(encode(make(timeline.Edit, random.Random(5))))
+    with pytest.raises(RemoteProtocolError) as refused:
+        decode(join({**header, name: 1}, payload))
+    assert str(refused.value).isprintable()
+    many = {f"{name} {number}" * 50: 1 for number in range(50)}
+    with pytest.raises(RemoteProtocolError) as refused:
+        decode(join(header | many, payload))
+    assert len(str(refused.value)) < 500
 
 
 def test_settings_of_an_older_file_are_read_and_mean_the_same() -> None:
