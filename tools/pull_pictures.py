@@ -22,8 +22,9 @@ from typing import Any
 SIZE = (1280, 800)
 
 # Places in the plane's units: x to the right, y up, the image reaches from -1 to 1.
-_NOSE, _EAR, _BROW = (0.03, -0.16), (-0.62, 0.0), (0.03, 0.25)
-_FREE_EAR = (0.68, 0.0)
+_NOSE, _MUZZLE, _BROW, _EAR = (0.03, -0.16), (0.23, -0.34), (0.03, 0.25), (0.68, 0.0)
+# Where a head that is turned about its nose has the brow.
+_TURNED_BROW = (-0.15, 0.1)
 # The image whose ear is lifted, the ear, where it goes, and two corners around both.
 _EAR_SEED, _LOW_EAR, _LIFTED_EAR = 9, (-0.63, 0.03), (-0.69, 0.28)
 _EAR_BOX = ((-0.95, -0.25), (-0.37, 0.55))
@@ -259,23 +260,23 @@ def _moving_picture(person: _Person, folder: Path, name: str) -> Iterator[float]
 
 
 def _pin(person: _Person) -> Iterator[float]:
-    """Set a pin on an ear."""
-    x, y = person.at(_EAR)
+    """Set a pin on the muzzle, beside the nose."""
+    x, y = person.at(_MUZZLE)
     yield from person.mouse("mousemove", x, y, "sleep", 0.6, "mousedown", 1, "sleep", 0.3)
     yield from person.mouse("mouseup", 1, "sleep", 1)
     _check(person.plane.draggan.pairs[-1].is_pin, "the click has set no pin")
 
 
 def _region(person: _Person) -> Iterator[float]:
-    """Pull at the brow with a radius, and turn it by 30 degrees."""
-    x, y = person.at(_BROW)
+    """Pull at the brow with a radius, and turn it by 30 degrees: the head turns about its nose."""
+    x, y = person.at(_TURNED_BROW)
     yield from person.press_on(_BROW)
-    yield from person.move([(x + 4 * n, y) for n in range(1, 3)])
+    yield from person.move(_between(person.at(_BROW), (x, y), 12))
     for _ in range(_RADIUS_NOTCHES):
         yield from person.mouse("click", 4, "sleep", 0.3)
     yield from person.mouse("key", "r", "sleep", 0.5)
     step = _TURN_PX // 12
-    yield from person.move([(x + 8 + step * n, y) for n in range(1, 13)])
+    yield from person.move([(x + step * n, y) for n in range(1, 13)])
     pair = person.plane.draggan.pairs[-1]
     turned = abs(pair.target.rotation_euler.z)
     _check(abs(turned - _TURN) < math.radians(6.0), f"turned by {math.degrees(turned):.1f} degrees")
@@ -291,16 +292,18 @@ def _undo_and_redo(person: _Person) -> Iterator[float]:
     for _ in range(3):
         yield from person.key("ctrl+z")
         counts.append(len(person.plane.draggan.pairs))
+    yield from person.take("undone")
     for _ in range(3):
         yield from person.key("ctrl+shift+z")
         counts.append(len(person.plane.draggan.pairs))
     _check(counts == [3, 2, 1, 0, 1, 2, 3], f"undo and redo: {counts} pairs")
+    yield from person.take("redone")
 
 
 def _part(person: _Person) -> Iterator[float]:
     """Shift-click an ear: grow and shrink it, keep it, undo it, and take it back with Esc."""
     levels = person.window.module("scene.mask_images").levels
-    x, y = person.at(_FREE_EAR)
+    x, y = person.at(_EAR)
     click = ("keydown", "shift", "sleep", 0.3, "mousedown", 1, "sleep", 0.2, "mouseup", 1)
     yield from person.mouse("mousemove", x, y, "sleep", 0.6, *click, "sleep", 0.5)
     yield from person.until(lambda: person.plane.draggan.mask is not None, "the part")
