@@ -46,6 +46,10 @@ _PIP_LINES_SHOWN = 15
 # Threads of PyTorch that wait for work leave the core to the other suite. Results stay the same.
 _QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
+# The arguments of the processes that all of pytest's tests run in, which take about as long as each
+# other. The last one has what is in no other.
+PYTEST_PARTS = (["tests/engine"], ["tests", "--ignore=tests/engine"])
+
 
 class SetupError(Exception):
     """A problem that the person who runs this file has to solve; the message says how."""
@@ -205,7 +209,7 @@ def installed_blenders() -> list[str]:
 
 
 def at_once(*suites: Callable[[IO[str] | None], None]) -> None:
-    """Call suites of tests, two at a time, because each of them often waits.
+    """Call suites of tests, one more at a time than there are cores, because each often waits.
 
     Each is called with the file for its output: None for the first one, whose output is shown while
     it runs; that of another is shown when it and those before it have ended.
@@ -213,7 +217,8 @@ def at_once(*suites: Callable[[IO[str] | None], None]) -> None:
     Raises:
         CalledProcessError: A test failed; all suites have ended.
     """
-    with ThreadPoolExecutor(max_workers=2) as pool, contextlib.ExitStack() as files:
+    workers = (os.cpu_count() or 1) + 1
+    with ThreadPoolExecutor(workers) as pool, contextlib.ExitStack() as files:
         running: list[tuple[Future[None], IO[str] | None]] = []
         for suite in suites:
             output: IO[str] | None = None
@@ -255,7 +260,9 @@ def test_in_blender(
         run(blender, *flags, script, "--", *args, env=env, output=output)
 
 
-def run_pytest(python: Path, arguments: list[str], *, coverage: bool) -> None:
+def run_pytest(
+    python: Path, arguments: list[str], output: IO[str] | None = None, *, coverage: bool = False
+) -> None:
     """Run pytest, and measure the coverage if ``coverage`` is set (see ``pyproject.toml``).
 
     The floor applies to the whole test suite. With further arguments, which usually select some
@@ -265,12 +272,13 @@ def run_pytest(python: Path, arguments: list[str], *, coverage: bool) -> None:
         CalledProcessError: A test failed, or the coverage is below the floor.
     """
     measuring = ("-m", "coverage", "run") if coverage else ()
-    with phase("Running pytest, measuring coverage" if coverage else "Running pytest"):
+    title = " ".join(["Running pytest", *arguments]) + (", measuring coverage" if coverage else "")
+    with phase(title):
         if coverage:
             # Not by "coverage erase", which leaves the damaged files of killed processes.
             shutil.rmtree(VENV / "coverage", ignore_errors=True)
             (VENV / "coverage").mkdir(exist_ok=True)
-        run(python, *measuring, "-m", "pytest", *arguments, env=_QUIET_THREADS)
+        run(python, *measuring, "-m", "pytest", *arguments, env=_QUIET_THREADS, output=output)
     if coverage:
         with phase("Checking the coverage"):
             run(python, "-m", "coverage", "combine", "--quiet")
@@ -293,7 +301,10 @@ def command_test(options: argparse.Namespace) -> None:
     suites: list[Callable[[IO[str] | None], None]] = []
     if not blenders:
         blenders = [None, *installed_blenders()]
-        suites.append(lambda _: run_pytest(python, options.rest, coverage=options.coverage))
+        # Coverage is that of one process, and chosen tests are usually few.
+        is_one = options.coverage or options.rest
+        for part in [options.rest] if is_one else PYTEST_PARTS:
+            suites.append(functools.partial(run_pytest, python, part, coverage=options.coverage))
     for blender in blenders:
         suites.append(functools.partial(test_in_blender, python, archive, blender))
     at_once(*suites)

@@ -141,7 +141,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that receives what ``dev`` runs with ``python -m``, without running it."""
     found: list[str] = []
     monkeypatch.setattr(dev, "VENV", tmp_path)
-    monkeypatch.setattr(dev, "run", lambda *command, env=None: found.append(" ".join(command[2:])))
+    monkeypatch.setattr(dev, "run", lambda *command, **_: found.append(" ".join(command[2:])))
     monkeypatch.setattr(dev, "set_up", lambda: Path("python"))
     monkeypatch.setattr(dev, "build", lambda python: Path("draggan.zip"))
     monkeypatch.setattr(dev, "installed_blenders", list)
@@ -152,7 +152,6 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], ["pytest"]),
         (["-k", "mask"], ["pytest -k mask"]),
         (
             ["--coverage"],
@@ -171,7 +170,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             ],
         ),
     ],
-    ids=["all", "some", "coverage of all", "coverage of some"],
+    ids=["some", "coverage of all", "coverage of some"],
 )
 def test_test_runs_pytest_and_the_tests_in_blender(
     commands: list[str], arguments: list[str], expected: list[str]
@@ -180,6 +179,19 @@ def test_test_runs_pytest_and_the_tests_in_blender(
     options.command(options)
     commands.remove("tests/blender")  # it runs at the same time
     assert commands == expected
+
+
+def test_all_tests_run_in_parts_which_together_have_each_test_once(commands: list[str]) -> None:
+    options = dev.parse(["test"])
+    options.command(options)
+    assert sorted(commands) == sorted(
+        ["tests/blender", *(f"pytest {' '.join(part)}" for part in dev.PYTEST_PARTS)]
+    )
+    *parts, rest = dev.PYTEST_PARTS
+    folders = [folder for part in parts for folder in part]
+    assert all((ROOT / folder).is_dir() for folder in folders)
+    assert not [one for one in folders for other in folders if one.startswith(f"{other}/")]
+    assert rest == ["tests", *(f"--ignore={folder}" for folder in folders)]
 
 
 @pytest.mark.parametrize("fails", [False, True])
