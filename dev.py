@@ -43,8 +43,12 @@ _PIP_STEP = re.compile(
 _PIP_NOISE = "is ignored: it is neither a file nor a directory"
 _PIP_LINES_SHOWN = 15
 
-# Threads of PyTorch that wait for work leave the core to the other suite. Results stay the same.
-_QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+# PyTorch leaves cores to the other suites. Where another process needs one of the cores, threads
+# that wait for each other take longer than one thread alone. Results stay the same.
+_FEW_THREADS = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2)),
+}
 
 # The arguments of the processes that all of pytest's tests run in, which take about as long as each
 # other. The last one has what is in no other.
@@ -252,7 +256,7 @@ def test_in_blender(
         phase(f"Running tests/blender in {blender or 'the bpy module'}"),
         tempfile.TemporaryDirectory(prefix="draggan-user-") as user,
     ):
-        env = {"BLENDER_USER_RESOURCES": user, **_QUIET_THREADS}
+        env = {"BLENDER_USER_RESOURCES": user, **_FEW_THREADS}
         if blender is None:
             run(python, script, *args, env=env, output=output)
             return
@@ -278,7 +282,7 @@ def run_pytest(
             # Not by "coverage erase", which leaves the damaged files of killed processes.
             shutil.rmtree(VENV / "coverage", ignore_errors=True)
             (VENV / "coverage").mkdir(exist_ok=True)
-        run(python, *measuring, "-m", "pytest", *arguments, env=_QUIET_THREADS, output=output)
+        run(python, *measuring, "-m", "pytest", *arguments, env=_FEW_THREADS, output=output)
     if coverage:
         with phase("Checking the coverage"):
             run(python, "-m", "coverage", "combine", "--quiet")
