@@ -201,9 +201,9 @@ def test_stale_frames_are_found_in_the_folder_and_not_by_counting(
     replace(track, first_number=1_000_000).save(folder.track_path)
     for name in ("bake_0002.png", "bake_1000001.png", "other_0002.png", "bake_2.png", "bake_x.png"):
         (tmp_path / name).touch()
-    started = time.monotonic()
+    started = time.process_time()
     folder.remove_stale(track)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     left = {path.name for path in tmp_path.glob("*.png")}
     assert left == {"other_0002.png", "bake_2.png", "bake_x.png"}
 

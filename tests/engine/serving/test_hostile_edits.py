@@ -138,10 +138,10 @@ def test_a_pipe_in_place_of_an_edit_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_file_of_many_messages_is_not_read_to_its_end(latent: FloatArray) -> None:
     data = encode(small_edit(latent)) * 2000
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(RequestError, match="is not one complete edit"):
         decode_edit(data)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
