@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,7 @@ def allowed_in(name: str) -> set[str]:
     raise AssertionError(f"no rule for {name}")
 
 
+@functools.cache
 def imports_of(path: Path) -> list[tuple[int, str]]:
     """Return each import of a file as (line, absolute module or module and name).
 

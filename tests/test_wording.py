@@ -94,8 +94,8 @@ def test_python_files_follow_the_conventions(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     tree = ast.parse(source)
     wrong: list[str] = []
-    prose = docstrings_of(tree) + comments_of(source)
-    for line, text in prose:
+    comments = comments_of(source)
+    for line, text in docstrings_of(tree) + comments:
         for what, pattern in (
             ("single backticks, use double ones", SINGLE_BACKTICK),
             ("a role, name the object in double backticks", ROLE),
@@ -106,7 +106,7 @@ def test_python_files_follow_the_conventions(path: Path) -> None:
         if text.startswith("#:"):
             wrong.append(f"{line}: a comment that starts with '#:', use '#'")
     if path != Path(__file__):
-        for line, text in comments_of(source) + texts_of(tree):
+        for line, text in comments + texts_of(tree):
             if found := DECODED_WORDS.search(text):
                 wrong.append(f"{line}: a phrase to decode: {found[0]!r}")
     wrong += structure(tree)

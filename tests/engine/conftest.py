@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,15 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
-def _no_fused_operators(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep tests independent of their order: fused operators would stay in the process."""
-    monkeypatch.setattr(operators, "start_fused_operators", lambda folder, device: None)
+@pytest.fixture(autouse=True, scope="module")
+def _no_fused_operators() -> Iterator[None]:
+    """Keep tests independent of their order: fused operators would stay in the process.
+
+    The scope is ``module`` so that fixtures of this scope have no fused operators either.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operators, "start_fused_operators", lambda folder, device: None)
+        yield
 
 
 @pytest.fixture(scope="session")

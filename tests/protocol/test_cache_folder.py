@@ -35,6 +35,7 @@ def test_a_user_without_home_and_without_an_entry_drags() -> None:
     """Run the real command as a user id that the system does not know."""
     code = "import sys; from engine.cli.arguments import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "drag", "--pair", "64,60:72,60", "--max-steps", "2"]
+    command += ["--device", "cpu", "--threads", "1"]
     # pytest's own temporary folders cannot be entered by another user.
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -3,10 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,8 +10,6 @@ import pytest
 
 from draggan_blender.connection.launcher import as_meant
 from engine.cli.arguments import main
-from engine.output.track import Track
-from engine.solving.result import DragStatus
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -55,31 +49,6 @@ def test_a_radius_beyond_the_model_is_refused_at_once(
     assert time.monotonic() - started < 20
     said = capsys.readouterr().err
     assert "but the features of this model have 32 pixels; choose at most 16" in said
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
-def test_ctrl_c_keeps_the_steps_so_far(checkpoint: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "engine", "drag", "--model", str(checkpoint)]
-    command += ["--pair", "12,14:17,14", "--method", "draggan", "--step-size", "1e-6"]
-    command += ["--max-steps", "100000", "--patience", "0", "--tolerance-px", "0"]
-    environment = {**os.environ, "DRAGGAN_FUSED": "0", "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        [*command, "--out", str(tmp_path)],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("step   10"):
-                break
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=120)
-    assert process.returncode == 130
-    track = Track.load(tmp_path / "track.npz")
-    assert track.status == DragStatus.STOPPED.value
-    assert (tmp_path / "drag_0001.png").is_file()
 
 
 def test_the_engine_s_python_may_be_named_as_people_do(

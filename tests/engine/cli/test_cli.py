@@ -19,6 +19,7 @@ from draggan_blender.protocol.settings import DragSettings
 from engine.cli.arguments import main
 from engine.differences import Difference
 from engine.output.track import Track
+from engine.solving.result import DragStatus
 from stylegan2 import load_generator, save_generator, sha256_of
 from tests.vgg_files import write_vgg
 
@@ -259,6 +260,7 @@ def test_an_interrupted_drag_is_code_130_without_a_traceback_and_keeps_its_image
     assert process.returncode == 130
     assert error == "interrupted\n"
     assert (tmp_path / "out" / "drag_0001.png").is_file()
+    assert Track.load(tmp_path / "out" / "track.npz").status == DragStatus.STOPPED.value
 
 
 def test_a_picture_is_inverted_and_the_tuned_model_makes_its_image(

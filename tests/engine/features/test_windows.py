@@ -251,11 +251,11 @@ def test_many_windows_are_differentiated_in_groups(generator: Generator, masked:
 
 
 @pytest.fixture
-def fused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def fused(operators_folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Make windows use fused operators; return the list that their calls are appended to."""
     if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
         pytest.skip("needs a C++ compiler")
-    operators, calls = FusedOperators(build(tmp_path, CPU), CPU), list[str]()
+    operators, calls = FusedOperators(build(operators_folder, CPU), CPU), list[str]()
     right = operators.outputs_back
 
     def counted(*arguments: Any) -> None:

@@ -41,15 +41,22 @@ def drag(caches: Path, out: Path, **variables: str) -> FloatArray:
     command = [sys.executable, "-m", "engine", "drag", "--pair", "64,60:72,60", "--out", str(out)]
     environment = os.environ | {"XDG_CACHE_HOME": str(caches)} | variables
     environment.setdefault(fused_start.SWITCH, "1")
-    command += ["--device", "cpu", "--threads", "1"]
+    command += ["--device", "cpu", "--threads", "1", "--max-steps", "3"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
     return Track.load(out / "track.npz").latents()
+
+
+@pytest.fixture(scope="module")
+def without(tmp_path_factory: pytest.TempPathFactory) -> FloatArray:
+    """Return the latents of a drag without fused operators."""
+    folder = tmp_path_factory.mktemp("without")
+    return drag(folder / "caches", folder / "out", **{fused_start.SWITCH: "0"})
 
 
 @on_linux
 @needs_compiler
 def test_a_drag_is_the_same_when_they_are_compiled_for_it_and_when_they_were_before(
-    tmp_path: Path,
+    without: FloatArray, tmp_path: Path
 ) -> None:
     caches = tmp_path / "caches"
     first = drag(caches, tmp_path / "first")
@@ -59,7 +66,6 @@ def test_a_drag_is_the_same_when_they_are_compiled_for_it_and_when_they_were_bef
     second = drag(caches, tmp_path / "second")
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.*o")} == made
     assert np.array_equal(first, second)
-    without = drag(caches, tmp_path / "without", **{fused_start.SWITCH: "0"})
     # Close but not equal, so the operators were used.
     assert not np.array_equal(first, without)
     # Rounding is 1e-5 for many rows, until a step decides something by a hair.
@@ -68,9 +74,8 @@ def test_a_drag_is_the_same_when_they_are_compiled_for_it_and_when_they_were_bef
 
 
 @on_linux
-def test_without_a_compiler_a_drag_is_as_without_them(tmp_path: Path) -> None:
+def test_without_a_compiler_a_drag_is_as_without_them(without: FloatArray, tmp_path: Path) -> None:
     nowhere = {"PATH": str(tmp_path), "CXX": ""}
-    without = drag(tmp_path / "caches", tmp_path / "without", **{fused_start.SWITCH: "0"})
     found = drag(tmp_path / "caches", tmp_path / "found", **nowhere)
     assert np.array_equal(found, without)
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,15 +44,6 @@ FRAMES = [f"bake_{number:04d}.png" for number in range(FIRST - 1, FIRST + 8)]
 FINISHED = sorted([*FRAMES, EDIT_FILE, TRACK_FILE])
 
 Kind = TypeVar("Kind", bound=Message)
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineClient]:
-    """Yield an engine that is ready, for tests that do not end it."""
-    with EngineClient(tmp_path_factory.mktemp("engine")) as client:
-        client.ready()
-        yield client
-        assert client.process.poll() is None, client.log()
 
 
 def bake_request(
@@ -170,7 +160,7 @@ def test_a_cancelled_bake_goes_on_where_it_was(
 def test_an_engine_that_is_killed_in_the_middle_leaves_what_the_next_one_goes_on_with(
     shared: EngineClient, checkpoint: Path, latent: FloatArray, tmp_path: Path
 ) -> None:
-    long = small_edit(latent, targets_px=moves(*np.linspace(0.02, 1.6, 80)))
+    long = small_edit(latent, targets_px=moves(*np.linspace(0.02, 1.2, 60)))
     (tmp_path / "engine").mkdir()
     with EngineClient(tmp_path / "engine") as doomed:
         doomed.ready()
@@ -183,7 +173,7 @@ def test_an_engine_that_is_killed_in_the_middle_leaves_what_the_next_one_goes_on
         doomed.process.wait()
     assert (tmp_path / "killed" / JOURNAL_FILE).exists()
     messages = _ask(shared, bake_request(shared, checkpoint, long, tmp_path / "killed"))
-    assert 0 < _of(messages, BakeFinished)[0].solved_count < 75
+    assert 0 < _of(messages, BakeFinished)[0].solved_count < 55
     _ask(shared, bake_request(shared, checkpoint, long, tmp_path / "whole"))
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,13 +23,6 @@ from .client import EngineClient, drag_request
 SETTINGS = DragSettings(linear_reach=8.0, tolerance_px=0.5)
 # The engine waits if it has sent nothing for this time; a step takes some milliseconds.
 REST_S = 1.0
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineClient]:
-    with EngineClient(tmp_path_factory.mktemp("engine")) as client:
-        client.ready()
-        yield client
 
 
 class LiveDrag:

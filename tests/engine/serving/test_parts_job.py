@@ -26,18 +26,16 @@ def _messages(client: EngineClient, checkpoint: Path, latent: bytes) -> list[Mes
 
 
 def test_a_tree_arrives_and_a_wrong_latent_is_a_sentence(
-    tmp_path: Path, checkpoint: Path, latent: FloatArray
+    shared: EngineClient, checkpoint: Path, latent: FloatArray
 ) -> None:
-    with EngineClient(tmp_path) as client:
-        client.ready()
-        data = latent.astype("<f4").tobytes()
-        messages = _messages(client, checkpoint, data)
-        (found,) = (one for one in messages if isinstance(one, PartsFound))
-        assert isinstance(messages[-1], Done)
-        parents = np.frombuffer(found.parents, "<i4")
-        assert len(parents) == 2 * found.rows * found.columns - 1
-        assert parents[-1] == -1
-        assert (np.frombuffer(found.heights, "<f4") >= 0.0).all()
-        ending = _messages(client, checkpoint, data[:-4])[-1]
-        assert isinstance(ending, Failed)
-        assert ending.cause == "request"
+    data = latent.astype("<f4").tobytes()
+    messages = _messages(shared, checkpoint, data)
+    (found,) = (one for one in messages if isinstance(one, PartsFound))
+    assert isinstance(messages[-1], Done)
+    parents = np.frombuffer(found.parents, "<i4")
+    assert len(parents) == 2 * found.rows * found.columns - 1
+    assert parents[-1] == -1
+    assert (np.frombuffer(found.heights, "<f4") >= 0.0).all()
+    ending = _messages(shared, checkpoint, data[:-4])[-1]
+    assert isinstance(ending, Failed)
+    assert ending.cause == "request"

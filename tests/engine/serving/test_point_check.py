@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +17,6 @@ from draggan_blender.protocol.settings import DragSettings
 from engine.arrays import FloatArray
 
 from .client import EngineClient, drag_request
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineClient]:
-    with EngineClient(tmp_path_factory.mktemp("engine")) as client:
-        client.ready()
-        yield client
 
 
 def _answer(client: EngineClient, request: CheckPoints | None, number: int) -> list[Message]:

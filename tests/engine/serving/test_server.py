@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,16 +38,6 @@ from engine.output.track import Track
 from .client import ENDLESS, EngineClient, drag_request
 
 Kind = TypeVar("Kind", bound=Message)
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineClient]:
-    """Yield an engine that is ready, for tests that do not end it."""
-    with EngineClient(tmp_path_factory.mktemp("engine")) as client:
-        client.ready()
-        yield client
-        assert client.process.poll() is None, client.log()
-        assert list(client.temporary.iterdir()) == []
 
 
 def _of(messages: list[Message], kind: type[Kind]) -> list[Kind]:

@@ -64,10 +64,10 @@ def generator() -> Generator:
 
 
 @pytest.fixture(scope="module")
-def operators(tmp_path_factory: pytest.TempPathFactory) -> FusedOperators:
+def operators(operators_folder: Path) -> FusedOperators:
     device = torch.device("cpu")
     try:
-        return FusedOperators(build(tmp_path_factory.mktemp("operators") / "x", device), device)
+        return FusedOperators(build(operators_folder, device), device)
     except BuildError as error:
         pytest.skip(str(error))
 

@@ -32,17 +32,14 @@ LAYERS = 5
 
 
 @pytest.fixture(scope="module", params=["torch", "fused"])
-def operators(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> FusedOperators | None:
+def operators(request: pytest.FixtureRequest, operators_folder: Path) -> FusedOperators | None:
     """Return the compiled operators, or None for torch's."""
     if request.param == "torch":
         return None
     if not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
         pytest.skip("there is no C++ compiler")
-    folder: Path = tmp_path_factory.mktemp("operators")
     device = torch.device("cpu")
-    return FusedOperators(build(folder, device), device)
+    return FusedOperators(build(operators_folder, device), device)
 
 
 def assert_close(found: Tensor, expected: Tensor) -> None:
