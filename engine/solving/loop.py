@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The loop of a drag: it lets a method look and move, keeps the record, and decides when to end.
 
-``drag.drag`` makes one loop for each drag. Row 0 of every record is the start, unchanged.
+``drag.drag`` makes one loop for each drag; what is made of its last row is in ``judging``. Row 0 of
+every record is the start, unchanged.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,19 +23,17 @@ from ..errors import RequestError
 from ..features.source import ImageOf, feature_block, grid_of
 from ..inputs import check_latent, check_points
 from ..pictures import OpenPicture
-from .freedom import SPACES_WITH_FREEDOM
 from .ground import Ground
+from .judging import EndedDrag, result_of
 from .lock import Locked
-from .lost import find_again, find_lost, lost_sentence
-from .manifold import last_whole
-from .methods import METHODS, UNTRACKED, DragProblem, Look
+from .methods import METHODS, DragProblem, Look
 from .options import DragOptions
 from .pair_points import PairPoints
 from .picture import Paths
 from .points import LiveChanges, LivePoints, PointChange, RowPoints, numbers_of
 from .regions import angle_and_scale, turn_of
 from .result import DragResult, DragStatus, DragStep, Record, RowReport
-from .stopping import StoppedError, leave_after, leave_if
+from .stopping import StoppedError, leave_if
 from .structure import shares_seen
 
 # With more handles than this, the tolerance is multiplied by ``MANY_FACTOR``; Pan et al., "Drag
@@ -47,8 +45,6 @@ _PROGRESS = 0.01
 # The space of drags with an exact mask. In it, an image would change everywhere, but the mask keeps
 # all except one part, and a part alone is easily outside what the whole images of a model show.
 _PART_SPACE = "w+"
-# How long a drag that was stopped may still search for lost handles, seconds.
-_JUDGED_WITHIN_S = 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,28 +145,27 @@ class Loop:
             self._homes_px = dict(zip(points.keys, home.handles_px, strict=True))
         handles_px, self._targets_px = check_points(generator, solved.handles_px, solved.targets_px)
         is_part = self._ground.is_masked and options.latent_space == DEFAULTS["latent_space"]
-        if is_part:
-            options = replace(options, latent_space=_PART_SPACE)
-        problem = DragProblem(
-            generator=generator,
-            source=self._ground.source(len(handles_px)),
-            start=start,
-            num_layers=num_layers,
-            handles=self._grid.to_feature(handles_px),
-            targets=self._grid.to_feature(self._targets_px),
-            options=options,
-            paths=self._paths(points, start.device),
-            home=start if home is None else check_latent(generator, home.latent),
-            regions=self._regions,
-            origin=origin,
-            enough_px=enough_px,
-            between=self._between,
-            shares=self._shares(start.device),
-            locked=locked,
-            is_part=is_part,
+        self._first_handles = self._grid.to_feature(handles_px)
+        self._method = METHODS[options.method](
+            DragProblem(
+                generator=generator,
+                source=self._ground.source(len(handles_px)),
+                start=start,
+                num_layers=num_layers,
+                handles=self._first_handles,
+                targets=self._grid.to_feature(self._targets_px),
+                options=replace(options, latent_space=_PART_SPACE) if is_part else options,
+                paths=self._paths(points, start.device),
+                home=start if home is None else check_latent(generator, home.latent),
+                regions=self._regions,
+                origin=origin,
+                enough_px=enough_px,
+                between=self._between,
+                shares=self._shares(start.device),
+                locked=locked,
+                is_part=is_part,
+            )
         )
-        self._first_handles = problem.handles
-        self._method = METHODS[options.method](problem)
         self.record = Record(start, num_layers, RowPoints.of(points), opened=opened)
         self.record.flat = self._flat()
 
@@ -389,101 +384,20 @@ class Loop:
 
     def result(self, status: DragStatus, reason: str, started: float) -> DragResult:
         """Return the result of ``drag``, which began at a time of ``time.monotonic``."""
-        row = self.record.last_index(status, self._tolerance_px)
-        whole = row if status is DragStatus.STOPPED else self._last_whole(row)
-        is_beyond = whole < row and self.record.farthest_px[whole] > self._tolerance_px
-        if is_beyond:
-            status = DragStatus.STALLED
-            reason = f"after step {whole} the picture would come apart: {self.record.at_end(whole)}"
-        row = whole
-        result = self.record.result(status, reason, 0.0, self._tolerance_px, row)
-        if status is DragStatus.REACHED and self._options.method in UNTRACKED:
-            result = self._as_seen(result)
-            status, reason = result.status, result.reason
-        lost = self._lost(row, is_stopped=status is DragStatus.STOPPED)
-        if any(lost):
-            if status in (DragStatus.REACHED, DragStatus.STALLED):
-                status, reason = DragStatus.LOST, lost_sentence(lost)
-            else:
-                reason = f"{reason}; {lost_sentence(lost)}"
-        return replace(
-            result,
-            status=status,
-            reason=reason,
-            flat=self.record.flat,
-            lost=lost,
-            is_beyond=is_beyond or result.is_beyond,
-            seconds=time.monotonic() - started,
+        ended = EndedDrag(
+            generator=self._generator,
+            options=self._options,
+            record=self.record,
+            tolerance_px=self._tolerance_px,
+            grid=self._grid,
+            pairs=self._pairs,
+            regions=self._regions,
+            ground=self._ground,
+            judged=self._judged,
+            should_stop=self._should_stop,
         )
-
-    def _last_whole(self, row: int) -> int:
-        """Return the last row up to one whose picture has not come apart.
-
-        A person who changes points while the drag runs sees each row, and none is taken back.
-        """
-        options = self._options
-        is_asked = (
-            self._judged
-            and options.method == "linearised"
-            and options.latent_space in SPACES_WITH_FREEDOM
-            and not self.record.first
-            and not self._ground.is_masked
-        )
-        if not is_asked:
-            return row
-        with contextlib.suppress(StoppedError):
-            edited = self.record.edited[: row + 1]
-            return last_whole(self._generator, edited, leave_if(self._should_stop))
-        return row
-
-    def _as_seen(self, result: DragResult) -> DragResult:
-        """Return a result of search points that are at their targets, judged by what is there."""
-        if not self._judged or self._regions is not None:
-            return result
-        latent = self.record.latent(len(result.latents) - 1)
-        places_px = find_again(
-            self._generator,
-            self._options,
-            self._grid,
-            self._pairs.known,
-            result.handles_px[-1],
-            latent,
-            self._ground.canvas,
-        )
-        distance_px = float(np.linalg.norm(places_px - result.targets_px, axis=1).max())
-        handles_px, distances_px = result.handles_px.copy(), result.distances_px.copy()
-        handles_px[-1], distances_px[-1] = places_px, distance_px
-        seen = replace(result, handles_px=handles_px, distances_px=distances_px)
-        if distance_px <= self._tolerance_px:
-            return seen
-        reason = (
-            "the search points are at their targets, but what was under the handles is seen up to "
-            f"{distance_px:.1f} px away from them"
-        )
-        return replace(seen, status=DragStatus.STALLED, reason=reason)
-
-    def _lost(self, row: int, *, is_stopped: bool) -> tuple[bool, ...]:
-        """Return for each pair whether it was lost on the way to a row.
-
-        Whoever stops a drag does not wait long for this: then no pair counts as lost.
-        """
-        points_px = self.record.points_px[row]
-        nobody = (False,) * len(self._pairs.known)
-        if not self._judged or len(points_px) != len(self._pairs.keys):
-            return nobody
-        with contextlib.suppress(StoppedError):
-            return find_lost(
-                self._generator,
-                self._options,
-                self._grid,
-                self._pairs.known,
-                self._regions,
-                points_px,
-                self.record.latent(row),
-                self._ground.canvas,
-                leave_after(_JUDGED_WITHIN_S) if is_stopped else leave_if(self._should_stop),
-            )
-        return nobody
+        result = result_of(ended, status, reason)
+        return replace(result, seconds=time.monotonic() - started)
 
     def _not_finite(self, step: int) -> str:
         if not self.record.losses:

@@ -15,7 +15,7 @@ from engine.arrays import FloatArray
 from engine.baking.animated_edit import AnimatedEdit
 from engine.baking.solve import BakeReport, solve
 from engine.models import sample_latent
-from engine.solving import loop
+from engine.solving import judging
 from engine.solving.drag import drag
 from engine.solving.options import METHOD_NAMES, DragOptions
 from engine.solving.result import DragResult, DragStatus
@@ -131,7 +131,7 @@ def test_who_is_lost_is_not_searched_for_long_after_a_stop(
             time.sleep(0.01)
             between()
 
-    monkeypatch.setattr(loop, "find_lost", search)
+    monkeypatch.setattr(judging, "find_lost", search)
     stop = _StopAfter(0.05)
     result = _drag(generator, "linearised", stop)
     assert time.monotonic() - stop.at < _ANSWER_S
