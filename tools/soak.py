@@ -6,10 +6,11 @@ The operations come from a seed, so a run can be repeated::
     blender -b --factory-startup --python-exit-code 1 -P tools/soak.py -- --zip ZIP \
         --engine-python .venv/bin/python --out soak.txt --minutes 60 --seed 1
 
-What is done is in ``soak_operations.py``; among it are faults, such as an engine that is killed. An
-operation that the extension refuses counts as refused; any other exception ends the run with code
-1. At the end no engine may be running, no temporary file of ours may be left, and the .blend
-must reopen with the same images. The memory is read from ``/proc``, so this runs on Linux.
+What is done is in ``soak_operations.py``, and what goes wrong meanwhile, such as an engine that is
+killed, in ``soak_faults.py``. An operation that the extension refuses counts as refused; any other
+exception ends the run with code 1. At the end no engine may be running, no temporary file of ours
+may be left, and the .blend must reopen with the same images. The memory is read from ``/proc``, so
+this runs on Linux.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tools.soak_operations import EXTENSION, TIMEOUT_S, Operations, module, push
+from tools.soak_faults import FAULTS
+from tools.soak_operations import USUAL, reopen
+from tools.soak_scene import EXTENSION, TIMEOUT_S, SoakScene, module, push
 
 _REPORT_EVERY_S = 60.0
 _FAULT_SHARE = 0.06
@@ -73,16 +76,16 @@ class Memory:
         return lines
 
 
-def _step(operations: Operations, seed: int, number: int, counts: Counter[str]) -> None:
+def _step(scene: SoakScene, seed: int, number: int, counts: Counter[str]) -> None:
     """Do one operation, and wait until the engine is idle."""
     # Each has its own chance, so that it is the same without those before it.
-    operations.chance = chance = random.Random(f"{seed} {number}")
+    scene.chance = chance = random.Random(f"{seed} {number}")
     is_fault = chance.random() < _FAULT_SHARE
-    operation = chance.choice(operations.faults() if is_fault else operations.usual())
+    operation = chance.choice(FAULTS if is_fault else USUAL)
     # If Blender crashes, the last line names the operation.
     print(f"{number:5} {operation.__name__}", flush=True)
     try:
-        result = operation()
+        result = operation(scene)
         push(operation.__name__)
     except (module("errors").EditError, RuntimeError) as error:
         if "Traceback" in str(error):
@@ -91,10 +94,10 @@ def _step(operations: Operations, seed: int, number: int, counts: Counter[str]) 
     name = f"fault {operation.__name__}" if is_fault else operation.__name__
     counts[f"{name}: {result}"] += 1
     module("connection.pump").run_until(lambda now: now.active is None and not now.queue, TIMEOUT_S)
-    operations.note_engine()
+    scene.note_engine()
 
 
-def _soak(options: argparse.Namespace, operations: Operations) -> list[str]:
+def _soak(options: argparse.Namespace, scene: SoakScene) -> list[str]:
     """Do operations until the time is over; return the lines of the report."""
     import bpy
 
@@ -106,7 +109,7 @@ def _soak(options: argparse.Namespace, operations: Operations) -> list[str]:
     started, said, count = time.monotonic(), 0.0, 0
     while (now := time.monotonic()) - started < 60 * options.minutes:
         if count not in options.skip:
-            _step(operations, options.seed, count, counts)
+            _step(scene, options.seed, count, counts)
         count += 1
         is_time = now - said >= _REPORT_EVERY_S
         memory.look((now - started) / 60, module("connection.pump").engine_pid(), keep=is_time)
@@ -122,8 +125,8 @@ def _soak(options: argparse.Namespace, operations: Operations) -> list[str]:
         *memory.lines(),
         *(f"  {number:5} {name}" for name, number in sorted(counts.items())),
     ]
-    operations.reopen()
-    return [*lines, f"{len(operations.images())} images, reopened equal"]
+    reopen(scene)
+    return [*lines, f"{len(scene.images())} images, reopened equal"]
 
 
 def _left_over(engines: set[int], folder: Path) -> list[str]:
@@ -162,13 +165,11 @@ def main() -> None:
     )
     preferences = bpy.context.preferences.addons[EXTENSION].preferences
     setattr(preferences, "cache_folder", str(folder / "cache"))  # noqa: B010  (not known to mypy)
-    operations = Operations(folder)
-    lines = _soak(options, operations)
+    scene = SoakScene(folder)
+    lines = _soak(options, scene)
     addon_utils.disable(EXTENSION)
-    left = _left_over(operations.engines, folder)
-    lines += left or [
-        f"no orphan of {len(operations.engines)} engines and no temporary file is left"
-    ]
+    left = _left_over(scene.engines, folder)
+    lines += left or [f"no orphan of {len(scene.engines)} engines and no temporary file is left"]
     text = "\n".join(lines)
     print(text, flush=True)
     options.out.write_text(text + "\n")
