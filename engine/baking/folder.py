@@ -27,7 +27,8 @@ from draggan_blender.protocol.file_names import (
 )
 
 from ..output.frames import FrameNames
-from ..output.track import Track, TrackError
+from ..output.track import Track
+from ..output.track_arrays import TrackError
 from ..solving.result import STATUSES
 from .journal import are_numbers_sound, read_journal
 from .row import SolvedRow

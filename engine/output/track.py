@@ -23,12 +23,7 @@ import numpy.typing as npt
 from draggan_blender.protocol.atomic_files import write_atomically
 from draggan_blender.protocol.file_names import GREATEST_FRAME
 from draggan_blender.protocol.layering import Layer
-from draggan_blender.protocol.plain_arrays import (
-    MOST_BYTES,
-    PlainArraysError,
-    array_names,
-    read_arrays,
-)
+from draggan_blender.protocol.plain_arrays import MOST_BYTES
 from draggan_blender.protocol.plain_files import read_plain_file
 
 from ..arrays import ByteArray, FloatArray
@@ -36,40 +31,19 @@ from ..errors import RequestError
 from ..pictures import Picture
 from ..solving.options import DragOptions
 from ..solving.result import STATUSES, DragResult
+from .track_arrays import (
+    BAKED_ARRAYS,
+    FORMAT_VERSION,
+    TRACK_ARRAYS,
+    TrackError,
+    check_arrays,
+    read_track_arrays,
+)
 from .track_layers import LAYER_ARRAYS, TrackLayers
-
-# Increase this with every change of the file. 1: the first version. 2: the rows of a bake. 3: the
-# turns of a bake with regions; tracks without them are written as version 2. 4: masked layers;
-# tracks without them are written as before.
-FORMAT_VERSION = 4
 
 _MAX_ROWS = 1_000_000
 _MAX_POINTS = 10_000
 _MAX_LATENT = 65_536
-_ARRAYS = {
-    "start": np.float32,
-    "edited": np.float32,
-    "numbers": np.int64,
-    "handles_px": np.float32,
-    "targets_px": np.float32,
-    "losses": np.float32,
-    "distances_px": np.float32,
-}
-_TEXTS = ("model_name", "model_sha256", "options", "status")
-_BAKED_ARRAYS = {
-    "keys": np.uint8,
-    "steps": np.int64,
-    "statuses": np.uint8,
-    "solved": np.float32,
-    "solved_handles_px": np.float32,
-}
-_FIRST_VERSION = {*_ARRAYS, *_TEXTS, "format_version"}
-_SECOND_VERSION = {*_FIRST_VERSION, *_BAKED_ARRAYS, "first_number"}
-_THIRD_VERSION = {*_SECOND_VERSION, "turns"}
-
-
-class TrackError(RequestError):
-    """The bytes are not a track that this version can read; the message says what is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,9 +228,9 @@ class Track:
     def to_bytes(self) -> bytes:
         """Return the content of the track's ``.npz`` file; equal tracks give equal bytes."""
         arrays: dict[str, Any] = {
-            name: np.asarray(getattr(self, name), dtype=kind) for name, kind in _ARRAYS.items()
+            name: np.asarray(getattr(self, name), dtype=kind) for name, kind in TRACK_ARRAYS.items()
         }
-        for name, kind in _BAKED_ARRAYS.items():
+        for name, kind in BAKED_ARRAYS.items():
             values = getattr(self.baked, name) if self.baked else ()
             arrays[name] = np.asarray(values, dtype=kind)
         has_turns = self.baked is not None and self.baked.turns.size > 0
@@ -303,14 +277,14 @@ class Track:
             TrackError: The bytes are not a track, are damaged, have sizes over the limits, or are
                 of a newer version.
         """
-        fields = _read_arrays(data)
+        fields = read_track_arrays(data)
         version = fields.pop("format_version")
         if not 1 <= version <= FORMAT_VERSION:
             raise TrackError(
                 f"the track has format version {version}, but this version reads 1 to "
                 f"{FORMAT_VERSION}; update the extension"
             )
-        baked = {name: fields.pop(name) for name in (*_BAKED_ARRAYS, "turns") if name in fields}
+        baked = {name: fields.pop(name) for name in (*BAKED_ARRAYS, "turns") if name in fields}
         layers = [fields.pop(name) for name in LAYER_ARRAYS if name in fields]
         try:
             options = json.loads(fields["options"])
@@ -360,7 +334,7 @@ class Track:
             "losses": (rows,),
             "distances_px": (rows,),
         }
-        _check_arrays(self, expected)
+        check_arrays(self, expected)
         self._check_numbers(rows)
         if self.layers is not None:
             problem = self.layers.problem(rows, self.start.shape)
@@ -378,7 +352,7 @@ class Track:
         }
         if self.baked.turns.size:
             expected["turns"] = (rows, points, 2)
-        _check_arrays(self.baked, expected)
+        check_arrays(self.baked, expected)
         if int(self.baked.statuses.max()) >= len(STATUSES):
             raise TrackError("the track's statuses are unknown; it is damaged")
 
@@ -407,51 +381,6 @@ def parts_of(
     changed = np.flatnonzero(np.any([(one != start).any(axis=(0, 2)) for one in others], axis=0))
     count = int(changed[-1]) + 1 if len(changed) else 0
     return start, latents[:, :count], TrackLayers.of(pictures, start)
-
-
-def _check_arrays(owner: Track | BakedRows, expected: dict[str, tuple[int, ...]]) -> None:
-    """Check shapes, and that latents and points are finite.
-
-    Losses and distances may have any values, because no frame depends on them.
-    """
-    for name, shape in expected.items():
-        array = getattr(owner, name)
-        if array.shape != shape:
-            raise TrackError(f"the track's {name} has shape {array.shape}, not {shape}")
-        if name not in ("losses", "distances_px") and not np.isfinite(array).all():
-            raise TrackError(f"the track's {name} holds values that are not finite")
-
-
-def _read_arrays(data: bytes) -> dict[str, Any]:
-    """Return the members of the archive by name, with checked types and texts as ``str``."""
-    try:
-        found = set(array_names(data))
-        if found > set(LAYER_ARRAYS):
-            found -= set(LAYER_ARRAYS)
-        if found not in (_FIRST_VERSION, _SECOND_VERSION, _THIRD_VERSION):
-            names = ", ".join(sorted(_SECOND_VERSION ^ found)[:5])
-            raise TrackError(
-                "this is an archive, but not a track: missing or unexpected are "
-                + "".join(c if c.isprintable() else "?" for c in names)[:200]
-            )
-        return {name: _checked(name, array) for name, array in read_arrays(data).items()}
-    except PlainArraysError as error:
-        raise TrackError(f"this is not a track file, or it is damaged: {error}") from None
-
-
-def _checked(name: str, array: npt.NDArray[Any]) -> Any:
-    kinds = {**_ARRAYS, **_BAKED_ARRAYS, **LAYER_ARRAYS, "turns": np.float32}
-    if name in kinds:
-        if array.dtype != kinds[name]:
-            raise TrackError(f"the track's {name} is {array.dtype}, not {kinds[name].__name__}")
-        return array
-    kind = "U" if name in _TEXTS else "i"
-    if array.shape != () or array.dtype.kind != kind:
-        expected = "text" if name in _TEXTS else "whole number"
-        raise TrackError(
-            f"the track's {name} is {array.dtype} of shape {array.shape}, expected one {expected}"
-        )
-    return str(array) if name in _TEXTS else int(array)
 
 
 def rows_of_part(track: Track, first_row: int, row_count: int) -> range:

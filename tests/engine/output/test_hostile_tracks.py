@@ -21,7 +21,8 @@ import pytest
 from draggan_blender.protocol.plain_arrays import PlainArraysError, read_arrays
 from engine.baking.folder import BakeFolder
 from engine.output.frames import FrameNames
-from engine.output.track import Track, TrackError
+from engine.output.track import Track
+from engine.output.track_arrays import TrackError
 
 from .test_track import result, track
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from engine.errors import RequestError
-from engine.output.track import BakedRows, Track, TrackError, rows_of_part
+from engine.output.track import BakedRows, Track, rows_of_part
+from engine.output.track_arrays import TrackError
 from engine.pictures import Picture
 from engine.solving.options import DragOptions
 from engine.solving.result import DragResult, DragStatus
