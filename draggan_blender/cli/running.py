@@ -23,7 +23,7 @@ import bpy
 from .. import preferences
 from ..connection import pump
 from ..connection.launcher import as_meant
-from ..connection.session import EnginePhase
+from ..connection.state import EnginePhase
 from ..errors import EditError, reason_of
 from ..jobs import delivery, requests
 from ..properties.owners import Plane

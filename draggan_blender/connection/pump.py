@@ -19,7 +19,7 @@ from ..protocol.messages import Message
 from . import events, launcher
 from .events import Job
 from .runtime import TICK_BUDGET_S, EngineSettings, Runtime
-from .session import EnginePhase, State
+from .state import EnginePhase, State
 from .tick_stats import TickStats
 
 __all__ = [
@@ -85,7 +85,7 @@ def set_folders(folders: Callable[[], tuple[str, ...]]) -> None:
 
 
 def state() -> State:
-    """Return the state of the engine and its jobs; ``session.describe`` puts it in words."""
+    """Return the state of the engine and its jobs; ``state.describe`` puts it in words."""
     return _runtime.state
 
 

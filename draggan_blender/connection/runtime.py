@@ -25,7 +25,7 @@ from . import events, launcher, session
 from .client import Client
 from .events import Job
 from .launcher import EngineProcess, LaunchError
-from .session import EnginePhase, State
+from .state import EnginePhase, State
 from .tick_stats import TickStats
 
 _LOG = logging.getLogger(__name__)

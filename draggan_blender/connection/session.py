@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state of the engine and its jobs, as a pure state machine.
+"""What follows from an event in a state of the engine and its jobs: a pure state machine.
 
-``transition(state, event)`` returns the next state and the effects that ``runtime`` has to perform.
-Nothing here does I/O or needs ``bpy``, so every situation can be tested as a table.
+``transition(state, event)`` returns the next ``state.State``, and the effects that ``runtime`` has
+to perform. Nothing here does I/O or needs ``bpy``, so every situation can be tested as a table.
 
 Rules for every state:
 
@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import Any
 
 from ..protocol.drag_messages import Drag, Preview, PreviewShown, Step
@@ -66,16 +65,7 @@ from .events import (
     TimedOut,
     WentSilent,
 )
-
-__all__ = [
-    "EnginePhase",
-    "Job",
-    "Outcome",
-    "State",
-    "describe",
-    "timeout_s",
-    "transition",
-]
+from .state import EnginePhase, State
 
 # From the start of the process to its hello, which it sends before it imports PyTorch.
 HELLO_TIMEOUT_S = 20.0
@@ -90,99 +80,13 @@ SILENT_AFTER_S = 6.0
 # How long a script or a command waits for a silent engine.
 GIVE_UP_AFTER_S = 60.0
 
-SILENT = (
-    "The engine does not answer: its process was stopped, or the computer is busy with something "
-    "else; wait, or end it with Stop Engine, which keeps the steps of a drag"
-)
 _AGAIN = "press Start Engine to run it again"
-
-
-class EnginePhase(Enum):
-    """A phase of the engine's life."""
-
-    OFF = "off"
-    # The process is running; its hello has not arrived.
-    STARTING = "starting"
-    # The engine is connected; it imports PyTorch and opens its device.
-    LOADING = "loading"
-    READY = "ready"
-    # The engine was asked to end and has not ended yet.
-    STOPPING = "stopping"
-    # The engine was lost or could not be started; ``State.error`` says why. It can be started.
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Everything that the panel shows about the engine.
-
-    Attributes:
-        engine: The phase of the engine.
-        ready: The engine's ``Ready`` message, once it has arrived.
-        model: The last model that the engine has loaded.
-        active: The job that the engine is doing.
-        queue: The jobs that wait, in order.
-        fraction: The progress of the active job, 0 to 1.
-        text: What the active job is doing.
-        step: The last step of the active job.
-        distance_px: The distance of the farthest handle in the active job from its target, in
-            image pixels; None before the first step.
-        asked: The message that was sent to end the active job.
-        discarding: Whether the active job has its ending already and the engine is cancelling it.
-        start_again: Whether the engine is started again after it has stopped.
-        error: The last error, a sentence; cleared when the next job starts.
-        passes: The number of the engine's last pulse; None before the first one.
-        silent: Whether the engine does not answer.
-    """
-
-    engine: EnginePhase = EnginePhase.OFF
-    ready: Ready | None = None
-    model: ModelLoaded | None = None
-    active: Job | None = None
-    queue: tuple[Job, ...] = ()
-    fraction: float = 0.0
-    text: str = ""
-    step: int = 0
-    distance_px: float | None = None
-    asked: Stop | Cancel | None = None
-    discarding: bool = False
-    start_again: bool = False
-    error: str = ""
-    passes: int | None = None
-    silent: bool = False
-
-    @property
-    def ending_asked(self) -> bool:
-        """Whether the active job was asked to end and has not ended yet."""
-        return self.asked is not None
-
-    @property
-    def busy(self) -> bool:
-        """Whether messages are expected soon, so that ticks should be frequent."""
-        passing = (EnginePhase.STARTING, EnginePhase.LOADING, EnginePhase.STOPPING)
-        return self.active is not None or self.engine in passing
-
-    @property
-    def is_pulled(self) -> bool:
-        """Whether a person pulls at an image and waits for each new one."""
-        request = None if self.active is None else self.active.request
-        return isinstance(request, Drag) and request.live
-
-    def jobs_of(self, image_id: str) -> tuple[Job, ...]:
-        """Return the jobs of an image that have no ending yet, the active one first."""
-        return tuple(job for job in _open_jobs(self) if job.image_id == image_id)
 
 
 Outcome = tuple[State, tuple[Effect, ...]]
 
 
 # ---------------------------------------------------------------- helpers
-
-
-def _open_jobs(state: State) -> tuple[Job, ...]:
-    """Return the jobs that have no ending yet, the active one first."""
-    running = () if state.active is None or state.discarding else (state.active,)
-    return running + state.queue
 
 
 def _spawn(state: State) -> Outcome:
@@ -215,7 +119,7 @@ def _lose(sentence: str, state: State) -> Outcome:
     """Give up the engine: every job ends as failed, for the reason in ``sentence``."""
     endings = tuple(
         Deliver(job, Failed(request_id=job.request.request_id, cause="engine", message=sentence))
-        for job in _open_jobs(state)
+        for job in state.open_jobs
     )
     failed = State(engine=EnginePhase.FAILED, error=sentence)
     return failed, (Disconnect(), EndProcess(politely=False), *endings)
@@ -225,27 +129,22 @@ def _cancelled(job: Job) -> Deliver:
     return Deliver(job, Cancelled(request_id=job.request.request_id))
 
 
-def _live(state: State) -> bool:
-    """Return whether an engine is running that was not asked to end."""
-    return state.engine in (EnginePhase.STARTING, EnginePhase.LOADING, EnginePhase.READY)
-
-
 # ---------------------------------------------------------------- what Blender asks for
 
 
 def _start_asked(state: State, _event: StartAsked) -> Outcome:
     if state.engine is EnginePhase.STOPPING:
         return replace(state, start_again=True), ()
-    return (state, ()) if _live(state) else _spawn(state)
+    return (state, ()) if state.is_live else _spawn(state)
 
 
 def _stop_asked(state: State, _event: StopAsked) -> Outcome:
     if state.engine is EnginePhase.FAILED:
         return State(), ()
-    endings = tuple(_cancelled(job) for job in _open_jobs(state))
+    endings = tuple(_cancelled(job) for job in state.open_jobs)
     if state.engine is EnginePhase.STOPPING:
         return State(engine=EnginePhase.STOPPING), endings
-    if not _live(state):
+    if not state.is_live:
         return state, ()
     stopping = State(engine=EnginePhase.STOPPING)
     if state.engine is EnginePhase.STARTING:
@@ -255,7 +154,7 @@ def _stop_asked(state: State, _event: StopAsked) -> Outcome:
 
 def _job_submitted(state: State, event: JobSubmitted) -> Outcome:
     queued = replace(state, queue=(*state.queue, event.job))
-    if _live(state):
+    if state.is_live:
         return _next(queued)
     return _start_asked(queued, StartAsked())
 
@@ -323,7 +222,7 @@ def _peer_proven(state: State, _event: PeerProven) -> Outcome:
 
 def _message_received(state: State, event: MessageReceived) -> Outcome:
     message = event.message
-    if not _live(state):
+    if not state.is_live:
         return state, ()
     if state.silent:
         state = replace(state, silent=False)
@@ -382,7 +281,7 @@ def _how_it_ended(code: int) -> str:
 def _process_ended(state: State, event: ProcessEnded) -> Outcome:
     if state.engine is EnginePhase.STOPPING:
         return _spawn(state) if state.start_again else (State(), (Disconnect(),))
-    if not _live(state):
+    if not state.is_live:
         return state, ()
     during = "before it was ready" if state.engine is not EnginePhase.READY else ""
     if state.active is not None:
@@ -393,7 +292,7 @@ def _process_ended(state: State, event: ProcessEnded) -> Outcome:
 
 
 def _connection_lost(state: State, event: ConnectionLost) -> Outcome:
-    if not _live(state):
+    if not state.is_live:
         return state, ()
     return _lose(f"The connection to the engine {event.reason}; {_AGAIN}.", state)
 
@@ -416,7 +315,7 @@ def _went_silent(state: State, _event: WentSilent) -> Outcome:
 
 
 def _given_up(state: State, event: GivenUp) -> Outcome:
-    if not _live(state):
+    if not state.is_live:
         return state, ()
     what = "The engine did not answer"
     if not event.asked:
@@ -459,37 +358,3 @@ def timeout_s(state: State) -> float | None:
         has_pulse = state.passes is not None and not state.silent
         return STUCK_TIMEOUT_S if has_pulse else ANSWER_TIMEOUT_S
     return None
-
-
-# ---------------------------------------------------------------- in words
-
-
-def _describe_active(state: State, job: Job) -> str:
-    parts = [job.label]
-    if state.ending_asked:
-        parts.append("stopping")
-    elif state.distance_px is not None:
-        parts.append(f"step {state.step}, {state.distance_px:.1f} px to go")
-    elif state.text:
-        parts.append(state.text)
-    waiting = f" ({len(state.queue)} waiting)" if state.queue else ""
-    return ": ".join(parts) + waiting
-
-
-def describe(state: State) -> str:
-    """Return one line for the panel or a log that says what the engine is doing."""
-    if state.silent and _live(state):
-        return SILENT
-    if state.active is not None:
-        return _describe_active(state, state.active)
-    waiting = f" ({len(state.queue)} waiting)" if state.queue else ""
-    if state.engine is EnginePhase.READY and state.ready is not None:
-        return f"Engine ready on {state.ready.device_name}{waiting}"
-    lines = {
-        EnginePhase.OFF: "Engine off",
-        EnginePhase.STARTING: "Starting the engine",
-        EnginePhase.LOADING: "Engine is loading PyTorch",
-        EnginePhase.STOPPING: "Stopping the engine",
-        EnginePhase.FAILED: state.error,
-    }
-    return lines.get(state.engine, "Engine ready") + waiting

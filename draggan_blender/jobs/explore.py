@@ -25,7 +25,7 @@ from bpy.app.handlers import persistent
 
 from .. import compat
 from ..connection import pump
-from ..connection.session import EnginePhase
+from ..connection.state import EnginePhase
 from ..errors import EditError
 from ..properties import changes
 from ..properties.owners import Plane

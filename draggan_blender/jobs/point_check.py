@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 
 from ..connection import pump
-from ..connection.session import EnginePhase
+from ..connection.state import EnginePhase
 from ..errors import EditError
 from ..properties.owners import Plane
 from ..protocol.live import CheckPoints, PointsChecked

@@ -19,7 +19,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..connection import pump
-from ..connection.session import EnginePhase
+from ..connection.state import EnginePhase
 from ..errors import EditError
 from ..jobs import edit_changes, point_check
 from ..properties.owners import Plane

@@ -23,7 +23,7 @@ import numpy as np
 from bpy.app.handlers import persistent
 
 from ..connection import pump
-from ..connection.session import EnginePhase
+from ..connection.state import EnginePhase
 from ..errors import EditError
 from ..jobs import bake_folder, recovery, requests
 from ..properties.owners import Plane

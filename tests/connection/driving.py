@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 
 from draggan_blender.connection import events as ev
+from draggan_blender.connection.events import Job
 from draggan_blender.connection.runtime import Runtime
-from draggan_blender.connection.session import EnginePhase, Job
+from draggan_blender.connection.state import EnginePhase
 from draggan_blender.protocol import messages as m
 
 MakeRuntime = Callable[..., Runtime]

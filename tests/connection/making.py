@@ -7,7 +7,7 @@ import itertools
 import struct
 from pathlib import Path
 
-from draggan_blender.connection.session import Job
+from draggan_blender.connection.events import Job
 from draggan_blender.protocol import drag_messages, encode
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol import pairs as p

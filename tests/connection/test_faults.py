@@ -11,8 +11,9 @@ import pytest
 
 from draggan_blender.connection import events as ev
 from draggan_blender.connection import launcher, session
+from draggan_blender.connection.events import Job
 from draggan_blender.connection.runtime import EngineSettings
-from draggan_blender.connection.session import EnginePhase, Job
+from draggan_blender.connection.state import EnginePhase
 from draggan_blender.protocol import messages as m
 from tests.connection.driving import (
     MakeRuntime,

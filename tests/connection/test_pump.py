@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from draggan_blender.connection import pump
-from draggan_blender.connection.session import EnginePhase, State
+from draggan_blender.connection.state import EnginePhase, State
 from draggan_blender.protocol import messages as m
 from tests.connection.making import drag_job, sample_job
 from tests.fake_root import make_fake_root

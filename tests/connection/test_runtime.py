@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from draggan_blender.connection import events as ev
-from draggan_blender.connection import session
-from draggan_blender.connection.session import EnginePhase, Job, State
+from draggan_blender.connection.events import Job
+from draggan_blender.connection.state import EnginePhase, State, describe
 from draggan_blender.protocol import drag_messages, encode
 from draggan_blender.protocol import messages as m
 from tests.connection.driving import (
@@ -89,7 +89,7 @@ def test_stop_keeps_what_was_reached_and_cancel_does_not(
 def test_the_change_callback_is_called_for_changes_only(make_runtime: MakeRuntime) -> None:
     runtime = make_runtime()
     seen: list[str] = []
-    runtime.changed = lambda: seen.append(session.describe(runtime.state))
+    runtime.changed = lambda: seen.append(describe(runtime.state))
     runtime.dispatch(ev.StartAsked())
     until_phase(runtime, EnginePhase.READY)
     changes = list(seen)

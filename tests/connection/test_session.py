@@ -10,14 +10,9 @@ from dataclasses import replace
 import pytest
 
 from draggan_blender.connection import events as ev
-from draggan_blender.connection.session import (
-    EnginePhase,
-    Job,
-    State,
-    describe,
-    timeout_s,
-    transition,
-)
+from draggan_blender.connection.events import Job
+from draggan_blender.connection.session import timeout_s, transition
+from draggan_blender.connection.state import EnginePhase, State, describe
 from draggan_blender.protocol import drag_messages
 from draggan_blender.protocol import messages as m
 from draggan_blender.protocol.live import Pause, ReplacePairs

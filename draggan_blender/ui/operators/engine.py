@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ...connection import pump, session
-from ...connection.session import EnginePhase
+from ...connection.state import EnginePhase
 from .common import Result, require
 
 _ON = (EnginePhase.STARTING, EnginePhase.LOADING, EnginePhase.READY)

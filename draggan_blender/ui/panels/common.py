@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ...connection import session
+from ...connection.state import State
 from ...jobs import live, missing_images
 from ...properties.owners import Plane
 from ...scene import planes, time_stretching
@@ -80,7 +80,7 @@ def draw_actions(
     return row
 
 
-def draw_status(layout: bpy.types.UILayout, plane: Plane, state: session.State) -> None:
+def draw_status(layout: bpy.types.UILayout, plane: Plane, state: State) -> None:
     """Draw how the last request of a GAN image ended, or an empty line in its place.
 
     If images are missing, that is drawn instead, or below the reason why the request failed.
@@ -108,7 +108,7 @@ def draw_restore(layout: bpy.types.UILayout, plane: Plane) -> None:
     row.operator("draggan.render_again", icon="RENDER_ANIMATION")
 
 
-def draw_progress(layout: bpy.types.UILayout, settings: Any, state: session.State) -> None:
+def draw_progress(layout: bpy.types.UILayout, settings: Any, state: State) -> None:
     """Draw the progress of the running request of a GAN image."""
     job = state.active
     if job is None or job.request.request_id != settings.request_id:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import bpy
 
 from ... import preferences
-from ...connection import pump, session
-from ...connection.session import EnginePhase
+from ...connection import pump
+from ...connection.state import EnginePhase, State, describe
 from ...package import ROOT_PACKAGE
 from .common import SidebarPanel
 from .installation import draw_in_panel
@@ -56,13 +56,13 @@ class DRAGGAN_PT_engine_device(SidebarPanel, bpy.types.Panel):
         layout.prop(preferences.get(), "device")
 
 
-def _engine_sentence(state: session.State) -> str:
+def _engine_sentence(state: State) -> str:
     """Return what the engine is doing; while it is ready, its jobs are shown in other panels."""
     if state.ready is not None and state.engine is EnginePhase.READY:
         return f"Ready on {state.ready.device_name}"
     if state.engine is EnginePhase.FAILED:
         return "Failed"  # the error is below
-    return session.describe(state)
+    return describe(state)
 
 
 def _draw_error(layout: bpy.types.UILayout, error: str) -> None:

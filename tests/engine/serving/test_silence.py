@@ -17,8 +17,9 @@ import pytest
 
 from draggan_blender.connection import events as ev
 from draggan_blender.connection import session
+from draggan_blender.connection.events import Job
 from draggan_blender.connection.runtime import EngineSettings, Runtime
-from draggan_blender.connection.session import EnginePhase, Job
+from draggan_blender.connection.state import SILENT, EnginePhase, State, describe
 from draggan_blender.protocol.drag_messages import DragFinished
 from draggan_blender.protocol.messages import Failed, FrameTarget, Message
 from engine.arrays import FloatArray
@@ -54,7 +55,7 @@ def _drag(runtime: Runtime, checkpoint: Path, latent: FloatArray, folder: Path) 
 _received: dict[int, list[Message]] = {}
 
 
-def _is_over(state: session.State) -> bool:
+def _is_over(state: State) -> bool:
     return state.active is None
 
 
@@ -67,7 +68,7 @@ def test_a_stopped_engine_is_noticed_and_goes_on_when_it_is_continued(
     started = time.monotonic()
     assert runtime.run_until(lambda state: state.silent, 20)
     assert time.monotonic() - started < session.SILENT_AFTER_S + 3
-    assert session.describe(runtime.state) == session.SILENT
+    assert describe(runtime.state) == SILENT
     os.kill(runtime.engine_pid, signal.SIGCONT)
     assert runtime.run_until(lambda state: not state.silent, 10)
     runtime.dispatch(ev.JobStopAsked("plane"))
