@@ -210,6 +210,35 @@ def test_the_command_measures_and_does_not_measure_again(
     assert kept.read_text(encoding="utf-8").splitlines() == lines
 
 
+@pytest.mark.parametrize("mask_mode", ["soft", "exact"])
+def test_the_published_methods_are_measured_if_they_are_named(
+    mask_mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--rows", "draggan,freedrag", "--only", "muzzle long", "--each", "1"]
+    arguments += ["--max-steps", "4", "--out", str(tmp_path)]
+    changed = [] if mask_mode == "soft" else ["--set", f"mask_mode={mask_mode}"]
+    assert main([*arguments, *changed]) == 0
+    (stored,) = tmp_path.glob("*.jsonl")
+    lines = [json.loads(line) for line in stored.read_text(encoding="utf-8").splitlines()]
+    found = {}
+    for line in lines:
+        options, _ = json.JSONDecoder().raw_decode(line["drag"]["row"])
+        assert options["latent_space"] == "w+" and options["mask_mode"] == mask_mode
+        found[options["method"], line["drag"]["setting"]] = line["measures"]
+    methods, settings = ("draggan", "freedrag"), ("free", "mask")
+    assert set(found) == {(method, setting) for method in methods for setting in settings}
+    # Both move at each step, each in its own way, and a mask holds: softly, as published, unless it
+    # is told to hold exactly.
+    assert all(measures["steps"] == 4 and measures["beside"] > 0 for measures in found.values())
+    assert found["draggan", "free"]["unlike"] != found["freedrag", "free"]["unlike"]
+    for method in methods:
+        free, masked = (found[method, setting] for setting in settings)
+        assert masked["beside"] < free["beside"]
+        assert (masked["outside"] == 0) == (mask_mode == "exact")
+    printed = capsys.readouterr().out
+    assert all(printed.count(f"\n{method}") == 2 for method in methods)
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
