@@ -25,27 +25,24 @@ from bpy.app.handlers import persistent
 from ..connection import pump
 from ..connection.state import EnginePhase
 from ..errors import EditError
-from ..jobs import bake_folder, recovery, requests
+from ..jobs import recovery, requests
 from ..properties.owners import Plane
-from ..properties.stored import to_bytes
-from ..protocol import LocalProtocolError, encode, file_names
+from ..protocol import LocalProtocolError, encode
 from ..protocol.drag_messages import Preview
 from ..protocol.explore import PreviewPicture
 from ..protocol.messages import Done, Ending, FrameTarget, Message
-from ..protocol.timeline import Bake, BakeFinished, Edit
+from ..protocol.timeline import Bake, BakeFinished
 from ..scene import (
     images,
     models,
-    placing,
     planes,
     playhead,
     sampling,
-    shown,
     timing,
     tracks,
 )
-from . import preview_edit, region_points, slider_images
-from .memory import Known, Memory, Points, State, apart_px
+from . import known_frames, preview_edit, region_points, slider_images
+from .memory import Known, Points, State, apart_px
 
 # How long the playhead must rest before its frame is solved.
 REST_S = 0.15
@@ -81,9 +78,6 @@ class _Solve:
     finished: BakeFinished | None = None
 
 
-# uuid -> the solved frames of the plane.
-_memories: dict[str, Memory] = {}
-
 # uuid -> the frame that was looked at last, and what was wanted there.
 _asked: dict[str, tuple[int, bytes]] = {}
 
@@ -98,9 +92,6 @@ _generation = 0
 
 # When the playhead moved last, on the monotonic clock.
 _moved_s = 0.0
-
-# The edit file that was read last: its path, its time of change, and the edit.
-_baked: tuple[tuple[str, int], Edit] | None = None
 
 
 def playhead_moved(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
@@ -162,11 +153,11 @@ def _show_nearest(plane: Plane, scene: bpy.types.Scene, depsgraph: bpy.types.Dep
     if not _is_to_be_solved(plane):
         _show_sliders(plane, depsgraph, frame)
         return
-    memory, sampled = _sampled(plane, depsgraph, frame)
+    memory, sampled = known_frames.sampled_at(plane, depsgraph, frame)
     state = preview_edit.state_of(preview_edit.fields_at(plane, depsgraph))
     wanted_px = preview_edit.targets_of(sampled)
     _asked[plane.draggan.uuid] = frame, _text_of(wanted_px, state)
-    rest_px, rest_state = _at_rest(plane, memory, frame, state)
+    rest_px, rest_state = known_frames.at_rest(plane, memory, frame, state)
     nearest = memory.nearest(wanted_px, state)
     distances = [apart_px(rest_px, wanted_px) if rest_state == state else math.inf]
     if nearest is not None and nearest.preview is not None:
@@ -231,37 +222,12 @@ def wanted_now(plane: Plane, depsgraph: bpy.types.Depsgraph, frame: int) -> byte
     if not _is_to_be_solved(plane):
         return slider_images.picture_at(plane, depsgraph)
     state = preview_edit.state_of(preview_edit.fields_at(plane, depsgraph))
-    return _text_of(preview_edit.targets_of(_sampled(plane, depsgraph, frame)[1]), state)
+    _, sampled = known_frames.sampled_at(plane, depsgraph, frame)
+    return _text_of(preview_edit.targets_of(sampled), state)
 
 
 def _text_of(targets_px: Points, state: State) -> bytes:
     return b"".join((targets_px.tobytes(), *state))
-
-
-def _sampled(
-    plane: Plane, depsgraph: bpy.types.Depsgraph, frame: int
-) -> tuple[Memory, sampling.SampledEdit]:
-    """Return the solved frames for the plane's current latent and handles, and the present edit.
-
-    Raises:
-        EditError: There is no valid edit at this frame.
-    """
-    settings = plane.draggan
-    latent = to_bytes(settings.latent)
-    bases_px = placing.bases(
-        depsgraph, plane, is_base_shown=lambda: shown.latent(plane) == latent
-    ).astype(np.float32)
-    sampled = sampling.at_present(plane, depsgraph, bases_px, frame)
-    unturned = np.tile((0.0, 1.0), (len(bases_px), 1))
-    home_px = region_points.joined(bases_px, unturned, sampled.radii_px)
-    memory = _memories.get(settings.uuid)
-    if (
-        memory is None
-        or memory.base.latent != latent
-        or not np.array_equal(memory.base.handles_px, home_px)
-    ):
-        memory = _memories[settings.uuid] = Memory(Known(home_px, home_px, latent))
-    return memory, sampled
 
 
 def _plays_other(plane: Plane, scene: bpy.types.Scene) -> bool:
@@ -273,40 +239,6 @@ def _plays_other(plane: Plane, scene: bpy.types.Scene) -> bool:
     row = scene.frame_current - sequence.first_frame
     is_other = sequence.image is not None and not images.shows_bake(plane)
     return is_other and 0 <= row < sequence.frame_count - 1
-
-
-def _at_rest(plane: Plane, memory: Memory, frame: int, state: State) -> tuple[Points, State]:
-    """Return the targets that the image at rest was solved for, and its state; see ``Known``.
-
-    Args:
-        plane: The GAN image.
-        memory: Its solved frames.
-        frame: The frame of the playhead.
-        state: The state that is wanted: its locks are those of an image that was not solved.
-    """
-    global _baked
-    sequence, unsolved = plane.draggan.sequence, (memory.base.handles_px, State(locks=state.locks))
-    if not images.shows_bake(plane):
-        return unsolved
-    path = images.sequence_folder(plane) / file_names.EDIT_FILE
-    try:
-        stamp = (str(path), path.stat().st_mtime_ns)
-    except OSError:
-        return unsolved
-    if _baked is None or _baked[0] != stamp:
-        found = bake_folder.find_edit(path.parent)
-        if found is None:
-            return unsolved
-        _baked = (stamp, found)
-    baked = _baked[1]
-    rows, turns = (
-        np.frombuffer(data, "<f4").reshape(baked.frame_count, -1, 2)
-        for data in (baked.targets_px, baked.turns)
-    )
-    row = min(max(frame - sequence.first_frame, 0), sequence.frame_count - 1)
-    row = min(row, len(rows) - 1)
-    solved_px = region_points.joined(rows[row], turns[row], baked.radii_px)
-    return solved_px, preview_edit.state_of(preview_edit.fields_of(baked, row))
 
 
 def _request(plane: Plane, scene: bpy.types.Scene) -> None:
@@ -362,10 +294,10 @@ def _solve(plane: Plane, scene: bpy.types.Scene) -> None:
     settings, frame = plane.draggan, max(scene.frame_current, 1)
     path = models.model_path(settings.source)
     depsgraph = sampling.depsgraph_of(scene)
-    memory, sampled = _sampled(plane, depsgraph, frame)
+    memory, sampled = known_frames.sampled_at(plane, depsgraph, frame)
     fields = preview_edit.fields_at(plane, depsgraph)
     state = preview_edit.state_of(fields)
-    at_rest = _at_rest(plane, memory, frame, state)[1] == state
+    at_rest = known_frames.at_rest(plane, memory, frame, state)[1] == state
     start = preview_edit.start_of(plane, memory, sampled, state, at_rest=at_rest)
     if start is not memory.base:
         fields = {name: fields[name] for name in ("locked", "held_to")}
@@ -410,9 +342,7 @@ def _take(solve: _Solve, message: Message) -> None:
             handles_px = region_points.joined(handles_px, turns, solve.radii_px)
         (latent,) = tracks.pictures_of(solve.finished.track, [0])
         known = Known(solve.targets_px, handles_px, latent, solve.preview, solve.state)
-        memory = _memories.get(solve.image_id)
-        if memory is not None:
-            memory.add(known)
+        known_frames.add(solve.image_id, known)
 
 
 def _show(plane: Plane, preview: Preview) -> None:
@@ -470,7 +400,7 @@ def unregister() -> None:
     bpy.app.handlers.frame_change_post.remove(_HANDLER)
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)
-    _memories.clear()
+    known_frames.forget()
     slider_images.forget()
     _asked.clear()
     _wanted.clear()

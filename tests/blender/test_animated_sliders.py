@@ -171,7 +171,7 @@ class AnimatedSlidersTest(SliderCase):
             target.location.x = x - 0.3 + way
             target.keyframe_insert("location", index=0, frame=frame)
         plane.draggan.drag.max_steps = 2
-        memories, bake = ours("timeline.scrubbing")._memories, plane.draggan.bake
+        memories, bake = ours("timeline.known_frames").memories, plane.draggan.bake
         bake.use_own_range = True
         changes = {}
         for frame, expected in ((3, 1.0), (2, 0.5)):

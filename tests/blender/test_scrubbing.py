@@ -93,7 +93,7 @@ class ScrubbingTest(ScrubbingCase):
 
     def test_a_frame_that_differs_by_the_turn_of_a_region_is_solved(self) -> None:
         plane = self.animated()
-        pair, memories = plane.draggan.pairs[0], ours("timeline.scrubbing")._memories
+        pair, memories = plane.draggan.pairs[0], ours("timeline.known_frames").memories
         pair.radius = 0.25
         self.key_target(pair, {1: -0.2, 12: -0.2})
         self.bake(plane)
@@ -301,7 +301,7 @@ class RealScrubbingTest(ScrubbingCase):
         still = np.empty(len(plane.draggan.still.pixels), dtype=np.float32)
         plane.draggan.still.pixels.foreach_get(still)
         self.move(plane, 12)
-        (known,) = ours("timeline.scrubbing")._memories[plane.draggan.uuid].solved
+        (known,) = ours("timeline.known_frames").memories[plane.draggan.uuid].solved
         unit_px = plane.draggan.size[0] / 2
         wanted_px = known.targets_px[0, 0]
         self.assertAlmostEqual(wanted_px, (x + 0.1 + 1) * unit_px, delta=0.01)
@@ -313,4 +313,4 @@ class RealScrubbingTest(ScrubbingCase):
         pixels = self.shown(plane).reshape(*plane.draggan.size, 4)[:, :, :3]
         self.assertLessEqual(np.abs(pixels * 255 - rendering.read(path)).max(), 1.0)
         self.move(plane, 7)
-        self.assertEqual(len(ours("timeline.scrubbing")._memories[plane.draggan.uuid].solved), 2)
+        self.assertEqual(len(ours("timeline.known_frames").memories[plane.draggan.uuid].solved), 2)
