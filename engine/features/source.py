@@ -133,18 +133,19 @@ class Windows:
         """
         count, side, _, channels = self.values.shape
         pixels, fraction = self._corner_of(positions)
-        x, y = fraction.unbind(-1)
+        x, y = fraction[..., None].unbind(-2)
         right, below = min(side - 1, 1), min(side - 1, 1) * side
-        # How much each pixel of a window counts in each sample.
-        shares = fraction.new_zeros(count, side * side, positions.shape[1])
+        window = torch.arange(count, device=pixels.device)[:, None]
+        index = (window * side * side + pixels).flatten()
+        total = factors.new_zeros(len(factors), count * side * side, channels)
         for step, share in (
             (0, (1 - x) * (1 - y)),
             (right, x * (1 - y)),
             (below, (1 - x) * y),
             (below + right, x * y),
         ):
-            shares.scatter_add_(1, (pixels + step)[:, None], share[:, None])
-        return (shares @ factors).view(-1, count, side, side, channels)
+            total.index_add_(1, index + step, (share * factors).flatten(1, 2))
+        return total.view(len(factors), count, side, side, channels)
 
     def _corner_of(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the upper left pixel of the four around each position, and where between them.

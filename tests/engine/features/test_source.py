@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.features.full_map import FullMapSource, cut_windows
 from engine.features.source import FeatureGrid, Windows, feature_block, spread_of
@@ -160,3 +163,28 @@ def test_factors_of_samples_become_factors_of_values_by_the_adjoint_of_sampling(
     for row in range(2):
         (known,) = torch.autograd.grad(samples, values, factors[row], retain_graph=True)
         torch.testing.assert_close(found[row], known)
+
+
+def test_the_adjoint_of_sampling_needs_no_more_memory_than_what_it_is_given_and_returns() -> None:
+    """A disc of the largest radius has as many samples as the window has pixels."""
+    side, samples, channels = 60, 2000, 8
+    windows = Windows(torch.randn(2, side, side, channels), torch.zeros(2, 2))
+    positions = torch.rand(2, samples, 2) * (side - 1)
+    largest = _Largest()
+    with largest:
+        windows.of_samples(positions, torch.randn(2, 2, samples, channels))
+    assert largest.numel == 2 * 2 * side * side * channels
+
+
+class _Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes how many entries the largest tensor has that is made while it is active."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.numel = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.numel = max(self.numel, result.numel())
+        return result
