@@ -31,7 +31,7 @@ from ..solving.options import DragOptions
 
 # Part of every key. Increase it with each change of the solver after which a frame with the same
 # inputs has another result.
-ALGORITHM = 5
+ALGORITHM = 6
 
 _NO_TURNS = np.empty((0, 2), np.float32)
 

@@ -8,7 +8,7 @@ well. ``slopes_of_picture`` gives the derivative J of a coarse picture along eac
 leaves out what lies near the ways of the handles, which is meant to change.
 
 In a curved W the derivative is soon another one. So the picture itself is looked at again at each
-step: ``Away.change`` gives the change so far as the derivative sees it, ``J^T D (P - P0)``.
+step: ``Away.of_change`` gives its change so far as the derivative sees it, ``J^T D (P - P0)``.
 
 The derivative is that of a change that all layers make together. A change of one layer alone is
 counted as its share of such a change; the layers' deviations from each other are not measured.
@@ -72,12 +72,10 @@ class Slopes:
     """A coarse picture and its derivative along the k widest components.
 
     Attributes:
-        block: The block whose picture it is.
-        picture: ``C x h x w`` float32.
+        picture: ``C x h x w`` float32, see ``coarse_picture``.
         along: ``k x C x h x w`` float32, the change per standard deviation.
     """
 
-    block: int
     picture: Tensor
     along: Tensor
 
@@ -91,28 +89,44 @@ class Away:
     """
 
     seen: Tensor
-    _slopes: Slopes
     _weights: Tensor
     _rows: Tensor
 
     @torch.no_grad()
-    def change(self, generator: Generator, latent: Tensor) -> Tensor:
+    def of_change(self, change: Tensor) -> Tensor:
         """Return what has become of the picture, as the components see it.
 
         Args:
-            generator: That of the slopes.
-            latent: ``num_ws x w_dim`` float32.
+            change: ``C x h x w`` float32, the difference of two coarse pictures.
 
         Returns:
             ``K`` float32: where the derivative holds, the product of ``seen`` with the change of
-            the components.
+            the components between the two.
         """
-        before, block = self._slopes.picture, self._slopes.block
-        picture = generator.synthesis(latent[None], noise_mode="const", resolution=block)[0]
         found = self.seen.new_zeros(len(self.seen))
-        change = (picture - before) * self._weights
-        found[: len(self._rows)] = self._rows @ change.flatten()
+        found[: len(self._rows)] = self._rows @ (change * self._weights).flatten()
         return found
+
+
+@torch.no_grad()
+def coarse_picture(generator: Generator, latent: Tensor) -> Tensor:
+    """Return the picture of a latent, ``num_ws x w_dim``, that changes are measured in.
+
+    Returns:
+        ``C x h x w`` float32; the larger of h and w is ``PICTURE_PX``, or less on a smaller model.
+    """
+    return _coarse_pictures(generator, latent[None])[0]
+
+
+def _coarse_pictures(generator: Generator, latents: Tensor) -> Tensor:
+    pictures: Tensor = generator.synthesis(
+        latents, noise_mode="const", resolution=_block_of(generator)
+    )
+    return pictures
+
+
+def _block_of(generator: Generator) -> int:
+    return min(PICTURE_PX, generator.resolutions[-1])
 
 
 @torch.no_grad()
@@ -153,22 +167,22 @@ def _differences(
     num_layers: int,
     between: Callable[[], None],
 ) -> Slopes:
-    block = min(PICTURE_PX, generator.resolutions[-1])
-    components = components[: _count(generator, block)]
+    components = components[: _count(generator)]
     latents = latent.repeat(len(components) + 1, 1, 1)
     latents[1:, :num_layers] += _DIFFERENCE * components[:, None]
     parts = []
     for part in torch.split(latents, _BATCH):
         between()
-        parts.append(generator.synthesis(part, noise_mode="const", resolution=block))
+        parts.append(_coarse_pictures(generator, part))
     pictures = torch.cat(parts)
     along: Tensor = (pictures[1:] - pictures[0]) / _DIFFERENCE
-    return Slopes(block=block, picture=pictures[0], along=along)
+    return Slopes(picture=pictures[0], along=along)
 
 
-def _count(generator: Generator, block: int) -> int:
+def _count(generator: Generator) -> int:
     """Return how many components are measured; it depends on the network alone."""
     least, most = _MEASURED
+    block = _block_of(generator)
     one = plan_windows(generator.config, block, 1, 1, least_crop=block).multiply_adds
     return min(most, max(least, int(_MULTIPLY_ADDS / one)))
 
@@ -191,7 +205,7 @@ def seen_away(slopes: Slopes, grid: FeatureGrid, paths: Paths, count: int) -> Aw
     mean = diagonal.mean().clamp(min=torch.finfo().tiny)
     seen = torch.diag_embed(diagonal.min().expand(count)).clone()
     seen[: len(rows), : len(rows)] = measured
-    return Away(seen=seen / mean, _slopes=slopes, _weights=roots, _rows=rows / mean)
+    return Away(seen=seen / mean, _weights=roots, _rows=rows / mean)
 
 
 def _weights(grid: FeatureGrid, paths: Paths, rows: int, columns: int) -> Tensor:

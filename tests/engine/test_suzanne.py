@@ -8,11 +8,14 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from engine.baking.animated_edit import AnimatedEdit
+from engine.baking.solve import BakeReport, solve
 from engine.models import model_path, sample_latent
 from engine.output.render import render_images
 from engine.solving.drag import drag
 from engine.solving.manifold import distance_from_outputs
 from engine.solving.options import DragOptions
+from engine.solving.principal import principal_components
 from engine.solving.result import DragStatus
 from stylegan2 import Generator, load_generator
 
@@ -115,6 +118,30 @@ def test_a_drag_that_is_judged_ends_where_the_picture_is_still_whole(generator: 
     ends = [torch.from_numpy(one.latents[-1][:6]).mean(dim=0) for one in (judged, far)]
     whole, torn = (distance_from_outputs(generator, end) for end in ends)
     assert whole < 4 < torn
+
+
+def test_a_bake_takes_nothing_back_of_what_an_animated_slider_changes(
+    generator: Generator,
+) -> None:
+    latent, number, frames = sample_latent(generator, 0, 0.0), 2, 4
+    components = principal_components(generator)
+    parts = np.linspace(0, 1, frames, dtype=np.float32)[:, None, None]
+    handle_px = np.array([[64, 76]], np.float32)
+    edit = AnimatedEdit(
+        first_number=1,
+        latent=latent,
+        handles_px=handle_px,
+        targets_px=handle_px + parts * np.array([[0, 10]], np.float32),
+        image_size=(128, 128),
+        options=((0, DragOptions()),),
+        moves=parts * 2 * components.scaled()[number].numpy() * np.ones_like(latent),
+    )
+    rows = solve(generator, edit, edit.keys("model"), {}, BakeReport())
+    changes = np.stack([row.latent - edit.inputs(n).base for n, row in enumerate(rows)])
+    along = (torch.from_numpy(changes).mean(dim=1) @ components.directions.T) / components.sigmas
+    assert along[-1].norm() > 1
+    # Of two standard deviations.
+    assert abs(along[-1, number]) < 0.1
 
 
 def test_least_squares_keep_the_fixed_area_as_it_is(generator: Generator) -> None:

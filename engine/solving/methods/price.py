@@ -25,7 +25,7 @@ from ..freedom import (
 )
 from ..latent_space import LatentSpace
 from ..layer_cost import LayerCost
-from ..picture import Away, Slopes, seen_away, slopes_of_picture
+from ..picture import Away, Slopes, coarse_picture, seen_away, slopes_of_picture
 from ..principal import principal_components
 from ..strain import Strain
 from .base import DragProblem
@@ -55,6 +55,8 @@ class Price:
         self.metric: Cost | None = None
         self._is_chosen = self._is_second = False
         self._slopes: Slopes | None = None
+        # The coarse picture of the origin, which the change so far is counted from.
+        self._before: Tensor | None = None
         self._away: Away | None = None
         self._strain: Strain | None = None
         self._freedom = start.new_zeros(())
@@ -113,6 +115,11 @@ class Price:
                 problem.num_layers,
                 problem.between,
             )
+            self._before = self._slopes.picture
+            # A frame of a bake has other changes as well, which are no part of the drag.
+            origin = problem.start if problem.origin is None else problem.origin
+            if not torch.equal(origin, problem.home):
+                self._before = coarse_picture(problem.generator, origin)
             self._strain = Strain(problem.generator, problem.start, self._space.mixing)
         self._freedom = freedom
         width = self._space.coordinates.shape[1]
@@ -134,14 +141,15 @@ class Price:
             by_picture: Whether to look at the picture for it, which takes a part of a step's time.
         """
         so_far = self._space.from_origin(coordinates).flatten()
-        metric, away = self.metric, self._away
-        if not isinstance(metric, Metric) or away is None or not by_picture:
+        metric, away, before = self.metric, self._away, self._before
+        if not isinstance(metric, Metric) or away is None or before is None or not by_picture:
             return RETURN * so_far
         weight = weight_of_picture(self._freedom)
         # To ask a GPU would be to wait for it, and there the picture takes hardly any time.
         if weight.device.type == "cpu" and not (weight and so_far.any()):
             return RETURN * so_far
-        change = away.change(problem.generator, self._space.latent_at(coordinates))
+        picture = coarse_picture(problem.generator, self._space.latent_at(coordinates))
+        change = away.of_change(picture - before)
         return metric.undo(so_far, RETURN, _RETURN_SEEN * weight * change)
 
     def held_together(

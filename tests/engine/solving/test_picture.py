@@ -11,7 +11,13 @@ import pytest
 import torch
 
 from engine.features.source import FeatureGrid
-from engine.solving.picture import Paths, Slopes, seen_away, slopes_of_picture
+from engine.solving.picture import (
+    Paths,
+    Slopes,
+    coarse_picture,
+    seen_away,
+    slopes_of_picture,
+)
 from engine.solving.principal import principal_components
 from engine.solving.stopping import StoppedError, leave_if
 from stylegan2 import Generator
@@ -26,7 +32,7 @@ def _stripes(*columns: int, strengths: Sequence[float] = (1.0, 1.0, 1.0)) -> Slo
     slopes = torch.zeros(len(columns), 1, 32, 32)
     for number, column in enumerate(columns):
         slopes[number, :, :, column] = strengths[number]
-    return Slopes(block=32, picture=torch.zeros(1, 32, 32), along=slopes)
+    return Slopes(picture=torch.zeros(1, 32, 32), along=slopes)
 
 
 def _paths(home_px: tuple[float, float], target_px: tuple[float, float], radius_px: float) -> Paths:
@@ -116,13 +122,15 @@ def test_the_change_of_the_picture_is_seen_again_where_it_counts(generator: Gene
     corner = torch.full((1, 2), 2.0)
     grid = FeatureGrid((size, size), (size, size))
     away = seen_away(slopes, grid, paths_of(corner, corner), width)
-    assert away.change(generator, latent).norm() < 1e-5
+    before = coarse_picture(generator, latent)
+    assert (slopes.picture - before).norm() < 1e-4
     change = torch.zeros(width)
     change[0] = 0.02
-    found = away.change(generator, latent + change @ components)
+    of_picture = coarse_picture(generator, latent + change @ components) - before
+    found = away.of_change(of_picture)
     expected = away.seen @ change
     assert (found - expected)[: len(slopes.along)].norm() < 0.2 * expected.norm()
     everywhere = torch.full((1, 2), size / 2)
     paths = paths_of(everywhere, everywhere)
     near = seen_away(slopes, grid, replace(paths, radii_px=torch.tensor([2.0 * size])), width)
-    assert near.change(generator, latent + change @ components).norm() == 0
+    assert near.of_change(of_picture).norm() == 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -46,7 +47,7 @@ def _problem(generator: Generator, *handles_px: tuple[float, float]) -> DragProb
 
 
 def _opened(problem: DragProblem) -> tuple[Price, LatentSpace]:
-    space = latent_space("automatic", problem.generator, problem.start, LAYERS)
+    space = latent_space("automatic", problem.generator, problem.start, LAYERS, problem.origin)
     opened = Price(problem, space)
     opened.choose(problem, is_masked=False, is_only=False)
     return opened, space
@@ -117,16 +118,31 @@ def test_what_has_changed_as_expected_is_reverted_like_the_rest(
     assert torch.equal(opened.part_to_revert(problem, coordinates, by_picture=False), expected)
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_what_had_changed_before_the_drag_began_is_not_reverted(
+    generator: Generator, *, goes_on: bool
+) -> None:
+    """A frame of a bake begins with what sliders and truncation change of the image."""
+    problem = _problem(generator, (2.0, 2.0))
+    moved = problem.home + principal_components(generator).scaled()[0]
+    problem = replace(problem, start=moved, origin=moved if goes_on else None)
+    opened, space = _opened(problem)
+    coordinates = torch.zeros_like(space.coordinates)
+    coordinates[0, 1] = 1e-3
+    # The drag has changed hardly anything.
+    assert opened.part_to_revert(problem, coordinates, by_picture=True).norm() < 0.01
+
+
 def test_the_picture_is_looked_at_only_where_a_step_has_time_for_it(
     generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = []
 
-    def change(away: Away, *_: object) -> Tensor:
+    def of_change(away: Away, _change: Tensor) -> Tensor:
         looks.append(away)
         return away.seen.new_zeros(len(away.seen))
 
-    monkeypatch.setattr(Away, "change", change)
+    monkeypatch.setattr(Away, "of_change", of_change)
     problem = _problem(generator, (2.0, 2.0))
     opened, space = _opened(problem)
     start = torch.zeros_like(space.coordinates)
