@@ -17,7 +17,7 @@ from ..protocol.file_names import matte_stem
 from ..protocol.losses import PIXELS
 from ..protocol.messages import FrameTarget, Request
 from ..protocol.own_picture import Alignment, BlendBack, InvertPicture, PictureInverted
-from ..scene import images, models, picture_frame, picture_pixels
+from ..scene import images, models, picture_frame, picture_pixels, planes
 from ..scene.frame_files import frame_path
 from . import folders, image, recovery, requests
 
@@ -278,12 +278,16 @@ def finish_blend(plane: Plane, request: BlendBack) -> None:
             matte_path = frame_path(path.parent, stem, request.frames.first_number)
         matte = _loaded(matte_path, is_sequence)
         matte.colorspace_settings.name = "Non-Color"
-    before = own.blended, own.matte
+    before = _composed(plane)
     blended = _loaded(path, is_sequence)
     own.blended, own.matte = blended, matte
+    # Materials may show an image because of the plane that this one was copied from.
+    of_others = [image for one in planes.everywhere() for image in _composed(one)]
     for old, new in zip(before, (blended, matte), strict=True):
+        if old is None or new is None or old in of_others:
+            continue
         # A node keeps the frames of a sequence itself, so it cannot change to the other kind.
-        if old is not None and new is not None and old.source == new.source:
+        if old.source == new.source:
             old.user_remap(new)
     images.remove_unused(*before)
     # Only now are their names free.
@@ -295,6 +299,12 @@ def finish_blend(plane: Plane, request: BlendBack) -> None:
         if is_sequence
         else f"Blended onto the picture: the image {blended.name}"
     )
+
+
+def _composed(plane: Plane) -> tuple[bpy.types.Image | None, bpy.types.Image | None]:
+    """Return what was blended last, and its matte."""
+    own = plane.draggan.own
+    return own.blended, own.matte
 
 
 def _loaded(path: Path, is_sequence: bool) -> bpy.types.Image:

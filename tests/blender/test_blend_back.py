@@ -87,6 +87,23 @@ class BlendBackTest(OwnPictureCase):
         for image in (own.blended, own.matte):
             self.assertTrue(image.filepath.startswith("//draggan/"), image.filepath)
 
+    def test_what_a_copy_blends_replaces_nothing_of_its_original(self) -> None:
+        plane = self.invert()
+        own = plane.draggan.own
+        bpy.ops.draggan.blend_back()
+        self.wait(plane)
+        first = own.blended
+        material = bpy.data.materials.new("Poster")
+        material.use_nodes = True
+        node = material.node_tree.nodes.new("ShaderNodeTexImage")
+        node.image = first
+        copy = ours("scene.copies").duplicate(bpy.context, plane)
+        request_id = ours("jobs.own_picture").blend_back(copy)
+        ours("jobs.requests").wait(request_id, TIMEOUT_S)
+        self.assertEqual(own.blended, first)
+        self.assertEqual(node.image, first)
+        self.assertNotIn(copy.draggan.own.blended, (None, first))
+
     def test_a_portable_copy_has_what_was_blended_and_its_matte(self) -> None:
         plane = self.invert()
         own = plane.draggan.own
