@@ -240,7 +240,8 @@ def activation_of(
         convolved = torch.empty_like(result) if keep else None
     else:
         result = known.result.contiguous()
-        convolved = None if known.convolved is None else known.convolved.contiguous()
+        convolved = known.convolved if keep else None
+        convolved = None if convolved is None else convolved.contiguous()
     return Activation(
         factor=style.demodulation * GAIN,
         bias=layer.bias,

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from stylegan2 import WindowSynthesis, fused_operators, plan_windows, start_fused_operators
 from stylegan2.network.layers import SynthesisLayer
-from stylegan2.ops.fused import BuildError, FusedOperators, build, kernels
+from stylegan2.ops.fused import Activation, BuildError, FusedOperators, build, kernels
 from stylegan2.ops.fused.build import Target, build_by, cuda_target
 from stylegan2.ops.fused.driver import addresses_of
 from stylegan2.ops.fused.kernels import KernelLibrary, Launch, Size
@@ -156,6 +156,20 @@ def test_a_whole_map_with_its_products(
             assert torch.equal(again.result, found.result)
     finally:
         torch.set_num_threads(before)
+
+
+@needs_compiler
+def test_what_is_known_has_a_gradient_of_the_style_only_where_it_is_kept(
+    operators: FusedOperators,
+) -> None:
+    layer, x = prepared((32, 64), (8, 8)), torch.randn(1, 8, 8, 32)
+    style = LayerStyle.of(layer, torch.randn(6))
+    known = FusedPass(operators, layer, style, x, None, keep=True, scratch=Scratch()).known()
+    for keep in (True, False):
+        again = FusedPass(
+            operators, layer, style, x, None, keep=keep, scratch=Scratch(), known=known
+        )
+        assert (again.pull_back(torch.ones_like(known.result))[1] is None) is not keep
 
 
 @needs_compiler
@@ -345,6 +359,24 @@ def test_a_folder_that_cannot_be_made_is_a_failure(tmp_path: Path) -> None:
 @needs_compiler
 def test_the_proof_holds(operators: FusedOperators) -> None:
     assert difference(operators) is None
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["map_convolved", "map_widened"])
+@pytest.mark.parametrize("what", ["result", "convolved"])
+def test_the_proof_notices_what_is_wrong_in_a_whole_map(
+    operators: FusedOperators, name: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not operators.has_maps:
+        pytest.skip("these operators compute no whole maps")
+    compute = getattr(operators, name)
+
+    def wrong(x: Tensor, scale: Tensor, kernels: Tensor, activation: Activation) -> None:
+        compute(x, scale, kernels, activation)
+        getattr(activation, what)[0, 3, 5, 7] += 1.0
+
+    monkeypatch.setattr(operators, name, wrong)
+    assert "a whole map wrongly" in str(difference(operators))
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="needs CUDA's compiler")
