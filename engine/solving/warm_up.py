@@ -14,6 +14,7 @@ from ..arrays import FloatArray
 from ..errors import RequestError
 from ..inputs import check_latent
 from .drag import drag
+from .manifold import finds_outputs
 from .options import DragOptions
 from .picture import slopes_of_picture
 from .principal import principal_components
@@ -54,5 +55,8 @@ def look_ahead(generator: Generator, latent: FloatArray, is_wanted: Callable[[],
         return
     layers = min(DragOptions().num_layers, generator.num_ws)
     components = principal_components(generator).scaled()
+    between = leave_if(lambda: not is_wanted())
     with contextlib.suppress(StoppedError):
-        slopes_of_picture(generator, start, components, layers, leave_if(lambda: not is_wanted()))
+        slopes_of_picture(generator, start, components, layers, between)
+        # This is asked at the end of the drag; with a z of 512 numbers it takes seconds.
+        finds_outputs(generator, between)

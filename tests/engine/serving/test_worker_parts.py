@@ -32,7 +32,7 @@ from engine.serving.job_parts import should_stop
 from engine.serving.job_queue import JobQueue, QueuedJob
 from engine.serving.jobs import JobCancelledError, JobRunner
 from engine.serving.outbox import Outbox
-from engine.solving import picture, principal
+from engine.solving import manifold, picture, principal
 from stylegan2 import Generator, ModelError
 from stylegan2.models import BUILTIN_MODELS
 
@@ -238,6 +238,7 @@ def test_what_the_first_drag_would_wait_for_is_computed_before(
     runner.get_ready(lambda: True)
     monkeypatch.setattr(principal, "decompose", None)
     monkeypatch.setattr(picture, "_differences", None)
+    monkeypatch.setattr(manifold, "_outputs", None)
     settings = DragSettings(max_steps=1)
     assert settings.latent_space == "automatic"
     runner.run(QueuedJob(drag_request(2, checkpoint, latent, tmp_path, settings)))
