@@ -3,8 +3,9 @@
 
 There are two forms: ``H x W x C`` uint8, top row first, for files (C is 3, or 4 for models with
 four or more channels, which are RGBA), and float32 RGBA, bottom row first, the layout of Blender's
-images, for previews. The second is made from the first, so that a preview equals the file that is
-written later. Files have the further channels of a model beside the colours.
+images, for previews. The second is made from the first, so that a preview that stays equals the
+file that is written later; those of a running drag may differ from it by rounding, see
+``open_pass``. Files have the further channels of a model beside the colours.
 
 On a CPU, images for files are rendered one at a time. In a batch, sums are computed in another
 order, so that an image would depend on the others in its batch, and a sequence on how it was

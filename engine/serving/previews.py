@@ -130,7 +130,10 @@ class Previews:
             self._opened = opened
             self._canvas = None if opened is None else opened.canvas(self._generator)
         begun, spent_s = self._take_begun(latent, resolution)
-        if begun is None and not stays and self._canvas is None and self._is_frozen:
+        if stays:
+            # It is to be equal to the file, and the values of a pass differ by rounding.
+            begun, spent_s = None, 0.0
+        elif begun is None and self._canvas is None and self._is_frozen:
             begun = open_pass(self._generator, latent, resolution)
         if begun is None:
             image = render_images(self._generator, latent[None], resolution, self._canvas)[0]

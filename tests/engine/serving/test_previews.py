@@ -162,6 +162,17 @@ def test_what_was_begun_is_shown_and_not_computed_again(monkeypatch: pytest.Monk
     assert np.abs(_levels(emitted[1]) - _levels(emitted[0])).max() < 1.01
 
 
+def test_a_preview_that_stays_is_the_image_of_the_file_whatever_was_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown, emitted, ws = _of_tiny_model()
+    shown.show(ws, 0, stays=True)
+    assert shown.begin(ws, 3, lambda: None) is not None
+    monkeypatch.setattr(previews, "render_pass", None)
+    shown.show(ws, 1, stays=True)
+    assert emitted[1].pixels == emitted[0].pixels
+
+
 def test_what_was_begun_of_another_latent_is_not_shown() -> None:
     shown, emitted, ws = _of_tiny_model()
     shown.begin(ws + 1, 3, lambda: None)
