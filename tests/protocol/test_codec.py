@@ -164,7 +164,7 @@ def test_a_missing_or_unknown_field_is_refused(cls: type[m.Message]) -> None:
         less = {key: value for key, value in header.items() if key != name}
         with pytest.raises(RemoteProtocolError):
             decode(join(less, payload))
-    with pytest.raises(RemoteProtocolError, match="unknown fields 'more'$"):
+    with pytest.raises(RemoteProtocolError, match=r"unknown fields 'more'$"):
         decode(join({**header, "more": 1}, payload))
 
 
