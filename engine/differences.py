@@ -35,7 +35,7 @@ from stylegan2.checkpoints.refusal import Refusal
 from stylegan2.checkpoints.safetensors_header import FLOATS, INT8, read_header, read_metadata
 from stylegan2.models import builtin_model_path
 
-from .errors import RequestError
+from .errors import RequestError, printable
 from .library_names import library_path
 
 ARCHITECTURE = "stylegan2-difference"
@@ -83,7 +83,7 @@ class Difference:
             weight = weights.get(key)
             if weight is None or weight.shape != steps.shape:
                 raise RequestError(
-                    f"the difference has a weight {_printable(key)} that {self.base_name} lacks, "
+                    f"the difference has a weight {printable(key)} that {self.base_name} lacks, "
                     "or has in another size; tune the picture again"
                 )
             change = steps.to(weight.device).float() * _spread(scale.to(weight.device), steps)
@@ -187,7 +187,7 @@ def read_difference(path: Path) -> Difference:
     sha256 = metadata.get("base_sha256", "")
     if not re.fullmatch("[0-9a-f]{64}", sha256):
         raise _damaged(path, "it does not say which model it belongs to")
-    name = _printable(metadata.get("base_name", "")) or "its model"
+    name = printable(metadata.get("base_name", "")) or "its model"
     return Difference(sha256, name, metadata.get("base_path", ""), changes)
 
 
@@ -207,10 +207,10 @@ def _change(key: str, recipes: Mapping[str, TensorRecipe], path: Path) -> Change
         and scale.size == steps.size[:1]
     )
     if scale is None or not fits:
-        raise _damaged(path, f"the change of {_printable(key)} is not as expected")
+        raise _damaged(path, f"the change of {printable(key)} is not as expected")
     # Recipes give float32, which int8 is exact in; one at a time, as it is four times as large.
-    whole = steps.tensor(_printable(key)).to(torch.int8)
-    return whole, scale.tensor(_printable(key + _SCALE))
+    whole = steps.tensor(printable(key)).to(torch.int8)
+    return whole, scale.tensor(printable(key + _SCALE))
 
 
 def open_difference(path: Path, device: torch.device) -> Generator:
@@ -242,7 +242,7 @@ def find_base(difference: Difference, path: Path) -> Path:
             return place
     raise RequestError(
         f"{path.name} changes the model {difference.base_name}, whose SHA-256 begins with "
-        f"{difference.base_sha256[:12]}, but no such file is at {_printable(difference.base_path)} "
+        f"{difference.base_sha256[:12]}, but no such file is at {printable(difference.base_path)} "
         f"or beside {path.name}; put it there"
     )
 
@@ -257,9 +257,5 @@ def _is_base(path: Path, sha256: str) -> bool:
 
 def _damaged(path: Path, reason: str) -> RequestError:
     return RequestError(
-        f"{path.name} is a damaged difference file ({_printable(reason)}); tune the picture again"
+        f"{path.name} is a damaged difference file ({printable(reason)}); tune the picture again"
     )
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)[:200]

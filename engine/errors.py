@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The error for a request that cannot be carried out, as opposed to a defect of the program."""
+"""The error for a request that cannot be carried out, and what a sentence may show of a file."""
 
 from __future__ import annotations
 
@@ -10,3 +10,13 @@ class RequestError(ValueError):
     The message is a sentence for the user and is shown unchanged. A plain ``ValueError`` that comes
     out of the engine is a defect instead, and is reported with a traceback.
     """
+
+
+def printable(text: str, most: int | None = 200) -> str:
+    """Return a text from a file for a message: one line, which cannot control a terminal.
+
+    Args:
+        text: The text.
+        most: The most characters of it; None for all.
+    """
+    return "".join(character if character.isprintable() else "?" for character in text[:most])

@@ -16,7 +16,7 @@ from stylegan2 import convert_checkpoint, inspect_checkpoint
 
 from ..arrays import ByteArray
 from ..differences import find_base, is_difference, read_difference
-from ..errors import RequestError
+from ..errors import RequestError, printable
 from ..image_files import read_image
 from ..inputs import device_of
 from ..machine.device import describe_device, open_device
@@ -230,8 +230,7 @@ def _info(parsed: argparse.Namespace, output: Output) -> None:
     for label, value in lines.items():
         if value != "":
             # Some values are text from the file, which must not control the terminal.
-            shown = "".join(c if c.isprintable() else "?" for c in str(value))
-            output.note(f"{label:10} {shown}")
+            output.note(f"{label:10} {printable(str(value), most=None)}")
 
 
 def _convert(parsed: argparse.Namespace, output: Output) -> None:

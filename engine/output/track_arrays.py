@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from draggan_blender.protocol.plain_arrays import PlainArraysError, array_names, read_arrays
 
-from ..errors import RequestError
+from ..errors import RequestError, printable
 from .track_layers import LAYER_ARRAYS
 
 # Increase this with every change of the file. 1: the first version. 2: the rows of a bake. 3: the
@@ -78,8 +78,7 @@ def read_track_arrays(data: bytes) -> dict[str, Any]:
         if found not in (_FIRST_VERSION, _SECOND_VERSION, _THIRD_VERSION):
             names = ", ".join(sorted(_SECOND_VERSION ^ found)[:5])
             raise TrackError(
-                "this is an archive, but not a track: missing or unexpected are "
-                + "".join(c if c.isprintable() else "?" for c in names)[:200]
+                f"this is an archive, but not a track: missing or unexpected are {printable(names)}"
             )
         return {name: _checked(name, array) for name, array in read_arrays(data).items()}
     except PlainArraysError as error:
