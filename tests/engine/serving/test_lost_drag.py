@@ -212,7 +212,9 @@ def test_a_link_in_place_of_the_journal_is_not_followed(tmp_path: Path) -> None:
     assert other.read_bytes() == b"of the person" and not path.is_symlink()
 
 
-def test_a_killed_engine_leaves_its_steps_to_the_next_one(request_of: Drag, tmp_path: Path) -> None:
+def test_a_killed_engine_leaves_its_steps_to_the_next_one(
+    shared: EngineClient, request_of: Drag, tmp_path: Path
+) -> None:
     folder = Path(request_of.frames.folder)
     endless = replace(request_of, settings=ENDLESS)
     (tmp_path / "first").mkdir()
@@ -225,17 +227,16 @@ def test_a_killed_engine_leaves_its_steps_to_the_next_one(request_of: Drag, tmp_
             step = message.step if isinstance(message, Step) else step
         engine.process.kill()
         engine.process.wait()
-    (tmp_path / "next").mkdir()
-    with EngineClient(tmp_path / "next") as engine:
-        engine.ready()
-        engine.send(finishing(endless))
-        messages = engine.until_end(1)
-        assert isinstance(messages[-1], Done)
-        finished = next(m for m in messages if isinstance(m, DragFinished))
-        assert finished.steps >= 4
-        assert len(Track.load(folder / TRACK_FILE)) == finished.frame_count
-        assert len(list(folder.glob("drag_*.png"))) == finished.frame_count + 1
-        assert not (folder / DRAG_JOURNAL_FILE).exists()
-        engine.send(finishing(replace(endless, request_id=2)))
-        ending = engine.until_end(2)[-1]
-        assert isinstance(ending, Failed) and "drag.journal" in ending.message
+    endless = replace(endless, request_id=shared.new_id())
+    shared.send(finishing(endless))
+    messages = shared.until_end(endless.request_id)
+    assert isinstance(messages[-1], Done)
+    finished = next(m for m in messages if isinstance(m, DragFinished))
+    assert finished.steps >= 4
+    assert len(Track.load(folder / TRACK_FILE)) == finished.frame_count
+    assert len(list(folder.glob("drag_*.png"))) == finished.frame_count + 1
+    assert not (folder / DRAG_JOURNAL_FILE).exists()
+    endless = replace(endless, request_id=shared.new_id())
+    shared.send(finishing(endless))
+    ending = shared.until_end(endless.request_id)[-1]
+    assert isinstance(ending, Failed) and "drag.journal" in ending.message
