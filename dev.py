@@ -333,6 +333,16 @@ def command_bench(options: argparse.Namespace) -> None:
     run(set_up(), "-m", "tools.bench", *options.rest)
 
 
+def command_fuzz(options: argparse.Namespace) -> None:
+    """Give changed files to every reader, for a minute each; ``--guided`` by what they reach."""
+    python = set_up()
+    if "--guided" in options.rest:
+        with phase("Installing atheris"):
+            pip_install(python, ROOT / "requirements" / "fuzz.txt", VENV / "pip-fuzz.log")
+    with phase("Fuzzing"):
+        run(python, "-m", "tests.fuzz.every", *options.rest)
+
+
 def command_lock(options: argparse.Namespace) -> None:
     """Make the locks that the engine is installed from, as far as their packages are reached."""
     run(set_up(), "-m", "tools.locks", *options.rest)
@@ -347,7 +357,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the options: ``command`` is the function to call, ``rest`` what it passes on."""
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(
-        required=True, metavar="demo|test|check|build|bench|lock|release"
+        required=True, metavar="demo|test|check|build|bench|fuzz|lock|release"
     )
 
     def add(name: str, function: object, add_help: bool = True) -> argparse.ArgumentParser:
@@ -369,11 +379,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("check", command_check).add_argument("--fix", action="store_true", help="write the changes")
     add("build", command_build)
     add("bench", command_bench, add_help=False)  # --help is passed on as well
+    add("fuzz", command_fuzz, add_help=False)
     add("lock", command_lock, add_help=False)
     add("release", command_release, add_help=False)
     options, rest = parser.parse_known_args(argv)
     options.rest = rest
-    takes_rest = (command_test, command_bench, command_lock, command_release)
+    takes_rest = (command_test, command_bench, command_fuzz, command_lock, command_release)
     if rest and options.command not in takes_rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if options.command is command_test and options.blender and (options.coverage or rest):
