@@ -50,6 +50,9 @@ _FEW_THREADS = {
     "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2)),
 }
 
+# The suite in Blender takes longest, so pytest leaves it a core.
+_BEHIND = ("nice",) if shutil.which("nice") else ()
+
 # The arguments of the processes that all of pytest's tests run in, which take about as long as each
 # other. The last one has what is in no other.
 PYTEST_PARTS = (["tests/engine"], ["tests", "--ignore=tests/engine"])
@@ -275,14 +278,14 @@ def run_pytest(
     Raises:
         CalledProcessError: A test failed, or the coverage is below the floor.
     """
-    measuring = ("-m", "coverage", "run") if coverage else ()
+    pytest = [*_BEHIND, python, *(("-m", "coverage", "run") if coverage else ()), "-m", "pytest"]
     title = " ".join(["Running pytest", *arguments]) + (", measuring coverage" if coverage else "")
     with phase(title):
         if coverage:
             # Not by "coverage erase", which leaves the damaged files of killed processes.
             shutil.rmtree(VENV / "coverage", ignore_errors=True)
             (VENV / "coverage").mkdir(exist_ok=True)
-        run(python, *measuring, "-m", "pytest", *arguments, env=_FEW_THREADS, output=output)
+        run(*pytest, *arguments, env=_FEW_THREADS, output=output)
     if coverage:
         with phase("Checking the coverage"):
             run(python, "-m", "coverage", "combine", "--quiet")

@@ -141,7 +141,11 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that receives what ``dev`` runs with ``python -m``, without running it."""
     found: list[str] = []
     monkeypatch.setattr(dev, "VENV", tmp_path)
-    monkeypatch.setattr(dev, "run", lambda *command, **_: found.append(" ".join(command[2:])))
+
+    def run(*command: str, **_: object) -> None:
+        found.append(" ".join(command[command.index("-m") + 1 :]))
+
+    monkeypatch.setattr(dev, "run", run)
     monkeypatch.setattr(dev, "set_up", lambda: Path("python"))
     monkeypatch.setattr(dev, "build", lambda python: Path("draggan.zip"))
     monkeypatch.setattr(dev, "installed_blenders", list)

@@ -125,6 +125,7 @@ class FailureTest(SceneCase):
         self.assertNotEqual(twin.draggan.uuid, plane.draggan.uuid)
 
     def test_without_an_engine_the_message_says_what_to_press_run_or_set(self) -> None:
+        self.stop_engine()
         python = os.environ.pop("DRAGGAN_ENGINE_PYTHON")
         try:
             with self.assertRaisesRegex(RuntimeError, "DRAGGAN_ENGINE_PYTHON"):
