@@ -17,6 +17,9 @@ from pathlib import Path
 # Appended to the name of a file that is still being written, which also starts with a dot.
 PART_SUFFIX = ".part"
 
+# The temporary files that this process is writing now.
+_WRITTEN_NOW: set[Path] = set()
+
 
 def temporary_beside(path: Path, *, keep_suffix: bool = False) -> Path:
     """Return a name in the same folder that no other process uses, on this or another machine.
@@ -47,6 +50,7 @@ def replacing(path: Path, *, keep_suffix: bool = False, durable: bool = True) ->
             ``filename`` is ``path``.
     """
     temporary = temporary_beside(path, keep_suffix=keep_suffix)
+    _WRITTEN_NOW.add(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -58,6 +62,14 @@ def replacing(path: Path, *, keep_suffix: bool = False, durable: bool = True) ->
         error.filename, error.filename2 = str(path), None  # the name that the caller knows
         raise
     finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        _WRITTEN_NOW.discard(temporary)
+
+
+def remove_unfinished() -> None:
+    """Remove what other threads are writing; only for a process that ends at once afterwards."""
+    for temporary in tuple(_WRITTEN_NOW):
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 

@@ -4,8 +4,8 @@
 Threads: the main thread reads the socket, the worker's thread owns torch, the outbox's thread
 sends, and one thread watches standard input. The parent keeps the pipe of standard input open as
 long as it runs, so the end of that pipe means on every system that the parent has ended, however
-it ended. The engine then exits immediately, whatever it is doing. It has nothing to clean up; a
-file that is being written at that moment may leave a ``.part`` file in its folder.
+it ended. The engine then exits immediately, whatever it is doing; only the ``.part`` file that is
+being written at that moment is removed.
 
 The worker imports torch after the hello was sent, because an engine that sends nothing for seconds
 looks dead.
@@ -26,6 +26,7 @@ from typing import NoReturn
 
 from draggan_blender.protocol import PROTOCOL_VERSION, Decoder, RemoteProtocolError, encode
 from draggan_blender.protocol.agreement import Folders
+from draggan_blender.protocol.atomic_files import remove_unfinished
 from draggan_blender.protocol.drag_messages import PreviewShown
 from draggan_blender.protocol.live import Pause, ReplacePairs
 from draggan_blender.protocol.messages import (
@@ -111,6 +112,7 @@ def _end(code: int) -> NoReturn:
     for tidy in _AT_END:
         tidy()
     logging.shutdown()
+    remove_unfinished()
     os._exit(code)
 
 

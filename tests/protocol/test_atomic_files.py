@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,26 @@ def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path: Path) -> No
     with pytest.raises(OSError) as caught:
         write_atomically(path, b"")
     assert (caught.value.filename, caught.value.filename2) == (str(path), None)
+
+
+def test_a_process_that_ends_in_the_middle_leaves_no_temporary_file(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, threading\n"
+        "from draggan_blender.protocol.atomic_files import remove_unfinished, replacing\n"
+        "begun = threading.Event()\n"
+        "def write():\n"
+        "    with replacing(pathlib.Path('image.png')) as temporary:\n"
+        "        temporary.write_bytes(b'half')\n"
+        "        begun.set()\n"
+        "        threading.Event().wait()\n"
+        "threading.Thread(target=write).start()\n"
+        "assert begun.wait(30) and len(os.listdir()) == 1\n"
+        "remove_unfinished()\n"
+        "os._exit(3)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    assert done.returncode == 3 and names(tmp_path) == []
 
 
 def test_temporary_names_are_hidden_unique_and_keep_the_suffix_on_request() -> None:
