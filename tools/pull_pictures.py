@@ -22,7 +22,7 @@ from typing import Any
 SIZE = (1280, 800)
 
 # Places in the plane's units: x to the right, y up, the image reaches from -1 to 1.
-_NOSE, _MUZZLE, _BROW, _EAR = (0.03, -0.16), (0.23, -0.34), (0.03, 0.25), (0.68, 0.0)
+_NOSE, _MUZZLE, _BROW, _EAR = (0.03, -0.16), (0.23, -0.34), (0.03, 0.25), (0.5, 0.43)
 # Where a head that is turned about its nose has the brow.
 _TURNED_BROW = (-0.15, 0.1)
 # The image whose ear is lifted, the ear, where it goes, and two corners around both.
