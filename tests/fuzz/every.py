@@ -42,7 +42,7 @@ def run(name: str, folder: Path, options: Sequence[str], *, guided: bool) -> boo
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the harnesses; return 0, or 1 if there was a find."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.every", description=__doc__)
-    parser.add_argument("names", nargs="*", help="which; all if there are none")
+    parser.add_argument("names", nargs="*", help="of harnesses; without any, all")
     parser.add_argument("--seconds", type=int, default=60, help="for each")
     parser.add_argument("--seed", type=int, default=1, help="of the changes; not if guided")
     parser.add_argument("--guided", action="store_true", help="guided by coverage; needs atheris")
