@@ -84,12 +84,12 @@ def _forget(note: Path) -> None:
 
 def _write_faults_to(descriptor: int | None) -> None:
     """Have the traceback of a crash written to a note, or to the process's log again."""
+    faulthandler.disable()
     if descriptor is not None:
         faulthandler.enable(descriptor)
-    elif sys.__stderr__ is None:
-        faulthandler.disable()
-    else:
-        faulthandler.enable(sys.__stderr__)
+    elif sys.__stderr__ is not None:
+        with contextlib.suppress(OSError, ValueError):  # it was closed, or is no file
+            faulthandler.enable(sys.__stderr__)
 
 
 def _left_in(note: Path) -> bytes | None:

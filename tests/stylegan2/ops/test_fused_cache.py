@@ -181,6 +181,18 @@ def test_an_end_from_outside_is_no_crash(sources: Path, tmp_path: Path, how: str
         assert values(library) == (1, 2)
 
 
+def test_a_process_whose_errors_go_nowhere_loads_the_library(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = build_by(TARGET, tmp_path)
+    closed = (tmp_path / "closed").open("w")
+    closed.close()
+    monkeypatch.setattr(sys, "__stderr__", closed)
+    with noted(library):
+        assert values(library) == (1, 2)
+    assert not list(library.parent.glob("*.loading"))
+
+
 def test_a_mark_without_a_traceback_is_of_an_end_from_outside(
     sources: Path, tmp_path: Path
 ) -> None:
