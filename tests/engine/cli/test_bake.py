@@ -34,36 +34,38 @@ def _long(latent: FloatArray) -> Edit:
     return small_edit(latent, targets_px=moves(*(0.02 * frame for frame in range(1, 61))))
 
 
-@pytest.fixture(scope="module")
-def edit_path(latent: FloatArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the edit file of ``small_edit``."""
-    path = tmp_path_factory.mktemp("edit") / "shot.draggan"
-    path.write_bytes(encode(small_edit(latent)))
+def _saved(edit: Edit, path: Path) -> Path:
+    path.write_bytes(encode(edit))
     return path
 
 
-@pytest.fixture(scope="module")
-def plain(edit_path: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a bake by one process, which no test may change."""
-    out = tmp_path_factory.mktemp("plain")
+def _baked(edit_path: Path, checkpoint: Path, out: Path) -> Path:
     assert main(arguments(edit_path, checkpoint, out)) == 0
     return out
 
 
 @pytest.fixture(scope="module")
+def edit_path(latent: FloatArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the edit file of ``small_edit``."""
+    return _saved(small_edit(latent), tmp_path_factory.mktemp("edit") / "shot.draggan")
+
+
+@pytest.fixture(scope="module")
+def plain(edit_path: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bake by one process, which no test may change."""
+    return _baked(edit_path, checkpoint, tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
 def long_path(latent: FloatArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the edit file of ``_long``."""
-    path = tmp_path_factory.mktemp("edit") / "long.draggan"
-    path.write_bytes(encode(_long(latent)))
-    return path
+    return _saved(_long(latent), tmp_path_factory.mktemp("edit") / "long.draggan")
 
 
 @pytest.fixture(scope="module")
 def whole(long_path: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a bake of ``_long`` that nothing ended, which no test may change."""
-    out = tmp_path_factory.mktemp("whole")
-    assert main(arguments(long_path, checkpoint, out)) == 0
-    return out
+    return _baked(long_path, checkpoint, tmp_path_factory.mktemp("whole"))
 
 
 def arguments(source: Path, checkpoint: Path, out: Path, *more: str) -> list[str]:
