@@ -4,7 +4,8 @@
 A method that needs only a few large steps would give a jerky sequence. Rows are inserted between
 the steps, so that no handle moves further than a small part of the image from one row to the next.
 Everything in them, the latent too, is interpolated linearly. Steps that led away from the targets,
-and that the method took back, are left out. The other steps stay unchanged.
+and that the method took back, are left out, and so is an attempt before one that began anew. The
+other steps stay unchanged.
 """
 
 from __future__ import annotations
@@ -58,13 +59,23 @@ def even_rows(result: DragResult, image_width: int) -> DragResult:
 
 
 def _without_detours(result: DragResult) -> DragResult:
-    """Keep the first and last rows, and those whose farthest handle is nearer than ever before."""
+    """Keep the first and last rows, and those whose farthest handle is nearer than ever before.
+
+    Rows before the last return to the start do not count: a sequence that mixed two attempts would
+    go to one image and from there to another.
+    """
     distances = result.distances_px
-    nearest = np.minimum.accumulate(distances)
-    kept = np.concatenate([[True], distances[1:] < nearest[:-1]])
+    tried = np.arange(len(distances))
+    returns = np.flatnonzero((result.latents[1:-1] == result.latents[0]).all(axis=(1, 2)))
+    if len(returns):
+        tried = np.concatenate([[0], tried[returns[-1] + 2 :]])
+    nearest = np.minimum.accumulate(distances[tried])
+    kept = np.concatenate([[True], distances[tried[1:]] < nearest[:-1]])
     kept[-1] = True
-    rows = np.flatnonzero(kept)
-    best = result.best_index if kept[result.best_index] else rows[distances[rows].argmin()]
+    rows = tried[kept]
+    best = result.best_index
+    if best not in rows:
+        best = int(rows[distances[rows].argmin()])
     return replace(
         result,
         latents=result.latents[rows],

@@ -100,3 +100,26 @@ def test_a_best_row_that_is_left_out_leaves_the_nearest_as_the_best() -> None:
     handles: Handles = [[[0, 0], [0, 0]], [[1, 0], [0, 0]], [[1, 0], [0, 1]]]
     even = even_rows(_result(handles, best_index=1, distances_px=[3, 3.5, 2]), 1000)
     assert even.distances_px.tolist() == [3, 2] and even.best_index == 1
+
+
+def test_of_two_attempts_the_last_one_is_shown() -> None:
+    handles: Handles = [[[0, 0]], [[2, 0]], [[4, 0]], [[0, 0]], [[0, 1]], [[0, 3]], [[5, 0]]]
+    result = _result(handles, best_index=6, distances_px=[5, 3, 2, 5, 4, 1, 0.5])
+    result.latents[3] = result.latents[0]
+    even = even_rows(result, 2000)  # 7.8 px: nothing need be put between
+    assert np.array_equal(even.latents, result.latents[[0, 4, 5, 6]])
+    assert np.array_equal(even.handles_px, result.handles_px[[0, 4, 5, 6]])
+    assert even.best_index == 3
+
+
+def test_a_first_attempt_that_came_closer_is_shown_without_the_second() -> None:
+    # The result ends with the best row, so nothing of the second attempt is in it.
+    handles: Handles = [[[0, 0]], [[2, 0]], [[4, 0]]]
+    result = _result(handles, best_index=2, distances_px=[5, 3, 2])
+    assert len(even_rows(result, 2000).latents) == 3
+
+
+def test_a_drag_that_ends_where_it_began_has_its_first_and_last_row() -> None:
+    result = _result([[[0, 0]], [[1, 0]], [[0, 0]]], best_index=2, distances_px=[5, 5, 5])
+    result.latents[2] = result.latents[0]
+    assert len(even_rows(result, 2000).latents) == 2
