@@ -51,12 +51,13 @@ from .network.generator import Generator
 from .network.layers import NoiseMode
 from .network.synthesis import SynthesisState
 from .ops.fused import end_loading as end_fused_loading
+from .ops.scratch import Scratch
 from .windows.function_graphs import FunctionGraphs
 from .windows.fused_start import fused_operators, start_fused_operators
 from .windows.graph_start import function_graphs, start_graphs, why_no_graphs, window_graphs
 from .windows.graphs import WindowGraphs
 from .windows.image_pass import ImagePass
-from .windows.plan import WindowPlan, plan_windows
+from .windows.plan import WindowPlan, plan_windows, whole_multiply_adds
 from .windows.synthesis import WindowPass, WindowSynthesis
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "ModelInfo",
     "NoiseMode",
     "Overlay",
+    "Scratch",
     "SynthesisState",
     "WindowGraphs",
     "WindowPass",
@@ -91,6 +93,7 @@ __all__ = [
     "sha256_of",
     "start_fused_operators",
     "start_graphs",
+    "whole_multiply_adds",
     "why_no_graphs",
     "window_graphs",
 ]

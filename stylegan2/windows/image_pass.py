@@ -5,8 +5,8 @@ While a person drags, each latent is shown, and its features are needed for the 
 are computed in one pass: the whole maps of all blocks, which the image is made of, contain the
 windows that ``WindowSynthesis`` would compute apart (see ``WindowSynthesis.run``).
 
-The values are those of ``SynthesisNetwork.forward``, up to rounding, with the constant noise. Maps
-are ``1 x height x width x channels`` float32 here.
+The values are those of ``SynthesisNetwork.forward``, up to rounding (see ``compute_map``), with the
+constant noise. Maps are ``1 x height x width x channels`` float32 here.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class ImagePass:
         num_layers: int = 0,
         operators: FusedOperators | None = None,
         between: Callable[[], None] = lambda: None,
+        scratch: Scratch | None = None,
     ) -> None:
         """Compute the maps.
 
@@ -55,6 +56,7 @@ class ImagePass:
             num_layers: For how many of the first w vectors the layers will be differentiated.
             operators: Result of ``fused_operators`` for the device of the generator, or None.
             between: Called between the layers; an exception that it raises is not caught.
+            scratch: Buffers for intermediate values, to use those of the last pass again.
 
         Raises:
             ValueError: The generator has residual connections, or no such block.
@@ -65,7 +67,7 @@ class ImagePass:
         self.ws, self.resolution, self.num_layers = ws, resolution, num_layers
         self.layers: list[KnownLayer] = []
         config, synthesis = generator.config, generator.synthesis
-        scratch = Scratch()
+        scratch = Scratch() if scratch is None else scratch
         first = synthesis.block(config.resolutions[0]).const.detach()
         x = first.permute(1, 2, 0).contiguous()[None]
         for block in config.resolutions[: config.level_of(resolution) + 1]:
@@ -115,7 +117,7 @@ def _computed(
 ) -> KnownLayer:
     """Compute a layer on a whole map, ``1 x h x w x I``."""
     style = LayerStyle.of(layer, w)
-    known = compute_map(operators, layer, style, x, keep=keep)
+    known = compute_map(operators, layer, style, x, keep=keep, scratch=scratch)
     if known is not None:
         return known
     return compute_layer(operators, layer, style, x, None, keep=keep, scratch=scratch).known()

@@ -13,6 +13,7 @@ from ..ops import weight_energy
 from ..ops.convolution import Convolution
 from ..ops.fused import PANEL
 from ..ops.upsampling import kernel_matrix
+from ..ops.wide_winograd import wide_kernels
 from ..ops.winograd import winograd_kernels
 
 # The most channels of a layer in panels: the weights of more would be read from memory again for
@@ -67,6 +68,18 @@ class PreparedLayer:
         columns = matrices.shape[2] // PANEL
         panels = matrices.reshape(len(matrices), inputs, columns, PANEL).transpose(1, 2)
         return panels.contiguous()
+
+    @cached_property
+    def wide_kernels(self) -> Tensor | None:
+        """The weight for products of tiles of 4 x 4 results, ``36 x I x O``; see ``wide_kernels``.
+
+        None for a layer that doubles the size, and where the tiles of 2 x 2 results are computed in
+        panels or the channels do not fit.
+        """
+        few = min(self.weight.shape[:2]) <= _MOST_IN_PANELS
+        if self.convolution is None or few or any(n % PANEL for n in self.weight.shape[:2]):
+            return None
+        return wide_kernels(self.weight)
 
     @classmethod
     def of(cls, layer: SynthesisLayer) -> PreparedLayer:

@@ -3,7 +3,8 @@
 
 The matrix products themselves are torch's. In torch each of the other steps reads and writes all
 values; here one pass over memory does all of them. On a CPU, whole maps are computed with their
-products, part by part (``maps.cpp``). Without a compiler, ``winograd`` and ``upsampling`` compute
+products, part by part (``maps.cpp``), and maps of many channels for previews by larger tiles
+(``wide.cpp``, see ``wide_winograd``). Without a compiler, ``winograd`` and ``upsampling`` compute
 the same results more slowly.
 
 ``elements.h`` defines the arithmetic of one channel for both devices. ``lines.h``, ``tiles.h`` and

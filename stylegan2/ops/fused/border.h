@@ -48,6 +48,15 @@ EXPORT int map_convolved(const float *x, const float *scale, const float *kernel
 EXPORT int map_widened(const float *x, const float *scale, const float *kernels,
                        const Activation *activation, int channels, const Where *where);
 
+// Only in the library for CPUs: the steps of Winograd's algorithm with tiles of 4 x 4 results, of
+// which N maps have T. x * scale, x: N h w C, scale: C, to tiles: 36 x T x C; and products:
+// 36 x T x O to outputs, with the activation. C and O are multiples of 32; ``step`` is the distance
+// of two of the 36.
+EXPORT int wide_tiles(const float *x, const float *scale, float *tiles, int64_t step, int maps,
+                      int height, int width, int channels, const Where *where);
+EXPORT int wide_outputs(const float *products, int64_t step, const Activation *activation,
+                        const Where *where);
+
 // Transforms x * scale, x: N h w C, scale: C, to tiles: 16 x T x C.
 EXPORT int fused_tiles(const float *x, const float *scale, float *tiles, int maps, int height,
                        int width, int channels, int padding, const Where *where);

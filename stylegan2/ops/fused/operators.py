@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
-from ctypes import c_int, c_void_p
+from ctypes import c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,8 @@ class FusedOperators:
         # Not every library has these.
         self._map_convolved = getattr(loaded, "map_convolved", None)
         self._map_widened = getattr(loaded, "map_widened", None)
+        self._wide_tiles = getattr(loaded, "wide_tiles", None)
+        self._wide_outputs = getattr(loaded, "wide_outputs", None)
 
     def _declare(self) -> None:
         """Say what the functions of a library take."""
@@ -137,6 +139,9 @@ class FusedOperators:
         for function in (self._map_convolved, self._map_widened):
             if function is not None:
                 function.argtypes = (*(pointer,) * 4, c_int, pointer)
+        if self._wide_tiles is not None and self._wide_outputs is not None:
+            self._wide_tiles.argtypes = (*(pointer,) * 3, c_int64, *(c_int,) * 4, pointer)
+            self._wide_outputs.argtypes = (pointer, c_int64, pointer, pointer)
 
     def tiles(self, x: Tensor, scale: Tensor, padding: int, tiles: Tensor) -> None:
         """Scale the inputs and transform them for Winograd's algorithm.
@@ -223,6 +228,32 @@ class FusedOperators:
         """
         self._map(self._map_widened, x, scale, kernels, activation)
 
+    @property
+    def has_wide_tiles(self) -> bool:
+        """Whether there are ``wide_tiles`` and ``wide_outputs``."""
+        return self._wide_tiles is not None
+
+    def wide_tiles(self, x: Tensor, scale: Tensor, tiles: Tensor) -> None:
+        """Scale the inputs and transform them for tiles of 4 x 4 results; see ``wide_winograd``.
+
+        Args:
+            x: ``N x h x w x C``, whole maps; C is a multiple of 32.
+            scale: ``C``, a factor per channel.
+            tiles: ``36 x T x C``, the result; the 36 may have any distance from each other.
+        """
+        step = tiles.stride(0)
+        self._do(self._wide_tiles, _address(x), _address(scale), _slabs(tiles), step, *x.shape)
+
+    def wide_outputs(self, products: Tensor, activation: Activation) -> None:
+        """Transform the products of tiles of 4 x 4 results, and apply the activation.
+
+        Args:
+            products: ``36 x T x O``, as for ``wide_tiles``; O is a multiple of 32.
+            activation: The steps after the convolution, and the results.
+        """
+        structure = ctypes.byref(activation.structure)
+        self._do(self._wide_outputs, _slabs(products), products.stride(0), structure)
+
     def _map(
         self, function: Any, x: Tensor, scale: Tensor, kernels: Tensor, activation: Activation
     ) -> None:
@@ -287,4 +318,10 @@ def _address(tensor: Tensor | None) -> int | None:
     if tensor is None:
         return None
     assert tensor.is_contiguous() and tensor.dtype in (torch.float32, torch.int32)
+    return tensor.data_ptr()
+
+
+def _slabs(tensor: Tensor) -> int:
+    """Return the address of slabs, ``K x T x C``, each of which is contiguous."""
+    assert tensor[0].is_contiguous() and tensor.dtype == torch.float32
     return tensor.data_ptr()

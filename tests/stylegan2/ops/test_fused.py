@@ -138,7 +138,7 @@ def test_a_whole_map_with_its_products(
     factor = 2 if doubles else 1
     layer = prepared(channels, (factor * height, factor * width), doubles=doubles)
     style, x = LayerStyle.of(layer, torch.randn(6)), torch.randn(1, height, width, channels[0])
-    found = compute_map(operators, layer, style, x, keep=True)
+    found = compute_map(operators, layer, style, x, keep=True, scratch=Scratch())
     if not operators.has_maps:
         assert found is None
         return
@@ -151,7 +151,7 @@ def test_a_whole_map_with_its_products(
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            again = compute_map(operators, layer, style, x, keep=False)
+            again = compute_map(operators, layer, style, x, keep=False, scratch=Scratch())
             assert again is not None and again.convolved is None
             assert torch.equal(again.result, found.result)
     finally:
@@ -179,7 +179,7 @@ def test_only_layers_of_whole_panels_are_computed_with_their_products(
     for channels in ((32, 40), (40, 32), (32, 288)):
         layer = prepared(channels, (4, 4))
         style, x = LayerStyle.of(layer, torch.randn(6)), torch.randn(1, 4, 4, channels[0])
-        assert compute_map(operators, layer, style, x, keep=False) is None
+        assert compute_map(operators, layer, style, x, keep=False, scratch=Scratch()) is None
 
 
 @needs_compiler
@@ -359,6 +359,23 @@ def test_a_folder_that_cannot_be_made_is_a_failure(tmp_path: Path) -> None:
 @needs_compiler
 def test_the_proof_holds(operators: FusedOperators) -> None:
     assert difference(operators) is None
+
+
+@needs_compiler
+@pytest.mark.parametrize("what", ["result", "convolved"])
+def test_the_proof_notices_what_is_wrong_in_tiles_of_4_x_4_results(
+    operators: FusedOperators, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not operators.has_wide_tiles:
+        pytest.skip("these operators have no such tiles")
+    compute = operators.wide_outputs
+
+    def wrong(products: Tensor, activation: Activation) -> None:
+        compute(products, activation)
+        getattr(activation, what)[0, 32, 32, 7] += 1.0
+
+    monkeypatch.setattr(operators, "wide_outputs", wrong)
+    assert "a whole map wrongly (channels=(288, 320)" in str(difference(operators))
 
 
 @needs_compiler
