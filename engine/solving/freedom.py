@@ -45,25 +45,30 @@ _BREADTHS_PX = (12.0, 18.0)
 # length or more, the freedom is this share of the difference nearer to that of a pose.
 _WAYS_PX = (12.0, 28.0)
 _LONG = 0.6
+# The least size of a system of equations that is solved as a part of a larger one.
+_LEAST_BLOCK = 64
 
 
 class Metric:
     """``G``, the cost of changes of R rows of K coordinates."""
 
-    def __init__(self, prior: Tensor, shares: Tensor, seen: Tensor) -> None:
+    def __init__(
+        self, prior: Tensor, shares: Tensor, seen: Tensor, measured: int | None = None
+    ) -> None:
         """Compute what is needed to multiply by G and by its inverse.
 
         Args:
             prior: ``R``, the diagonal of P.
             shares: ``R``, m.
             seen: ``K x K``, ``a S``, symmetric and positive.
+            measured: How many of the K components, the first ones, do something together; the
+                others count alike, each alone. None for all of them.
         """
         self._prior, self._shares, self._seen = prior, shares, seen
         self._weighted = prior * shares
         # By Woodbury's identity: only the common part of a change costs more than in the prior.
         common = (self._weighted * shares).sum()
-        one = torch.eye(len(seen), device=seen.device)
-        self._saved: Tensor = torch.linalg.solve_ex(one + common * seen, seen).result
+        self._saved = _saved(seen, common, len(seen) if measured is None else measured)
 
     def apply(self, change: Tensor) -> Tensor:
         """Return ``G x`` for x of size ``... x (R K)``."""
@@ -97,7 +102,32 @@ class Metric:
         return change.reshape(*change.shape[:-1], len(self._prior), len(self._seen))
 
 
-def metric_of(freedom: Tensor, mixing: Tensor, seen: Tensor) -> Metric:
+def _saved(seen: Tensor, common: Tensor, measured: int) -> Tensor:
+    """Return ``(1 + c S)^-1 S``, ``K x K``.
+
+    Only the first components are solved for together; all 512 of a large model would take a good
+    part of the time of a step. They are a block of at least a certain size, in which the solver's
+    sums are those of the whole, so that the result does not depend on this to the last bit.
+
+    Args:
+        seen: ``K x K``, S.
+        common: A scalar, c.
+        measured: As for ``Metric``.
+    """
+    block = min(len(seen), max(measured + 1, _LEAST_BLOCK))
+    part = seen[:block, :block]
+    one = torch.eye(block, device=seen.device)
+    solved: Tensor = torch.linalg.solve_ex(one + common * part, part).result
+    if block == len(seen):
+        return solved
+    # The last of the block is one of those that count alike. The memory order is the solver's: the
+    # products with the result depend on it in the last bit.
+    result = torch.diag_embed(solved[-1, -1].expand(len(seen))).clone().T
+    result[:block, :block] = solved
+    return result
+
+
+def metric_of(freedom: Tensor, mixing: Tensor, seen: Tensor, measured: int | None = None) -> Metric:
     """Return the metric of a freedom.
 
     Args:
@@ -105,10 +135,11 @@ def metric_of(freedom: Tensor, mixing: Tensor, seen: Tensor) -> Metric:
         mixing: ``L x R``, how much of each row of coordinates is added to each layer: the common
             row first, then one for each layer.
         seen: ``K x K``, S.
+        measured: As for ``Metric``.
     """
     looser = (1 + (_LOOSEST - 1) * freedom.square()).square()
     prior = torch.cat([torch.ones_like(looser)[None], looser.expand(len(mixing))])
-    return Metric(prior, mixing.mean(dim=0), weight_of_picture(freedom) * seen)
+    return Metric(prior, mixing.mean(dim=0), weight_of_picture(freedom) * seen, measured)
 
 
 def weight_of_picture(freedom: Tensor) -> Tensor:

@@ -92,6 +92,11 @@ class Away:
     _weights: Tensor
     _rows: Tensor
 
+    @property
+    def measured(self) -> int:
+        """How many components, the first ones, change the picture together; see ``seen_away``."""
+        return len(self._rows)
+
     @torch.no_grad()
     def of_change(self, change: Tensor) -> Tensor:
         """Return what has become of the picture, as the components see it.

@@ -123,8 +123,8 @@ class Price:
             self._strain = Strain(problem.generator, problem.start, self._space.mixing)
         self._freedom = freedom
         width = self._space.coordinates.shape[1]
-        self._away = seen_away(self._slopes, grid, problem.paths, width)
-        return self._locked(metric_of(freedom, self._space.mixing, self._away.seen))
+        self._away = away = seen_away(self._slopes, grid, problem.paths, width)
+        return self._locked(metric_of(freedom, self._space.mixing, away.seen, away.measured))
 
     def _locked(self, cost: Cost) -> Cost:
         lock = self._space.lock
