@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from draggan_blender.protocol.file_names import COLOUR_CHANNELS
-from stylegan2 import Canvas, Generator, ImagePass, fused_operators
+from stylegan2 import Canvas, Generator, ImagePass, Scratch, fused_operators
 
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
@@ -45,6 +45,7 @@ def render_images(
     *,
     is_checked: bool = False,
     every_channel: bool = False,
+    between: Callable[[], None] = lambda: None,
 ) -> ByteArray:
     """Synthesise images.
 
@@ -55,6 +56,7 @@ def render_images(
         canvas: The picture that the latents belong to; None for pictures of one latent.
         is_checked: Whether values that are not finite are an error; otherwise they become black.
         every_channel: Whether channels after the fourth are returned as well.
+        between: Called between the layers of pictures of one latent; it may raise to leave them.
 
     Returns:
         ``N x H x W x C`` uint8, sRGB, top row first. The generator's [-1, 1] becomes 0 to 255. A
@@ -65,7 +67,9 @@ def render_images(
         RequestError: ``is_checked``, and a value is not finite.
     """
     if canvas is None:
-        images = generator.synthesis(latents, noise_mode="const", resolution=resolution)
+        images = generator.synthesis(
+            latents, noise_mode="const", resolution=resolution, between=between
+        )
     else:
         images = canvas.image(latents, resolution)
     if not every_channel:
@@ -102,6 +106,7 @@ def open_pass(
     resolution: int,
     num_layers: int = 0,
     between: Callable[[], None] = lambda: None,
+    scratch: Scratch | None = None,
 ) -> ImagePass | None:
     """Return the pass that makes the image of a block faster than ``render_images``, if any does.
 
@@ -113,12 +118,13 @@ def open_pass(
         resolution: The block.
         num_layers: As of ``ImagePass``.
         between: As of ``ImagePass``.
+        scratch: As of ``ImagePass``.
     """
     config = generator.config
     if latent.device.type != "cpu" or not config.has_windows or not config.has_rgb(resolution):
         return None
     operators = fused_operators(latent.device)
-    return ImagePass(generator, latent, resolution, num_layers, operators, between)
+    return ImagePass(generator, latent, resolution, num_layers, operators, between, scratch)
 
 
 @torch.no_grad()

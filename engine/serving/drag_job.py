@@ -54,6 +54,10 @@ _FULL_SIZE_AFTER_S = 0.3
 _DRAG_SHARE = 0.9
 
 
+class _LeftError(Exception):
+    """An image is not needed any more; ends its computation."""
+
+
 class DragJob:
     """Runs one ``Drag`` request."""
 
@@ -222,8 +226,20 @@ class DragJob:
         ):
             self._show(step.latent, step.step)
 
-    def _show(self, latent: Tensor, step: int, *, stays: bool = False) -> None:
-        self._previews.show(latent, step, stays=stays, opened=self._opened)
+    def _show(
+        self,
+        latent: Tensor,
+        step: int,
+        *,
+        stays: bool = False,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._previews.show(latent, step, stays=stays, opened=self._opened, between=between)
+
+    def _leave(self) -> None:
+        """Leave an image in its full size when the mouse has moved on."""
+        if self._job.has_news:
+            raise _LeftError
 
     def _show_at_rest(self, latent: Tensor | None) -> float | None:
         """Show the image that the drag waits at: quickly, and after a while in its full size."""
@@ -237,7 +253,8 @@ class DragJob:
         if not self._previews.has_shown(latent):
             self._show(latent, self._step)
         elif rest_s <= 0 and not self._previews.has_shown(latent, in_full=True):
-            self._show(latent, self._step, stays=True)
+            with contextlib.suppress(_LeftError):
+                self._show(latent, self._step, stays=True, between=self._leave)
         return None if self._previews.has_shown(latent, in_full=True) else max(rest_s, 0.0)
 
     def _progress(self, step: DragStep) -> None:

@@ -62,6 +62,11 @@ class QueuedJob:
             pairs, self._pairs = self._pairs, None
         return pairs
 
+    @property
+    def has_news(self) -> bool:
+        """Whether the job has something else to do than to rest: other pairs, or to end."""
+        return self._pairs is not None or self.cancelled.is_set() or self.stopped.is_set()
+
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait until a signal or a change has arrived since the last call, or for a time."""
         self._news.wait(timeout_s)

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from draggan_blender.protocol.drag_messages import Preview
 from draggan_blender.protocol.messages import Message
-from stylegan2 import Canvas, Generator, ImagePass
+from stylegan2 import Canvas, Generator, ImagePass, Scratch, whole_multiply_adds
 
+from ..inputs import device_of
 from ..models import LoadedModel
 from ..output.render import open_pass, preview_pixels, render_images, render_pass
 from ..pictures import OpenPicture
@@ -33,6 +34,8 @@ _PAUSES = 2
 _SMALLEST, _LARGEST = 64, 512
 # Models whose previews always have the full size, px.
 _SMALL_MODEL = 128
+# What a core is expected to compute until a preview was measured, multiply-adds per second.
+_USUAL_SPEED = 4e10
 # After a preview that took longer than the first, the next is half as wide; after one that took
 # less than the second, twice as wide, which takes about four times as long.
 _SLOW_S, _QUICK_S = 0.06, 0.012
@@ -44,7 +47,7 @@ class Previews:
     def __init__(
         self, job: QueuedJob, drag_id: int, model: LoadedModel, emit: Callable[[Message], None]
     ) -> None:
-        """Start with the largest preview; nothing is sent yet.
+        """Start with the largest preview that is expected to be quick; nothing is sent yet.
 
         Args:
             job: The job, whose ``shown`` signal says when the last preview was shown.
@@ -57,7 +60,7 @@ class Previews:
         self._generator: Generator = model.generator
         self._emit = emit
         self._due = 0.0
-        self._resolution = self._fitting(self._generator.resolutions[-1])
+        self._resolution = self._fitting(_first_resolution(self._generator))
         # The latent of the last preview, and the size of the block that showed it.
         self._last: tuple[Tensor, int] | None = None
         # The picture of the last preview, and what computes it if it has layers.
@@ -66,6 +69,8 @@ class Previews:
         # What was computed of the next preview, and how many seconds that took.
         self._begun: ImagePass | None = None
         self._begun_s = 0.0
+        # Memory that all previews use: tens of megabytes for a large network.
+        self._scratch = Scratch()
         # Whether the weights stay as they are, which a pass relies on.
         self._is_frozen = True
 
@@ -73,6 +78,11 @@ class Previews:
         """Render the next previews with another model of the same size, which may still change."""
         self._generator, self._last = model.generator, None
         self._is_frozen = False
+
+    @property
+    def resolution(self) -> int:
+        """The block of the next preview that does not stay."""
+        return self._resolution
 
     def is_due(self, *, is_open: bool = False) -> bool:
         """Return whether the last preview was shown and its pause is over.
@@ -104,7 +114,9 @@ class Previews:
         started = time.perf_counter()
         self._begun = None
         if self._is_frozen:
-            self._begun = open_pass(self._generator, latent, self._resolution, num_layers, between)
+            self._begun = open_pass(
+                self._generator, latent, self._resolution, num_layers, between, self._scratch
+            )
         self._begun_s = time.perf_counter() - started
         return self._begun
 
@@ -115,6 +127,7 @@ class Previews:
         *,
         stays: bool = False,
         opened: OpenPicture | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Render the image of a latent and send it.
 
@@ -123,6 +136,8 @@ class Previews:
             step: The number of the step, or of the frame in a bake.
             stays: Whether the preview stays on the screen; it then has the full size.
             opened: The picture that the latent belongs to; None for a picture of one latent.
+            between: Called between the layers of a preview that stays, which takes seconds for a
+                large network. If it raises, nothing is sent.
         """
         started = time.perf_counter()
         resolution = self._generator.resolutions[-1] if stays else self._resolution
@@ -134,9 +149,11 @@ class Previews:
             # It is to be equal to the file, and the values of a pass differ by rounding.
             begun, spent_s = None, 0.0
         elif begun is None and self._canvas is None and self._is_frozen:
-            begun = open_pass(self._generator, latent, resolution)
+            begun = open_pass(self._generator, latent, resolution, scratch=self._scratch)
         if begun is None:
-            image = render_images(self._generator, latent[None], resolution, self._canvas)[0]
+            image = render_images(
+                self._generator, latent[None], resolution, self._canvas, between=between
+            )[0]
         else:
             image = render_pass(begun)
         started -= spent_s
@@ -174,3 +191,19 @@ class Previews:
         # A smaller image of a small model saves little time.
         smallest = last if last <= _SMALL_MODEL else _SMALLEST
         return min(max(wanted, smallest), min(_LARGEST, last))
+
+
+def _first_resolution(generator: Generator) -> int:
+    """Return the block of the first preview: one that is too large delays it by seconds.
+
+    On a GPU it is the last block, whose time is measured soon enough.
+    """
+    resolutions, config = generator.resolutions, generator.config
+    if device_of(generator).type != "cpu":
+        return resolutions[-1]
+    first, cost = resolutions[0], 0
+    for resolution in resolutions:
+        cost += whole_multiply_adds(config, resolution)
+        if cost <= _SLOW_S * _USUAL_SPEED:
+            first = resolution
+    return first

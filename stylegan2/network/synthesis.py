@@ -11,6 +11,7 @@ image of that block, or the rest of the network, later.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
@@ -87,7 +88,12 @@ class SynthesisBlock(nn.Module):
             nn.init.normal_(self.const)
 
     def forward(
-        self, x: Tensor | None, ws: Tensor, noise_mode: NoiseMode, box: Box | None = None
+        self,
+        x: Tensor | None,
+        ws: Tensor,
+        noise_mode: NoiseMode,
+        box: Box | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> Tensor:
         """Compute the features of the block.
 
@@ -98,6 +104,7 @@ class SynthesisBlock(nn.Module):
             noise_mode: See ``NoiseMode``.
             box: Which part of the features is computed; None for all. It must be twice the box that
                 x is of, and its rim is wrong; see ``box``. Not for random noise, nor for block 4.
+            between: Called between the layers; an exception that it raises is not caught.
 
         Returns:
             ``N x channels x height x width`` float32.
@@ -112,6 +119,7 @@ class SynthesisBlock(nn.Module):
         else:
             residual = None if self.skip is None else self.skip(x)
             x = self.conv0(x, ws[:, 0], noise_mode, box)
+            between()
         y: Tensor = self.conv1(x, ws[:, -1], noise_mode, box)
         # The sum of two independent maps of unit variance is scaled to unit variance.
         return y if residual is None else (y + residual) * math.sqrt(0.5)
@@ -141,7 +149,11 @@ class SynthesisNetwork(nn.Module):
         return block
 
     def forward(
-        self, ws: Tensor, noise_mode: NoiseMode = "const", resolution: int | None = None
+        self,
+        ws: Tensor,
+        noise_mode: NoiseMode = "const",
+        resolution: int | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> Tensor:
         """Synthesise an image.
 
@@ -151,6 +163,7 @@ class SynthesisNetwork(nn.Module):
             resolution: Name of a block, for the smaller image of that block; None for the full
                 image. The first ``layers_below(resolution) + 1`` w vectors are enough then, unless
                 the block has no toRGB layer: that image is the full one, averaged.
+            between: Called between the layers; an exception that it raises is not caught.
 
         Returns:
             ``N x img_channels x H x W`` float32, nominally in [-1, 1] and not clamped.
@@ -163,12 +176,17 @@ class SynthesisNetwork(nn.Module):
         shape = self.config.block_shape(top)
         self.config.level_of(top)
         if not self.config.has_rgb(top):
-            return F.adaptive_avg_pool2d(self.forward(ws, noise_mode), shape)
-        state = self.run_to(ws, top, noise_mode, start=None)
+            return F.adaptive_avg_pool2d(self.forward(ws, noise_mode, between=between), shape)
+        state = self.run_to(ws, top, noise_mode, start=None, between=between)
         return self.rgb(state, ws)
 
     def run_to(
-        self, ws: Tensor, resolution: int, noise_mode: NoiseMode, start: SynthesisState | None
+        self,
+        ws: Tensor,
+        resolution: int,
+        noise_mode: NoiseMode,
+        start: SynthesisState | None,
+        between: Callable[[], None] = lambda: None,
     ) -> SynthesisState:
         """Compute the features up to a block, from the constant or from the state ``start``.
 
@@ -178,6 +196,7 @@ class SynthesisNetwork(nn.Module):
             resolution: Name of the last block to compute.
             noise_mode: "const", "random" or "none"; see ``NoiseMode``.
             start: Result of an earlier call; its features are not computed again.
+            between: Called between the layers; an exception that it raises is not caught.
 
         Returns:
             The features of all blocks up to ``resolution``, or up to ``start.resolution`` if that
@@ -194,7 +213,9 @@ class SynthesisNetwork(nn.Module):
             last = self.config.layers_below(current)
             first = max(last - 2, 0)
             below = features[-1] if features else None
-            features.append(self.block(current)(below, ws[:, first:last], noise_mode))
+            block = self.block(current)
+            features.append(block(below, ws[:, first:last], noise_mode, between=between))
+            between()
         return SynthesisState(tuple(features), self.config.resolutions[len(features) - 1])
 
     def rgb(self, state: SynthesisState, ws: Tensor) -> Tensor:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,13 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from draggan_blender.protocol.drag_messages import Drag, Preview
-from draggan_blender.protocol.messages import FrameTarget, LoadModel
+from draggan_blender.protocol.live import ReplacePairs
+from draggan_blender.protocol.messages import FrameTarget, LoadModel, Message
 from draggan_blender.protocol.pairs import Pair
 from engine.arrays import ByteArray
-from engine.serving import previews
+from engine.serving import drag_job, previews
 from engine.serving.drag_job import DragJob
 from engine.serving.job_queue import JobQueue, QueuedJob
 from engine.serving.previews import Previews
+from stylegan2 import GeneratorConfig
 
 from ...stylegan2.making import random_generator, random_ws, tiny_config
 
@@ -34,18 +37,24 @@ class Machine:
         self._seconds = seconds_at_256_px
 
     def render_images(
-        self, generator: object, latents: object, resolution: int, canvas: object
+        self,
+        generator: object,
+        latents: object,
+        resolution: int,
+        canvas: object,
+        between: Callable[[], None],
     ) -> ByteArray:
         self.now += self._seconds * (resolution / 256) ** 2
         return np.zeros((1, resolution, resolution, 3), np.uint8)
 
 
 def _previews(
-    monkeypatch: pytest.MonkeyPatch, machine: Machine, size: int
+    monkeypatch: pytest.MonkeyPatch, machine: Machine, size: int, first: int = 0
 ) -> tuple[Previews, JobQueue, list[Preview]]:
     monkeypatch.setattr(time, "perf_counter", lambda: machine.now)
     monkeypatch.setattr(previews, "render_images", machine.render_images)
-    monkeypatch.setattr(previews, "open_pass", lambda *_arguments: None)
+    monkeypatch.setattr(previews, "open_pass", lambda *_arguments, **_others: None)
+    monkeypatch.setattr(previews, "_first_resolution", lambda _generator: first or size)
     jobs: JobQueue = JobQueue()
     emitted: list[Preview] = []
     jobs.put(LoadModel(request_id=1, model_path="a.pkl"))
@@ -112,6 +121,38 @@ def test_their_size_fits_the_machine_and_the_one_that_stays_is_whole(
     assert [message.width for message in emitted] == [*expected, size]
 
 
+@pytest.mark.parametrize(
+    ("resolution", "channels", "expected"),
+    [
+        (1024, 512, 64),  # a full-size network: 16 thousand million multiply-adds for 64 px
+        (1024, 32, 256),
+        (128, 16, 128),
+    ],
+)
+def test_the_first_one_is_not_one_that_takes_seconds(
+    monkeypatch: pytest.MonkeyPatch, resolution: int, channels: int, expected: int
+) -> None:
+    config = GeneratorConfig.standard(resolution, channel_max=channels)
+    assert _first_size(monkeypatch, config, torch.device("cpu")) == expected
+
+
+def test_on_a_gpu_the_first_one_is_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = GeneratorConfig.standard(1024)
+    assert _first_size(monkeypatch, config, torch.device("cuda")) == 512
+
+
+def _first_size(
+    monkeypatch: pytest.MonkeyPatch, config: GeneratorConfig, device: torch.device
+) -> int:
+    monkeypatch.setattr(previews, "device_of", lambda _generator: device)
+    generator = SimpleNamespace(config=config, resolutions=config.resolutions)
+    jobs: JobQueue = JobQueue()
+    jobs.put(LoadModel(request_id=1, model_path="a.pkl"))
+    model = SimpleNamespace(generator=generator)
+    made = Previews(jobs.take(), 5, model, lambda _message: None)  # type: ignore[arg-type]
+    return made.resolution
+
+
 def test_what_turns_out_to_be_quick_grows_again(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(1.0)
     shown, _, emitted = _previews(monkeypatch, machine, 256)
@@ -173,6 +214,23 @@ def test_a_preview_that_stays_is_the_image_of_the_file_whatever_was_begun(
     assert emitted[1].pixels == emitted[0].pixels
 
 
+def test_one_that_stays_can_be_left_between_its_layers_and_nothing_is_sent() -> None:
+    shown, emitted, ws = _of_tiny_model()
+    calls: list[int] = []
+
+    def leave() -> None:
+        calls.append(1)
+        if len(calls) == 4:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        shown.show(ws, 0, stays=True, between=leave)
+    assert not emitted and not shown.has_shown(ws)
+    shown.show(ws, 0, stays=True, between=lambda: calls.append(1))
+    assert len(emitted) == 1 and shown.has_shown(ws, in_full=True)
+    assert len(calls) - 4 >= len(ws) - 2
+
+
 def test_what_was_begun_of_another_latent_is_not_shown() -> None:
     shown, emitted, ws = _of_tiny_model()
     shown.begin(ws + 1, 3, lambda: None)
@@ -196,21 +254,47 @@ def test_of_weights_that_change_nothing_is_begun() -> None:
 @pytest.mark.parametrize("live", [True, False])
 def test_only_a_drag_that_a_person_pulls_at_begins_them_in_its_steps(live: bool) -> None:
     """The result of another drag does not depend on when its previews are due."""
+    job, queued, ws = _drag_of_tiny_model([], live=live)
+    begun = job._image_of(ws, 3, lambda: None)
+    assert (begun is not None) == live
+    queued.shown.clear()
+    assert job._image_of(ws, 3, lambda: None) is None
+
+
+def test_an_image_in_full_size_is_left_when_the_mouse_moves_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(previews, "_SMALL_MODEL", 16)
+    monkeypatch.setattr(previews, "_first_resolution", lambda _generator: 16)
+    monkeypatch.setattr(previews, "_SMALLEST", 16)
+    monkeypatch.setattr(drag_job, "_FULL_SIZE_AFTER_S", 0.0)
+    emitted: list[Message] = []
+    job, queued, ws = _drag_of_tiny_model(emitted, live=True)
+    job._show_at_rest(ws)
+    queued.shown.set()
+    queued.tell(ReplacePairs(request_id=1, pairs=(PAIR,), live=True))
+    again_s = job._show_at_rest(ws)
+    assert again_s is not None, "it is to be called again"
+    assert queued.take_pairs() is not None
+    assert job._show_at_rest(ws) is None
+    assert [message.width for message in emitted if isinstance(message, Preview)] == [16, 64]
+
+
+PAIR = Pair(handle_px=(9.0, 9.0), target_px=(9.0, 9.0), key=1)
+
+
+def _drag_of_tiny_model(emitted: list[Message], *, live: bool) -> tuple[DragJob, QueuedJob, Tensor]:
     generator = random_generator(tiny_config(64)).freeze()
     request = Drag(
         request_id=1,
         model_path="a.pkl",
         drag_id=1,
         latent=b"",
-        pairs=(Pair(handle_px=(9.0, 9.0), target_px=(9.0, 9.0), key=1),),
+        pairs=(PAIR,),
         frames=FrameTarget(folder="drag", stem="drag", first_number=1),
         live=live,
     )
-    model = SimpleNamespace(generator=generator)
     queued = QueuedJob(request)
-    job = DragJob(request, model, queued, lambda _message: None)  # type: ignore[arg-type]
-    ws = random_ws(generator, 1)[0]
-    begun = job._image_of(ws, 3, lambda: None)
-    assert (begun is not None) == live
-    queued.shown.clear()
-    assert job._image_of(ws, 3, lambda: None) is None
+    model = SimpleNamespace(generator=generator)
+    job = DragJob(request, model, queued, emitted.append)  # type: ignore[arg-type]
+    return job, queued, random_ws(generator, 1)[0]
