@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import platform
 import re
-from collections.abc import Iterator
 
 import torch
 
@@ -81,28 +78,6 @@ def open_device(name: str = "auto", threads: int = 0) -> torch.device:
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False
     return device
-
-
-@contextlib.contextmanager
-def one_core_left(device: torch.device) -> Iterator[None]:
-    """Leave a core to Blender while the block runs: for work that a person waits for at each step.
-
-    Torch's threads wait for each other after each operation. If Blender needs one of their cores,
-    to draw the image, every operation waits for the thread on that core: on two cores, 5 images a
-    second are shown with both and 13 with one.
-
-    Args:
-        device: Where the work runs; on a GPU nothing is changed.
-    """
-    threads = torch.get_num_threads()
-    if device.type != "cpu" or threads < 2 or threads < (os.cpu_count() or 1):
-        yield
-        return
-    torch.set_num_threads(threads - 1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def use_threads(count: int) -> None:

@@ -25,7 +25,7 @@ from stylegan2 import ImagePass
 from ..arrays import ByteArray, FloatArray
 from ..errors import RequestError
 from ..inputs import check_latent, device_of
-from ..machine.device import one_core_left
+from ..machine.pull_threads import PullThreads
 from ..models import LoadedModel
 from ..output.even_rows import even_rows
 from ..output.joined_track import joined_track, rows_before
@@ -70,6 +70,7 @@ class DragJob:
         self._previews = Previews(job, request.drag_id, model, emit)
         self._live = LivePairs(request, job, self._show_at_rest, partial(_mask, model=model))
         self._pairs = self._live.pairs
+        self._threads = PullThreads(device_of(model.generator))
         # The last step, its latent and picture, and since when the drag has waited after it.
         self._step = 0
         self._latent: Tensor | None = None
@@ -110,8 +111,7 @@ class DragJob:
         """Drag the handles."""
         request, model = self._request, self._model
         points, opened = self._live.points(), self._open()
-        device = device_of(model.generator)
-        with one_core_left(device) if request.live else contextlib.nullcontext():
+        with self._threads if request.live else contextlib.nullcontext():
             return drag(
                 model.generator,
                 opened.latent,
@@ -142,7 +142,8 @@ class DragJob:
             return None
         if not self._previews.is_due(is_open=True):
             return None
-        return self._previews.begin(latent, num_layers, between)
+        with self._threads.timed(self._previews.resolution):
+            return self._previews.begin(latent, num_layers, between)
 
     def _deliver(self, result: DragResult) -> FloatArray | None:
         """Show the last image, write frames and track, and report the result."""

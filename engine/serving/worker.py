@@ -85,7 +85,7 @@ class Worker:
     def _run(self, job: QueuedJob) -> None:
         """Run a job; a pull as Blender's own work, because both make the image that is seen.
 
-        It leaves a core to Blender, see ``machine.device.one_core_left``. On a GPU it needs none.
+        It may leave a core to Blender, see ``machine.pull_threads``. On a GPU it needs none.
         """
         request = job.request
         if self._foreground is None or not isinstance(request, Drag) or not request.live:
