@@ -50,6 +50,7 @@ from .network.config import GeneratorConfig
 from .network.generator import Generator
 from .network.layers import NoiseMode
 from .network.synthesis import SynthesisState
+from .ops.fused import FusedOperators
 from .ops.fused import end_loading as end_fused_loading
 from .ops.scratch import Scratch
 from .windows.function_graphs import FunctionGraphs
@@ -63,6 +64,7 @@ from .windows.synthesis import WindowPass, WindowSynthesis
 __all__ = [
     "Canvas",
     "FunctionGraphs",
+    "FusedOperators",
     "Generator",
     "GeneratorConfig",
     "ImagePass",

@@ -107,7 +107,7 @@ class Windows:
             ``P x Q x C`` float32.
         """
         count, side, _, channels = self.values.shape
-        pixels, fraction = self._corner_of(positions)
+        pixels, fraction = self.corner_of(positions)
         rows = self.values.reshape(count * side * side, channels)
         window = torch.arange(count, device=rows.device)[:, None]
         index = (window * side * side + pixels).flatten()
@@ -132,7 +132,7 @@ class Windows:
             ``R x P x S x S x C``: the factors of the values with the same sum of products.
         """
         count, side, _, channels = self.values.shape
-        pixels, fraction = self._corner_of(positions)
+        pixels, fraction = self.corner_of(positions)
         x, y = fraction[..., None].unbind(-2)
         right, below = min(side - 1, 1), min(side - 1, 1) * side
         window = torch.arange(count, device=pixels.device)[:, None]
@@ -147,7 +147,7 @@ class Windows:
             total.index_add_(1, index + step, (share * factors).flatten(1, 2))
         return total.view(len(factors), count, side, side, channels)
 
-    def _corner_of(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def corner_of(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the upper left pixel of the four around each position, and where between them.
 
         Args:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stylegan2 import FunctionGraphs
+from stylegan2 import FunctionGraphs, FusedOperators
 
 from ..features.source import FeatureGrid, Windows
 from .points import PointChange
@@ -70,6 +70,7 @@ class PointTracker:
         inertia: float = 0.0,
         between: Callable[[], None] = lambda: None,
         graphs: FunctionGraphs | None = None,
+        operators: FusedOperators | None = None,
     ) -> None:
         """Store the features to look for.
 
@@ -88,6 +89,7 @@ class PointTracker:
                 better. 0 selects the best match, as published.
             between: Called between parts of a search; it may raise to end it.
             graphs: Repeats searches as CUDA graphs; None to compute each.
+            operators: What quick searches are computed with; None for none of them.
         """
         self.references = references.detach()
         self._patch = references.new_zeros(1, 2) if patch is None else patch
@@ -98,6 +100,8 @@ class PointTracker:
         self._first = self.references
         self._memory = memory
         self._search = _Search(grid, r2, renewal, memory, inertia)
+        is_quick = operators is not None and operators.has_patch_costs
+        self._operators = operators if is_quick else None
         self._between = between
         self._graphs = graphs
         levels = [(r2, min(1.0, r2)), *(level for level in _FINER if level[0] <= r2)]
@@ -173,13 +177,15 @@ class PointTracker:
         self._first = change.carry(self._first, here)
 
     @torch.no_grad()
-    def track(self, windows: Windows, handles: Tensor) -> Tensor:
+    def track(self, windows: Windows, handles: Tensor, *, quick: bool = False) -> Tensor:
         """Find the handles in new features.
 
         Args:
             windows: Windows that extend at least ``r2`` plus the patch around ``handles``.
             handles: ``P x 2`` feature positions where the handles are expected: their last
                 positions, or those to which a step should have moved them.
+            quick: Whether to compare candidates with the compiled operators, if there are any: of
+                two that match equally well up to rounding, another may be chosen.
 
         Returns:
             ``P x 2`` feature positions, on the map and within ``r2`` of ``handles`` in x and in y.
@@ -194,7 +200,10 @@ class PointTracker:
             *self._levels,
         )
         if self._graphs is None or len(handles) > _RECORDED:
-            found, self.references = self._search(*inputs, between=self._between)
+            operators = self._operators if quick else None
+            found, self.references = self._search(
+                *inputs, between=self._between, operators=operators
+            )
             return found
         self._between()
         found, self.references = self._graphs.call(
@@ -231,6 +240,7 @@ class _Search:
         patch: Tensor,
         *levels: Tensor,
         between: Callable[[], None] = lambda: None,
+        operators: FusedOperators | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Find the handles.
 
@@ -243,6 +253,7 @@ class _Search:
             patch: ``Q x 2`` or ``P x Q x 2``, the offsets of the references.
             *levels: ``K x 2`` each, the offsets of the candidates of each search.
             between: Called between parts of a search.
+            operators: Compiled operators that compare candidates, or None.
 
         Returns:
             The handles, ``P x 2``, and the references of the next search.
@@ -254,7 +265,11 @@ class _Search:
             candidates = torch.clamp(found[:, None] + offsets, lowest, highest)
             candidates = self.grid.clamp(candidates)
             distances = (candidates - handles[:, None]).square().sum(dim=2) / self.r2**2
-            costs = self._costs(windows, candidates, references, first, patch, between)
+            if operators is None:
+                costs = self._costs(windows, candidates, references, first, patch, between)
+            else:
+                between()
+                costs = self._quick_costs(operators, windows, candidates, references, first, patch)
             best = (costs * (1 + self.inertia * distances)).argmin(dim=1)
             found = candidates.gather(1, best[:, None, None].expand(-1, 1, 2))[:, 0]
         if self.renewal:
@@ -300,6 +315,28 @@ class _Search:
                 cost = cost + self.memory * (found - first[part, None]).abs().sum(dim=(2, 3))
             costs.append(cost)
         return torch.cat(costs) if costs else candidates.new_zeros(candidates.shape[:2])
+
+    def _quick_costs(
+        self,
+        operators: FusedOperators,
+        windows: Windows,
+        candidates: Tensor,
+        references: Tensor,
+        first: Tensor,
+        patch: Tensor,
+    ) -> Tensor:
+        """Return what ``_costs`` returns, up to rounding, with compiled operators."""
+        offsets = patch if patch.dim() == 2 else patch[:, None]
+        positions = candidates[:, :, None] + offsets
+        pixels, fractions = windows.corner_of(positions.flatten(1, 2))
+        return operators.patch_costs(
+            windows.values.contiguous(),
+            pixels.int().view(positions.shape[:3]),
+            fractions.view(positions.shape).contiguous(),
+            references.contiguous(),
+            first.contiguous(),
+            self.memory,
+        )
 
 
 def _others(inputs: tuple[Tensor, ...]) -> list[Tensor]:

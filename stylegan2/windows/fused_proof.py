@@ -104,6 +104,8 @@ def difference(operators: FusedOperators) -> str | None:
         known = compute_map(operators, layer, style, x, keep=True, scratch=scratch)
         if known is not None and not _are_equal(known, case.plain(scratch).known(), close):
             return f"they compute a whole map wrongly ({channels=}, {doubles=})"
+    if operators.has_patch_costs and not _are_patches_compared(operators):
+        return "they compare patches wrongly"
     for doubles in (False, True):
         for clamp in (None, 0.7):
             for window in (0, 7):
@@ -120,6 +122,25 @@ def difference(operators: FusedOperators) -> str | None:
                 if wrong is not None:
                     return f"they compute {wrong} of a layer wrongly ({doubles=}, {window=})"
     return None
+
+
+def _are_patches_compared(operators: FusedOperators) -> bool:
+    random = torch.Generator().manual_seed(2)
+    count, side, samples, channels, memory = 2, 6, 5, 40, 0.5
+    windows = torch.randn(count, side, side, channels, generator=random)
+    places = torch.randint(side - 1, (count, 3, samples, 2), generator=random)
+    fractions = torch.rand(places.shape, generator=random)
+    pixels = places[..., 1] * side + places[..., 0]
+    references, first = torch.randn(2, count, samples, channels, generator=random)
+    rows = windows.flatten(1, 2)
+    number = torch.arange(count)[:, None, None]
+    a, b, d, e = (rows[number, pixels + step] for step in (0, 1, side, side + 1))
+    x, y = fractions[..., :1], fractions[..., 1:]
+    values = torch.lerp(torch.lerp(a, b, x), torch.lerp(d, e, x), y)
+    expected = (values - references[:, None]).abs().sum(dim=(2, 3))
+    expected += memory * (values - first[:, None]).abs().sum(dim=(2, 3))
+    tensors = windows, pixels.int(), fractions, references, first
+    return _are_close(operators.patch_costs(*tensors, memory), expected)
 
 
 def _difference(plain: LayerPass, fused: FusedPass) -> str | None:

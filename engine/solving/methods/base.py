@@ -15,7 +15,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from stylegan2 import Generator, function_graphs
+from stylegan2 import Generator, function_graphs, fused_operators
 
 from ...features.source import FeatureSource, Windows
 from ..lock import Locked
@@ -153,5 +153,6 @@ def track_from(problem: DragProblem, windows: Windows, **how: float) -> PointTra
         patch=patch,
         between=problem.between,
         graphs=function_graphs(problem.generator, problem.handles.device),
+        operators=fused_operators(problem.handles.device),
         **how,
     )

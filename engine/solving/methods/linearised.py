@@ -207,7 +207,8 @@ class Linearised:
         assert self._tracker is not None
         tracker, regions = self._tracker, self._problem.regions
         if regions is None:
-            return tracker.track(windows, self._expected)
+            # What a drag whose points are moved ends with depends on when they are anyway.
+            return tracker.track(windows, self._expected, quick=self._is_live)
         return tracker.track_regions(windows, self._expected, regions)
 
     def _take_over(self, change: PointChange) -> None:

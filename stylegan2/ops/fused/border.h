@@ -57,6 +57,15 @@ EXPORT int wide_tiles(const float *x, const float *scale, float *tiles, int64_t 
 EXPORT int wide_outputs(const float *products, int64_t step, const Activation *activation,
                         const Where *where);
 
+// Only in the library for CPUs: compares K patches of Q samples with what is looked for in each of N
+// windows: N S S C. A sample lies between the pixel of pixels: N K Q and its neighbours to the right
+// and below, at fractions: N K Q 2 (x, y). To costs: N K, the sum of the absolute differences from
+// references: N Q C, and ``memory`` times those from first: N Q C.
+EXPORT int patch_costs(const float *windows, const int *pixels, const float *fractions,
+                       const float *references, const float *first, float memory, float *costs,
+                       int count, int candidates, int samples, int side, int channels,
+                       const Where *where);
+
 // Transforms x * scale, x: N h w C, scale: C, to tiles: 16 x T x C.
 EXPORT int fused_tiles(const float *x, const float *scale, float *tiles, int maps, int height,
                        int width, int channels, int padding, const Where *where);

@@ -192,7 +192,7 @@ def _cpu_target() -> Target:
     found = _first_of(names, "C++")
     # The instructions that torch itself uses on this processor.
     vectors = torch.backends.cpu.get_cpu_capability()
-    name, sources = f"cpu-{vectors}", ("fused.cpp", "maps.cpp", "wide.cpp")
+    name, sources = f"cpu-{vectors}", ("fused.cpp", "maps.cpp", "wide.cpp", "patches.cpp")
     if _is_msvc(found):
         compile = (found, *_MSVC, *_MSVC_VECTORS.get(vectors, ()))
         return Target(name, sources, compile, link=(found, "/nologo", "/LD"))

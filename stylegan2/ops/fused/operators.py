@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
-from ctypes import c_int, c_int64, c_void_p
+from ctypes import c_float, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,7 @@ class FusedOperators:
         self._map_widened = getattr(loaded, "map_widened", None)
         self._wide_tiles = getattr(loaded, "wide_tiles", None)
         self._wide_outputs = getattr(loaded, "wide_outputs", None)
+        self._patch_costs = getattr(loaded, "patch_costs", None)
 
     def _declare(self) -> None:
         """Say what the functions of a library take."""
@@ -142,6 +143,9 @@ class FusedOperators:
         if self._wide_tiles is not None and self._wide_outputs is not None:
             self._wide_tiles.argtypes = (*(pointer,) * 3, c_int64, *(c_int,) * 4, pointer)
             self._wide_outputs.argtypes = (pointer, c_int64, pointer, pointer)
+        if self._patch_costs is not None:
+            costs = (*(pointer,) * 5, c_float, pointer, *(c_int,) * 5, pointer)
+            self._patch_costs.argtypes = costs
 
     def tiles(self, x: Tensor, scale: Tensor, padding: int, tiles: Tensor) -> None:
         """Scale the inputs and transform them for Winograd's algorithm.
@@ -253,6 +257,40 @@ class FusedOperators:
         """
         structure = ctypes.byref(activation.structure)
         self._do(self._wide_outputs, _slabs(products), products.stride(0), structure)
+
+    @property
+    def has_patch_costs(self) -> bool:
+        """Whether there is ``patch_costs``."""
+        return self._patch_costs is not None
+
+    def patch_costs(
+        self,
+        windows: Tensor,
+        pixels: Tensor,
+        fractions: Tensor,
+        references: Tensor,
+        first: Tensor,
+        memory: float,
+    ) -> Tensor:
+        """Compare patches of windows with what is looked for in them.
+
+        Args:
+            windows: ``P x S x S x C``.
+            pixels: ``P x K x Q`` int32, the upper left of the four pixels around each of the Q
+                samples of the K patches of a window; indices into its pixels.
+            fractions: ``P x K x Q x 2``, the place of each sample between these pixels (x, y).
+            references: ``P x Q x C``, what is looked for.
+            first: ``P x Q x C``, what is looked for as well.
+            memory: The weight of the latter.
+
+        Returns:
+            ``P x K``, the weighted sums of absolute differences.
+        """
+        costs = windows.new_empty(pixels.shape[:2])
+        read = [_address(t) for t in (windows, pixels, fractions, references, first)]
+        sizes = (*pixels.shape, windows.shape[1], windows.shape[3])
+        self._do(self._patch_costs, *read, memory, _address(costs), *sizes)
+        return costs
 
     def _map(
         self, function: Any, x: Tensor, scale: Tensor, kernels: Tensor, activation: Activation

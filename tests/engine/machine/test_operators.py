@@ -62,7 +62,7 @@ def test_a_drag_is_the_same_when_they_are_compiled_for_it_and_when_they_were_bef
     first = drag(caches, tmp_path / "first")
     (folder,) = (caches / "draggan" / "operators").iterdir()
     made = {path: path.stat().st_mtime_ns for path in folder.glob("*.*o")}
-    assert sorted(path.suffix for path in made) == [".o", ".o", ".so", ".so"]
+    assert sorted(path.suffix for path in made) == [".o"] * 4 + [".so", ".so"]
     second = drag(caches, tmp_path / "second")
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.*o")} == made
     assert np.array_equal(first, second)

@@ -396,6 +396,17 @@ def test_the_proof_notices_what_is_wrong_in_a_whole_map(
     assert "a whole map wrongly" in str(difference(operators))
 
 
+@needs_compiler
+def test_the_proof_notices_patches_that_are_compared_wrongly(
+    operators: FusedOperators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not operators.has_patch_costs:
+        pytest.skip("these operators compare no patches")
+    compute = operators.patch_costs
+    monkeypatch.setattr(operators, "patch_costs", lambda *tensors: compute(*tensors) * 1.0001)
+    assert difference(operators) == "they compare patches wrongly"
+
+
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="needs CUDA's compiler")
 @pytest.mark.parametrize("capability", [(7, 5), (9, 0)])
 def test_the_kernels_compile_for_gpus(tmp_path: Path, capability: tuple[int, int]) -> None:
