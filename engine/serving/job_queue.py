@@ -64,8 +64,12 @@ class QueuedJob:
 
     @property
     def has_news(self) -> bool:
-        """Whether the job has something else to do than to rest: other pairs, or to end."""
-        return self._pairs is not None or self.cancelled.is_set() or self.stopped.is_set()
+        """Whether the job has something else to do than to rest: to end, or to take other pairs.
+
+        A paused job takes none.
+        """
+        is_moved = self._pairs is not None and not self.is_paused
+        return is_moved or self.cancelled.is_set() or self.stopped.is_set()
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait until a signal or a change has arrived since the last call, or for a time."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from draggan_blender.protocol.drag_messages import Drag, Preview
-from draggan_blender.protocol.live import ReplacePairs
+from draggan_blender.protocol.live import Pause, ReplacePairs
 from draggan_blender.protocol.messages import FrameTarget, LoadModel, Message
 from draggan_blender.protocol.pairs import Pair
 from engine.arrays import ByteArray
@@ -278,6 +278,25 @@ def test_an_image_in_full_size_is_left_when_the_mouse_moves_on(
     assert queued.take_pairs() is not None
     assert job._show_at_rest(ws) is None
     assert [message.width for message in emitted if isinstance(message, Preview)] == [16, 64]
+
+
+def test_a_paused_drag_shows_its_image_in_full_size_whatever_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(previews, "_SMALL_MODEL", 16)
+    monkeypatch.setattr(previews, "_first_resolution", lambda _generator: 16)
+    monkeypatch.setattr(previews, "_SMALLEST", 16)
+    monkeypatch.setattr(drag_job, "_FULL_SIZE_AFTER_S", 0.0)
+    emitted: list[Message] = []
+    job, queued, ws = _drag_of_tiny_model(emitted, live=True)
+    queued.tell(Pause(request_id=1, paused=True))
+    queued.tell(ReplacePairs(request_id=1, pairs=(PAIR,), live=True))
+    job._show_at_rest(ws)
+    queued.shown.set()
+    assert job._show_at_rest(ws) is None, "it waits for something to arrive"
+    assert not queued.has_news
+    queued.tell(Pause(request_id=1, paused=False))
+    assert queued.has_news
 
 
 PAIR = Pair(handle_px=(9.0, 9.0), target_px=(9.0, 9.0), key=1)
