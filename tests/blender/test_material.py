@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -39,6 +40,21 @@ class MaterialTest(SceneCase):
         self.use("Base Color")
         self.assertEqual(self.source(cube, "Base Color"), node)
         self.assertEqual(len(plane.draggan.uses), 1)
+
+    def test_only_a_socket_that_was_not_chosen_in_the_menu_is_asked_for(self) -> None:
+        # Without a window, Blender calls no ``invoke``: so stand-ins are for operator and context.
+        asked: list[Any] = []
+        manager = SimpleNamespace(invoke_search_popup=asked.append)
+        for is_chosen, ending in ((True, {"FINISHED"}), (False, {"INTERFACE"})):
+            operator = SimpleNamespace(
+                properties=SimpleNamespace(is_property_set=lambda _name, is_set=is_chosen: is_set),
+                execute=lambda _context: {"FINISHED"},
+            )
+            invoke = ours("ui.operators.material").DRAGGAN_OT_use_in_material.invoke
+            self.assertEqual(
+                invoke(operator, SimpleNamespace(window_manager=manager), None), ending
+            )
+            self.assertEqual(asked, [] if is_chosen else [operator])
 
     def test_numbers_are_read_without_a_colour_space_and_colours_with_one(self) -> None:
         plane, cube = self.scene()

@@ -42,6 +42,7 @@ class DRAGGAN_OT_use_in_material(bpy.types.Operator):
         name="Socket",
         description="What the image controls: the colour, the roughness and so on",
         items=_sockets,
+        options={"SKIP_SAVE"},
     )
 
     @classmethod
@@ -56,8 +57,11 @@ class DRAGGAN_OT_use_in_material(bpy.types.Operator):
         return require(cls, material_use.object_for(context, plane) is not None, text)
 
     def invoke(self, context: bpy.types.Context, _event: Any) -> Result:
+        # A menu of the sockets has asked already, and calls this as well.
+        if self.properties.is_property_set("socket"):
+            return self.execute(context)
         context.window_manager.invoke_search_popup(self)
-        return {"FINISHED"}
+        return {"INTERFACE"}
 
     def execute(self, context: bpy.types.Context) -> Result:
         def use() -> None:

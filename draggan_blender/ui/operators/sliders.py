@@ -105,7 +105,7 @@ class DRAGGAN_OT_add_slider(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
         context.window_manager.invoke_search_popup(self)
-        return {"RUNNING_MODAL"}
+        return {"INTERFACE"}
 
     def execute(self, context: bpy.types.Context) -> Result:
         plane = planes.require_active(context)
