@@ -41,6 +41,8 @@ _STATUS = {
     "stopped": "Stopped",
     "lost": "Lost a handle",
 }
+# From so many pairs on, none is named that did not come to its target.
+_MOST_NAMES = 3
 _BEYOND = "This model has no images beyond this; try a nearer target, or a mask"
 
 
@@ -141,9 +143,8 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     if mask != request.mask:
         mask_following.store(plane, mask)
     settings.track = to_text(finished.track)
-    ending = _BEYOND if finished.is_beyond else _STATUS.get(finished.status, finished.status)
     settings.status = (
-        f"{ending}: {finished.steps} steps, "
+        f"{_ending(plane, request, finished)}: {finished.steps} steps, "
         f"{finished.distance_px:.1f} px left, {finished.seconds:.1f} s"
     )
     if isinstance(request, FinishDrag):
@@ -151,6 +152,18 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     settings.status += kept
     _go_to_frame(plane, first + count - 1)
     handle_paths.store_states(plane, finished.handles, request.settings.tolerance_px)
+
+
+def _ending(plane: Plane, request: Drag, finished: DragFinished) -> str:
+    """Return how a drag has ended, with the pairs that did not come to their targets if few."""
+    if finished.is_beyond:
+        return _BEYOND
+    tolerance_px = request.settings.tolerance_px
+    left = {handle.key for handle in finished.handles if handle.distance_px > tolerance_px}
+    names = [pair.name for pair in plane.draggan.pairs if pair.key in left]
+    if finished.status == "stalled" and 0 < len(names) < min(len(finished.handles), _MOST_NAMES):
+        return f"Stopped because {' and '.join(names)} came no closer"
+    return _STATUS.get(finished.status, finished.status)
 
 
 def note_start(plane: Plane, request: Drag, finished: DragFinished) -> None:
