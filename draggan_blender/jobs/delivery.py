@@ -11,6 +11,7 @@ restores image, latent, points and frame.
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Set
 from pathlib import Path
@@ -59,6 +60,9 @@ _LATEST_S = 0.5
 _unseen: dict[int, tuple[HandleState, ...]] = {}
 # When points were moved last.
 _moved_s = 0.0
+
+# So many characters a line of a text at the mouse may have.
+_LINE_LENGTH = 70
 
 # The kind of state that the result of a request adds to the history.
 _STATES: dict[type, str] = {
@@ -199,6 +203,22 @@ def _give_up(plane: Plane, problem: str, *, failed: bool) -> None:
     if not plane.draggan.latent:
         # The plane was new and has no image to show.
         planes.remove(plane)
+        if failed:
+            tell("No GAN image was made", problem)
+
+
+def tell(title: str, text: str) -> None:
+    """Show a text at the mouse: for what leaves nothing in the scene whose panel could say it."""
+    lines = textwrap.wrap(text[:1].upper() + text[1:], _LINE_LENGTH)
+
+    def draw(menu: Any, _context: bpy.types.Context) -> None:
+        for line in lines:
+            menu.layout.label(text=line)
+
+    manager = bpy.context.window_manager
+    if manager.windows:
+        with bpy.context.temp_override(window=manager.windows[0]):
+            manager.popup_menu(draw, title=title, icon="ERROR")
 
 
 def _finish(plane: Plane, job: pump.Job, result: dict[type, Any]) -> None:

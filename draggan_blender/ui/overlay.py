@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Draws the points of GAN images over every 3D view, in screen pixels.
 
-The points of the active image are drawn with numbers and paths, those of other images faintly.
+The points of the active image are drawn with numbers and paths, those of other images faintly. An
+image that waits until the engine has started says so: the sidebar may be closed.
 Nothing is written while a view is being drawn, and an error is logged once and not raised.
 """
 
@@ -15,13 +16,17 @@ import blf
 import bpy
 import gpu
 import numpy as np
+from bpy_extras.view3d_utils import location_3d_to_region_2d
 from gpu_extras.batch import batch_for_shader
-from mathutils import Matrix
+from mathutils import Matrix, Vector
 
+from ..connection import pump
+from ..connection.state import EnginePhase
 from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
 from ..scene import overlay_data, planes, points, timing
 from ..scene.overlay_data import Drawing, Label, Mark
+from ..scene.overlay_shapes import WHITE
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,10 +58,12 @@ def _on_draw() -> None:
     try:
         context = bpy.context
         if is_shown(context):
-            marks = read(context)
-            if marks:
+            marks, waiting = read(context), texts(context)
+            if marks or waiting:
                 scale = context.preferences.system.ui_scale
-                render(overlay_data.draw(marks, scale), scale, context.preferences)
+                drawing = overlay_data.draw(marks, scale)
+                drawing.labels += waiting
+                render(drawing, scale, context.preferences)
     except Exception:  # Blender would print it for each redraw
         if not _has_failed:
             _has_failed = True
@@ -82,6 +89,26 @@ def read(context: bpy.types.Context) -> list[Mark]:
             for index, pair in enumerate(plane.draggan.pairs):
                 seen.add(plane, pair, size, is_active=plane == active, index=index)
     return seen.marks()
+
+
+def texts(context: bpy.types.Context) -> list[Label]:
+    """Return what is written over the middle of each visible image that waits for the engine."""
+    if pump.state().engine not in (EnginePhase.STARTING, EnginePhase.LOADING):
+        return []
+    space: Any = context.space_data
+    region: Any = context.region
+    region_3d: Any = context.region_data
+    found = []
+    for plane in _images():
+        if not plane.draggan.request_id or not plane.visible_get(
+            view_layer=context.view_layer, viewport=space
+        ):
+            continue
+        middle: Any = plane.matrix_world @ (sum(map(Vector, plane.bound_box), Vector()) / 8.0)
+        place: Any = location_3d_to_region_2d(region, region_3d, middle)
+        if place is not None:
+            found.append(Label("The engine is starting", (place.x, place.y), WHITE, 1.0, True))
+    return found
 
 
 def _images() -> list[Plane]:

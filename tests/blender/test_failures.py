@@ -10,6 +10,7 @@ import time
 import unittest
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import bpy
 import support
@@ -46,6 +47,26 @@ class FailureTest(SceneCase):
         self.assertGreater(settings.pairs[0].handle.location.x, -0.2)
         self.assertFalse([image for image in bpy.data.images if image.name.startswith(".")])
         self.assertEqual(ours("connection.pump").state().error, "")
+
+    def test_a_new_image_that_cannot_be_made_does_not_vanish_without_a_word(self) -> None:
+        # Nothing is left whose panel could say it.
+        path = self.folder / "broken.pkl"
+        path.write_bytes(b"no model")
+        new_image, error = ours("jobs.image").new_image, ours("errors").EditError
+        with mock.patch.object(ours("jobs.delivery"), "tell") as told:
+            request_id = new_image(bpy.context, str(path), 1, 0.7).draggan.request_id
+            with self.assertRaises(error) as raised:
+                ours("jobs.requests").wait(request_id, TIMEOUT_S)
+        self.assertEqual(ours("scene.planes").everywhere(), [])
+        told.assert_called_once_with("No GAN image was made", str(raised.exception))
+        # What a person has cancelled is not told.
+        with mock.patch.object(ours("jobs.delivery"), "tell") as told:
+            plane = new_image(bpy.context, support.model, 1, 0.7)
+            request_id = plane.draggan.request_id
+            ours("connection.pump").cancel_job(plane.draggan.uuid)
+            with self.assertRaises(error):
+                ours("jobs.requests").wait(request_id, TIMEOUT_S)
+        told.assert_not_called()
 
     def lose_a_drag(self) -> tuple[Any, int]:
         """Kill a fake engine during a drag whose steps are on the disk; return plane and drag."""

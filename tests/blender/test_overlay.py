@@ -10,7 +10,7 @@ from unittest import mock
 import bpy
 import mathutils
 import numpy as np
-from support import SceneCase, ours
+from support import TIMEOUT_S, SceneCase, ours
 
 SIDE = 400
 
@@ -147,6 +147,21 @@ class OverlayTest(SceneCase):
         self.plane.name = "Renamed"
         self.overlay._searched = (-1, 0.0)
         self.assertEqual(len(self.overlay.read(View())), 1)
+
+    def test_an_image_that_waits_for_the_engine_says_so_until_it_is_there(self) -> None:
+        self.use_fake_engine()
+        jobs, plane = ours("jobs.image"), self.plane
+        plane.draggan.latent = ""
+        request_id = jobs.sample(plane)
+        bpy.context.view_layer.update()
+        (label,) = self.overlay.texts(View())
+        self.assertEqual((label.text, label.place), ("The engine is starting", (200.0, 200.0)))
+        plane.hide_viewport = True
+        bpy.context.view_layer.update()
+        self.assertEqual(self.overlay.texts(View()), [])
+        plane.hide_viewport = False
+        ours("jobs.requests").wait(request_id, TIMEOUT_S)
+        self.assertEqual(self.overlay.texts(View()), [])
 
     def test_the_overlay_can_be_switched_off(self) -> None:
         view = View()
