@@ -237,13 +237,14 @@ class DragJob:
     ) -> None:
         self._previews.show(latent, step, stays=stays, opened=self._opened, between=between)
 
-    def _leave(self) -> None:
-        """Leave an image in its full size when the mouse has moved on."""
-        if self._job.has_news:
+    def _leave(self, *, is_paused: bool) -> None:
+        """Leave an image in its full size when the mouse has moved on, or a pause is over."""
+        if self._job.has_news or (is_paused and not self._job.is_paused):
             raise _LeftError
 
     def _show_at_rest(self, latent: Tensor | None) -> float | None:
         """Show the image that the drag waits at: quickly, and after a while in its full size."""
+        leave = partial(self._leave, is_paused=latent is None)
         latent = self._latent if latent is None else latent
         if not self._request.previews or latent is None or not self._job.shown.is_set():
             return None
@@ -255,7 +256,7 @@ class DragJob:
             self._show(latent, self._step)
         elif rest_s <= 0 and not self._previews.has_shown(latent, in_full=True):
             with contextlib.suppress(_LeftError):
-                self._show(latent, self._step, stays=True, between=self._leave)
+                self._show(latent, self._step, stays=True, between=leave)
         return None if self._previews.has_shown(latent, in_full=True) else max(rest_s, 0.0)
 
     def _progress(self, step: DragStep) -> None:

@@ -299,6 +299,26 @@ def test_a_paused_drag_shows_its_image_in_full_size_whatever_waits(
     assert queued.has_news
 
 
+@pytest.mark.parametrize("rests", [False, True])
+def test_an_image_in_full_size_is_left_when_a_drag_that_was_paused_goes_on(
+    rests: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previews, "_SMALL_MODEL", 16)
+    monkeypatch.setattr(previews, "_first_resolution", lambda _generator: 16)
+    monkeypatch.setattr(previews, "_SMALLEST", 16)
+    monkeypatch.setattr(drag_job, "_FULL_SIZE_AFTER_S", 0.0)
+    emitted: list[Message] = []
+    job, queued, ws = _drag_of_tiny_model(emitted, live=True)
+    job._latent = ws
+    job._show_at_rest(ws if rests else None)
+    queued.shown.set()
+    # Nothing was pulled in the meantime: only a drag that has not arrived has steps to make.
+    queued.tell(Pause(request_id=1, paused=False))
+    job._show_at_rest(ws if rests else None)
+    sizes = [message.width for message in emitted if isinstance(message, Preview)]
+    assert sizes == ([16, 64] if rests else [16])
+
+
 PAIR = Pair(handle_px=(9.0, 9.0), target_px=(9.0, 9.0), key=1)
 
 
