@@ -66,9 +66,10 @@ def _without_detours(result: DragResult) -> DragResult:
     """
     distances = result.distances_px
     tried = np.arange(len(distances))
-    returns = np.flatnonzero((result.latents[1:-1] == result.latents[0]).all(axis=(1, 2)))
+    returns = np.flatnonzero((result.latents[1:] == result.latents[0]).all(axis=(1, 2)))
     if len(returns):
-        tried = np.concatenate([[0], tried[returns[-1] + 2 :]])
+        # A drag that was stopped when it had just returned has nothing after that.
+        tried = np.concatenate([[0], tried[min(returns[-1] + 2, len(tried) - 1) :]])
     nearest = np.minimum.accumulate(distances[tried])
     kept = np.concatenate([[True], distances[tried[1:]] < nearest[:-1]])
     kept[-1] = True

@@ -119,6 +119,15 @@ def test_a_first_attempt_that_came_closer_is_shown_without_the_second() -> None:
     assert len(even_rows(result, 2000).latents) == 3
 
 
+def test_of_a_drag_that_was_stopped_when_it_began_anew_no_attempt_is_shown() -> None:
+    handles: Handles = [[[0, 0]], [[2, 0]], [[4, 0]], [[0, 0]]]
+    result = _result(handles, best_index=2, distances_px=[5, 3, 2, 5])
+    result.latents[3] = result.latents[0]
+    even = even_rows(result, 2000)
+    assert np.array_equal(even.latents, result.latents[[0, 3]])
+    assert even.distances_px.tolist() == [5, 5] and even.best_index == 0
+
+
 def test_a_drag_that_ends_where_it_began_has_its_first_and_last_row() -> None:
     result = _result([[[0, 0]], [[1, 0]], [[0, 0]]], best_index=2, distances_px=[5, 5, 5])
     result.latents[2] = result.latents[0]
