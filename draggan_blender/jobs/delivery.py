@@ -216,7 +216,8 @@ def tell(title: str, text: str) -> None:
             menu.layout.label(text=line)
 
     manager = bpy.context.window_manager
-    if manager.windows:
+    # Without a screen, Blender has windows as well, and a popup there ends the process.
+    if manager.windows and not bpy.app.background:
         with bpy.context.temp_override(window=manager.windows[0]):
             manager.popup_menu(draw, title=title, icon="ERROR")
 

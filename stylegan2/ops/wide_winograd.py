@@ -47,10 +47,10 @@ def wide_kernels(weight: Tensor) -> Tensor:
         transformed 6 x 6 kernel.
     """
     # Rounded once, at the end: what the kernels lack, all pixels of the result lack.
-    exact = weight.double()
-    factors = torch.tensor(_KERNELS, dtype=exact.dtype, device=weight.device)
+    exact = weight.cpu().double()
+    factors = torch.tensor(_KERNELS, dtype=exact.dtype)
     found = torch.einsum("ry,oiyx,cx->rcio", factors, exact, factors)
-    return found.flatten(0, 1).to(weight.dtype).contiguous()
+    return found.flatten(0, 1).to(weight).contiguous()
 
 
 def tiles_of(height: int, width: int) -> int:
