@@ -8,11 +8,12 @@ something visible, and every latent can be painted again.
 from __future__ import annotations
 
 import math
-import os
 import random
 import struct
 import zlib
 from pathlib import Path
+
+from draggan_blender.protocol.atomic_files import replacing
 
 SIZE_PX = 64
 NUM_WS = 10
@@ -51,7 +52,7 @@ def paint(latent: bytes) -> list[bytes]:
 
 
 def write_png(path: Path, rows: list[bytes]) -> None:
-    """Write an 8-bit RGB PNG under a temporary name, and rename it when it is complete."""
+    """Write an 8-bit RGB PNG under the engine's temporary name, and rename it when complete."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(name + data))
@@ -60,9 +61,8 @@ def write_png(path: Path, rows: list[bytes]) -> None:
     size = struct.pack(">IIBBBBB", len(rows[0]) // 3, len(rows), 8, 2, 0, 0, 0)
     body = zlib.compress(b"".join(b"\0" + row for row in rows))
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(png)
-    os.replace(part, path)
+    with replacing(path, durable=False) as part:
+        part.write_bytes(png)
 
 
 def preview_pixels(rows: list[bytes]) -> bytes:

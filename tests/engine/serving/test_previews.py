@@ -261,13 +261,17 @@ def test_only_a_drag_that_a_person_pulls_at_begins_them_in_its_steps(live: bool)
     assert job._image_of(ws, 3, lambda: None) is None
 
 
-def test_an_image_in_full_size_is_left_when_the_mouse_moves_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def small_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show images of 16 px first, and those in full size as soon as a drag rests."""
     monkeypatch.setattr(previews, "_SMALL_MODEL", 16)
     monkeypatch.setattr(previews, "_first_resolution", lambda _generator: 16)
     monkeypatch.setattr(previews, "_SMALLEST", 16)
     monkeypatch.setattr(drag_job, "_FULL_SIZE_AFTER_S", 0.0)
+
+
+@pytest.mark.usefixtures("small_first")
+def test_an_image_in_full_size_is_left_when_the_mouse_moves_on() -> None:
     emitted: list[Message] = []
     job, queued, ws = _drag_of_tiny_model(emitted, live=True)
     job._show_at_rest(ws)
@@ -280,13 +284,8 @@ def test_an_image_in_full_size_is_left_when_the_mouse_moves_on(
     assert [message.width for message in emitted if isinstance(message, Preview)] == [16, 64]
 
 
-def test_a_paused_drag_shows_its_image_in_full_size_whatever_waits(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(previews, "_SMALL_MODEL", 16)
-    monkeypatch.setattr(previews, "_first_resolution", lambda _generator: 16)
-    monkeypatch.setattr(previews, "_SMALLEST", 16)
-    monkeypatch.setattr(drag_job, "_FULL_SIZE_AFTER_S", 0.0)
+@pytest.mark.usefixtures("small_first")
+def test_a_paused_drag_shows_its_image_in_full_size_whatever_waits() -> None:
     emitted: list[Message] = []
     job, queued, ws = _drag_of_tiny_model(emitted, live=True)
     queued.tell(Pause(request_id=1, paused=True))
@@ -299,14 +298,9 @@ def test_a_paused_drag_shows_its_image_in_full_size_whatever_waits(
     assert queued.has_news
 
 
+@pytest.mark.usefixtures("small_first")
 @pytest.mark.parametrize("rests", [False, True])
-def test_an_image_in_full_size_is_left_when_a_drag_that_was_paused_goes_on(
-    rests: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(previews, "_SMALL_MODEL", 16)
-    monkeypatch.setattr(previews, "_first_resolution", lambda _generator: 16)
-    monkeypatch.setattr(previews, "_SMALLEST", 16)
-    monkeypatch.setattr(drag_job, "_FULL_SIZE_AFTER_S", 0.0)
+def test_an_image_in_full_size_is_left_when_a_drag_that_was_paused_goes_on(rests: bool) -> None:
     emitted: list[Message] = []
     job, queued, ws = _drag_of_tiny_model(emitted, live=True)
     job._latent = ws
