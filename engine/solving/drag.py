@@ -9,6 +9,7 @@ threads.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Hashable, Sequence
 
@@ -23,6 +24,7 @@ from .loop import Home, Loop
 from .options import DragOptions
 from .points import LiveChanges, LivePoints
 from .result import DragResult, DragStep
+from .two_ways import TwoWays, has_two_ways, local_way
 
 
 def drag(
@@ -111,14 +113,14 @@ def drag(
     fixed = check_mask(generator, mask)
     if opened is None:
         opened = open_for(Picture(latent), mask, options)
-    loop = Loop(
+    make_loop = functools.partial(
+        Loop,
         generator,
         start,
         origin_latent,
         points,
-        options,
-        fixed,
-        home,
+        fixed=fixed,
+        home=home,
         least_steps=least_steps,
         enough_px=enough_px,
         windows=windows,
@@ -128,8 +130,13 @@ def drag(
         should_stop=should_stop,
         image_of=image_of,
     )
-    status, reason = loop.run(on_step, changes)
-    return loop.result(status, reason, started)
+    loop = make_loop(options)
+    is_first_of_whole = home is None and origin is None and fixed is None
+    if not (is_first_of_whole and has_two_ways(points, options, max(generator.img_shape[1:]))):
+        return loop.result(*loop.run(on_step, changes), started)
+    second = functools.partial(make_loop, local_way(options))
+    ways = TwoWays(loop, second, changes, should_stop, options.max_steps)
+    return ways.result(*loop.run(on_step, ways), started)
 
 
 def open_for(picture: Picture, mask: ByteArray | None, options: DragOptions) -> OpenPicture:

@@ -160,6 +160,16 @@ def chosen_freedom(paths: Paths, grid: FeatureGrid) -> Tensor:
     return LOCAL + (COMMON - LOCAL) * torch.maximum(broad, _LONG * _between(way, _WAYS_PX))
 
 
+def is_pose(paths: Paths, image_px: int) -> bool:
+    """Return whether handles rather mean a pose than a part; a GPU is waited for.
+
+    Args:
+        paths: The ways of the pairs.
+        image_px: The longer side of the image that they are in, pixels.
+    """
+    return float(breadth_px(paths)) * PX_OF_LENGTHS / image_px > sum(_BREADTHS_PX) / 2
+
+
 def breadth_px(paths: Paths) -> Tensor:
     """Return how broad the part is that handles and regions move, a scalar, image pixels.
 

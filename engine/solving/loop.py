@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from draggan_blender.protocol.settings import DEFAULTS, OPTIONS
+from draggan_blender.protocol.settings import DEFAULTS
 from stylegan2 import Generator
 
 from ..arrays import FloatArray
@@ -26,8 +26,9 @@ from ..pictures import OpenPicture
 from .ground import Ground
 from .judging import EndedDrag, result_of
 from .lock import Locked
+from .lost import how_unlike
 from .methods import METHODS, DragProblem, Look
-from .options import DragOptions
+from .options import DragOptions, check_radii
 from .pair_points import PairPoints
 from .picture import Paths
 from .points import LiveChanges, LivePoints, PointChange, RowPoints, numbers_of
@@ -70,25 +71,13 @@ def tolerance_of(options: DragOptions, handles: int) -> float:
     return options.tolerance_px * (MANY_FACTOR if handles > MANY_HANDLES else 1.0)
 
 
-def _check_radii(options: DragOptions, feature_size: tuple[int, int]) -> None:
-    """Refuse discs that are larger than the map they are cut from; the usual ones always fit.
-
-    Raises:
-        RequestError: A radius is larger than half the map.
-    """
-    half = max(feature_size) / 2
-    for name in ("r1", "r2", "tracking_radius"):
-        radius, most = getattr(options, name), max(half, DEFAULTS[name])
-        method_reads_it = options.method in (OPTIONS[name].methods or (options.method,))
-        if method_reads_it and radius > most:
-            raise RequestError(
-                f"{name} is {radius:g}, but the features of this model have {max(feature_size)} "
-                f"pixels; choose at most {most:g}"
-            )
-
-
 class Loop:
-    """A drag in progress: its method and its record."""
+    """A drag in progress: its method and its record.
+
+    Attributes:
+        options: The options of the drag.
+        record: Its rows.
+    """
 
     def __init__(
         self,
@@ -97,9 +86,9 @@ class Loop:
         origin: Tensor | None,
         points: LivePoints,
         options: DragOptions,
+        *,
         fixed: Tensor | None,
         home: Home | None,
-        *,
         least_steps: int,
         enough_px: float,
         windows: bool | None,
@@ -129,13 +118,13 @@ class Loop:
             image_of=image_of,
         )
         self._generator = generator
-        self._options = options
+        self.options = options
         self._least_steps = least_steps
         self._judged = judged
         self._should_stop = should_stop
         self._tolerance_px = tolerance_of(options, len(points.keys))
         self._grid = grid_of(generator, block)
-        _check_radii(options, self._grid.feature_size)
+        check_radii(options, self._grid.feature_size)
         self._pairs = PairPoints(
             generator, block, self._grid, options.r1, judged=judged, canvas=self._ground.canvas
         )
@@ -232,7 +221,7 @@ class Loop:
         handles_px, self._targets_px = check_points(
             self._generator, points.handles_px, points.targets_px
         )
-        self._tolerance_px = tolerance_of(self._options, len(pairs.keys))
+        self._tolerance_px = tolerance_of(self.options, len(pairs.keys))
         self.record.begin_with(RowPoints.of(pairs), self._flat())
         is_plain = self._regions is None
         kept = numbers_of(points.keys, present)
@@ -361,7 +350,7 @@ class Loop:
 
         An exhausted method is asked to make another attempt first.
         """
-        options, record = self._options, self.record
+        options, record = self.options, self.record
         at_limit = bool(options.max_steps) and record.latest_steps >= options.max_steps
         may_end = step >= self._least_steps and (record.settled or at_limit)
         if may_end and record.arrived_index(self._tolerance_px) is not None:
@@ -382,11 +371,25 @@ class Loop:
             return DragStatus.STALLED, text
         return None
 
+    def how_unlike(self, status: DragStatus) -> float:
+        """Return ``lost.how_unlike`` for the row that the drag ends with if it has a status."""
+        row = self.record.last_index(status, self._tolerance_px)
+        return how_unlike(
+            self._generator,
+            self.options,
+            self._grid,
+            self._pairs.known,
+            self.record.points_px[row],
+            self.record.latent(row),
+            self._ground.canvas,
+            self._between,
+        )
+
     def result(self, status: DragStatus, reason: str, started: float) -> DragResult:
         """Return the result of ``drag``, which began at a time of ``time.monotonic``."""
         ended = EndedDrag(
             generator=self._generator,
-            options=self._options,
+            options=self.options,
             record=self.record,
             tolerance_px=self._tolerance_px,
             grid=self._grid,

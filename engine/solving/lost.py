@@ -83,11 +83,8 @@ def find_lost(
     starts = _to_feature(grid, np.concatenate([one.starts_px for one in known]), latent.device)
     points = _to_feature(grid, points_px, latent.device)
     lines = _lines(generator, options, known, latent, canvas, between)
-    changed = starts.new_zeros(len(points))
-    for line, members in lines:
-        changed[members] = line.difference(starts[members], points[members])
-    changed /= feature_spread(generator, feature_block(generator, options.feature_resolution))
-    unlike = _of_pairs(known, changed)
+    spread = feature_spread(generator, feature_block(generator, options.feature_resolution))
+    unlike = _differences(known, lines, starts, points) / spread.cpu()
     far = _FAR * max(grid.feature_size)
     way = _distances(regions, starts, points)
     # Nothing is known of a region's looks: they have turned with it.
@@ -111,6 +108,36 @@ def find_lost(
     both = torch.where(ahead > far, ahead, torch.minimum(ahead, back))
     either = torch.maximum(ahead, back)
     return tuple((asked & ((both > LOST_BEYOND) | (is_unlike & (either > _DOUBTFUL)))).tolist())
+
+
+def how_unlike(
+    generator: Generator,
+    options: DragOptions,
+    grid: FeatureGrid,
+    known: Sequence[Known],
+    points_px: FloatArray,
+    latent: Tensor,
+    canvas: Canvas | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> float:
+    """Return how much the most changed pair differs from what it was placed on.
+
+    It is the mean absolute difference of the features around its points, in their own unit.
+
+    Args:
+        generator: As for ``find_lost``; also the others.
+        options: The options of the drag.
+        grid: The sizes of the image and of the feature map.
+        known: The P pairs, none of them a region.
+        points_px: ``K x 2`` float32, where the drag tracked the points, image pixels.
+        latent: ``num_ws x w_dim`` float32, the latent that the drag ended with.
+        canvas: The picture that the latents belong to; None for pictures of one latent.
+        between: Called between passes; it may raise to end them.
+    """
+    starts = _to_feature(grid, np.concatenate([one.starts_px for one in known]), latent.device)
+    points = _to_feature(grid, points_px, latent.device)
+    lines = _lines(generator, options, known, latent, canvas, between)
+    return float(_differences(known, lines, starts, points).max())
 
 
 def find_again(
@@ -193,6 +220,26 @@ class _Line:
         """Return windows of the image after a share of the line."""
         latent = torch.lerp(self._begin, self._end, share)
         return self._source.observe(latent, centres, self._radius).windows
+
+
+def _differences(
+    known: Sequence[Known],
+    lines: Sequence[tuple[_Line, Tensor]],
+    starts: Tensor,
+    points: Tensor,
+) -> Tensor:
+    """Return how much the features of each pair have changed, ``P``, in their own unit.
+
+    Args:
+        known: The P pairs.
+        lines: See ``_lines``.
+        starts: ``K x 2`` feature positions, where the points began.
+        points: ``K x 2`` feature positions, where they are.
+    """
+    changed = starts.new_zeros(len(points))
+    for line, members in lines:
+        changed[members] = line.difference(starts[members], points[members])
+    return _of_pairs(known, changed)
 
 
 def _parts(way: float) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from draggan_blender.protocol.settings import OPTIONS, DragSettings, Option, values_of
+from draggan_blender.protocol.settings import DEFAULTS, OPTIONS, DragSettings, Option, values_of
 
 from ..errors import RequestError
 
@@ -55,6 +55,27 @@ class DragOptions(DragSettings):
         if not self.max_steps and not self.patience:
             raise RequestError(
                 "a drag needs a rule that ends it: max_steps and patience must not both be 0"
+            )
+
+
+def check_radii(options: DragOptions, feature_size: tuple[int, int]) -> None:
+    """Refuse discs that are larger than the map they are cut from; the usual ones always fit.
+
+    Args:
+        options: The options of the drag.
+        feature_size: ``(width, height)`` of the feature map, pixels.
+
+    Raises:
+        RequestError: A radius is larger than half the map.
+    """
+    half = max(feature_size) / 2
+    for name in ("r1", "r2", "tracking_radius"):
+        radius, most = getattr(options, name), max(half, DEFAULTS[name])
+        method_reads_it = options.method in (OPTIONS[name].methods or (options.method,))
+        if method_reads_it and radius > most:
+            raise RequestError(
+                f"{name} is {radius:g}, but the features of this model have {max(feature_size)} "
+                f"pixels; choose at most {most:g}"
             )
 
 
