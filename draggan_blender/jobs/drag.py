@@ -160,6 +160,11 @@ def _ending(plane: Plane, request: Drag, finished: DragFinished) -> str:
         return _BEYOND
     tolerance_px = request.settings.tolerance_px
     left = {handle.key for handle in finished.handles if handle.distance_px > tolerance_px}
+    if finished.status == "stalled" and not left:
+        held = {handle.key for handle in finished.handles if handle.is_held}
+        names = [pair.name for pair in plane.draggan.pairs if pair.key in held]
+        if names:
+            return f"The mask is black under {' and '.join(names)}, where nothing moves"
     names = [pair.name for pair in plane.draggan.pairs if pair.key in left]
     if finished.status == "stalled" and 0 < len(names) < min(len(finished.handles), _MOST_NAMES):
         return f"Stopped because {' and '.join(names)} came no closer"

@@ -163,6 +163,7 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
             ),
             ("LOST", "Lost", "The content of the handle was not found again"),
             ("SHORT", "Short", "The handle did not come to its target"),
+            ("MASKED", "Masked", "The mask was black under the handle, so it stayed"),
         ),
         default="FINE",
         options={"HIDDEN"},

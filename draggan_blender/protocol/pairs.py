@@ -63,6 +63,8 @@ class HandleState:
             background or skin, an area without structure.
         is_lost: Whether the content of the start was found elsewhere, or not at all, so that
             ``place_px`` and ``distance_px`` are not to be believed.
+        is_held: Whether an exact mask holds the handle, which its target does not: it stays, and
+            ``distance_px`` is that from where it is.
     """
 
     key: int
@@ -72,6 +74,7 @@ class HandleState:
     scale: float = 1.0
     is_flat: bool = False
     is_lost: bool = False
+    is_held: bool = False
 
 
 def require_pairs(pairs: Sequence[Pair]) -> None:

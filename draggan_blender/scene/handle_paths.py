@@ -100,6 +100,8 @@ def store_states(plane: Plane, handles: Sequence[HandleState], tolerance_px: flo
 def _state(handle: HandleState) -> str:
     if handle.is_lost:
         return "LOST"
+    if handle.is_held:
+        return "MASKED"
     return "FLAT" if handle.is_flat else "FINE"
 
 

@@ -51,7 +51,7 @@ class Mark:
         number: What is written at the handle; empty to write nothing.
         color: The colour of the pair, sRGB.
         is_pin: Whether handle and target are one point.
-        state: ``FINE``, ``FLAT``, ``LOST`` or ``SHORT``.
+        state: ``FINE``, ``FLAT``, ``LOST``, ``SHORT`` or ``MASKED``.
         alpha: The opacity of all of it.
         size: The factor of all sizes; less than 1 where the image is small in the view.
         handle: Where the handle is, or None if it is not seen.
@@ -175,6 +175,8 @@ def _add_handle(drawing: Drawing, mark: Mark, scale: float) -> None:
     is_open = mark.is_handle_selected and not mark.is_pin
     if state == "LOST":
         shape, color = overlay_shapes.cross(LOST_COLOR, mark.is_handle_selected), LOST_COLOR
+    elif state == "MASKED":
+        shape, color = overlay_shapes.barred(SHORT_COLOR, mark.is_handle_selected), SHORT_COLOR
     elif state == "FLAT":
         shape, color = overlay_shapes.dashed(FLAT_COLOR, mark.is_handle_selected), FLAT_COLOR
     elif mark.is_pin and state == "SHORT":
@@ -187,7 +189,7 @@ def _add_handle(drawing: Drawing, mark: Mark, scale: float) -> None:
     if not mark.number:
         return
     x, y = mark.handle
-    if state in ("LOST", "FLAT") or is_open:
+    if state in ("LOST", "FLAT", "MASKED") or is_open:
         offset = (OPEN_HANDLE + 8.0) * scale
         text = f"{mark.number}?" if state == "LOST" else mark.number
         place = (x - offset, y + offset * 0.7)
@@ -213,7 +215,7 @@ def _add_arrow(drawing: Drawing, mark: Mark, scale: float) -> None:
     if tip - start < 2.0 * HEAD * scale:
         return
     along_x, along_y = (to_x - x) / length, (to_y - y) / length
-    is_short = mark.state == "SHORT"
+    is_short = mark.state in ("SHORT", "MASKED")
     color = SHORT_COLOR if is_short else mark.color
     end = tip - 2.0 * HEAD * scale
     starts = np.array([start])

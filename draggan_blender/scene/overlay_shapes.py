@@ -165,6 +165,14 @@ def target(color: Color, selected: bool) -> Shape:
 
 
 @lru_cache(maxsize=8)
+def barred(color: Color, selected: bool) -> Shape:
+    """Return a disc with a bar across: what it marks may not move."""
+    disc = _solid(_ROUND, HANDLE + 1.0, 0.0, color, selected)
+    rim = ((_SOFT, DARK, 0.0),)
+    return _joined(disc, _bar(HANDLE - 2.0, _LINE * 0.8, 0.0, rim, DARK))
+
+
+@lru_cache(maxsize=8)
 def dashed(color: Color, selected: bool, size: float = HANDLE) -> Shape:
     """Return a ring of dashes."""
     corners, colors = _ring(size, color, selected, _LINE * 1.5)

@@ -207,7 +207,6 @@ class DragJob:
             step.distances_px,
             step.turns,
             flat=step.flat,
-            lost=(),
         )
         # Whatever Blender has seen is on the disk.
         self._keeper.add(step, self._live, handles)
@@ -297,6 +296,7 @@ class DragJob:
                     None if turns is None else turns[-1],
                     flat=result.flat,
                     lost=result.lost,
+                    held=result.held,
                 ),
                 handles_px=result.handles_px.astype("<f4").tobytes(),
                 turns=b"" if turns is None else turns.astype("<f4").tobytes(),
@@ -342,7 +342,8 @@ def _states(
     turns: FloatArray | None,
     *,
     flat: Sequence[bool],
-    lost: Sequence[bool],
+    lost: Sequence[bool] = (),
+    held: Sequence[bool] = (),
 ) -> tuple[HandleState, ...]:
     """Return the states of P handles.
 
@@ -353,6 +354,7 @@ def _states(
         turns: ``P x 2``, the angles and scales of regions; None if there is no region.
         flat: For each handle, whether it cannot be followed; empty if not known.
         lost: For each handle, whether it was lost; likewise.
+        held: For each handle, whether a mask holds it; likewise.
     """
     return tuple(
         HandleState(
@@ -363,6 +365,7 @@ def _states(
             scale=1.0 if turns is None else float(turns[index, 1]),
             is_flat=bool(flat) and flat[index],
             is_lost=bool(lost) and lost[index],
+            is_held=bool(held) and held[index],
         )
         for index, (key, (x, y)) in enumerate(zip(keys, handles_px, strict=True))
     )

@@ -27,6 +27,7 @@ from .pair_points import PairPoints
 from .regions import Regions
 from .result import DragResult, DragStatus, Record
 from .stopping import StoppedError, leave_after, leave_if
+from .under_mask import Held
 
 # How long a drag that was stopped may still search for lost handles, seconds.
 _JUDGED_WITHIN_S = 0.4
@@ -45,6 +46,7 @@ class EndedDrag:
         pairs: Its pairs, and their points.
         regions: The regions that the points belong to; None if all pairs are plain.
         ground: The picture that it has changed.
+        held: The pairs that a mask holds.
         judged: Whether to look for torn pictures and lost handles; see ``drag.drag``. Otherwise
             the loop and the method are believed.
         should_stop: Returns whether to end the search; None for never.
@@ -58,6 +60,7 @@ class EndedDrag:
     pairs: PairPoints
     regions: Regions | None
     ground: Ground
+    held: Held
     judged: bool
     should_stop: Callable[[], bool] | None
 
@@ -81,6 +84,8 @@ def result_of(ended: EndedDrag, status: DragStatus, reason: str) -> DragResult:
     if status is DragStatus.REACHED and ended.options.method in UNTRACKED:
         result = _as_seen(ended, result)
         status, reason = result.status, result.reason
+    if ended.held.is_all and status is DragStatus.REACHED:
+        status, reason = DragStatus.STALLED, ended.held.sentence
     lost = _lost(ended, row, is_stopped=status is DragStatus.STOPPED)
     if any(lost):
         if status in (DragStatus.REACHED, DragStatus.STALLED):
@@ -93,6 +98,7 @@ def result_of(ended: EndedDrag, status: DragStatus, reason: str) -> DragResult:
         reason=reason,
         flat=record.flat,
         lost=lost,
+        held=ended.held.pairs,
         is_beyond=is_beyond or result.is_beyond,
     )
 

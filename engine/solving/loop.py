@@ -36,6 +36,7 @@ from .regions import angle_and_scale, turn_of
 from .result import DragResult, DragStatus, DragStep, Record, RowReport
 from .stopping import StoppedError, leave_if
 from .structure import shares_seen
+from .under_mask import left_where_held
 
 # With more handles than this, the tolerance is multiplied by ``MANY_FACTOR``; Pan et al., "Drag
 # Your GAN", section 4.
@@ -128,6 +129,7 @@ class Loop:
         self._pairs = PairPoints(
             generator, block, self._grid, options.r1, judged=judged, canvas=self._ground.canvas
         )
+        points, self._held = left_where_held(self._ground.canvas, points, {}, self._tolerance_px)
         solved, self._regions = self._pairs.expand(points, start, {})
         self._homes_px = {}
         if home is not None:
@@ -217,11 +219,12 @@ class Loop:
         latent, places = self.record.present()
         is_wider = pairs.mask is not None and self._ground.widen(pairs.mask)
         self._pairs.canvas, self.record.opened = self._ground.canvas, self._ground.opened
+        self._tolerance_px = tolerance_of(self.options, len(pairs.keys))
+        pairs, self._held = left_where_held(self._ground.canvas, pairs, places, self._tolerance_px)
         points, self._regions = self._pairs.expand(pairs, latent.to(device), places)
         handles_px, self._targets_px = check_points(
             self._generator, points.handles_px, points.targets_px
         )
-        self._tolerance_px = tolerance_of(self.options, len(pairs.keys))
         self.record.begin_with(RowPoints.of(pairs), self._flat())
         is_plain = self._regions is None
         kept = numbers_of(points.keys, present)
@@ -396,6 +399,7 @@ class Loop:
             pairs=self._pairs,
             regions=self._regions,
             ground=self._ground,
+            held=self._held,
             judged=self._judged,
             should_stop=self._should_stop,
         )

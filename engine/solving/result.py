@@ -125,6 +125,8 @@ class DragResult:
         flat: For each handle, whether it was placed on something that cannot be followed; False
             if nobody asked.
         lost: For each handle, whether its content was lost at the end; likewise.
+        held: For each handle, whether an exact mask holds it, so that its target counts as where it
+            is; empty if it holds none.
         is_beyond: Whether the drag came no closer because the model has no such images.
         wanted: What the last rows were made for.
         opened: The picture that the latents belong to; None if each is that of a whole image.
@@ -145,6 +147,7 @@ class DragResult:
     turns: FloatArray | None = None
     flat: tuple[bool, ...] = ()
     lost: tuple[bool, ...] = ()
+    held: tuple[bool, ...] = ()
     is_beyond: bool = False
     wanted: RowPoints | None = None
     opened: OpenPicture | None = None

@@ -66,14 +66,19 @@ class ExactMaskTest(SceneCase):
     def wait(self, request_id: int) -> None:
         ours("jobs.requests").wait(request_id, TIMEOUT_S)
 
-    def test_the_status_names_the_pair_that_the_mask_holds(self) -> None:
+    def test_a_pair_that_the_mask_holds_is_named_and_keeps_no_other_from_arriving(self) -> None:
         (first,) = self.plane.draggan.pairs
-        first.target.location = first.handle.location
         ours("scene.points").add_pair(self.plane, (0.35, 0.75), (0.35, 0.85))
         bpy.context.view_layer.update()
         self.drag(self.plane, 80)
-        self.assertEqual([one.state for one in self.plane.draggan.pairs], ["FINE", "SHORT"])
-        self.assertRegex(self.plane.draggan.status, "^Stopped because Pair 2 came no closer: ")
+        self.assertEqual([one.state for one in self.plane.draggan.pairs], ["FINE", "MASKED"])
+        self.assertRegex(self.plane.draggan.status, "^Reached the targets: ")
+        first.target.location = first.handle.location
+        bpy.context.view_layer.update()
+        self.drag(self.plane, 80)
+        self.assertRegex(
+            self.plane.draggan.status, "^The mask is black under Pair 2, where nothing moves: "
+        )
 
     def test_what_is_held_stays_in_all_that_shows_the_image(self) -> None:
         plane, settings = self.plane, self.plane.draggan

@@ -223,6 +223,7 @@ class StateTest(PointsCase):
                 ({"distance_px": 3.0}, "SHORT"),
                 ({"distance_px": 3.0, "is_lost": True}, "LOST"),
                 ({"is_flat": True}, "FLAT"),
+                ({"is_held": True}, "MASKED"),
             )
         ):
             pair = self.points.add_pair(self.plane, (0.5, 0.1 * number), (0.6, 0.1 * number))

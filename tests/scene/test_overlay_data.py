@@ -16,7 +16,7 @@ from draggan_blender.scene.overlay_data import Drawing, Mark
 
 BLUE = (0.0, 0.447, 0.698)
 PAIR = Mark(number="3", color=BLUE, handle=(100.0, 100.0), target=(300.0, 100.0))
-STATES = ("FINE", "FLAT", "LOST", "SHORT")
+STATES = ("FINE", "FLAT", "LOST", "SHORT", "MASKED")
 
 
 def painted(drawing: Drawing, size: int = 400) -> NDArray[np.float64]:
@@ -49,7 +49,7 @@ def handle_shape(state: str) -> NDArray[np.bool_]:
 
 
 def test_every_state_has_a_shape_of_its_own_also_without_colours() -> None:
-    shapes = {state: handle_shape(state) for state in ("FINE", "FLAT", "LOST")}
+    shapes = {state: handle_shape(state) for state in ("FINE", "FLAT", "LOST", "MASKED")}
     for one, other in combinations(shapes, 2):
         union = (shapes[one] | shapes[other]).sum()
         assert (shapes[one] ^ shapes[other]).sum() > 0.3 * union, (one, other)
@@ -77,10 +77,11 @@ def test_the_way_that_is_left_is_dashed() -> None:
         assert (lengths > 0.0).all()
         assert (ends[:, 0] > 100.0).all()
         assert (ends[:, 0] < 300.0).all()
-        expected = overlay_shapes.SHORT_COLOR if state == "SHORT" else BLUE
+        is_left = state in ("SHORT", "MASKED")
+        expected = overlay_shapes.SHORT_COLOR if is_left else BLUE
         np.testing.assert_allclose(colors[0, :3], expected, atol=1e-6)
-    assert counts == {"FINE": 1, "FLAT": 1, "LOST": 1, "SHORT": counts["SHORT"]}
-    assert counts["SHORT"] > 5
+    assert counts["FINE"] == counts["FLAT"] == counts["LOST"] == 1
+    assert counts["SHORT"] == counts["MASKED"] > 5
 
 
 def test_an_arrow_points_at_the_target_and_is_left_out_where_there_is_no_room() -> None:

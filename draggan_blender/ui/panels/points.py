@@ -17,6 +17,7 @@ _ICONS: dict[str, Any] = {
     "FLAT": "SELECT_SET",
     "LOST": "QUESTION",
     "SHORT": "TRACKING_FORWARDS_SINGLE",
+    "MASKED": "MOD_MASK",
 }
 
 _SENTENCES = {
@@ -25,11 +26,14 @@ _SENTENCES = {
     "LOST": "{}: what the handle marked was not found again, so the handle may be at a wrong "
     "place; put it back where it belongs, and drag in smaller moves",
     "SHORT": "{}: the handle did not come to its target; drag again, or choose a nearer target",
+    "MASKED": "{}: the mask was black under the handle, so it stayed; paint white there, or "
+    "disable the pair",
 }
 _PIN_SENTENCES = {
     "FLAT": "{}: the pin lies on a plain area, which cannot be followed; move it to a detail",
     "LOST": "{}: what is under the pin was not found again",
     "SHORT": "{}: what is under the pin did not stay where it was",
+    "MASKED": "{}: the mask was black under the pin, so what it holds could not come back",
 }
 # So many sentences about states are shown.
 _MOST_SENTENCES = 2
