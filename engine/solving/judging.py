@@ -125,18 +125,25 @@ def _last_whole(ended: EndedDrag, row: int) -> int:
 
 
 def _as_seen(ended: EndedDrag, result: DragResult) -> DragResult:
-    """Return a result of search points that are at their targets, judged by what is there."""
+    """Return a result of search points that are at their targets, judged by what is there.
+
+    Whoever stops it meanwhile gets the result as the search points have it.
+    """
     if not ended.judged or ended.regions is not None:
         return result
-    places_px = find_again(
-        ended.generator,
-        ended.options,
-        ended.grid,
-        ended.pairs.known,
-        result.handles_px[-1],
-        ended.record.latent(len(result.latents) - 1),
-        ended.ground.canvas,
-    )
+    try:
+        places_px = find_again(
+            ended.generator,
+            ended.options,
+            ended.grid,
+            ended.pairs.known,
+            result.handles_px[-1],
+            ended.record.latent(len(result.latents) - 1),
+            ended.ground.canvas,
+            leave_if(ended.should_stop),
+        )
+    except StoppedError:
+        return result
     distance_px = float(np.linalg.norm(places_px - result.targets_px, axis=1).max())
     handles_px, distances_px = result.handles_px.copy(), result.distances_px.copy()
     handles_px[-1], distances_px[-1] = places_px, distance_px

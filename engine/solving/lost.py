@@ -148,6 +148,7 @@ def find_again(
     points_px: FloatArray,
     latent: Tensor,
     canvas: Canvas | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> FloatArray:
     """Search points once more, from the images in which their pairs began.
 
@@ -159,13 +160,14 @@ def find_again(
         points_px: ``K x 2`` float32, their points, image pixels.
         latent: ``num_ws x w_dim`` float32, of the image to search.
         canvas: The picture that the latents belong to, or None.
+        between: Called between images and passes; it may raise to end the search.
 
     Returns:
         ``K x 2`` float32, where the points are seen, image pixels.
     """
     starts = _to_feature(grid, np.concatenate([one.starts_px for one in known]), latent.device)
     again = _to_feature(grid, points_px, latent.device)
-    for line, members in _lines(generator, options, known, latent, canvas, lambda: None):
+    for line, members in _lines(generator, options, known, latent, canvas, between):
         way = (again[members] - starts[members]).norm(dim=1).max()
         again[members] = line.follow(starts[members], _parts(float(way)))
     found: FloatArray = grid.to_image(again).cpu().numpy()

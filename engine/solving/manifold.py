@@ -184,20 +184,40 @@ def last_whole(
 ) -> int:
     """Return the last of the rows of a drag whose picture does not come apart.
 
+    A drag leads away from the outputs of the mapping network, and hardly back. So this is a search
+    by bisection, from the end in steps that double: ``2 log2(T)`` distances at most. Where a drag
+    comes back for a few rows, one of the whole rows before them may be returned.
+
     Args:
         generator: Frozen.
         latents: ``T`` rows, each ``L x w_dim`` float32, the w vectors that the drag may change.
-            Row 0 is the start, which counts as whole.
+            Row 0 is the start, which counts as whole, as does each row that returns to it.
         between: Called between parts of the computation; it may raise to end it.
 
     Returns:
         The number of the row; the last one if nothing can be said of this model.
     """
-    if len(latents) == 1 or not finds_outputs(generator, between):
-        return len(latents) - 1
-    row = len(latents) - 1
+    last = len(latents) - 1
+    # Rows before the last return to the start are those of an attempt that was given up.
+    whole = next(row for row in range(last, -1, -1) if torch.equal(latents[row], latents[0]))
+    if whole == last or not finds_outputs(generator, between):
+        return last
     start = distance_from_outputs(generator, latents[0].mean(dim=0), between)
     limit = max(_WHOLE_WITHIN, start + _MORE)
-    while row and distance_from_outputs(generator, latents[row].mean(dim=0), between) > limit:
-        row -= 1
-    return row
+
+    def is_whole(row: int) -> bool:
+        return distance_from_outputs(generator, latents[row].mean(dim=0), between) <= limit
+
+    if is_whole(last):
+        return last
+    torn, back = last, 1
+    while torn - back > whole and not is_whole(torn - back):
+        torn, back = torn - back, 2 * back
+    whole = max(whole, torn - back)
+    while torn - whole > 1:
+        middle = (whole + torn) // 2
+        if is_whole(middle):
+            whole = middle
+        else:
+            torn = middle
+    return whole

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from engine.arrays import FloatArray
 from engine.features.source import grid_of
 from engine.models import ModelCache, sample_latent
+from engine.solving import judging
 from engine.solving.drag import drag
 from engine.solving.options import DragOptions
 from engine.solving.result import DragResult, DragStatus
@@ -141,6 +143,25 @@ def test_search_points_have_reached_their_targets_only_with_what_was_under_them(
     assert seen.distances_px[-1] > 2
     assert np.array_equal(seen.latents, believed.latents)
     assert np.linalg.norm(seen.handles_px[-1] - target) == pytest.approx(seen.distances_px[-1])
+
+
+def test_what_search_points_have_reached_is_not_looked_for_after_a_stop(
+    suzanne: Generator, start: FloatArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def search(*arguments: Any) -> FloatArray:
+        asked.append(True)
+        arguments[-1]()
+        raise AssertionError("the search went on after the stop")
+
+    monkeypatch.setattr(judging, "find_again", search)
+    handle, target = np.array([[64.0, 64.0]], np.float32), np.array([[70.0, 74.0]], np.float32)
+    options = DragOptions(method="freedrag", latent_space="w+", max_steps=60)
+    result = drag(
+        suzanne, start, handle, target, options, judged=True, should_stop=lambda: bool(asked)
+    )
+    assert asked and result.distances_px[-1] < 1
 
 
 def test_search_points_that_took_their_content_along_have_reached_their_targets(
