@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
         "drag",
         help="drag the pairs of a GAN image",
         description="Move the handles of a GAN image to the places of their targets at one frame, "
-        "and write the steps as a sequence of images.",
+        "and write the way there as a sequence of images.",
         epilog="The exit code is 5 if the drag has ended and its images are written, but a handle "
         "was lost: what it marked was not found again. Standard error names its pair.",
     )

@@ -144,11 +144,11 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
         mask_following.store(plane, mask)
     settings.track = to_text(finished.track)
     settings.status = (
-        f"{_ending(plane, request, finished)}: {finished.steps} steps, "
+        f"{_ending(plane, request, finished)}: {_made(finished)}, "
         f"{finished.distance_px:.1f} px left, {finished.seconds:.1f} s"
     )
     if isinstance(request, FinishDrag):
-        settings.status = lost_drag.sentence(finished.steps)
+        settings.status = f"{lost_drag.sentence(finished.steps)}: {_images(added)}"
     settings.status += kept
     _go_to_frame(plane, first + count - 1)
     handle_paths.store_states(plane, finished.handles, request.settings.tolerance_px)
@@ -169,6 +169,22 @@ def _ending(plane: Plane, request: Drag, finished: DragFinished) -> str:
     if finished.status == "stalled" and 0 < len(names) < min(len(finished.handles), _MOST_NAMES):
         return f"Stopped because {' and '.join(names)} came no closer"
     return _STATUS.get(finished.status, finished.status)
+
+
+def _made(finished: DragFinished) -> str:
+    """Return how many images a drag has added, and from how many steps.
+
+    There are more images than steps where a handle moves far in one, and fewer where steps came no
+    closer; see ``engine/output/even_rows.py``.
+    """
+    if not finished.steps:
+        return "no step was needed" if finished.status == "reached" else "no step was made"
+    unit = "step" if finished.steps == 1 else "steps"
+    return f"{_images(finished.frame_count)} from {finished.steps} {unit}"
+
+
+def _images(count: int) -> str:
+    return f"{count} {'image' if count == 1 else 'images'}"
 
 
 def note_start(plane: Plane, request: Drag, finished: DragFinished) -> None:

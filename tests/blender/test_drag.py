@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -51,7 +52,10 @@ class DragTest(SceneCase):
         self.assertTrue(user.use_auto_refresh)
         self.assertNotEqual(settings.latent, settings.sampled_latent)
         self.assertTrue(base64.b64decode(settings.track))
-        self.assertIn("px left", settings.status)
+        words = re.search(r": (\d+) images from (\d+) steps?, \S+ px left, ", settings.status)
+        assert words is not None, settings.status
+        self.assertEqual(int(words[1]), sequence.frame_count)
+        self.assertLessEqual(int(words[2]), 16)
         # The live image has been removed.
         images = {image.name for image in bpy.data.images if "Marker" not in image.name}
         self.assertEqual(images, {settings.still.name, sequence.image.name})
@@ -81,6 +85,15 @@ class DragTest(SceneCase):
         self.assertIn("Stopped", plane.draggan.status)
         self.assertEqual(node.image.source, "SEQUENCE")
         self.assertGreaterEqual(plane.draggan.sequence.frame_count, 2)
+
+    def test_handles_at_their_targets_make_one_image_and_no_step(self) -> None:
+        plane = self.new_plane()
+        pair = self.add_pair(plane)
+        pair.target.location = pair.handle.location
+        bpy.context.view_layer.update()
+        self.drag(plane)
+        self.assertEqual(plane.draggan.sequence.frame_count, 1)
+        self.assertIn("Reached the targets: no step was needed, 0.0 px", plane.draggan.status)
 
     def test_a_second_drag_starts_from_the_first_and_writes_to_another_folder(self) -> None:
         plane = self.new_plane()

@@ -38,7 +38,9 @@ class FailureTest(SceneCase):
         self.kill()
         ours("jobs.requests").wait(request_id, TIMEOUT_S)
         settings = plane.draggan
-        self.assertRegex(settings.status, r"^The engine ended; the \d+ steps so far were kept$")
+        count = settings.sequence.frame_count
+        kept = rf"^The engine ended; the \d+ steps so far were kept: {count} images?$"
+        self.assertRegex(settings.status, kept)
         self.assertEqual((settings.request_id, settings.dragging), (0, False))
         (folder,) = Path(settings.folder).rglob("drag-*")
         names = {path.name for path in folder.iterdir()}

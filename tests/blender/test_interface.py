@@ -4,43 +4,11 @@
 from __future__ import annotations
 
 import types
-from typing import Any
 
 import blf
 import bpy
+from recording_layout import RecordingLayout
 from support import SceneCase, ours
-
-
-class RecordingLayout:
-    """A layout that records what is drawn."""
-
-    def __init__(self) -> None:
-        self.operators: list[str] = []
-        self.menus: list[str] = []
-        self.labels: list[str] = []
-        self.properties: list[tuple[Any, str]] = []
-
-    def operator(self, name: str, **_options: Any) -> Any:
-        self.operators.append(name)
-        return types.SimpleNamespace()
-
-    def operator_menu_enum(self, name: str, _property: str, **_options: Any) -> None:
-        self.operators.append(name)
-
-    def menu(self, name: str, **_options: Any) -> None:
-        self.menus.append(name)
-
-    def label(self, *, text: str, **_options: Any) -> None:
-        self.labels.append(text)
-
-    def prop(self, owner: Any, name: str, **_options: Any) -> None:
-        self.properties.append((owner, name))
-
-    def row(self, **_options: Any) -> RecordingLayout:
-        return self
-
-    def separator(self) -> None:
-        pass
 
 
 class InterfaceTest(SceneCase):
@@ -69,7 +37,7 @@ class InterfaceTest(SceneCase):
 
     def test_a_sentence_is_broken_into_lines_that_fit(self) -> None:
         text = ours("ui.panels.text")
-        sentence = "Reached the targets: 8 steps, 0.0 px left, 2.4 s " + "W" * 60
+        sentence = "Reached the targets: 34 images from 8 steps, 0.0 px left, 2.4 s " + "W" * 60
         blf.size(0, 11)
         for width_px in (90.0, 200.0, 5000.0):
             lines = text.lines_of(sentence, width_px)

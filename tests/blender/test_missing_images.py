@@ -13,28 +13,8 @@ from typing import Any
 from unittest import mock
 
 import bpy
+from recording_layout import RecordingLayout
 from support import TIMEOUT_S, SceneCase, ours
-
-
-class RecordingLayout:
-    """A layout that records sentences and buttons, and which of them are red."""
-
-    def __init__(self) -> None:
-        self.labels: list[str] = []
-        self.operators: list[str] = []
-        self.alert = False
-
-    def label(self, *, text: str = "", **_options: Any) -> None:
-        self.labels.append(text)
-
-    def operator(self, name: str, **_options: Any) -> None:
-        self.operators.append(name)
-
-    def row(self, **_options: Any) -> RecordingLayout:
-        return self
-
-    def column(self, **_options: Any) -> RecordingLayout:
-        return self
 
 
 class MissingImagesTest(SceneCase):

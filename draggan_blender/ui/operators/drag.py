@@ -12,7 +12,7 @@ from .common import Result, poll_image, poll_pairs, poll_running, require, run
 
 
 class DRAGGAN_OT_drag(bpy.types.Operator):
-    """Move the handles to their targets; the image follows, and the steps become a sequence"""
+    """Move the handles to their targets; the image follows, and its way becomes a sequence"""
 
     bl_idname = "draggan.drag"
     bl_label = "Drag"
