@@ -24,6 +24,7 @@ from ..scene import (
     masks,
     models,
     own_animation,
+    pair_images,
     placing,
     planes,
     shown,
@@ -133,6 +134,7 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     requests.show_frames(plane, request.frames, count, "DRAG")
     images.remove_live(settings.uuid)
     handle_paths.use_keys(keys, plane)
+    pair_images.note_dragged(plane)
     kept = own_animation.keep_keys(plane)
     handle_paths.write_paths(plane, first, paths_px, turns=turns, before=before)
     sliders.find_in(plane, request.latent)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from ..protocol.messages import (
     Sampled,
 )
 from ..protocol.pictures import NO_LABEL
-from ..scene import alpha, edits, handle_paths, images, models, planes, sliders
+from ..scene import alpha, edits, handle_paths, images, models, pair_images, planes, sliders
 from . import folders, recovery, requests
 
 
@@ -176,9 +177,21 @@ def finish_sample(plane: Plane, request: Sample, sampled: Sampled | None) -> Non
 
 
 def take_sampled(
-    plane: Plane, image_path: str, sampled: Sampled | None, seed: tuple[int, float, int]
+    plane: Plane,
+    image_path: str,
+    sampled: Sampled | None,
+    seed: tuple[int, float, int],
+    *,
+    is_of_seed: bool = True,
 ) -> None:
     """Show an image that no edit has made; see ``show_new``.
+
+    Args:
+        plane: The GAN image.
+        image_path: The file of the image.
+        sampled: Its latent; None if there is none.
+        seed: As for ``show_new``.
+        is_of_seed: Whether it is the image of the seed, and not that of a saved latent.
 
     Raises:
         EditError: There is no image, or it cannot be shown.
@@ -188,7 +201,10 @@ def take_sampled(
     model = pump.state().model
     sha256 = model.sha256 if model is not None else ""
     hashes = sha256, models.base_sha256(plane, sha256)
-    shape = show_new(plane, Path(image_path), sampled.latent, hashes, seed)
+    key = pair_images.of_seed(seed[0], seed[2], hashes[1])
+    if not is_of_seed:
+        key = pair_images.of_latent(hashlib.sha256(sampled.latent).hexdigest())
+    shape = show_new(plane, Path(image_path), sampled.latent, hashes, seed, key)
     if model is not None and model.notes:
         plane.draggan.status = f"Note: {'; '.join(model.notes)}"
     plane.draggan.status = shape or plane.draggan.status
@@ -200,11 +216,13 @@ def show_new(
     latent: bytes,
     hashes: tuple[str, str],
     seed: tuple[int, float, int],
+    key: str,
 ) -> str:
     """Show an image that was made from no other: that of a seed or of a picture.
 
     Edits, paths and sequence of the image before are removed; its sliders are set to 0, or removed
-    if they belong to another model. A tuned model is the same in this as what it was made from.
+    if they belong to another model. Pairs that were dragged on it are switched off. A tuned model
+    is the same in this as what it was made from.
 
     Args:
         plane: The GAN image.
@@ -213,6 +231,7 @@ def show_new(
         hashes: The SHA-256 of the model's file, and that of the model that it was tuned from, or
             the same.
         seed: The seed, the truncation and the label that *Reset* restores.
+        key: What the image is made from, see ``scene.pair_images``.
 
     Returns:
         What the person should know of the plane's shape, see ``images.show_still``.
@@ -229,6 +248,7 @@ def show_new(
     edits.clear(plane)
     handle_paths.clear_paths(plane)
     handle_paths.send_home(plane)
+    pair_images.change(plane, key)
     if models.base_of(plane) == hashes[1]:
         sliders.to_zero(plane)
     else:

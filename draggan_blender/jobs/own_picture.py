@@ -17,7 +17,7 @@ from ..protocol.file_names import matte_stem
 from ..protocol.losses import PIXELS
 from ..protocol.messages import FrameTarget, Request
 from ..protocol.own_picture import Alignment, BlendBack, InvertPicture, PictureInverted
-from ..scene import images, models, picture_frame, picture_pixels, planes
+from ..scene import images, models, pair_images, picture_frame, picture_pixels, planes
 from ..scene.frame_files import frame_path
 from . import folders, image, recovery, requests
 
@@ -192,7 +192,9 @@ def finish(plane: Plane, request: InvertPicture, found: PictureInverted | None) 
     model = pump.state().model
     untuned_sha256 = model.sha256 if model is not None else found.model_sha256
     hashes = found.model_sha256, untuned_sha256
-    shape = image.show_new(plane, Path(request.image_path), found.latent, hashes, seed)
+    name = "" if own.picture is None else own.picture.name
+    key = pair_images.of_picture(name)
+    shape = image.show_new(plane, Path(request.image_path), found.latent, hashes, seed, key)
     own.latent = settings.latent
     own.untuned_kind, own.untuned_path = models.untuned(plane)
     own.untuned_sha256 = untuned_sha256

@@ -50,6 +50,8 @@ class _Before:
         turn: The rotation about z of its target, radians, and its scale.
         radius: Its radius.
         is_enabled: Whether it was enabled.
+        image_key: The image that it belonged to.
+        is_left: Whether it was off because that is another image.
     """
 
     key: int
@@ -59,6 +61,8 @@ class _Before:
     turn: tuple[float, float] = (0.0, 1.0)
     radius: float = 0.0
     is_enabled: bool = True
+    image_key: str = ""
+    is_left: bool = False
 
 
 # A target is in the scene at most this much later than the mouse is at its place.
@@ -369,6 +373,8 @@ def _state_of(pair: DRAGGAN_PG_pair) -> _Before:
         turn=(target.rotation_euler.z, target.scale.x),
         radius=pair.radius,
         is_enabled=pair.enabled,
+        image_key=pair.image_key,
+        is_left=pair.is_left,
     )
 
 
@@ -403,6 +409,7 @@ def _restore(plane: Plane, before: _Before) -> None:
         pair.target.location[:2] = before.target
         _set_region(pair, before.radius, before.turn)
     pair.enabled = before.is_enabled
+    pair.image_key, pair.is_left = before.image_key, before.is_left
 
 
 def _before_undo(*_arguments: Any) -> None:

@@ -69,5 +69,5 @@ def finish(plane: Plane, request: LoadLatent, sampled: Sampled | None) -> None:
     """
     settings = plane.draggan
     seed = settings.source.seed, settings.source.truncation_psi, NO_LABEL
-    image.take_sampled(plane, request.image_path, sampled, seed)
+    image.take_sampled(plane, request.image_path, sampled, seed, is_of_seed=False)
     settings.status = settings.status or f"Loaded {Path(request.latent_path).name}"

@@ -50,6 +50,8 @@ class DRAGGAN_PG_state_pair(bpy.types.PropertyGroup):
         description="Where the handle was: x, y, angle and scale in the plane's space", size=4
     )
     target: FloatVectorProperty(description="Where the target was, likewise", size=4)
+    image_key: StringProperty()
+    is_left: BoolProperty()
     dragged: BoolProperty()
     home: FloatVectorProperty(size=2)
     home_turn: FloatVectorProperty(size=2)
@@ -99,6 +101,7 @@ class DRAGGAN_PG_state(bpy.types.PropertyGroup):
     truncation_psi: FloatProperty()
     label: IntProperty(default=NO_LABEL)
     label_count: IntProperty()
+    image_key: StringProperty(description="The seed, picture or saved latent of the image")
     latent: StringProperty(description="The SHA-256 of the latent's text")
     sampled_latent: StringProperty(description="The SHA-256 of the text of the seed's latent")
     edits: StringProperty(

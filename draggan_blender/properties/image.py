@@ -64,6 +64,11 @@ def _pair_chosen(settings: Any, _context: bpy.types.Context) -> None:
     _on_pair_chosen(settings.id_data)
 
 
+def _pair_enabled(pair: Any, _context: bpy.types.Context) -> None:
+    if pair.enabled and pair.is_left:
+        pair.is_left, pair.image_key = False, ""
+
+
 class DRAGGAN_PG_source(bpy.types.PropertyGroup):
     """What an image is made from: a model, a seed and a truncation."""
 
@@ -186,7 +191,19 @@ class DRAGGAN_PG_pair(bpy.types.PropertyGroup):
         description="Whether the pair was enabled before it came to rest", options={"HIDDEN"}
     )
     enabled: BoolProperty(
-        name="Enabled", description="Use this pair in the next drag or bake", default=True
+        name="Enabled",
+        description="Use this pair in the next drag or bake",
+        default=True,
+        update=_pair_enabled,
+    )
+    image_key: StringProperty(
+        description="The image that the pair was dragged on last, see scene/pair_images.py; empty "
+        "before a drag, and after the pair was switched on for another image",
+        options={"HIDDEN"},
+    )
+    is_left: BoolProperty(
+        description="Whether the pair was switched off because another image than its own came",
+        options={"HIDDEN"},
     )
     influence: FloatProperty(
         name="Influence",
@@ -299,6 +316,15 @@ class DRAGGAN_PG_image(bpy.types.PropertyGroup):
     )
     sampled_label: IntProperty(
         description="The label of the image that Reset restores", default=NO_LABEL
+    )
+    image_key: StringProperty(
+        description="Which seed, picture or saved latent the image was made from, see "
+        "scene/pair_images.py; empty in files of earlier versions"
+    )
+    keep_pairs: BoolProperty(
+        name="Keep for Other Images",
+        description="Leave dragged pairs switched on when another seed, picture or latent is "
+        "shown, to drag the same points in many images",
     )
     track: StringProperty(description="The sequence's track.npz, as base64; empty if there is none")
     still: PointerProperty(

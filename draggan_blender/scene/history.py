@@ -179,6 +179,7 @@ def restore(plane: Plane, state: DRAGGAN_PG_state) -> None:
     settings.sampled_seed, settings.sampled_psi = state.seed, state.truncation_psi
     source.seed, source.truncation_psi = state.seed, state.truncation_psi
     settings.sampled_label, settings.label_count = state.label, state.label_count
+    settings.image_key = state.image_key
     if state.label_count:
         source.label = state.label
     settings.track = _text(plane, state.track)
@@ -268,6 +269,7 @@ def _write(plane: Plane, state: DRAGGAN_PG_state) -> None:
     state.size = settings.size
     state.seed, state.truncation_psi = settings.sampled_seed, settings.sampled_psi
     state.label, state.label_count = settings.sampled_label, settings.label_count
+    state.image_key = settings.image_key
     state.latent = _put(plane, settings.latent)
     state.sampled_latent = _put(plane, settings.sampled_latent)
     state.edits = _put(plane, edits.to_stored(plane))

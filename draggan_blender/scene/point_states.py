@@ -14,14 +14,17 @@ import bpy
 from .. import compat
 from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
-from . import edit_points, handle_paths, planes, points, timing, view
+from . import edit_points, handle_paths, pair_images, planes, points, timing, view
 
 # What a pair and its entry in a state share, under the same names.
 _SHARED = (
     "edit",
     "rests",
     "was_enabled",
+    # After "enabled", whose change would change them.
     "enabled",
+    "image_key",
+    "is_left",
     "number",
     "color",
     "is_pin",
@@ -78,7 +81,8 @@ def restore(plane: Plane, stored: Any) -> None:
         entry = known.get(pair.key)
         pair.slot = -1
         if entry is None:
-            pair.enabled = pair.dragged = pair.has_base = False
+            pair_images.leave(pair)
+            pair.dragged = pair.has_base = False
             pair.path_slot = -1
         if pair.handle is None or pair.target is None:
             continue

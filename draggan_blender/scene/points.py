@@ -239,6 +239,11 @@ def enabled_pairs(plane: Plane) -> list[DRAGGAN_PG_pair]:
     for pair in enabled:
         key_of(plane, pair)
     if not enabled:
+        if any(pair.is_left for pair in plane.draggan.pairs):
+            raise EditError(
+                "No pair of points is enabled; press Use Here in the Points panel to use those of "
+                "another image, or add one"
+            )
         raise EditError("At least one enabled pair of points is needed; add one")
     for pair in enabled:
         gone = missing(pair, scene)

@@ -23,6 +23,7 @@ class DRAGGAN_MT_image(bpy.types.Menu):
         layout.operator("draggan.add_pin", icon="PINNED")
         layout.operator("draggan.remove_pair", icon="REMOVE")
         layout.operator("draggan.restore_point", icon="RECOVER_LAST")
+        layout.operator("draggan.use_pairs", icon="CHECKMARK")
         layout.operator("draggan.swap_points", icon="ARROW_LEFTRIGHT")
         layout.operator("draggan.set_radius", icon="MESH_CIRCLE")
         layout.operator("draggan.select_part", icon="EYEDROPPER")

@@ -67,11 +67,13 @@ def poll_points(cls: Any, context: bpy.types.Context) -> bool:
 
 def poll_pairs(cls: Any, context: bpy.types.Context) -> bool:
     """Return whether an idle GAN image with an enabled pair is active."""
-    return poll_idle(cls, context) and require(
-        cls,
-        any(pair.enabled for pair in _settings(context).pairs),
-        "Add a pair of points first, or enable one",
-    )
+    if not poll_idle(cls, context):
+        return False
+    pairs = _settings(context).pairs
+    text = "Add a pair of points first, or enable one"
+    if any(pair.is_left for pair in pairs):
+        text = "Press Use Here in the Points panel first, or add a pair of points"
+    return require(cls, any(pair.enabled for pair in pairs), text)
 
 
 def poll_sequence(cls: Any, context: bpy.types.Context) -> bool:

@@ -7,7 +7,7 @@ import bpy
 from bpy.props import FloatVectorProperty, IntProperty
 
 from ...errors import EditError
-from ...scene import planes, pointing, points
+from ...scene import pair_images, planes, pointing, points
 from ..point_watch import select_only
 from .common import Result, poll_points, require, run
 
@@ -175,6 +175,27 @@ class DRAGGAN_OT_restore_point(bpy.types.Operator):
         return run(self, restore)
 
 
+class DRAGGAN_OT_use_pairs(bpy.types.Operator):
+    """Switch the pairs on that belong to another image, to drag the same points on this one"""
+
+    bl_idname = "draggan.use_pairs"
+    bl_label = "Use Points of Other Image"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        plane = planes.active(context)
+        return poll_points(cls, context) and require(
+            cls,
+            plane is not None and bool(pair_images.left(plane)),
+            "No pair is off because it belongs to another image",
+        )
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        pair_images.use(planes.require_active(context))
+        return {"FINISHED"}
+
+
 class DRAGGAN_OT_swap_points(bpy.types.Operator):
     """Exchange the places of the active pair's handle and target"""
 
@@ -205,5 +226,6 @@ CLASSES = (
     DRAGGAN_OT_add_pin,
     DRAGGAN_OT_remove_pair,
     DRAGGAN_OT_restore_point,
+    DRAGGAN_OT_use_pairs,
     DRAGGAN_OT_swap_points,
 )

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from ...properties.image import DRAGGAN_PG_pair
-from ...scene import planes, points
+from ...scene import pair_images, planes, points
 from .common import ImagePanel, is_narrow, pair_of
 from .text import draw_text
 
@@ -37,6 +37,8 @@ _PIN_SENTENCES = {
 }
 # So many sentences about states are shown.
 _MOST_SENTENCES = 2
+# Of more pairs, the number is said in place of the names.
+_MOST_NAMES = 3
 
 
 class DRAGGAN_UL_pairs(bpy.types.UIList):
@@ -116,11 +118,13 @@ class DRAGGAN_PT_points(ImagePanel, bpy.types.Panel):
         if pair is not None:
             _draw_deleted(layout, pair, context.scene)
         _draw_states(layout, list(settings.pairs))
+        _draw_left(layout, [pair.name for pair in pair_images.left(plane)])
         row = pair_of(layout)
         row.prop(context.scene.draggan, "show_points")
         overlay = getattr(context.space_data, "overlay", None)
         if overlay is not None:
             row.prop(overlay, "show_relationship_lines", text="Parent Lines")
+        layout.prop(settings, "keep_pairs")
 
 
 def _draw_states(layout: bpy.types.UILayout, pairs: list[DRAGGAN_PG_pair]) -> None:
@@ -129,6 +133,20 @@ def _draw_states(layout: bpy.types.UILayout, pairs: list[DRAGGAN_PG_pair]) -> No
     for pair, state in [entry for entry in states if entry[1] != "FINE"][:_MOST_SENTENCES]:
         sentences = _PIN_SENTENCES if pair.is_pin else _SENTENCES
         draw_text(layout, sentences[state].format(pair.name), "ERROR")
+
+
+def _draw_left(layout: bpy.types.UILayout, names: list[str]) -> None:
+    """Draw which pairs are off because they belong to another image, and how to use them here."""
+    if not names:
+        return
+    listed, verbs = " and ".join(names), ("belong", "are")
+    if len(names) == 1:
+        verbs = ("belongs", "is")
+    if len(names) > _MOST_NAMES:
+        listed = f"{len(names)} pairs"
+    box = layout.box().column(align=True)
+    draw_text(box, f"{listed} {verbs[0]} to another image, and {verbs[1]} off", "INFO")
+    box.operator("draggan.use_pairs", text="Use Here", icon="CHECKMARK")
 
 
 def _draw_deleted(
