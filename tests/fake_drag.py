@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import struct
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,12 +93,21 @@ class FakeDrag:
         self.rows.append({q.key: at for q, at in zip(self.pairs, handles_px, strict=True)})
         step, count = len(self.rows) - 1, self.request.earlier_count
         if step == 0:
+            self._place(steps + 1)
             for index, latent in enumerate(fake_bake.latents_before(self.request)):
                 self.files += self.engine.frame(self.request, index, latent)
         self.files += self.engine.frame(self.request, count + step, self.latents[-1])
         if step > 0:
             states = self._states()
             self.engine.report(self.request, step, steps, self.latents[-1], states)
+
+    def _place(self, frame_count: int) -> None:
+        """Begin earlier if the sequence would end too late otherwise."""
+        request = self.request
+        if request.latest:
+            first = max(request.earliest, request.latest - frame_count + 1)
+            first = min(first, request.frames.first_number)
+            self.request = replace(request, frames=replace(request.frames, first_number=first))
 
     def _is_lost(self, pair: p.Pair) -> bool:
         number = int(self.engine.faults.value("lose_handle"))
@@ -137,6 +147,7 @@ class FakeDrag:
                 seconds=seconds,
                 latent=self.latents[-1],
                 track=fake_bake.joined_track(request, keys, self.latents, path),
+                first_number=request.frames.first_number,
                 frame_count=len(path),
                 handles=states,
                 handles_px=b"".join(struct.pack("<2f", *point) for row in path for point in row),

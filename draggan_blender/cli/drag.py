@@ -76,7 +76,10 @@ def _drag(plane: Plane, options: argparse.Namespace, running: Running) -> dict[s
         planes.scene_of(plane).frame_set(options.frame)
     running.begin(max(planes.scene_of(plane).frame_current, 1))
     try:
-        requests.wait(drag_job.start_drag(bpy.context, plane, previews=False), math.inf)
+        request_id = drag_job.start_drag(
+            bpy.context, plane, previews=False, may_begin_earlier=False
+        )
+        requests.wait(request_id, math.inf)
     finally:
         # The file that is saved keeps its own paths, which differ from those on this machine.
         source.kind, source.path, settings.folder = kind, path, folder

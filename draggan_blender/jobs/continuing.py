@@ -14,7 +14,7 @@ from ..properties.owners import Plane
 from ..properties.stored import to_bytes
 from ..protocol.drag_messages import Drag
 from ..protocol.messages import FrameTarget
-from ..scene import images, planes, timing, tracks
+from ..scene import images, planes, playhead, timing, tracks
 from . import folders
 
 # More frames than a drag adds to a sequence.
@@ -35,6 +35,18 @@ def frames_of(plane: Plane) -> FrameTarget:
     return FrameTarget(
         folder=str(folders.new_drag(plane)), stem=folders.stem_of(plane), first_number=first
     )
+
+
+def room(plane: Plane) -> dict[str, Any]:
+    """Return the fields of a ``Drag`` that keep a new sequence within the frames that are played.
+
+    They are empty if the drag continues a sequence, and for somebody who works at other frames.
+    """
+    frames = playhead.playback_range(planes.scene_of(plane))
+    first = max(planes.scene_of(plane).frame_current, 1)
+    if _count(plane) or timing.is_retimed(plane) or first not in frames:
+        return {}
+    return {"earliest": max(frames.start, 1), "latest": frames.stop - 1}
 
 
 def continued(plane: Plane) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bpy
 import numpy as np
 
@@ -27,6 +29,7 @@ from ..scene import (
     pair_images,
     placing,
     planes,
+    playhead,
     shown,
     sliders,
     time_stretching,
@@ -48,14 +51,20 @@ _BEYOND = "This model has no images beyond this; try a nearer target, or a mask"
 
 
 def start_drag(
-    context: bpy.types.Context, plane: Plane, *, previews: bool = True, is_open: bool = False
+    context: bpy.types.Context,
+    plane: Plane,
+    *,
+    previews: bool = True,
+    is_open: bool = False,
+    may_begin_earlier: bool = True,
 ) -> int:
     """Start to move the handles of the enabled pairs to their targets.
 
     The drag starts from the image that the plane shows at the current frame. Its sequence is put
-    on the timeline from that frame on, but not before frame 1, because files have numbers. If the
-    plane shows the sequence of an earlier drag, its images up to that frame stay; see
-    ``continuing``. While the drag is running, it follows the points; see ``live``.
+    on the timeline from that frame on, but not before frame 1, because files have numbers, and
+    earlier if it would end after the frames that are played. If the plane shows the sequence of an
+    earlier drag, its images up to that frame stay; see ``continuing``. While the drag is running,
+    it follows the points; see ``live``.
 
     Args:
         context: The Blender context.
@@ -63,6 +72,7 @@ def start_drag(
         previews: Whether the plane shows the steps while the drag is running.
         is_open: Whether the drag waits for other targets when it cannot come closer to these,
             until ``live.close``.
+        may_begin_earlier: Whether the sequence may begin before the current frame.
 
     Returns:
         The request id.
@@ -101,6 +111,7 @@ def start_drag(
         frames=continuing.frames_of(plane),
         previews=previews,
         live=is_open,
+        **(continuing.room(plane) if may_begin_earlier else {}),
         **sliders.in_drags(plane),
         **earlier,
     )
@@ -124,14 +135,14 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     if finished is None:
         raise EditError("The engine ended the drag without a result; see its log")
     settings = plane.draggan
-    added, first = finished.frame_count, request.frames.first_number
+    added, first = finished.frame_count, finished.first_number
     count = request.earlier_count + added
     paths_px = np.frombuffer(finished.handles_px, "<f4").reshape(added, -1, 2)
     turns = np.frombuffer(finished.turns, "<f4").reshape(added, -1, 2) if finished.turns else None
     keys = [handle.key for handle in finished.handles]
     slots = continuing.slots_left(request, keys)
     before = handle_paths.read_before(plane, request.earlier_count, slots)
-    requests.show_frames(plane, request.frames, count, "DRAG")
+    requests.show_frames(plane, replace(request.frames, first_number=first), count, "DRAG")
     images.remove_live(settings.uuid)
     handle_paths.use_keys(keys, plane)
     pair_images.note_dragged(plane)
@@ -151,7 +162,7 @@ def finish(plane: Plane, request: Drag, finished: DragFinished | None) -> None:
     )
     if isinstance(request, FinishDrag):
         settings.status = f"{lost_drag.sentence(finished.steps)}: {_images(added)}"
-    settings.status += kept
+    settings.status += kept + _where(plane, request, first, count)
     _go_to_frame(plane, first + count - 1)
     handle_paths.store_states(plane, finished.handles, request.settings.tolerance_px)
 
@@ -183,6 +194,20 @@ def _made(finished: DragFinished) -> str:
         return "no step was needed" if finished.status == "reached" else "no step was made"
     unit = "step" if finished.steps == 1 else "steps"
     return f"{_images(finished.frame_count)} from {finished.steps} {unit}"
+
+
+def _where(plane: Plane, request: Drag, first: int, count: int) -> str:
+    """Return what is unexpected of the frames of a sequence, as the end of a status."""
+    if timing.is_retimed(plane):
+        return ""
+    if first < request.frames.first_number:
+        text = f"; the images begin at frame {first}, so that they end in time"
+    else:
+        text = ""
+    end, last = first + count - 1, playhead.playback_range(planes.scene_of(plane)).stop - 1
+    if first + request.earlier_count <= last < end:
+        text += f"; the images end at frame {end}, after the last one that is played ({last})"
+    return text
 
 
 def _images(count: int) -> str:

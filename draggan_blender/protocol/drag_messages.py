@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .errors import require, require_pixels
-from .messages import Event, FrameTarget, Message, ModelRequest, Request, require_rows, require_stem
+from .messages import (
+    Event,
+    FrameTarget,
+    Message,
+    ModelRequest,
+    Request,
+    require_frames,
+    require_rows,
+    require_stem,
+)
 from .pairs import HandleState, Pair, require_pairs
 from .settings import DragSettings
 
@@ -28,6 +37,9 @@ class Drag(ModelRequest):
         wider_mask: What the layer of an exact mask is seen through from this drag on: at no place
             less than ``mask``, which says which layer it is. Empty for ``mask``.
         frames: The files of the resulting sequence.
+        earliest: A sequence that would end after the frame ``latest`` begins earlier than
+            ``frames`` says, but not before this frame; it then ends with ``latest`` if it can.
+        latest: See ``earliest``; 0 to begin as ``frames`` says. Both are 0 if it continues another.
         previews: Whether ``Preview`` events are sent.
         live: Whether the drag stays open: when it cannot come closer to the targets, it waits for
             other pairs and does not end. It ends after a ``ReplacePairs`` that is not live.
@@ -53,6 +65,8 @@ class Drag(ModelRequest):
     mask: bytes = b""
     wider_mask: bytes = b""
     frames: FrameTarget
+    earliest: int = 0
+    latest: int = 0
     previews: bool = True
     live: bool = False
     earlier_track: bytes = b""
@@ -69,6 +83,11 @@ class Drag(ModelRequest):
         count = self.earlier_count
         require(count >= 0, f"earlier_count must be 0 or more, not {count}")
         require(bool(self.earlier_track) == (count > 0), "earlier images need a track")
+        if self.latest:
+            require(not count, "a sequence that continues another one cannot begin earlier")
+            first = self.frames.first_number
+            fits = 1 <= self.earliest <= first <= self.latest
+            require(fits, f"{self.earliest}, {first} and {self.latest} must be in this order")
         if self.earlier_folder:
             require_stem(self.earlier_stem)
 
@@ -133,6 +152,7 @@ class DragFinished(Event):
         latent: The last latent.
         track: The bytes of the ``track.npz``, from which every frame can be rendered again, with
             those before the drag.
+        first_number: The number of the sequence's first frame.
         frame_count: How many frames the drag has added to the sequence. Frames are added so that it
             moves evenly, and the last steps are left out if they came no closer, so it can differ
             from ``steps``.
@@ -153,6 +173,7 @@ class DragFinished(Event):
     seconds: float
     latent: bytes
     track: bytes
+    first_number: int
     frame_count: int
     handles: tuple[HandleState, ...]
     handles_px: bytes
@@ -161,6 +182,7 @@ class DragFinished(Event):
 
     def __post_init__(self) -> None:
         require_rows(self.handles_px, self.frame_count)
+        require_frames(self.first_number, self.frame_count)
         sizes = 8 * self.frame_count * len(self.handles), len(self.handles_px)
         require(sizes[0] == sizes[1], f"handles_px must have {sizes[0]} bytes, not {sizes[1]}")
         turns = len(self.turns)

@@ -26,7 +26,7 @@ a drag can become larger while it runs; the engine has a pulse, and writes only 
 were agreed; models can be added to a library; directions of a model, which drags and bakes can be
 kept out of; bakes have animated sliders; the latent of a person's picture can be found, and edits
 blended back onto it; images of models with labels have a label; a change can be applied to many
-images; handles that a mask holds are told.
+images; handles that a mask holds are told; the sequence of a drag can begin earlier than its frame.
 """
 
 from __future__ import annotations

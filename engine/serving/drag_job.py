@@ -18,7 +18,7 @@ from torch import Tensor
 
 from draggan_blender.protocol.drag_messages import Drag, DragFinished, Step
 from draggan_blender.protocol.file_names import TRACK_FILE
-from draggan_blender.protocol.messages import Progress
+from draggan_blender.protocol.messages import FrameTarget, Progress
 from draggan_blender.protocol.pairs import HandleState
 from stylegan2 import ImagePass
 
@@ -66,6 +66,7 @@ class DragJob:
         self._model = model
         self._job = job
         self._emit = emit
+        self._frames = request.frames
         self._options = DragOptions(**asdict(request.settings))
         self._previews = Previews(job, request.drag_id, model, emit)
         self._live = LivePairs(request, job, self._show_at_rest, partial(_mask, model=model))
@@ -154,18 +155,19 @@ class DragJob:
             self._opened = result.opened
             self._show(last, len(result.latents) - 1, stays=True)
         result = even_rows(result, model.generator.img_shape[2])
+        self._frames = _placed(request, len(result.latents))
         track = Track.from_drag(
             result,
             self._options,
             model_name=model.path.name,
             model_sha256=model.sha256,
-            first_number=request.frames.first_number,
+            first_number=self._frames.first_number,
         )
         if request.earlier_track:
             track = self._continue(track, result.keys)
         else:
             self._write(track)
-        track.save(Path(request.frames.folder) / TRACK_FILE)
+        track.save(Path(self._frames.folder) / TRACK_FILE)
         self._finish(result, track.to_bytes())
         picture = result.picture(-1)
         return None if picture.layers else picture.latent
@@ -175,7 +177,7 @@ class DragJob:
         request = self._request
         earlier, count = Track.from_bytes(request.earlier_track), request.earlier_count
         track = joined_track(earlier, count, track, request.earlier_keys, keys)
-        names = frame_names(request.frames, self._model.generator)
+        names = frame_names(self._frames, self._model.generator)
         if not request.earlier_folder:
             self._write(track)
             return track
@@ -186,9 +188,7 @@ class DragJob:
 
     def _write(self, track: Track) -> None:
         """Write the frames of a track, except those that exist: the folder is a new one."""
-        frames = SequenceJob(
-            self._request.frames, self._model, self._job, self._emit, self._fraction
-        )
+        frames = SequenceJob(self._frames, self._model, self._job, self._emit, self._fraction)
         frames.write(
             track.picture, range(len(track)), skip_existing=bool(self._request.earlier_track)
         )
@@ -288,6 +288,7 @@ class DragJob:
                 seconds=result.seconds,
                 latent=result.picture(-1).to_bytes(),
                 track=track,
+                first_number=self._frames.first_number,
                 frame_count=len(result.handles_px),
                 handles=_states(
                     result.keys,
@@ -324,6 +325,15 @@ class FinishDragJob(DragJob):
             )
         finally:
             forget_kept(self._request)
+
+
+def _placed(request: Drag, count: int) -> FrameTarget:
+    """Return the files of a sequence of ``count`` frames, which may have to begin earlier."""
+    frames = request.frames
+    if not request.latest:
+        return frames
+    first = min(frames.first_number, max(request.earliest, request.latest - count + 1))
+    return replace(frames, first_number=first)
 
 
 def _mask(data: bytes, model: LoadedModel) -> ByteArray | None:

@@ -173,9 +173,60 @@ class ContinuingTest(SceneCase):
         self.assertEqual((sequence.first_frame, sequence.frame_count), (14, STEPS + 1))
         plane.draggan.source.seed = 4
         ours("jobs.requests").wait(ours("jobs.image").sample(plane), 60.0)
+        ours("scene.pair_images").use(plane)
         bpy.context.scene.frame_set(17)
         self.drag(plane, 1000)
         self.assertEqual((sequence.first_frame, sequence.frame_count), (17, STEPS + 1))
+
+    def test_a_drag_at_the_end_of_a_bake_begins_earlier_so_that_it_ends_with_the_scene(
+        self,
+    ) -> None:
+        plane, scene = self.dragged(), bpy.context.scene
+        scene.frame_start, scene.frame_end = 3, 16
+        ours("jobs.requests").wait(ours("jobs.bake").start_bake(plane), 60.0)
+        self.assertEqual(plane.draggan.sequence.kind, "BAKE")
+        sequence = plane.draggan.sequence
+        for at, first in ((16, 10), (12, 10), (10, 10), (9, 9), (3, 3), (18, 18)):
+            ours("jobs.history").go_to(plane, plane.draggan.history.states[-1].number)
+            scene.frame_set(at)
+            self.moved(plane, 0, -0.5)
+            self.drag(plane, 1000)
+            with self.subTest(at=at):
+                self.assertEqual((sequence.first_frame, sequence.frame_count), (first, STEPS + 1))
+                self.assertEqual(scene.frame_current, first + STEPS)
+                self.assertEqual((scene.frame_start, scene.frame_end), (3, 16))
+                said = f"; the images begin at frame {first}, so that they end in time"
+                self.assertEqual(said in plane.draggan.status, first < at)
+                self.assertNotIn("is played", plane.draggan.status)
+                frames = range(first, first + STEPS + 1)
+                self.assertEqual(len(set(self.xs(plane, 0, frames))), STEPS + 1)
+                node = ours("scene.planes").texture_node(plane)
+                self.assertEqual(node.image_user.frame_start, first)
+                folder = ours("scene.images").sequence_folder(plane)
+                names = sorted(path.name for path in folder.glob("*.png"))
+                self.assertTrue(names[0].endswith(f"_{first - 1:04d}.png"), names)
+            ours("jobs.history").delete(plane, plane.draggan.history.states[-1].number)
+
+    def test_what_does_not_fit_into_the_scene_is_said_and_the_scene_stays(self) -> None:
+        scene = bpy.context.scene
+        scene.frame_start, scene.frame_end = 2, 5
+        plane = self.dragged(first=4)
+        sequence, last = plane.draggan.sequence, 2 + STEPS
+        self.assertEqual((sequence.first_frame, scene.frame_current), (2, last))
+        said = f"; the images end at frame {last}, after the last one that is played (5)"
+        self.assertTrue(plane.draggan.status.endswith(said), plane.draggan.status)
+        # Somebody who works after the end knows it.
+        self.moved(plane, 0, -0.5)
+        self.drag(plane, 1000)
+        self.assertEqual(sequence.frame_count, 2 * STEPS + 1)
+        self.assertNotIn("is played", plane.draggan.status)
+        # A drag that continues another one begins where the playhead is.
+        scene.frame_set(5)
+        self.drag(plane, 1000)
+        self.assertEqual((sequence.first_frame, sequence.frame_count), (2, 3 + STEPS + 1))
+        said = f"; the images end at frame {5 + STEPS}, after the last one that is played (5)"
+        self.assertTrue(plane.draggan.status.endswith(said), plane.draggan.status)
+        self.assertEqual((scene.frame_start, scene.frame_end), (2, 5))
 
     def test_a_cancelled_drag_leaves_the_earlier_sequence_and_no_files(self) -> None:
         plane = self.dragged()

@@ -185,6 +185,7 @@ def one_of_each(seed: int) -> list[m.Message]:
 
 def _continue(values: dict[str, Any], source: random.Random) -> None:
     """Make values for a drag that begins a sequence, or for one that continues it."""
+    values["earliest"] = values["latest"] = 0
     if source.choice((False, True)):
         values["earlier_track"], values["earlier_count"] = source.randbytes(20), 3
         values["earlier_keys"], values["earlier_stem"] = (1, 2), "drag"
@@ -192,3 +193,6 @@ def _continue(values: dict[str, Any], source: random.Random) -> None:
     else:
         values["earlier_track"], values["earlier_count"] = b"", 0
         values["earlier_keys"], values["earlier_stem"], values["earlier_folder"] = (), "", ""
+        if source.choice((False, True)):
+            first = values["frames"].first_number
+            values["earliest"], values["latest"] = 1, first + 9

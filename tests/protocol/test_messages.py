@@ -27,6 +27,7 @@ FINISHED = {
     "seconds": 1.0,
     "latent": b"",
     "track": b"",
+    "first_number": 1,
     "handles": (p.HandleState(key=1, place_px=(1.0, 2.0), distance_px=0.0),),
 }
 
@@ -106,6 +107,26 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
                 "frames": FRAMES,
             },
         ),
+        *(
+            (
+                drag_messages.Drag,
+                {
+                    "request_id": 1,
+                    "model_path": "",
+                    "drag_id": 1,
+                    "latent": b"",
+                    "pairs": (PAIR,),
+                    "frames": m.FrameTarget(folder="f", stem="s", first_number=5),
+                    **wrong,
+                },
+            )
+            for wrong in (
+                {"earliest": 0, "latest": 9},
+                {"earliest": 6, "latest": 9},
+                {"earliest": 1, "latest": 4},
+                {"earliest": 1, "latest": 9, "earlier_track": b"1", "earlier_count": 1},
+            )
+        ),
         (
             drag_messages.Preview,
             {
@@ -130,6 +151,10 @@ def test_every_class_with_a_kind_is_in_the_list_once() -> None:
         ),
         (drag_messages.DragFinished, {**FINISHED, "frame_count": 2, "handles_px": b"\0" * 24}),
         (drag_messages.DragFinished, {**FINISHED, "frame_count": 0, "handles_px": b""}),
+        (
+            drag_messages.DragFinished,
+            {**FINISHED, "first_number": 0, "frame_count": 1, "handles_px": b"\0" * 8},
+        ),
         (drag_messages.DragFinished, {**FINISHED, "frame_count": 1, "handles_px": b""}),
         (drag_messages.DragFinished, {**FINISHED, "frame_count": 1, "handles_px": b"\0" * 16}),
         (

@@ -279,6 +279,40 @@ def test_a_drag_continues_the_sequence_of_another_and_renders_only_its_own_image
         assert (tmp_path / "two" / path.name).read_bytes() == path.read_bytes()
 
 
+def test_the_sequence_of_a_drag_begins_earlier_to_end_in_time(
+    checkpoint: Path, latent: FloatArray, tmp_path: Path
+) -> None:
+    messages: list[Message] = []
+    runner = JobRunner(torch.device("cpu"), messages.append)
+    settings = DragSettings(method="draggan", max_steps=3, step_size=0.02)
+
+    def first_of(earliest: int, latest: int) -> tuple[int, int]:
+        """Drag, check the files and the track, and return the first number and the count."""
+        folder = tmp_path / f"{earliest}-{latest}"
+        request = drag_request(1, checkpoint, latent, folder, settings)
+        assert request.frames.first_number == 20
+        runner.run(QueuedJob(replace(request, earliest=earliest, latest=latest)))
+        finished = messages.pop()
+        assert isinstance(finished, DragFinished)
+        first, count = finished.first_number, finished.frame_count
+        assert Track.from_bytes(finished.track).first_number == first
+        assert Track.load(folder / "track.npz").first_number == first
+        names = sorted(path.name for path in folder.glob("*.png"))
+        assert names == [f"drag_{number:04d}.png" for number in range(first - 1, first + count)]
+        return first, count
+
+    first, count = first_of(0, 0)
+    assert first == 20 and 4 <= count < 19
+    for earliest, latest, wanted in (
+        (1, 20, 21 - count),
+        (1, 20 + count - 2, 19),
+        (1, 20 + count - 1, 20),
+        (1, 900, 20),
+        (19, 20, 19),
+    ):
+        assert first_of(earliest, latest) == (wanted, count)
+
+
 def test_a_job_is_asked_for_both_signals_in_the_middle_of_a_step() -> None:
     job = QueuedJob(LoadModel(request_id=1, model_path="model"))
     assert not should_stop(job)
