@@ -3,7 +3,8 @@
 
 When another one is shown, its handle marks another thing there. So the pair is switched off, and
 the panel says so; it is on again when its own image comes back. A pair that was not dragged yet was
-put there for what comes, and stays on. So does a pin, which pulls at nothing.
+put there for what comes, and stays on. So does a pin, which pulls at nothing. The mouse passes over
+the points of a pair that is off: faces are at the same place in most images, and so are handles.
 """
 
 from __future__ import annotations
@@ -60,10 +61,15 @@ def leave(pair: DRAGGAN_PG_pair) -> None:
         pair.enabled, pair.is_left = False, True
 
 
+def is_left(pair: DRAGGAN_PG_pair) -> bool:
+    """Return whether a pair is off because it belongs to another image."""
+    return bool(pair.is_left and not pair.enabled)
+
+
 def left(plane: Plane) -> list[DRAGGAN_PG_pair]:
     """Return the pairs that are off because they belong to another image."""
     pairs = plane.draggan.pairs
-    return [pair for pair in pairs if pair.is_left and not pair.enabled and not pair.rests]
+    return [pair for pair in pairs if is_left(pair) and not pair.rests]
 
 
 def use(plane: Plane) -> None:

@@ -17,8 +17,9 @@ from bpy_extras import view3d_utils
 from mathutils import Vector
 
 from ..errors import EditError
+from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
-from . import planes, view
+from . import pair_images, planes, view
 
 # A plane that is seen at a smaller angle takes no presses. At 3 degrees, a px of the view is 19 px
 # of an image that faces the viewer, and an image of 500 px is 26 px high, as much as the reach of
@@ -180,6 +181,8 @@ def point_at(
     region_3d: bpy.types.RegionView3D,
     position: Sequence[float],
     reach_px: float,
+    *,
+    passes_left: bool = False,
 ) -> FoundPoint | None:
     """Return the visible point nearest to a position, or None.
 
@@ -192,6 +195,8 @@ def point_at(
         region_3d: Its view.
         position: ``(x, y)`` px.
         reach_px: How far from the position a point may be.
+        passes_left: Whether the points of pairs that are off because they belong to another image
+            are passed over.
     """
     space: Any = context.space_data
     best, nearest = None, reach_px
@@ -199,14 +204,9 @@ def point_at(
         if not planes.is_plane(plane) or not plane.visible_get(viewport=space):
             continue
         for index, pair in enumerate(plane.draggan.pairs):
-            named = [("handle", pair.handle)]
-            if not pair.is_pin:
-                named.insert(0, ("target", pair.target))
-            for name, point in named:
-                if point is None or point.name not in context.view_layer.objects:
-                    continue
-                if not point.visible_get(viewport=space):
-                    continue
+            if passes_left and pair_images.is_left(pair):
+                continue
+            for name, point in _visible_points(context, pair):
                 seen = to_region(region, region_3d, point.matrix_world.translation)
                 # The target of a pair wins over the handle by a px, for the noise of floats.
                 if seen is None or math.dist(seen, position) >= nearest - (name == "handle"):
@@ -215,6 +215,20 @@ def point_at(
                     continue
                 best, nearest = FoundPoint(plane, index, name, seen), math.dist(seen, position)
     return best
+
+
+def _visible_points(context: bpy.types.Context, pair: DRAGGAN_PG_pair) -> list[tuple[str, Any]]:
+    """Return the points of a pair that a view shows, by ``target`` and ``handle``."""
+    space: Any = context.space_data
+    named = [("handle", pair.handle)]
+    if not pair.is_pin:
+        named.insert(0, ("target", pair.target))
+    objects = context.view_layer.objects
+    return [
+        (name, point)
+        for name, point in named
+        if point is not None and point.name in objects and point.visible_get(viewport=space)
+    ]
 
 
 def view_index(area: Any, x: int, y: int) -> int | None:

@@ -162,6 +162,7 @@ class ModesTest(SceneCase):
                 ours("jobs.drag").reset(self.plane)
                 settings.source.seed += 1
                 wait(ours("jobs.image").resample(self.plane), TIMEOUT_S)
+                ours("scene.pair_images").use(self.plane)
                 self.assertEqual(self.plane.mode, mode)
                 bpy.ops.object.mode_set(mode="OBJECT")
                 self.assertEqual(len(self.plane.data.vertices), 4)

@@ -225,6 +225,27 @@ class PlaneTest(SceneCase):
                     self.assertEqual((held.plane, held.number), (plane, 0))
         self.assertTrue(pin.is_pin)
 
+    def test_a_press_passes_over_points_of_another_image_and_takes_one_below(self) -> None:
+        plane, pointing = self.create(), ours("scene.pointing")
+        for v in (0.5, 0.5 + 1e-3):
+            ours("scene.points").add_pair(plane, (0.5, v), (0.9, v))
+        bpy.context.view_layer.update()
+        region: Any = SimpleNamespace(width=640, height=480)
+        view = region, orthographic(90.0), (320.0, 240.0), 12.0
+
+        def held(*, passes_left: bool) -> int | None:
+            found = pointing.point_at(bpy.context, *view, passes_left=passes_left)
+            return None if found is None else found.number
+
+        self.assertEqual(held(passes_left=True), 0)
+        ours("scene.pair_images").leave(plane.draggan.pairs[0])
+        self.assertEqual((held(passes_left=True), held(passes_left=False)), (1, 0))
+        # One that was switched off by hand is held all the same.
+        plane.draggan.pairs[1].enabled = False
+        self.assertEqual(held(passes_left=True), 1)
+        ours("scene.pair_images").use(plane)
+        self.assertEqual(held(passes_left=True), 0)
+
     def test_a_constrained_target_is_read_where_the_constraint_puts_it(self) -> None:
         plane = self.create()
         pair = ours("scene.points").add_pair(plane, (0.25, 0.5), (0.5, 0.5))

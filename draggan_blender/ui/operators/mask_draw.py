@@ -173,7 +173,7 @@ def _click(context: bpy.types.Context, plane: Plane, place: tuple[float, float],
     region: Any = context.region
     region_3d: Any = context.region_data
     is_part = (
-        pull.point_under(context, place) is None
+        pull.point_under(context, place, passes_left=True) is None
         and pointing.plane_at(context, region, region_3d, place) == plane
     )
     uv = pointing.uv_at(plane, region, region_3d, place) if is_part else None

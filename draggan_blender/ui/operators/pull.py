@@ -230,7 +230,7 @@ def _begin(
     """
     region: Any = context.region
     region_3d: Any = context.region_data
-    found = point_under(context, mouse)
+    found = point_under(context, mouse, passes_left=True)
     plane = pointing.plane_at(context, region, region_3d, mouse) if found is None else found.plane
     if plane is None:
         return None
@@ -262,13 +262,13 @@ def _begin(
 
 
 def point_under(
-    context: bpy.types.Context, mouse: tuple[float, float]
+    context: bpy.types.Context, mouse: tuple[float, float], *, passes_left: bool = False
 ) -> pointing.FoundPoint | None:
-    """Return the point under the mouse, or None."""
+    """Return the point under the mouse, or None; see ``pointing.point_at``."""
     region: Any = context.region
     region_3d: Any = context.region_data
     reach_px = _REACH_PX * context.preferences.system.ui_scale
-    found = pointing.point_at(context, region, region_3d, mouse, reach_px)
+    found = pointing.point_at(context, region, region_3d, mouse, reach_px, passes_left=passes_left)
     if found is None:
         return None
     # The longer side of an image is 2 units.
