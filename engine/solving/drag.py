@@ -24,7 +24,7 @@ from .loop import Home, Loop
 from .options import DragOptions
 from .points import LiveChanges, LivePoints
 from .result import DragResult, DragStep
-from .two_ways import TwoWays, has_two_ways, local_way
+from .two_ways import TwoWays, second_way
 
 
 def drag(
@@ -131,12 +131,20 @@ def drag(
         image_of=image_of,
     )
     loop = make_loop(options)
-    is_first_of_whole = home is None and origin is None and fixed is None
-    if not (is_first_of_whole and has_two_ways(points, options, max(generator.img_shape[1:]))):
+    second = None
+    if home is None and origin is None and fixed is None:
+        second = second_way(points, options, max(generator.img_shape[1:]))
+    if second is None:
         return loop.result(*loop.run(on_step, changes), started)
-    second = functools.partial(make_loop, local_way(options))
-    ways = TwoWays(loop, second, changes, should_stop, options.max_steps)
-    return ways.result(*loop.run(on_step, ways), started)
+    ways = TwoWays(
+        loop,
+        functools.partial(make_loop, second.options(options)),
+        changes,
+        should_stop,
+        started,
+        second.after,
+    )
+    return ways.result(*loop.run(on_step, ways))
 
 
 def open_for(picture: Picture, mask: ByteArray | None, options: DragOptions) -> OpenPicture:

@@ -78,6 +78,7 @@ class Loop:
     Attributes:
         options: The options of the drag.
         record: Its rows.
+        ending: How it ends with its last row, the status and the reason; None if it goes on.
     """
 
     def __init__(
@@ -158,6 +159,7 @@ class Loop:
             )
         )
         self.record = Record(start, num_layers, RowPoints.of(points), opened=opened)
+        self.ending: tuple[DragStatus, str] | None = None
         self.record.flat = self._flat()
 
     def run(
@@ -192,7 +194,7 @@ class Loop:
                 on_step(self.record.step(look.latent))
             # An open drag, and one whose points were changed, must not jump back to its start.
             may_begin_anew = not self.record.first and (changes is None or not changes.is_open)
-            ending = self._ending(step, may_begin_anew=may_begin_anew)
+            self.ending = ending = self._ending(step, may_begin_anew=may_begin_anew)
             step += 1
             if ending is None and self.record.exhausted:
                 # The method has returned to the start.

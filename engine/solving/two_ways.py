@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A pose is dragged in two ways, and the one is kept whose handles look more like themselves.
+"""Some drags are made in two ways, and the better end is kept.
 
-Handles far apart mean a pose, and are dragged along what is typical of the model (``freedom``). Now
-and then this arrives with something else at the targets, where a more local way would not have.
-Nothing tells that beforehand, and little does afterwards: both ways say that they have arrived. But
-of two that have, the one whose handles have changed less is nearer to the truth in most cases; see
-docs/methods.md.
+*A pose.* Handles far apart are dragged along what is typical of the model (``freedom``). Now and
+then this arrives with something else at the targets, where a more local way would not have. Nothing
+tells that beforehand, and little does afterwards: both ways say that they have arrived. But of two
+that have, the one whose handles have changed less is nearer to the truth in most cases. So both are
+made.
 
-The second way is made when the first has ended, and is not shown while it is made: a person sees
-the handles arrive, and then at most a slightly other image. It is left as soon as the points move.
+*A handle that was lost.* One handle means a part, and is dragged in a local way. If what was under
+it is lost, a more typical way often is not, and is made as well.
+
+*Many handles.* What is typical of the model often does not bring all of many handles to their
+targets. A little more freedom does, and is tried if that was so.
+
+See docs/methods.md. The second way is made when the first has ended, and is not shown meanwhile: a
+person sees the handles arrive, and then at most another image. It is left as soon as points move.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,7 +30,7 @@ from torch import Tensor
 
 from draggan_blender.protocol.settings import DEFAULTS
 
-from .freedom import SURE, is_pose
+from .freedom import COMMON, SURE, is_pose
 from .loop import MANY_HANDLES, Loop
 from .options import DragOptions
 from .picture import Paths
@@ -31,32 +38,56 @@ from .points import LiveChanges, LivePoints
 from .result import DragResult, DragStatus
 from .stopping import StoppedError
 
+# The freedom of the second way of many handles.
+_FOR_MANY = 0.3
 
-def has_two_ways(points: LivePoints, options: DragOptions, image_px: int) -> bool:
-    """Return whether a drag of a whole image, from its start, has a second way.
 
-    A drag of many handles has none: hardly any local change moves them all.
+@dataclass(frozen=True)
+class SecondWay:
+    """The second way of a drag.
+
+    Attributes:
+        freedom: How free it is.
+        after: How the first has ended if the second is made.
+    """
+
+    freedom: float
+    after: frozenset[DragStatus]
+
+    def options(self, options: DragOptions) -> DragOptions:
+        """Return its options, from those of the drag."""
+        return replace(options, latent_space="by_hand", freedom=self.freedom)
+
+
+_LOST = frozenset({DragStatus.LOST})
+_MISSED = frozenset({DragStatus.STALLED, DragStatus.LOST})
+_ANY = frozenset({DragStatus.REACHED, *_MISSED})
+
+
+def second_way(points: LivePoints, options: DragOptions, image_px: int) -> SecondWay | None:
+    """Return the second way of a drag of a whole image from its start, or None.
 
     Args:
-        points: Its points.
+        points: The points of the drag.
         options: Its options.
         image_px: The longer side of the image, pixels.
     """
     is_usual = options.method == "linearised" and options.latent_space == DEFAULTS["latent_space"]
-    if not is_usual or points.has_regions or not 1 < len(points.keys) <= MANY_HANDLES:
-        return False
+    if not is_usual or points.has_regions:
+        return None
+    if len(points.keys) == 1:
+        return SecondWay(COMMON, _LOST)
     homes, targets = (
         torch.from_numpy(np.asarray(places, np.float32))
         for places in (points.handles_px, points.targets_px)
     )
     none = homes.new_zeros(len(homes))
     paths = Paths(homes_px=homes, targets_px=targets, radii_px=none, rims_px=none)
-    return is_pose(paths, image_px)
-
-
-def local_way(options: DragOptions) -> DragOptions:
-    """Return the options of the second way: those of a drag of a part."""
-    return replace(options, latent_space="by_hand", freedom=SURE)
+    if not is_pose(paths, image_px):
+        return None
+    if len(points.keys) > MANY_HANDLES:
+        return SecondWay(_FOR_MANY, _MISSED)
+    return SecondWay(SURE, _ANY)
 
 
 class TwoWays:
@@ -72,7 +103,8 @@ class TwoWays:
         second: Callable[[], Loop],
         changes: LiveChanges | None,
         should_stop: Callable[[], bool] | None,
-        max_steps: int,
+        started: float,
+        after: frozenset[DragStatus],
     ) -> None:
         """Compute nothing yet.
 
@@ -81,15 +113,19 @@ class TwoWays:
             second: Returns that of the second.
             changes: Where other points come from; None if the points stay.
             should_stop: Returns whether the drag is to end.
-            max_steps: The largest number of steps of each way; 0 for any number.
+            started: When it began, a time of ``time.monotonic``.
+            after: See ``SecondWay``.
         """
         self._first = first
         self._make_second = second
+        self._started = started
+        self._after = after
+        # The result of the first way with the points that the drag began with, once it is known.
+        self._known: DragResult | None = None
         self._second: Loop | None = None
         self._ended: tuple[DragStatus, str] | None = None
         self._changes = changes
         self._should_stop = should_stop
-        self._max_steps = max_steps
 
     @property
     def is_open(self) -> bool:
@@ -106,27 +142,36 @@ class TwoWays:
                 return moved.points
         return None if self._changes is None else self._changes.take(resting)
 
-    def result(self, status: DragStatus, reason: str, started: float) -> DragResult:
-        """Return the result of the better way; the arguments are those of ``Loop.result``."""
+    def result(self, status: DragStatus, reason: str) -> DragResult:
+        """Return the result of the better way; the arguments are how the first has ended."""
         first, second = self._first, self._second
-        kept = first.result(status, reason, started)
-        if second is None or not second.record.losses:
-            return kept
-        # With other points, the first has gone on after the second.
-        if self._ended is not None and not first.record.first:
-            other = second.result(*self._ended, started)
-            if self._is_better(other, second, kept):
-                kept = other
-        # The start of each way was made by no step.
-        steps = len(first.record.losses) + len(second.record.losses) - 2
-        return replace(kept, steps=steps)
+        has_other_points = bool(first.record.first)
+        if self._known is not None and not has_other_points:
+            kept = self._known
+        else:
+            kept = first.result(status, reason, self._started)
+        steps = kept.steps
+        if second is not None and second.record.losses:
+            # The start of the second way was made by no step.
+            steps += len(second.record.losses) - 1
+            # With other points, the first has gone on after the second.
+            if self._ended is not None and not has_other_points:
+                other = second.result(*self._ended, self._started)
+                kept = other if self._is_better(other, second, kept) else kept
+        return replace(kept, steps=steps, seconds=time.monotonic() - self._started)
 
     def _is_due(self) -> bool:
         """Return whether the first way has ended by itself, with the points that it began with."""
-        record = self._first.record
+        first, ending = self._first, self._first.ending
         is_stopped = self._should_stop is not None and self._should_stop()
-        at_limit = self._max_steps and record.latest_steps >= self._max_steps
-        return not (self._second or self.is_open or record.first or is_stopped or at_limit)
+        if self._second or self.is_open or first.record.first or is_stopped or ending is None:
+            return False
+        if ending[0] not in _ANY:
+            return False
+        if self._after == _ANY:
+            return True
+        self._known = first.result(*ending, self._started)
+        return self._known.status in self._after
 
     def _is_better(self, other: DragResult, second: Loop, result: DragResult) -> bool:
         """Return whether the result of the second way is better than that of the first."""

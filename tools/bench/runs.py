@@ -7,6 +7,7 @@ comparable even if the machine is busy with other work at times.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -72,10 +73,13 @@ class Bench:
         """Drag to the targets; then, if the task returns, from the targets back to the handles."""
         generator, start = self._generator, pair.latents[0]
         handles, targets = task.handles_px, task.targets_px
-        there = row.run(generator, start, handles, targets, task.mask, max_steps)
+        run = functools.partial(
+            row.run, generator, max_steps=max_steps, mask=task.mask, judged=True
+        )
+        there = run(start, handles, targets)
         if not task.returns:
             return there
-        back = row.run(generator, there.latent, targets, handles, task.mask, max_steps)
+        back = run(there.latent, targets, handles)
         return Outcome(
             back.latent,
             there.reached and back.reached,

@@ -18,13 +18,15 @@ from engine.solving.loop import Home, Loop
 from engine.solving.options import DragOptions
 from engine.solving.points import LivePoints
 from engine.solving.result import DragResult, DragStatus, DragStep
-from engine.solving.two_ways import has_two_ways, local_way
+from engine.solving.two_ways import SecondWay, second_way
 from stylegan2 import load_generator
 from tools.bench.landmarks import LANDMARKS, WEIGHTS, Detector
 
-from ..synthetic import HANDLES, MOVE, START, ShiftGenerator, as_generator, shift_drag
+from ..synthetic import HANDLES, MOVE, START, shift_drag
 
 POSE = DragOptions(num_layers=2)
+ENDED = frozenset({DragStatus.REACHED, DragStatus.STALLED, DragStatus.LOST})
+LOCAL = replace(POSE, latent_space="by_hand", freedom=0.67)
 
 
 @pytest.fixture
@@ -44,8 +46,12 @@ def _judge(monkeypatch: pytest.MonkeyPatch, second: float) -> None:
 
 def _in_one_way(options: DragOptions, **arguments: object) -> DragResult:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drag_module, "has_two_ways", lambda *_: False)
+        patch.setattr(drag_module, "second_way", lambda *_: None)
         return shift_drag(options, **arguments)
+
+
+def _let_second_be(monkeypatch: pytest.MonkeyPatch, options: DragOptions) -> None:
+    monkeypatch.setattr(SecondWay, "options", lambda *_: options)
 
 
 def _same(one: DragResult, other: DragResult) -> bool:
@@ -55,7 +61,7 @@ def _same(one: DragResult, other: DragResult) -> bool:
 def test_the_way_whose_handles_look_more_like_themselves_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    typical, local = _in_one_way(POSE), _in_one_way(local_way(POSE))
+    typical, local = _in_one_way(POSE), _in_one_way(LOCAL)
     assert typical.status is local.status is DragStatus.REACHED and not _same(typical, local)
     for second, expected in ((0.1, local), (0.9, typical), (0.5, typical)):
         _judge(monkeypatch, second)
@@ -73,16 +79,16 @@ def test_the_second_way_is_not_shown(second_is_likelier: None) -> None:
 
 def test_a_second_way_that_does_not_arrive_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     _judge(monkeypatch, second=0.1)
-    monkeypatch.setattr(drag_module, "local_way", lambda options: replace(options, max_steps=1))
+    _let_second_be(monkeypatch, replace(LOCAL, max_steps=1))
     assert _same(shift_drag(POSE), _in_one_way(POSE))
 
 
 def test_where_only_the_second_way_arrives_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     stalls = replace(POSE, tolerance_px=1e-5)
     assert _in_one_way(stalls).status is DragStatus.STALLED
-    monkeypatch.setattr(drag_module, "local_way", lambda _: local_way(POSE))
+    _let_second_be(monkeypatch, LOCAL)
     result = shift_drag(stalls)
-    assert _same(result, _in_one_way(local_way(POSE))) and result.status is DragStatus.REACHED
+    assert _same(result, _in_one_way(LOCAL)) and result.status is DragStatus.REACHED
 
 
 def test_a_limit_of_steps_is_one_of_the_drag() -> None:
@@ -158,53 +164,88 @@ def test_a_drag_that_is_stopped_in_its_second_way_keeps_the_first(second_is_like
     assert _same(result, first) and result.status is DragStatus.REACHED
 
 
-def test_parts_and_drags_that_go_on_from_others_have_one_way(
+def test_drags_under_a_mask_and_those_that_go_on_from_others_have_one_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def never(options: DragOptions) -> DragOptions:
+    def never(*_: object) -> None:
         raise AssertionError("a second way")
 
-    monkeypatch.setattr(drag_module, "local_way", never)
+    monkeypatch.setattr(drag_module, "second_way", never)
     mask = np.full((48, 32), 255, np.uint8)
     mask[:, :8] = 0
     shift_drag(replace(POSE, mask_mode="soft"), mask=mask)
     shift_drag(POSE, home=Home(latent=START, handles_px=HANDLES))
     shift_drag(POSE, origin=START)
-    shift_drag(replace(POSE, latent_space="principal"))
-    # One handle, and two that are close together.
-    generator = as_generator(ShiftGenerator())
-    for handles in (HANDLES[:1], HANDLES[:1] + np.array([[0, 0], [2, 1]])):
-        places = np.asarray(handles, np.float32)
-        drag(generator, START, places, places + MOVE, POSE)
-    # Only the pulled ones of many are far apart, or too many are pulled.
-    apart = np.array([[4, 4], [28, 4], [4, 44], [28, 44], [16, 24], [16, 40]], np.float32)
-    points = LivePoints(keys=range(6), handles_px=apart, targets_px=apart + MOVE)
-    assert not has_two_ways(points, POSE, 48)
-    few = LivePoints(keys=range(5), handles_px=apart[:5], targets_px=apart[:5] + MOVE)
-    assert has_two_ways(few, POSE, 48)
-    assert not has_two_ways(replace(few, radii_px=np.array([3.0, 0, 0, 0, 0])), POSE, 48)
-    pinned = replace(few, targets_px=apart[:5] + MOVE * [[1], [0], [0], [0], [0]])
-    assert not has_two_ways(pinned, POSE, 48)
+
+
+def test_handles_far_apart_and_one_alone_have_a_second_way() -> None:
+    places = np.array([[4, 4], [28, 4], [4, 44], [28, 44], [16, 24], [16, 40]], np.float32)
+
+    def way(
+        handles: FloatArray, options: DragOptions = POSE, pulled: int = 6, radius: float = 0.0
+    ) -> SecondWay | None:
+        ways = np.where(np.arange(len(handles)) < pulled, 1.0, 0.0)[:, None] * MOVE
+        points = LivePoints(
+            keys=range(len(handles)),
+            handles_px=handles,
+            targets_px=handles + ways,
+            radii_px=np.full(len(handles), radius, np.float32),
+        )
+        return second_way(points, options, 48)
+
+    for handles in (places[:2], places[:5]):
+        assert way(handles) == SecondWay(LOCAL.freedom, ENDED)
+        assert way(handles, pulled=1) is None, "pins may be far apart"
+        assert way(handles, replace(POSE, latent_space="principal")) is None
+        assert way(handles, replace(POSE, method="draggan")) is None
+        assert way(handles, radius=2.0) is None
+    assert way(places[:2] / 8) is None
+    many, alone = way(places), way(places[:1])
+    assert many is not None and many.after == ENDED - {DragStatus.REACHED}
+    assert alone is not None and alone.after == {DragStatus.LOST}
+    assert max(many.freedom, alone.freedom) < LOCAL.freedom
+
+
+class _ToAnother:
+    """Landmarks of one image of the built-in model, dragged to where another one has them."""
+
+    def __init__(self, seeds: tuple[int, int], *landmarks: str) -> None:
+        self._generator = load_generator(model_path("suzanne"))
+        self._detector = Detector.load(WEIGHTS)
+        self._landmarks = [LANDMARKS.index(name) for name in landmarks]
+        self._start, other = (sample_latent(self._generator, seed, 0.7) for seed in seeds)
+        self._targets_px = self._found_px(other)
+
+    def _found_px(self, latent: FloatArray) -> FloatArray:
+        image = render_image(self._generator, latent)
+        points_px: FloatArray = self._detector.detect(image[None]).points_px[0][self._landmarks]
+        return points_px
+
+    def drag(self) -> tuple[DragResult, float]:
+        """Return the result, and how far the landmarks are seen from their targets, px."""
+        handles = self._found_px(self._start)
+        targets = self._targets_px
+        result = drag(self._generator, self._start, handles, targets, DragOptions(), judged=True)
+        off_px = np.linalg.norm(self._found_px(result.latents[-1]) - targets, axis=1)
+        return result, float(off_px.mean())
 
 
 def test_a_pose_that_the_typical_way_misses_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chin, ear and crown of one image of the built-in model, to where another one has them."""
-    generator = load_generator(model_path("suzanne"))
-    detector = Detector.load(WEIGHTS)
-    landmarks = [LANDMARKS.index(name) for name in ("chin", "ear_left", "crown")]
-    one, other = (sample_latent(generator, seed, 0.7) for seed in (100072, 100073))
+    pose = _ToAnother((100072, 100073), "chin", "ear_left", "crown")
+    found, off_px = pose.drag()
+    assert found.status is DragStatus.REACHED and off_px < 0.7
+    monkeypatch.setattr(drag_module, "second_way", lambda *_: None)
+    typical, off_px = pose.drag()
+    assert typical.status is DragStatus.REACHED and off_px > 1.0
 
-    def found_px(latent: FloatArray) -> FloatArray:
-        image = render_image(generator, latent)
-        points_px: FloatArray = detector.detect(image[None]).points_px[0][landmarks]
-        return points_px
 
-    def error_px() -> float:
-        result = drag(generator, one, found_px(one), targets_px, DragOptions())
-        assert result.status is DragStatus.REACHED
-        return float(np.linalg.norm(found_px(result.latents[-1]) - targets_px, axis=1).mean())
-
-    targets_px = found_px(other)
-    assert error_px() < 0.7
-    monkeypatch.setattr(drag_module, "has_two_ways", lambda *_: False)
-    assert error_px() > 1.0
+def test_a_handle_that_is_lost_in_a_local_way_is_found_in_a_typical_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ear = _ToAnother((100320, 100321), "ear_right")
+    found, off_px = ear.drag()
+    assert found.status is DragStatus.REACHED and off_px < 1.0
+    monkeypatch.setattr(drag_module, "second_way", lambda *_: None)
+    lost, off_px = ear.drag()
+    assert lost.status is DragStatus.LOST and off_px > 8.0
+    assert lost.steps < found.steps
