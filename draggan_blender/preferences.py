@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from . import compat
 from .connection.launcher import LaunchError, as_meant
@@ -76,6 +76,13 @@ class DRAGGAN_preferences(bpy.types.AddonPreferences):
         ),
         default="auto",
     )
+    plain_pulls: BoolProperty(
+        name="Plain Views While Pulling",
+        description="Switch Blender's Viewport Anti-Aliasing off while the Pull tool moves "
+        "something, where views are drawn without a GPU, so that the image follows in half the "
+        "time",
+        default=True,
+    )
     cache_folder: StringProperty(
         name="Cache Folder",
         description="Where results are written until the file is saved; empty for the system's "
@@ -92,6 +99,7 @@ class DRAGGAN_preferences(bpy.types.AddonPreferences):
         layout.prop(self, "engine_python")
         layout.prop(self, "device")
         layout.prop(self, "cache_folder")
+        layout.prop(self, "plain_pulls")
 
 
 def get() -> DRAGGAN_preferences | None:

@@ -8,6 +8,9 @@ without and during a pull::
     python tools/window.py tools/live.py --blender blender --zip ZIP \
         --engine-python .venv/bin/python --out live.txt
 
+Where the CPU draws, the tool switches anti-aliasing off meanwhile; ``--keep-antialiasing`` measures
+without that.
+
 ``python dev.py bench live`` measures without a window.
 """
 
@@ -24,6 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.bench.latencies import Latencies
+from tools.window import EXTENSION
 
 SIZE = (1000, 700)
 
@@ -39,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="suzanne", help="a built-in model's name, or a file")
     parser.add_argument(
         "--antialiasing", default="8", help="Blender's Viewport Anti-Aliasing: OFF, FXAA, 5, 8, ..."
+    )
+    parser.add_argument(
+        "--keep-antialiasing", action="store_true", help="do not switch it off for the pull"
     )
 
 
@@ -104,7 +111,9 @@ def steps(window: Any) -> Iterator[float]:
     for item in list(bpy.data.objects):
         bpy.data.objects.remove(item)
     space = area.spaces.active
-    bpy.context.preferences.system.viewport_aa = options.antialiasing
+    preferences = bpy.context.preferences
+    preferences.system.viewport_aa = options.antialiasing
+    preferences.addons[EXTENSION].preferences.plain_pulls = not options.keep_antialiasing
     # Without a GPU, other kinds of shading take seconds to draw.
     space.shading.type, space.shading.color_type = "SOLID", "TEXTURE"
     space.region_3d.view_perspective, space.region_3d.view_distance = "ORTHO", 4.0

@@ -2,8 +2,9 @@
 """Pulls in two 3D views and in two windows of Blender, and checks what is left behind.
 
 A pull in the second view of the first window; one in a second window; a window that is closed, and
-an extension that is disabled, in the middle of a pull. Each station is checked: an error ends the
-script::
+an extension that is disabled, in the middle of a pull, and another file that is opened. Each
+station is checked, with Blender's anti-aliasing, which a pull switches off where the CPU draws: an
+error ends the script::
 
     python tools/window.py tools/two_windows.py --blender blender --zip ZIP \
         --engine-python .venv/bin/python --out folder
@@ -22,6 +23,7 @@ SIZE = (1280, 800)
 
 _PLACE, _OTHER_PLACE = (0.03, -0.16), (0.03, 0.25)
 _WAY_PX, _MOVES = 36, 9
+_ANTIALIASING = "16"
 
 _pictures = runpy.run_path(str(Path(__file__).with_name("pull_pictures.py")))
 _Person: Any = _pictures["_Person"]
@@ -59,6 +61,7 @@ class _Hand:
         for number in range(1, _MOVES + 1):
             words += ["mousemove", x + _WAY_PX * number // _MOVES, y, "sleep", 0.15]
         yield from self._person.mouse(*words)
+        _check_antialiasing(is_off=self._person.window.module("ui.plain_views").draws_on_cpu())
 
 
 def steps(window: Any) -> Iterator[float]:
@@ -75,6 +78,8 @@ def steps(window: Any) -> Iterator[float]:
     person = _Person(window)
     yield from _pictures["_new_image"](person)
     manager: Any = bpy.context.window_manager
+    preferences: Any = bpy.context.preferences
+    preferences.system.viewport_aa, preferences.is_dirty = _ANTIALIASING, False
     with window.within(person.area):
         bpy.ops.screen.area_split(direction="VERTICAL", factor=0.5)
     yield 1.0
@@ -99,7 +104,9 @@ def steps(window: Any) -> Iterator[float]:
     yield from _pull(person, hand, _OTHER_PLACE, "two_windows")
     _check(len(person.plane.draggan.pairs) == 2, "the pull in the second window has made no pair")
     yield from _close_during_pull(person, hand, other)
-    yield from _disable_during_pull(person, _Hand(person, window.window, first))
+    hand = _Hand(person, window.window, first)
+    yield from _disable_during_pull(person, hand)
+    yield from _open_during_pull(person, hand)
     print("two_windows: done", flush=True)
 
 
@@ -111,6 +118,15 @@ def _copy_view(source: Any, area: Any) -> None:
         setattr(here, name, getattr(there, name))
 
 
+def _check_antialiasing(*, is_off: bool) -> None:
+    import bpy
+
+    preferences: Any = bpy.context.preferences
+    found, wanted = preferences.system.viewport_aa, "OFF" if is_off else _ANTIALIASING
+    _check(found == wanted, f"the anti-aliasing of views is {found}, not {wanted}")
+    _check(not preferences.is_dirty, "a pull has marked the preferences as changed")
+
+
 def _pull(person: Any, hand: _Hand, place: tuple[float, float], name: str) -> Iterator[float]:
     yield from hand.press_and_move(place)
     yield 2.0
@@ -119,6 +135,7 @@ def _pull(person: Any, hand: _Hand, place: tuple[float, float], name: str) -> It
     yield from person.window.ask(["import", "-window", "root", picture])
     yield from person.release()
     _check(not _is_pulling(), f"{name}: the pull has not ended")
+    _check_antialiasing(is_off=False)
     pair = person.plane.draggan.pairs[-1]
     _check(not pair.is_pin, f"{name}: the pull has set a pin")
     apart = (pair.handle.location - pair.target.location).length
@@ -144,6 +161,7 @@ def _close_during_pull(person: Any, hand: _Hand, other: Any) -> Iterator[float]:
     yield from person.mouse("mouseup", 1, "sleep", 0.5)
     yield from person.until_idle()
     _check(not _is_pulling(), "a pull is running without its window")
+    _check_antialiasing(is_off=False)
     count = len(person.plane.draggan.pairs)
     _check(count == 2, f"{count} pairs after a window was closed during a pull")
 
@@ -159,8 +177,29 @@ def _disable_during_pull(person: Any, hand: _Hand) -> Iterator[float]:
     yield 1.5
     yield from person.mouse("mouseup", 1, "sleep", 0.5)
     _check(not _is_pulling(), "a pull is running without its extension")
+    _check(
+        bpy.context.preferences.system.viewport_aa == _ANTIALIASING, "anti-aliasing is still off"
+    )
     _check(not hasattr(bpy.types.Object, "draggan"), "the properties are still there")
     addon_utils.enable(name)
     yield 1.5
     count = len(person.plane.draggan.pairs)
     _check(count == 2, f"{count} pairs after the extension was disabled during a pull")
+
+
+def _open_during_pull(person: Any, hand: _Hand) -> Iterator[float]:
+    """Open another file in the middle of a pull."""
+    import bpy
+
+    with person.window.within(person.area):
+        bpy.ops.wm.tool_set_by_id(name="draggan.pull_tool")
+    # Enabling the extension has changed the preferences.
+    bpy.context.preferences.is_dirty = False
+    yield from hand.press_and_move((-0.3, -0.3))
+    with bpy.context.temp_override(window=person.window.window):
+        bpy.ops.wm.read_homefile(use_empty=True)
+    yield 1.5
+    yield from person.mouse("mouseup", 1, "sleep", 0.5)
+    _check(not _is_pulling(), "a pull is running in another file")
+    _check_antialiasing(is_off=False)
+    _check(not bpy.data.objects, "another file has the points of a pull")

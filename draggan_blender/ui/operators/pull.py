@@ -19,6 +19,7 @@ from ...errors import EditError
 from ...jobs.pull import Part, Pull, last_placed_s
 from ...properties.owners import Plane
 from ...scene import planes, pointing, points, view
+from .. import plain_views
 from ..gesture import Gesture, Reply, Shape
 from ..pacing import Pacing
 from ..point_watch import select_only
@@ -142,6 +143,7 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
         pulled = pointing.uv_at(plane, region, region_3d, self._gesture.position)
         if pulled is None:
             return
+        plain_views.begin()
         size = np.array(plane.draggan.size)
         place_px = self._gesture.place_px(_upwards_px(plane, pulled))
         margin = _MARGIN_PX / size
@@ -177,7 +179,8 @@ class DRAGGAN_OT_pull(bpy.types.Operator):
         self._pull.take_back()
 
     def _end(self, context: bpy.types.Context) -> None:
-        """Give cursor, status bar and timer back."""
+        """Give anti-aliasing, timer, cursor and status bar back."""
+        plain_views.end()
         if self._timer is not None:
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
