@@ -22,8 +22,8 @@ from bpy.app.handlers import persistent
 
 from ..connection import pump
 from ..errors import EditError
-from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
+from ..properties.pair import DRAGGAN_PG_pair
 from ..scene import planes, points, view
 from . import drag, live, recovery, requests
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..errors import EditError
 from ..properties.edits import DRAGGAN_PG_edit
-from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
+from ..properties.pair import DRAGGAN_PG_pair
 from ..properties.stored import unpacked
 from . import mask_images, masks, points
 

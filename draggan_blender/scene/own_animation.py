@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from .. import compat
 from ..errors import EditError
-from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
+from ..properties.pair import DRAGGAN_PG_pair
 from . import timing
 
 

@@ -9,8 +9,8 @@ the points of a pair that is off: faces are at the same place in most images, an
 
 from __future__ import annotations
 
-from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
+from ..properties.pair import DRAGGAN_PG_pair
 
 # The image of files of earlier versions, which do not say what theirs are made from.
 _UNKNOWN = "unknown"

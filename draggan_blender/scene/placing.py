@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike
 
 from .. import compat
 from ..errors import EditError
-from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
+from ..properties.pair import DRAGGAN_PG_pair
 from . import planes, timing, view
 from .points import MOVED, enabled_pairs
 

@@ -12,8 +12,8 @@ from typing import Any
 import bpy
 
 from .. import compat
-from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
+from ..properties.pair import DRAGGAN_PG_pair
 from . import edit_points, handle_paths, pair_images, planes, points, timing, view
 
 # What a pair and its entry in a state share, under the same names.

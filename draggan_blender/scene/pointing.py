@@ -17,8 +17,8 @@ from bpy_extras import view3d_utils
 from mathutils import Vector
 
 from ..errors import EditError
-from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
+from ..properties.pair import DRAGGAN_PG_pair
 from . import pair_images, planes, view
 
 # A plane that is seen at a smaller angle takes no presses. At 3 degrees, a px of the view is 19 px

@@ -15,8 +15,8 @@ import numpy as np
 
 from .. import compat
 from ..errors import EditError
-from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
+from ..properties.pair import DRAGGAN_PG_pair
 from . import empties, planes, view
 from .empties import Kind, is_gone
 

@@ -22,8 +22,8 @@ from mathutils import Matrix, Vector
 
 from ..connection import pump
 from ..connection.state import EnginePhase
-from ..properties.image import DRAGGAN_PG_pair
 from ..properties.owners import Plane
+from ..properties.pair import DRAGGAN_PG_pair
 from ..scene import overlay_data, planes, points, timing
 from ..scene.overlay_data import Drawing, Label, Mark
 from ..scene.overlay_shapes import WHITE

@@ -87,8 +87,8 @@ def drag(
         opened: The picture that ``latent`` belongs to, opened under the mask, see ``open_for``;
             None to open the picture of ``latent`` alone.
         locked: Directions that the latent must not change along, or only along; None for neither.
-        on_step: Called with every step, the start included. An exception that it raises ends the
-            drag and is not caught.
+        on_step: Called with every step, the start included, but not with those of a second way
+            (see ``two_ways``). An exception that it raises ends the drag and is not caught.
         should_stop: Called after each step and between the passes of a step; if it returns True,
             the drag ends with the last complete step. An exception that it raises ends the drag
             and is not caught.

@@ -118,7 +118,8 @@ class DragResult:
         losses: ``T`` float32, the method's loss.
         best_index: The row with the smallest mean distance if the drag was stopped, else the last
             row.
-        steps: How many steps were made, including those whose rows are left out.
+        steps: How many steps were made, including those whose rows are left out, and those of a
+            second way (see ``two_ways``).
         seconds: The duration of the drag.
         turns: ``T x P x 2`` float32, the angles (radians, counter-clockwise as a person sees the
             image, without jumps of a full turn) and scales of regions; None if there is no region.

@@ -10,8 +10,8 @@ import bpy
 from bpy.props import FloatProperty
 
 from ...errors import EditError
-from ...properties.image import DRAGGAN_PG_pair
 from ...properties.owners import Plane
+from ...properties.pair import DRAGGAN_PG_pair
 from ...scene import planes, pointing, points, view
 from .common import Result, require
 

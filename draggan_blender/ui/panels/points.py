@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ...properties.image import DRAGGAN_PG_pair
+from ...properties.pair import DRAGGAN_PG_pair
 from ...scene import pair_images, planes, points
 from .common import ImagePanel, is_narrow, pair_of
 from .text import draw_text
