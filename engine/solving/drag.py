@@ -132,7 +132,9 @@ def drag(
     )
     loop = make_loop(options)
     second = None
-    if home is None and origin is None and fixed is None:
+    # A white mask fixes nothing, and is as none.
+    is_whole = fixed is None or not fixed.any()
+    if is_whole and home is None and origin is None:
         second = second_way(points, options, max(generator.img_shape[1:]))
     if second is None:
         return loop.result(*loop.run(on_step, changes), started)

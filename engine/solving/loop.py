@@ -76,7 +76,6 @@ class Loop:
     """A drag in progress: its method and its record.
 
     Attributes:
-        options: The options of the drag.
         record: Its rows.
         ending: How it ends with its last row, the status and the reason; None if it goes on.
     """
@@ -120,7 +119,7 @@ class Loop:
             image_of=image_of,
         )
         self._generator = generator
-        self.options = options
+        self._options = options
         self._least_steps = least_steps
         self._judged = judged
         self._should_stop = should_stop
@@ -221,7 +220,7 @@ class Loop:
         latent, places = self.record.present()
         is_wider = pairs.mask is not None and self._ground.widen(pairs.mask)
         self._pairs.canvas, self.record.opened = self._ground.canvas, self._ground.opened
-        self._tolerance_px = tolerance_of(self.options, len(pairs.keys))
+        self._tolerance_px = tolerance_of(self._options, len(pairs.keys))
         pairs, self._held = left_where_held(self._ground.canvas, pairs, places, self._tolerance_px)
         points, self._regions = self._pairs.expand(pairs, latent.to(device), places)
         handles_px, self._targets_px = check_points(
@@ -355,7 +354,7 @@ class Loop:
 
         An exhausted method is asked to make another attempt first.
         """
-        options, record = self.options, self.record
+        options, record = self._options, self.record
         at_limit = bool(options.max_steps) and record.latest_steps >= options.max_steps
         may_end = step >= self._least_steps and (record.settled or at_limit)
         if may_end and record.arrived_index(self._tolerance_px) is not None:
@@ -381,7 +380,7 @@ class Loop:
         row = self.record.last_index(status, self._tolerance_px)
         return how_unlike(
             self._generator,
-            self.options,
+            self._options,
             self._grid,
             self._pairs.known,
             self.record.points_px[row],
@@ -394,7 +393,7 @@ class Loop:
         """Return the result of ``drag``, which began at a time of ``time.monotonic``."""
         ended = EndedDrag(
             generator=self._generator,
-            options=self.options,
+            options=self._options,
             record=self.record,
             tolerance_px=self._tolerance_px,
             grid=self._grid,

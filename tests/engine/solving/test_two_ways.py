@@ -39,7 +39,7 @@ def _judge(monkeypatch: pytest.MonkeyPatch, second: float) -> None:
 
     def how_unlike(loop: Loop, status: DragStatus) -> float:
         assert status is DragStatus.REACHED
-        return second if loop.options.latent_space == "by_hand" else 0.5
+        return second if loop._options.latent_space == "by_hand" else 0.5
 
     monkeypatch.setattr(Loop, "how_unlike", how_unlike)
 
@@ -162,6 +162,14 @@ def test_a_drag_that_is_stopped_in_its_second_way_keeps_the_first(second_is_like
     result = shift_drag(POSE, on_step=steps.append, should_stop=should_stop)
     assert next(asked) > 3, "it was asked in the second way"
     assert _same(result, first) and result.status is DragStatus.REACHED
+
+
+def test_a_white_mask_is_as_none(second_is_likelier: None) -> None:
+    white = np.full((48, 32), 255, np.uint8)
+    for mode in ("soft", "exact"):
+        options = replace(POSE, mask_mode=mode)
+        assert shift_drag(options, mask=white).steps == shift_drag(options).steps
+        assert shift_drag(options).steps > _in_one_way(options).steps
 
 
 def test_drags_under_a_mask_and_those_that_go_on_from_others_have_one_way(
