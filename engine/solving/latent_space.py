@@ -5,12 +5,15 @@ A method changes the coordinates. What they mean is defined only here:
 
 - ``w+``: each layer's w changes separately (Pan et al., "Drag Your GAN", section 3.2).
 - ``w``: all layers change by the same amount.
-- ``principal``, and ``automatic`` and ``by_hand``, which price changes in the same space (see
-  ``freedom``): coordinates are standard deviations along the principal components of W, with one
+- ``principal``: coordinates are standard deviations along the principal components of W, with one
   change common to all layers and a smaller one for each layer,
   ``w_l = w0_l + sum_j (c_0j + s c_lj) sigma_j u_j``. The latent then moves only in directions in
   which random images differ, and the layers differ from each other only where they have to: the
   generator was trained on images of a single w.
+- ``automatic`` and ``by_hand`` price changes along the same components (see ``freedom``). Their
+  coordinates are the same as well where it is known what the mapping network can make (see
+  ``manifold.finds_outputs``). Elsewhere all components count alike: drags along the widest ones
+  would change the whole image, and a standard deviation of a narrow one is no limit.
 
 In each space, coordinates of zero are exactly the start of the drag. A drag that continues an
 earlier one also has an *origin*: the latent of the image before the first of these drags. The
@@ -21,12 +24,16 @@ A space may have a *lock* (see ``lock``): coordinates outside of it then change 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from stylegan2 import Generator
 
+from .freedom import SPACES_WITH_FREEDOM
 from .lock import Lock, Locked, covectors
+from .manifold import finds_outputs
 from .principal import principal_components
 
 # The scale ``s`` of a layer's own change relative to the common change in the space ``principal``.
@@ -111,6 +118,11 @@ class LatentSpace:
         A step size divided by this has the same effect in each space.
         """
         return self._unit
+
+    @property
+    def basis(self) -> Tensor | None:
+        """The change of w per unit of each coordinate, ``K x w_dim``; see ``__init__``."""
+        return self._basis
 
     @property
     def mixing(self) -> Tensor:
@@ -204,6 +216,17 @@ def latent_space(
     return space
 
 
+def priced_basis(generator: Generator, between: Callable[[], None] = lambda: None) -> Tensor:
+    """Return the basis of the spaces ``automatic`` and ``by_hand``, ``K x w_dim``.
+
+    Args:
+        generator: The generator.
+        between: Called between parts of the computation; it may raise to end it.
+    """
+    components = principal_components(generator)
+    return components.scaled() if finds_outputs(generator, between) else components.alike()
+
+
 def _free_space(
     name: str, generator: Generator, start: Tensor, num_layers: int, origin: Tensor | None
 ) -> LatentSpace:
@@ -213,5 +236,8 @@ def _free_space(
         return LatentSpace(start, each, origin=origin)
     if name == "w":
         return LatentSpace(start, together, origin=origin)
-    basis = principal_components(generator).scaled()
+    if name in SPACES_WITH_FREEDOM:
+        basis = priced_basis(generator)
+    else:
+        basis = principal_components(generator).scaled()
     return LatentSpace(start, torch.cat([together, LOOSENESS * each], dim=1), basis, origin)

@@ -36,7 +36,7 @@ PICTURE_PX = 32
 # one counts like the least visible of these.
 _MEASURED = (8, 64)
 _MULTIPLY_ADDS = 5e10
-# The length of a difference along a component, standard deviations.
+# The length of a difference along a component, units of its coordinate.
 _DIFFERENCE = 0.1
 # Pictures computed at once, to limit the memory.
 _BATCH = 4
@@ -73,7 +73,7 @@ class Slopes:
 
     Attributes:
         picture: ``C x h x w`` float32, see ``coarse_picture``.
-        along: ``k x C x h x w`` float32, the change per standard deviation.
+        along: ``k x C x h x w`` float32, the change per unit of each coordinate.
     """
 
     picture: Tensor
@@ -149,8 +149,8 @@ def slopes_of_picture(
     Args:
         generator: Frozen, on the device to compute on.
         latent: ``num_ws x w_dim`` float32.
-        components: ``K x w_dim`` float32, the principal components of W, each with the length of a
-            standard deviation, in descending order.
+        components: ``K x w_dim`` float32, the principal components of W, the widest first, each
+            with the length of one unit of its coordinate; always the same for a generator.
         num_layers: How many of the first w vectors change.
         between: Called between parts of the computation; it may raise to end it.
     """

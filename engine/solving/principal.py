@@ -56,6 +56,10 @@ class PrincipalComponents:
         """Return ``K x w_dim``: each direction with the length of one standard deviation."""
         return self.directions * self.sigmas[:, None]
 
+    def alike(self) -> Tensor:
+        """Return ``K x w_dim``: each direction with their root mean square standard deviation."""
+        return self.directions * self.sigmas.square().mean().sqrt()
+
     def spread(self) -> Tensor:
         """Return the root mean square deviation of an entry of w from its mean, a scalar."""
         return (self.sigmas.square().sum() / self.directions.shape[1]).sqrt()

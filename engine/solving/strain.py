@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How far a drag may take a latent from those that the model was trained on.
 
-Two distances, in standard deviations along the principal components of W: that of the mean of the
-layers from the mean of W, and that of the layers from their mean. A generator was trained on layers
-that are all alike, and on means that are rarely farther than the root of the number of components.
-Beyond that images blur and tear, whether or not the handles come closer. So a step ends where the
-layers are as far apart as they may be, and a drag whose targets are beyond that ends with its best
-row. Where a local change would lead the mean too far, the rest of a step is a typical one, along
-the widest components, which may lead a little farther.
+Two distances, in coordinates along the principal components of W (see ``latent_space``): that of
+the mean of the layers from the mean of W, and that of the layers from their mean. A generator was
+trained on layers that are all alike, and on means that are rarely farther than the root of the
+number of components. Beyond that images blur and tear, whether or not the handles come closer. So
+a step ends where the layers are as far apart as they may be, and a drag whose targets are beyond
+that ends with its best row. Where a local change would lead the mean too far, the rest of a step is
+a typical one, along the widest components, which may lead a little farther.
 """
 
 from __future__ import annotations
@@ -16,10 +16,6 @@ import math
 
 import torch
 from torch import Tensor
-
-from stylegan2 import Generator
-
-from .principal import principal_components
 
 # The distance of the mean of the layers, in units of the root of the number of components: that of
 # a local change, and that of any.
@@ -34,17 +30,17 @@ class Strain:
     A latent that begins farther off may stay as far off as it is.
     """
 
-    def __init__(self, generator: Generator, start: Tensor, mixing: Tensor) -> None:
+    def __init__(self, mean: Tensor, start: Tensor, mixing: Tensor, basis: Tensor) -> None:
         """Measure the start.
 
         Args:
-            generator: Frozen.
+            mean: ``w_dim`` float32, the mean of W.
             start: ``num_ws x w_dim`` float32, where coordinates are zero.
             mixing: ``L x R``, how much of each row of coordinates is added to each layer.
+            basis: ``K x w_dim``, the change of w per unit of each coordinate, orthogonal rows.
         """
-        components = principal_components(generator)
-        centred = start[: len(mixing)] - components.mean
-        self._start = centred @ components.directions.T / components.sigmas
+        centred = start[: len(mixing)] - mean
+        self._start = centred @ basis.T / basis.square().sum(dim=1)
         self._mixing = mixing
 
     def share_of_local(self, coordinates: Tensor, change: Tensor) -> Tensor:

@@ -14,10 +14,9 @@ from ..arrays import FloatArray
 from ..errors import RequestError
 from ..inputs import check_latent
 from .drag import drag
-from .manifold import finds_outputs
+from .latent_space import priced_basis
 from .options import DragOptions
 from .picture import slopes_of_picture
-from .principal import principal_components
 from .stopping import StoppedError, leave_if
 
 
@@ -54,9 +53,7 @@ def look_ahead(generator: Generator, latent: FloatArray, is_wanted: Callable[[],
     except RequestError:
         return
     layers = min(DragOptions().num_layers, generator.num_ws)
-    components = principal_components(generator).scaled()
     between = leave_if(lambda: not is_wanted())
     with contextlib.suppress(StoppedError):
-        slopes_of_picture(generator, start, components, layers, between)
-        # This is asked at the end of the drag; with a z of 512 numbers it takes seconds.
-        finds_outputs(generator, between)
+        basis = priced_basis(generator, between)
+        slopes_of_picture(generator, start, basis, layers, between)

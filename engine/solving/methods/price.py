@@ -107,11 +107,12 @@ class Price:
             if self._is_second and len(problem.paths.homes_px) == 1:
                 freedom = _SECOND_FREEDOM * freedom
         if self._slopes is None:
-            components = principal_components(problem.generator).scaled()
+            basis = self._space.basis
+            assert basis is not None, "a space with freedom has coordinates along components"
             self._slopes = slopes_of_picture(
                 problem.generator,
                 problem.home,
-                components,
+                basis,
                 problem.num_layers,
                 problem.between,
             )
@@ -120,7 +121,8 @@ class Price:
             origin = problem.start if problem.origin is None else problem.origin
             if not torch.equal(origin, problem.home):
                 self._before = coarse_picture(problem.generator, origin)
-            self._strain = Strain(problem.generator, problem.start, self._space.mixing)
+            mean = principal_components(problem.generator).mean
+            self._strain = Strain(mean, problem.start, self._space.mixing, basis)
         self._freedom = freedom
         width = self._space.coordinates.shape[1]
         self._away = away = seen_away(self._slopes, grid, problem.paths, width)

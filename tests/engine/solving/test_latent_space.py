@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from draggan_blender.protocol.settings import values_of
+from engine.solving import latent_space as spaces
 from engine.solving.latent_space import LOOSENESS, latent_space
 from engine.solving.principal import principal_components
 from stylegan2 import Generator
@@ -36,6 +37,27 @@ def test_a_unit_is_how_far_an_entry_of_w_moves(
     moved = space.latent() - start
     assert moved[:4].square().mean().sqrt().item() == pytest.approx(1.0, rel=1e-4)
     assert not moved[4:].any()
+
+
+@pytest.mark.parametrize("name", ["automatic", "by_hand"])
+def test_components_count_by_their_widths_only_if_it_is_known_what_the_model_can_make(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    start, components = _start(generator), principal_components(generator)
+    widths = []
+    for is_known in (True, False):
+        monkeypatch.setattr(spaces, "finds_outputs", lambda *_, found=is_known: found)
+        basis = latent_space(name, generator, start, 4).basis
+        assert basis is not None
+        widths.append(basis.norm(dim=1))
+        assert torch.allclose(basis / widths[-1][:, None], components.directions, atol=1e-5)
+    assert torch.allclose(widths[0], components.sigmas)
+    assert torch.allclose(widths[1], widths[1][0])
+    # A usual latent is as far from the mean in both.
+    assert torch.allclose(widths[1].square().sum(), components.sigmas.square().sum())
+    principal = latent_space("principal", generator, start, 4).basis
+    assert principal is not None
+    assert torch.equal(principal, components.scaled())
 
 
 def test_principal_coordinates_are_standard_deviations_along_the_components(

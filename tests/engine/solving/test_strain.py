@@ -18,7 +18,8 @@ MIXING = torch.cat([torch.ones(LAYERS, 1), 0.3 * torch.eye(LAYERS)], dim=1)
 def _strain(generator: Generator, common: float = 0.0) -> tuple[Strain, int]:
     components = principal_components(generator)
     start = (components.mean + common * components.scaled()[0]).expand(generator.num_ws, -1)
-    return Strain(generator, start, MIXING), len(components.sigmas)
+    strain = Strain(components.mean, start, MIXING, components.scaled())
+    return strain, len(components.sigmas)
 
 
 def _rows(width: int, *entries: tuple[int, float]) -> Tensor:

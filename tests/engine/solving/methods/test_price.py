@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from engine.features.source import FeatureGrid, FeatureSource
+from engine.solving import latent_space as latent_spaces
+from engine.solving import picture
 from engine.solving.freedom import LOCAL, SURE, Metric, metric_of
 from engine.solving.latent_space import LatentSpace, latent_space
 from engine.solving.methods import DragProblem, price
@@ -101,6 +103,31 @@ def _found_freedom(found: Any, problem: DragProblem, space: LatentSpace, change:
         ):
             return freedom
     raise AssertionError("the freedom is neither that of a short way nor that of a long one")
+
+
+def test_the_picture_is_measured_along_the_coordinates_of_the_drag(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latent_spaces, "finds_outputs", lambda *_: False)
+    # Slopes are kept for a generator, whose coordinates are always the same.
+    monkeypatch.setattr(picture, "_SLOPES", {})
+    problem = _problem(generator, (2.0, 2.0))
+    opened, space = _opened(problem)
+    monkeypatch.setattr(picture, "_SLOPES", {})
+    alike = principal_components(generator).alike()
+    slopes = slopes_of_picture(generator, problem.home, alike, LAYERS)
+    seen = seen_away(slopes, problem.source.grid, problem.paths, len(alike)).seen
+    change = torch.randn(space.coordinates.numel(), generator=torch.Generator().manual_seed(2))
+    assert opened.metric is not None
+    found = [
+        torch.allclose(
+            opened.metric.apply(change),
+            metric_of(torch.tensor(freedom), space.mixing, seen).apply(change),
+            rtol=1e-4,
+        )
+        for freedom in (LOCAL, 0.4 * LOCAL)
+    ]
+    assert any(found)
 
 
 def test_what_has_changed_as_expected_is_reverted_like_the_rest(
