@@ -245,6 +245,8 @@ def test_the_published_methods_are_measured_if_they_are_named(
         (["--rows", "magic"], "there is no row 'magic'"),
         (["--rows", "ours", "--set", "speed=2"], "a drag has no option 'speed'"),
         (["--only", "tail up"], "there is no kind 'tail up'"),
+        (["--only", "ear big, pins", "--only", "ear up", "--rows", "magic"], "no row 'magic'"),
+        (["--only", "ear big, pins", "--only", "ear"], "there is no kind 'ear'"),
         (["--model", "no/such.pkl"], "such.pkl"),
     ],
 )

@@ -106,10 +106,11 @@ def _plan(options: argparse.Namespace) -> Plan:
     rows = _rows(options)
     for row in rows:
         row.key(options.max_steps)  # raises if its options are wrong, before the first drag
-    only = [name.strip() for name in options.only.split(",")] if options.only else list(NAMES)
+    only = options.only or list(NAMES)
     unknown = [name for name in only if name not in NAMES]
     if unknown:
-        raise ValueError(f"there is no kind {unknown[0]!r}; there are {', '.join(NAMES)}")
+        names = "; ".join(NAMES)
+        raise ValueError(f"there is no kind {unknown[0]!r}; there are {names}")
     drags = _first_of_each_kind(load_drags(options.list), options.each)
     drags = [drag for drag in drags if drag.kind in only]
     model = model_file(options.model)
@@ -188,7 +189,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME:OPTION=VALUE,...",
         help="add a row: the engine with other options; repeatable",
     )
-    add("--only", default="", metavar="KIND,...", help="kinds of drags; default: all")
+    only = "a kind of drags; repeatable; default: all"
+    add("--only", action="append", default=[], metavar="KIND", help=only)
     add("--each", type=int, default=0, metavar="N", help="only the first N drags of each kind")
     add("--mask", choices=("both", *SETTINGS), default="both", help="with or without the masks")
     add("--kinds", action="store_true", help="print a table with a line for each kind as well")
