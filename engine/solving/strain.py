@@ -7,7 +7,7 @@ trained on layers that are all alike, and on means that are rarely farther than 
 number of components. Beyond that images blur and tear, whether or not the handles come closer. So
 a step ends where the layers are as far apart as they may be, and a drag whose targets are beyond
 that ends with its best row. Where a local change would lead the mean too far, the rest of a step is
-a typical one, along the widest components, which may lead a little farther.
+the least change of the coordinates, a more typical one, which may lead a little farther.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -56,9 +57,9 @@ def _opened(problem: DragProblem) -> tuple[Price, LatentSpace]:
 
 
 def _with_freedom(problem: DragProblem, space: LatentSpace, freedom: float) -> Metric:
-    components = principal_components(problem.generator).scaled()
-    slopes = slopes_of_picture(problem.generator, problem.home, components, LAYERS)
-    away = seen_away(slopes, problem.source.grid, problem.paths, len(components))
+    assert space.basis is not None
+    slopes = slopes_of_picture(problem.generator, problem.home, space.basis, LAYERS)
+    away = seen_away(slopes, problem.source.grid, problem.paths, len(space.basis))
     return metric_of(torch.tensor(freedom), space.mixing, away.seen)
 
 
@@ -114,20 +115,29 @@ def test_the_picture_is_measured_along_the_coordinates_of_the_drag(
     problem = _problem(generator, (2.0, 2.0))
     opened, space = _opened(problem)
     monkeypatch.setattr(picture, "_SLOPES", {})
-    alike = principal_components(generator).alike()
-    slopes = slopes_of_picture(generator, problem.home, alike, LAYERS)
-    seen = seen_away(slopes, problem.source.grid, problem.paths, len(alike)).seen
     change = torch.randn(space.coordinates.numel(), generator=torch.Generator().manual_seed(2))
-    assert opened.metric is not None
-    found = [
-        torch.allclose(
-            opened.metric.apply(change),
-            metric_of(torch.tensor(freedom), space.mixing, seen).apply(change),
-            rtol=1e-4,
-        )
-        for freedom in (LOCAL, 0.4 * LOCAL)
-    ]
-    assert any(found)
+    _found_freedom(opened.metric, problem, space, change)  # raises if the metric is another one
+
+
+def test_the_limits_of_a_change_are_in_the_coordinates_of_the_drag(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latent_spaces, "finds_outputs", lambda *_: False)
+    monkeypatch.setattr(picture, "_SLOPES", {})
+    components = principal_components(generator)
+    usual = math.sqrt(len(components.sigmas))
+    # Along the narrowest component, this start would be beyond the limit in deviations of W.
+    w = components.mean + usual * components.alike()[-1]
+    start = w.expand(generator.num_ws, -1).clone()
+    problem = replace(_problem(generator, (2.0, 2.0)), start=start, home=start)
+    opened, space = _opened(problem)
+    here = torch.zeros_like(space.coordinates)
+    for distance, is_whole in ((0.3 * usual, True), (0.4 * usual, False)):
+        change = torch.zeros_like(here)
+        change[0, -1] = distance
+        rows = change.flatten()[None]
+        held = opened.held_together(change.flatten(), here, rows, torch.ones(1))
+        assert torch.allclose(held, change.flatten()) == is_whole
 
 
 def test_what_has_changed_as_expected_is_reverted_like_the_rest(
