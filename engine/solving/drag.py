@@ -134,17 +134,18 @@ def drag(
     second = None
     # A white mask fixes nothing, and is as none.
     is_whole = fixed is None or not fixed.any()
-    if is_whole and home is None and origin is None:
-        second = second_way(points, options, max(generator.img_shape[1:]))
+    if (is_whole or loop.is_part) and home is None and origin is None:
+        image_px = max(generator.img_shape[1:])
+        second = second_way(points, options, image_px, is_part=loop.is_part)
     if second is None:
         return loop.result(*loop.run(on_step, changes), started)
     ways = TwoWays(
         loop,
-        functools.partial(make_loop, second.options(options)),
+        functools.partial(make_loop, second.options(options), looks_fade=second.looks_fade),
         changes,
         should_stop,
         started,
-        second.after,
+        second,
     )
     return ways.result(*loop.run(on_step, ways))
 

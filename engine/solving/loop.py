@@ -26,8 +26,9 @@ from ..pictures import OpenPicture
 from .ground import Ground
 from .judging import EndedDrag, result_of
 from .lock import Locked
-from .lost import how_unlike
+from .lost import how_changed_looks, how_unlike
 from .methods import METHODS, DragProblem, Look
+from .methods.looks import FADE
 from .options import DragOptions, check_radii
 from .pair_points import PairPoints
 from .picture import Paths
@@ -78,6 +79,8 @@ class Loop:
     Attributes:
         record: Its rows.
         ending: How it ends with its last row, the status and the reason; None if it goes on.
+        is_part: Whether it changes a part of the image through an exact mask, in the space that
+            such drags have by default.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Loop:
         locked: Locked | None,
         should_stop: Callable[[], bool] | None,
         image_of: ImageOf | None,
+        looks_fade: float = FADE,
     ) -> None:
         check_points(generator, points.handles_px, points.targets_px)
         num_layers = min(options.num_layers, generator.num_ws)
@@ -136,6 +140,7 @@ class Loop:
             self._homes_px = dict(zip(points.keys, home.handles_px, strict=True))
         handles_px, self._targets_px = check_points(generator, solved.handles_px, solved.targets_px)
         is_part = self._ground.is_masked and options.latent_space == DEFAULTS["latent_space"]
+        self.is_part = is_part
         self._first_handles = self._grid.to_feature(handles_px)
         self._method = METHODS[options.method](
             DragProblem(
@@ -155,6 +160,7 @@ class Loop:
                 shares=self._shares(start.device),
                 locked=locked,
                 is_part=is_part,
+                looks_fade=looks_fade,
             )
         )
         self.record = Record(start, num_layers, RowPoints.of(points), opened=opened)
@@ -377,8 +383,15 @@ class Loop:
 
     def how_unlike(self, status: DragStatus) -> float:
         """Return ``lost.how_unlike`` for the row that the drag ends with if it has a status."""
+        return self._at_end(how_unlike, status)
+
+    def how_changed_looks(self, status: DragStatus) -> float:
+        """Return ``lost.how_changed_looks``, likewise."""
+        return self._at_end(how_changed_looks, status)
+
+    def _at_end(self, measure: Callable[..., float], status: DragStatus) -> float:
         row = self.record.last_index(status, self._tolerance_px)
-        return how_unlike(
+        return measure(
             self._generator,
             self._options,
             self._grid,

@@ -33,6 +33,7 @@ from stylegan2 import Canvas, Generator
 from ..arrays import FloatArray
 from ..features.choice import open_source
 from ..features.source import FeatureGrid, FeatureSource, Windows, feature_block
+from .methods.looks import looks_of
 from .options import DragOptions
 from .pair_points import Known
 from .regions import Regions
@@ -140,6 +141,40 @@ def how_unlike(
     return float(_differences(known, lines, starts, points).max())
 
 
+def how_changed_looks(
+    generator: Generator,
+    options: DragOptions,
+    grid: FeatureGrid,
+    known: Sequence[Known],
+    points_px: FloatArray,
+    latent: Tensor,
+    canvas: Canvas | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> float:
+    """Return how much the looks of the most changed pair have changed; see ``methods.looks``.
+
+    It is the size of what no shift of a disc around a point explains, as a share of the size of the
+    disc's pattern at the start: 0 if it was only shifted, about 1.4 if it was replaced by another
+    one of the same size.
+
+    Args:
+        generator: As for ``how_unlike``; also the others.
+        options: The options of the drag.
+        grid: The sizes of the image and of the feature map.
+        known: The P pairs, none of them a region.
+        points_px: ``K x 2`` float32, where the drag tracked the points, image pixels.
+        latent: ``num_ws x w_dim`` float32, the latent that the drag ended with.
+        canvas: The picture that the latents belong to; None for pictures of one latent.
+        between: Called between passes; it may raise to end them.
+    """
+    starts = _to_feature(grid, np.concatenate([one.starts_px for one in known]), latent.device)
+    points = _to_feature(grid, points_px, latent.device)
+    spread = feature_spread(generator, feature_block(generator, options.feature_resolution))
+    lines = _lines(generator, options, known, latent, canvas, between)
+    changes = [line.changed_looks(starts[those], points[those], spread) for line, those in lines]
+    return float(torch.cat(changes).max())
+
+
 def find_again(
     generator: Generator,
     options: DragOptions,
@@ -199,6 +234,20 @@ class _Line:
             for share, points in ((0.0, starts), (1.0, ends))
         )
         return (first - last).abs().mean(dim=(1, 2))
+
+    @torch.no_grad()
+    def changed_looks(self, starts: Tensor, ends: Tensor, spread: Tensor) -> Tensor:
+        """Return how much the looks of points have changed, ``k``; see ``how_changed_looks``.
+
+        Args:
+            starts: As for ``difference``.
+            ends: As for ``difference``.
+            spread: The spread of the feature map, a scalar.
+        """
+        first = self._windows(0.0, starts).sample(starts[:, None] + self._patch)
+        numbers = looks_of(self._windows(1.0, ends), ends, self._patch, first, spread)[1]
+        changed: Tensor = numbers.norm(dim=0)
+        return changed
 
     @torch.no_grad()
     def follow(self, points: Tensor, parts: int, *, is_back: bool = False) -> Tensor:

@@ -13,6 +13,10 @@ it is lost, a more typical way often is not, and is made as well.
 *Many handles.* What is typical of the model often does not bring all of many handles to their
 targets. A little more freedom does, and is tried if that was so.
 
+*A part under an exact mask.* What is pulled keeps its looks (``methods.looks``), and so may stop
+before its target. If it was not reached, the looks count less on the last part of the way, and an
+end at which it has not been painted over is kept.
+
 See docs/methods.md. The second way is made when the first has ended, and is not shown meanwhile: a
 person sees the handles arrive, and then at most another image. It is left as soon as points move.
 """
@@ -20,6 +24,7 @@ person sees the handles arrive, and then at most another image. It is left as so
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,6 +37,7 @@ from draggan_blender.protocol.settings import DEFAULTS
 
 from .freedom import COMMON, SURE, is_pose
 from .loop import MANY_HANDLES, Loop
+from .methods.looks import FADE
 from .options import DragOptions
 from .picture import Paths
 from .points import LiveChanges, LivePoints
@@ -40,6 +46,10 @@ from .stopping import StoppedError
 
 # The freedom of the second way of many handles.
 _FOR_MANY = 0.3
+# The fade of the looks in the second way under a mask, and how much they may then have changed; see
+# ``methods.looks`` and ``lost.how_changed_looks``. Most of those that arrive take fewer steps than
+# the last number, and nobody sees how far it is.
+_LONG_FADE, _PAINTED_OVER, _MOST_STEPS = 4.0, 1.3, 20
 
 
 @dataclass(frozen=True)
@@ -47,15 +57,27 @@ class SecondWay:
     """The second way of a drag.
 
     Attributes:
-        freedom: How free it is.
+        freedom: How free it is; None if as free as the first.
         after: How the first has ended if the second is made.
+        looks_fade: See ``methods.looks.weights_of_looks``.
+        max_steps: The largest number of its steps; 0 for that of the drag.
+        most_changed: How much the looks of its handles may have changed at the end of one that is
+            kept where the first has not reached its targets.
     """
 
-    freedom: float
+    freedom: float | None
     after: frozenset[DragStatus]
+    looks_fade: float = FADE
+    max_steps: int = 0
+    most_changed: float = math.inf
 
     def options(self, options: DragOptions) -> DragOptions:
         """Return its options, from those of the drag."""
+        if self.max_steps:
+            most = min(options.max_steps or self.max_steps, self.max_steps)
+            options = replace(options, max_steps=most)
+        if self.freedom is None:
+            return options
         return replace(options, latent_space="by_hand", freedom=self.freedom)
 
 
@@ -64,17 +86,22 @@ _MISSED = frozenset({DragStatus.STALLED, DragStatus.LOST})
 _ANY = frozenset({DragStatus.REACHED, *_MISSED})
 
 
-def second_way(points: LivePoints, options: DragOptions, image_px: int) -> SecondWay | None:
-    """Return the second way of a drag of a whole image from its start, or None.
+def second_way(
+    points: LivePoints, options: DragOptions, image_px: int, *, is_part: bool = False
+) -> SecondWay | None:
+    """Return the second way of a drag from the start of an edit, or None.
 
     Args:
         points: The points of the drag.
         options: Its options.
         image_px: The longer side of the image, pixels.
+        is_part: Whether an exact mask holds a part of the image.
     """
     is_usual = options.method == "linearised" and options.latent_space == DEFAULTS["latent_space"]
     if not is_usual or points.has_regions:
         return None
+    if is_part:
+        return SecondWay(None, _MISSED, _LONG_FADE, _MOST_STEPS, _PAINTED_OVER)
     if len(points.keys) == 1:
         return SecondWay(COMMON, _LOST)
     homes, targets = (
@@ -104,7 +131,7 @@ class TwoWays:
         changes: LiveChanges | None,
         should_stop: Callable[[], bool] | None,
         started: float,
-        after: frozenset[DragStatus],
+        way: SecondWay,
     ) -> None:
         """Compute nothing yet.
 
@@ -114,12 +141,12 @@ class TwoWays:
             changes: Where other points come from; None if the points stay.
             should_stop: Returns whether the drag is to end.
             started: When it began, a time of ``time.monotonic``.
-            after: See ``SecondWay``.
+            way: What the second way is.
         """
         self._first = first
         self._make_second = second
         self._started = started
-        self._after = after
+        self._way = way
         # The result of the first way with the points that the drag began with, once it is known.
         self._known: DragResult | None = None
         self._second: Loop | None = None
@@ -168,18 +195,19 @@ class TwoWays:
             return False
         if ending[0] not in _ANY:
             return False
-        if self._after == _ANY:
+        if self._way.after == _ANY:
             return True
         self._known = first.result(*ending, self._started)
-        return self._known.status in self._after
+        return self._known.status in self._way.after
 
     def _is_better(self, other: DragResult, second: Loop, result: DragResult) -> bool:
         """Return whether the result of the second way is better than that of the first."""
         if result.status is DragStatus.STOPPED or other.status is not DragStatus.REACHED:
             return False
-        if result.status is not DragStatus.REACHED:
-            return True
         with contextlib.suppress(StoppedError):
+            if result.status is not DragStatus.REACHED:
+                most = self._way.most_changed
+                return math.isinf(most) or second.how_changed_looks(other.status) <= most
             return second.how_unlike(other.status) < self._first.how_unlike(result.status)
         return False
 

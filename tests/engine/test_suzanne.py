@@ -107,7 +107,7 @@ def test_a_drag_that_is_judged_ends_where_the_picture_is_still_whole(
     generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of the way that goes too far; the second one does, too.
-    monkeypatch.setattr(drag_module, "second_way", lambda *_: None)
+    monkeypatch.setattr(drag_module, "second_way", lambda *_, **__: None)
     latent = sample_latent(generator, 0, 0.0)
     # The nose down and the crown up, so that the head would be longer than the model knows.
     handles = np.array([[64, 76], [64, 30]], np.float32)

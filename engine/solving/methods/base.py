@@ -25,6 +25,7 @@ from ..points import PointChange
 from ..regions import Regions
 from ..supervision import disc_offsets
 from ..tracking import PointTracker
+from .looks import FADE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ class DragProblem:
         is_part: Whether what changes is seen through an exact mask, in the space that such drags
             have by default: then changes cost what ``layer_cost`` says, and handles keep their
             looks.
+        looks_fade: See ``looks.weights_of_looks``.
         between: Called between parts of a long computation; it may raise to end it. The source
             calls it as well.
     """
@@ -70,6 +72,7 @@ class DragProblem:
     shares: Tensor | None = None
     locked: Locked | None = None
     is_part: bool = False
+    looks_fade: float = FADE
     between: Callable[[], None] = lambda: None
 
 

@@ -324,7 +324,7 @@ class Linearised:
             if base.looks is None or base.changed is None:
                 return rows, wanted
             ways = (targets - base.handles).norm(dim=1)
-            each = weights_of_looks(ways, self._reach).repeat(2)
+            each = weights_of_looks(ways, self._reach, self._problem.looks_fade).repeat(2)
             looks, kept = each[:, None] * base.looks, -each * base.changed
             return torch.cat([rows, looks]), torch.cat([wanted, kept])
         poses = regions.poses(base.handles)

@@ -6,8 +6,8 @@ something else. So the change of the features of its disc is divided into what a
 disc explains, which is its motion, and the rest, which is a change of its looks. Two numbers say
 how far the looks of a handle have changed since the start, as shares of the size of its *pattern*,
 the features without their mean over the disc: how much weaker the pattern is, and how large what is
-new beside it is. Steps are asked to bring both back to zero. Over the last pixels of its way a
-handle is asked for this less and less, so that it does not stop just before its target.
+new beside it is. Steps are asked to bring both back to zero. Over the last pixels of its way, the
+*fade*, a handle is asked for this less and less, so that it does not stop just before its target.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ..structure import slopes_at
 from .displacement import displacement_solver
 
 # Looks that are all gone weigh as much as a handle that misses its wanted displacement by so many
-# reaches, if it has to go this many reaches or more. See docs/methods.md.
-_WEIGHT, _FAR = 4 / 3, 1.5
+# reaches, if it has to go as far as the fade, in reaches, or farther. See docs/methods.md.
+_WEIGHT, FADE = 4 / 3, 1.5
 # A pattern smaller than this share of the features' spread is not told from noise.
 _LEAST_PATTERN = 0.1
 
@@ -65,14 +65,15 @@ def looks_of(
     return windows.of_samples(positions, factors.reshape(2, *first.shape)), numbers
 
 
-def weights_of_looks(ways: Tensor, reach: float) -> Tensor:
+def weights_of_looks(ways: Tensor, reach: float, fade: float = FADE) -> Tensor:
     """Return how much the looks of handles count, feature pixels.
 
     Args:
         ways: ``P``, how far the handles still have to go, feature pixels.
         reach: The longest step, feature pixels.
+        fade: Over how many reaches before the target the looks count less and less.
     """
-    weights: Tensor = _WEIGHT * reach * (ways / (_FAR * reach)).clamp(max=1)
+    weights: Tensor = _WEIGHT * reach * (ways / (fade * reach)).clamp(max=1)
     return weights
 
 

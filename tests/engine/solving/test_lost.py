@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from engine.arrays import FloatArray
-from engine.features.source import feature_block, grid_of
-from engine.solving.lost import find_lost, lost_sentence
+from engine.features.source import FeatureGrid, feature_block, grid_of
+from engine.solving.lost import find_lost, how_changed_looks, lost_sentence
 from engine.solving.options import DragOptions
 from engine.solving.pair_points import Known
+from stylegan2 import Generator
 
 from ..synthetic import HANDLES, START, ShiftGenerator, as_generator
 
@@ -41,10 +42,10 @@ class Fading(Averaged):
         return torch.lerp(here, other, share)
 
 
-def _lost(
-    off_px: FloatArray, generator: ShiftGenerator | None = None, fade: float = 0.0
-) -> tuple[bool, ...]:
-    """Return which handles are lost if they were tracked this far off the truth, ``2 x 2`` px."""
+def _ended(
+    off_px: FloatArray, generator: ShiftGenerator | None, fade: float
+) -> tuple[Generator, FeatureGrid, list[Known], FloatArray, Tensor]:
+    """Return the end of a drag: model, map, pairs, where they were tracked, and latent."""
     model = as_generator(generator or Averaged())
     start = torch.from_numpy(START)
     known = [Known(start, 0.0, handle[None], np.zeros((1, 2), np.float32)) for handle in HANDLES]
@@ -52,8 +53,15 @@ def _lost(
     end[0, :2] = SHIFT_PX / 20
     end[0, 2] = fade
     grid = grid_of(model, feature_block(model))
-    tracked = HANDLES + SHIFT_PX + off_px
-    return find_lost(model, DragOptions(), grid, known, None, tracked, torch.from_numpy(end))
+    return model, grid, known, HANDLES + SHIFT_PX + off_px, torch.from_numpy(end)
+
+
+def _lost(
+    off_px: FloatArray, generator: ShiftGenerator | None = None, fade: float = 0.0
+) -> tuple[bool, ...]:
+    """Return which handles are lost if they were tracked this far off the truth, ``2 x 2`` px."""
+    model, grid, known, tracked, end = _ended(off_px, generator, fade)
+    return find_lost(model, DragOptions(), grid, known, None, tracked, end)
 
 
 def test_handles_on_their_content_are_not_lost() -> None:
@@ -78,6 +86,17 @@ def test_a_place_that_looks_like_nothing_before_is_not_believed_if_one_search_sa
     off_px = np.array([[0.0, 0.0], [0.0, -4.0]], dtype=np.float32)
     assert _lost(off_px) == (False, False)
     assert _lost(off_px, Fading(), fade=1.0) == (False, True)
+
+
+def test_looks_change_by_what_is_no_shift_and_the_most_changed_handle_counts() -> None:
+    def changed(off_px: FloatArray, fade: float = 0.0) -> float:
+        model, grid, known, tracked, end = _ended(off_px, Fading(), fade)
+        return how_changed_looks(model, DragOptions(), grid, known, tracked, end)
+
+    right, one_wrong = np.zeros((2, 2), np.float32), np.array([[0, 0], [0, -12]], np.float32)
+    assert changed(right) < 0.1
+    assert changed(one_wrong) > 0.8
+    assert changed(right, fade=1.0) > 1.3
 
 
 def test_the_sentence_names_the_handles() -> None:

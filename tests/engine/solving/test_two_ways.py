@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Drags of poses, which are made in two ways."""
+"""Drags that are made in two ways: of poses, of handles that were lost, and of missed parts."""
 
 from __future__ import annotations
 
@@ -13,20 +13,28 @@ from engine.arrays import FloatArray
 from engine.models import model_path, sample_latent
 from engine.output.render import render_image
 from engine.solving import drag as drag_module
+from engine.solving import two_ways
 from engine.solving.drag import drag
 from engine.solving.loop import Home, Loop
+from engine.solving.methods import linearised
+from engine.solving.methods.looks import weights_of_looks
 from engine.solving.options import DragOptions
 from engine.solving.points import LivePoints
 from engine.solving.result import DragResult, DragStatus, DragStep
 from engine.solving.two_ways import SecondWay, second_way
 from stylegan2 import load_generator
 from tools.bench.landmarks import LANDMARKS, WEIGHTS, Detector
+from tools.bench.local.drags import load_drags
+from tools.bench.local.starts import starts_of
 
 from ..synthetic import HANDLES, MOVE, START, shift_drag
 
 POSE = DragOptions(num_layers=2)
 ENDED = frozenset({DragStatus.REACHED, DragStatus.STALLED, DragStatus.LOST})
 LOCAL = replace(POSE, latent_space="by_hand", freedom=0.67)
+PARTS = SecondWay(
+    None, ENDED - {DragStatus.REACHED}, looks_fade=4.0, max_steps=20, most_changed=1.3
+)
 
 
 @pytest.fixture
@@ -46,7 +54,7 @@ def _judge(monkeypatch: pytest.MonkeyPatch, second: float) -> None:
 
 def _in_one_way(options: DragOptions, **arguments: object) -> DragResult:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drag_module, "second_way", lambda *_: None)
+        patch.setattr(drag_module, "second_way", lambda *_, **__: None)
         return shift_drag(options, **arguments)
 
 
@@ -172,10 +180,10 @@ def test_a_white_mask_is_as_none(second_is_likelier: None) -> None:
         assert shift_drag(options).steps > _in_one_way(options).steps
 
 
-def test_drags_under_a_mask_and_those_that_go_on_from_others_have_one_way(
+def test_drags_under_a_soft_mask_and_those_that_go_on_from_others_have_one_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def never(*_: object) -> None:
+    def never(*_: object, **__: object) -> None:
         raise AssertionError("a second way")
 
     monkeypatch.setattr(drag_module, "second_way", never)
@@ -211,7 +219,26 @@ def test_handles_far_apart_and_one_alone_have_a_second_way() -> None:
     many, alone = way(places), way(places[:1])
     assert many is not None and many.after == ENDED - {DragStatus.REACHED}
     assert alone is not None and alone.after == {DragStatus.LOST}
-    assert max(many.freedom, alone.freedom) < LOCAL.freedom
+    assert many.freedom is not None and many.freedom < LOCAL.freedom
+    assert alone.freedom is not None and alone.freedom < LOCAL.freedom
+
+
+def test_a_part_under_an_exact_mask_has_a_second_way() -> None:
+    def way(options: DragOptions = POSE, radius: float = 0.0) -> SecondWay | None:
+        points = LivePoints(
+            keys=range(2),
+            handles_px=HANDLES,
+            targets_px=HANDLES + MOVE,
+            radii_px=np.full(2, radius, np.float32),
+        )
+        return second_way(points, options, 48, is_part=True)
+
+    assert way() == PARTS
+    for asked, most in ((0, 20), (300, 20), (5, 5)):
+        options = replace(POSE, max_steps=asked)
+        assert PARTS.options(options) == replace(options, max_steps=most)
+    assert way(radius=2.0) is None
+    assert way(replace(POSE, latent_space="w+")) is None
 
 
 class _ToAnother:
@@ -242,7 +269,7 @@ def test_a_pose_that_the_typical_way_misses_is_found(monkeypatch: pytest.MonkeyP
     pose = _ToAnother((100072, 100073), "chin", "ear_left", "crown")
     found, off_px = pose.drag()
     assert found.status is DragStatus.REACHED and off_px < 0.7
-    monkeypatch.setattr(drag_module, "second_way", lambda *_: None)
+    monkeypatch.setattr(drag_module, "second_way", lambda *_, **__: None)
     typical, off_px = pose.drag()
     assert typical.status is DragStatus.REACHED and off_px > 1.0
 
@@ -253,7 +280,67 @@ def test_a_handle_that_is_lost_in_a_local_way_is_found_in_a_typical_one(
     ear = _ToAnother((100320, 100321), "ear_right")
     found, off_px = ear.drag()
     assert found.status is DragStatus.REACHED and off_px < 1.0
-    monkeypatch.setattr(drag_module, "second_way", lambda *_: None)
+    monkeypatch.setattr(drag_module, "second_way", lambda *_, **__: None)
     lost, off_px = ear.drag()
     assert lost.status is DragStatus.LOST and off_px > 8.0
     assert lost.steps < found.steps
+
+
+@dataclass
+class _Part:
+    """A drag of the list ``choosing`` of a part of the built-in model, under its mask."""
+
+    number: int
+
+    def __post_init__(self) -> None:
+        (asked,) = (one for one in load_drags("choosing") if one.number == self.number)
+        self._generator = load_generator(model_path("suzanne"))
+        self._start = starts_of(self._generator, Detector.load(WEIGHTS)).start(asked)
+
+    def drag(self, options: DragOptions) -> DragResult:
+        asked = self._start.drag
+        return drag(
+            self._generator,
+            self._start.latent,
+            asked.handles_px,
+            asked.targets_px,
+            options,
+            mask=asked.mask,
+            judged=True,
+        )
+
+
+def test_of_a_part_that_was_missed_only_a_way_that_does_not_paint_over_it_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ear_up, options = _Part(0), DragOptions()
+    stalls = replace(options, tolerance_px=1e-5, patience=2)
+    changed = {"looks": 0.0}
+
+    def how_changed_looks(loop: Loop, status: DragStatus) -> float:
+        assert loop._options is options and status is DragStatus.REACHED
+        return changed["looks"]
+
+    monkeypatch.setattr(Loop, "how_changed_looks", how_changed_looks)
+    _let_second_be(monkeypatch, options)
+    for looks, status in ((1.25, DragStatus.REACHED), (1.35, DragStatus.STALLED)):
+        changed["looks"] = looks
+        assert ear_up.drag(stalls).status is status
+
+
+def test_a_closed_eye_that_no_image_shows_is_left_before_it_is_painted_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed_eye, fades = _Part(12), []
+
+    def weights(ways: Tensor, reach: float, fade: float) -> Tensor:
+        fades.append(fade)
+        return weights_of_looks(ways, reach, fade)
+
+    monkeypatch.setattr(linearised, "weights_of_looks", weights)
+    kept = closed_eye.drag(DragOptions())
+    assert kept.status is DragStatus.STALLED and kept.distances_px[-1] > 2
+    assert fades == sorted(fades) and set(fades) == {1.5, 4.0}, "both ways, one after the other"
+    monkeypatch.setattr(two_ways, "_PAINTED_OVER", 2.0)
+    painted_over = closed_eye.drag(DragOptions())
+    assert painted_over.status is DragStatus.REACHED and painted_over.distances_px[-1] < 1

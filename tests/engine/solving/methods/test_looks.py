@@ -88,3 +88,5 @@ def test_noise_on_a_flat_place_is_no_change_of_looks() -> None:
 def test_looks_count_more_on_a_long_way_and_not_at_the_end() -> None:
     weights = weights_of_looks(torch.tensor([0.0, 3.0, 12.0, 100.0]), 3.0)
     assert weights[0] == 0 and weights[1] < weights[2] == weights[3]
+    late = weights_of_looks(torch.tensor([0.0, 3.0, 12.0, 100.0]), 3.0, fade=8.0)
+    assert late[0] == 0 and (late[1:3] < weights[1:3]).all() and late[3] == weights[3]
