@@ -41,29 +41,14 @@ def _options() -> argparse.Namespace:
 
 
 def _chosen(suite: unittest.TestSuite, part: str) -> list[unittest.TestCase]:
-    """Return the tests whose names contain ``part``, those with the fake engine first.
-
-    Each test with the real engine that follows on one with the fake engine has to start it.
-    """
+    """Return the tests whose names contain ``part``."""
     chosen: list[unittest.TestCase] = []
     for test in suite:
         if isinstance(test, unittest.TestSuite):
             chosen += _chosen(test, part)
         elif isinstance(test, unittest.TestCase) and part in test.id():
             chosen.append(test)
-    return sorted(chosen, key=lambda test: not _uses_fake_engine(test))
-
-
-def _uses_fake_engine(test: unittest.TestCase) -> bool:
-    """Return whether a test or its ``setUp``, or a method that they call, names the fake engine."""
-    used: set[str] = set()
-    found = {"setUp", test.id().rpartition(".")[2]}
-    while found:
-        used |= found
-        methods = [vars(kind).get(name) for kind in type(test).__mro__ for name in found]
-        codes = [method.__code__ for method in methods if hasattr(method, "__code__")]
-        found = {name for code in codes for name in code.co_names} - used
-    return "use_fake_engine" in used
+    return chosen
 
 
 class _TimedResult(unittest.TextTestResult):
@@ -104,7 +89,9 @@ def main() -> int:
 
     support.install(options.zip.absolute(), options.model)
     runner = unittest.TextTestRunner(verbosity=2, resultclass=_TimedResult)
-    result = runner.run(unittest.TestSuite(_chosen(suite, options.only)))
+    # A test with the real engine that follows on one with the fake engine has to start it.
+    tests = sorted(_chosen(suite, options.only), key=support.uses_fake_engine, reverse=True)
+    result = runner.run(unittest.TestSuite(tests))
     if isinstance(result, _TimedResult):
         result.print_slowest()
     # The module of Blender 4.5 hangs when the process exits if a handler is still registered.

@@ -12,7 +12,7 @@ import tempfile
 import unittest
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import bpy
 
@@ -70,18 +70,34 @@ def _fake_root_maker() -> Any:
     return module.make_fake_root
 
 
+def uses_fake_engine(test: unittest.TestCase) -> bool:
+    """Return whether a test or its ``setUp``, or a method that they call, names the fake engine."""
+    used: set[str] = set()
+    found = {"setUp", test.id().rpartition(".")[2]}
+    while found:
+        used |= found
+        methods = [vars(kind).get(name) for kind in type(test).__mro__ for name in found]
+        codes = [method.__code__ for method in methods if hasattr(method, "__code__")]
+        found = {name for code in codes for name in code.co_names} - used
+    return "use_fake_engine" in used
+
+
 class SceneCase(unittest.TestCase):
     """A test with an empty file and a temporary folder.
 
-    The engine stays for the next test, because its start takes long. A test that ends it, or that
-    uses the fake one, leaves it off.
+    The engine stays for the next test, because its start takes long; so does a fake one without
+    faults for a test that wants one with the same options. A test that ends it leaves it off.
     """
 
     folder: Path
-    has_fake_engine = False
+    has_fake_engine = False  # whether the test has asked for it
+    # The options of the fake engine that is running, also one that an earlier test has left.
+    fake_options: ClassVar[tuple[str, ...] | None] = None
 
     def setUp(self) -> None:
         """Open an empty file and make the temporary folder."""
+        if self.fake_options is not None and not uses_fake_engine(self):
+            self.use_real_engine()
         bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
         self.folder = Path(tempfile.mkdtemp(prefix="draggan-test-"))
         bpy.context.preferences.addons[EXTENSION].preferences.cache_folder = str(
@@ -94,15 +110,17 @@ class SceneCase(unittest.TestCase):
         """Cancel what still runs, wait until the engine is idle, and remove the folder."""
         pump = ours("connection.pump")
         state = pump.state()
-        if self.has_fake_engine or state.engine.value not in ("ready", "loading", "starting"):
-            self.stop_engine()
-            pump.configure(lambda: ours("preferences").engine_settings())
+        lasting = ("ready",) if self.has_fake_engine else ("ready", "loading", "starting")
+        if state.engine.value not in lasting or "--fault" in (self.fake_options or ()):
+            self.use_real_engine()
         else:
             for job in (state.active, *state.queue):
                 if job is not None:
                     pump.cancel_job(job.image_id)
             self.run_until(lambda now: now.active is None and not now.queue)
         shutil.rmtree(self.folder)
+        # Else ``uses_fake_engine`` was wrong, and the test may have used one of an earlier test.
+        self.assertTrue(self.has_fake_engine or self.fake_options is None)
 
     def stop_engine(self) -> None:
         """End the engine, and wait until it is off."""
@@ -113,16 +131,25 @@ class SceneCase(unittest.TestCase):
     def use_fake_engine(self, *options: str) -> None:
         """Use the fake engine from now on, until the end of this test."""
         self.has_fake_engine = True
-        self.stop_engine()
         pump = ours("connection.pump")
-        root = _fake_root_maker()(self.folder / "fake", *options)
+        folder = Path(os.environ["BLENDER_USER_RESOURCES"]) / "fake engine"
+        if SceneCase.fake_options != options or pump.state().engine.value != "ready":
+            self.stop_engine()
+            _fake_root_maker()(folder, *options)
+            SceneCase.fake_options = options
         settings = pump.EngineSettings(
             python=Path(os.environ["DRAGGAN_ENGINE_PYTHON"]),
-            root=root,
+            root=folder,
             device="cpu",
-            log_folder=self.folder / "logs",
+            log_folder=folder / "logs",
         )
         pump.configure(lambda: settings)
+
+    def use_real_engine(self) -> None:
+        """End the engine that is running, and use the real one from now on."""
+        SceneCase.fake_options = None
+        self.stop_engine()
+        ours("connection.pump").configure(lambda: ours("preferences").engine_settings())
 
     def new_plane(self, seed: int = 1) -> Any:
         """Make a GAN image and wait for its image."""

@@ -150,6 +150,7 @@ class OverlayTest(SceneCase):
 
     def test_an_image_that_waits_for_the_engine_says_so_until_it_is_there(self) -> None:
         self.use_fake_engine()
+        self.stop_engine()
         jobs, plane = ours("jobs.image"), self.plane
         plane.draggan.latent = ""
         request_id = jobs.sample(plane)

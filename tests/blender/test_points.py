@@ -271,6 +271,7 @@ class StateTest(PointsCase):
         module = ours("jobs.point_check")
         # Without a window, Blender calls no timers, so what other tests have noted is still there.
         module._waiting.clear()
+        self.stop_engine()
         self.plane.draggan.pairs.clear()
         pair = self.points.add_pair(self.plane, (0.1, 0.5), (0.3, 0.5))
         bpy.context.view_layer.update()
