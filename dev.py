@@ -55,7 +55,9 @@ _BEHIND = ("nice",) if shutil.which("nice") else ()
 
 # The arguments of the processes that all of pytest's tests run in, which take about as long as each
 # other. The last one has what is in no other.
-PYTEST_PARTS = (["tests/engine"], ["tests", "--ignore=tests/engine"])
+_ENGINE = ("baking", "cli", "features", "inversion", "machine", "output", "serving", "solving")
+_FIRST = [f"tests/engine/{name}" for name in _ENGINE]
+PYTEST_PARTS = (_FIRST, ["tests", *(f"--ignore={folder}" for folder in _FIRST)])
 
 
 class SetupError(Exception):
