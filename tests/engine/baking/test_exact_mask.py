@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from draggan_blender.protocol.layering import MaskedChange, composed, mixed
@@ -32,6 +33,8 @@ SETTINGS = DragSettings(max_steps=6, tolerance_px=0.5, softness=2.0)
 
 @pytest.fixture(scope="module")
 def model(generator: Generator, checkpoint: Path) -> LoadedModel:
+    # Already for the fixtures of this module: the last bits depend on the number of threads.
+    torch.set_num_threads(1)
     return LoadedModel(generator, checkpoint, "")
 
 
@@ -62,21 +65,28 @@ def _frames(path: Path) -> list[ByteArray]:
     return [np.array(Image.open(names.path(FIRST + row))) for row in range(8)]
 
 
+@pytest.fixture(scope="module")
+def plain(model: LoadedModel, latent: FloatArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bake of ``_edit``, which no test may change."""
+    path = tmp_path_factory.mktemp("plain")
+    bake(model, _edit(latent), path)
+    return path
+
+
 def test_no_frame_changes_where_its_mask_is_black(
-    model: LoadedModel, latent: FloatArray, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, plain: Path
 ) -> None:
-    bake(model, _edit(latent), tmp_path)
     still = render_image(model.generator, latent)
-    for row, frame in enumerate(_frames(tmp_path)):
+    for row, frame in enumerate(_frames(plain)):
         held = (EARLY if row < 4 else LATE) == 0
         assert np.array_equal(frame[held], still[held])
         assert not np.array_equal(frame, still)
 
 
 def test_the_first_frame_is_that_of_a_drag(
-    model: LoadedModel, latent: FloatArray, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, plain: Path
 ) -> None:
-    track = bake(model, _edit(latent), tmp_path, frames=False).track
+    track = Track.load(folder_of(plain).track_path)
     edit = animated_edit(_edit(latent), model)
     inputs = edit.inputs(0)
     alone = drag(
@@ -93,23 +103,21 @@ def test_the_first_frame_is_that_of_a_drag(
 
 
 def test_smoothed_frames_hold_too_and_the_solved_latents_stay(
-    model: LoadedModel, latent: FloatArray, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, plain: Path, tmp_path: Path
 ) -> None:
-    plain = bake(model, _edit(latent), tmp_path / "plain", frames=False).track
-    bake(model, _edit(latent, smoothing=1.0), tmp_path / "smooth")
-    track = Track.load(folder_of(tmp_path / "smooth").track_path)
-    assert np.array_equal(track.solved_latents(), plain.solved_latents())
-    assert not track.picture(1).equals(plain.picture(1))
+    bake(model, _edit(latent, smoothing=1.0), tmp_path)
+    track, unsmoothed = (Track.load(folder_of(path).track_path) for path in (tmp_path, plain))
+    assert np.array_equal(track.solved_latents(), unsmoothed.solved_latents())
+    assert not track.picture(1).equals(unsmoothed.picture(1))
     still = render_image(model.generator, latent)
-    frames = _frames(tmp_path / "smooth")
+    frames = _frames(tmp_path)
     assert np.array_equal(frames[1][EARLY == 0], still[EARLY == 0])
 
 
 def test_a_bake_that_was_interrupted_gives_the_same_files(
-    model: LoadedModel, latent: FloatArray, tmp_path: Path
+    model: LoadedModel, latent: FloatArray, plain: Path, tmp_path: Path
 ) -> None:
     edit = _edit(latent)
-    bake(model, edit, tmp_path / "whole")
 
     class _CrashError(Exception):
         pass
@@ -119,11 +127,11 @@ def test_a_bake_that_was_interrupted_gives_the_same_files(
             raise _CrashError
 
     with pytest.raises(_CrashError):
-        bake(model, edit, tmp_path / "cut", report=BakeReport(on_row=crash))
-    again = bake(model, edit, tmp_path / "cut")
+        bake(model, edit, tmp_path, report=BakeReport(on_row=crash))
+    again = bake(model, edit, tmp_path)
     assert again.solved_count <= 3
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
-    assert bake(model, edit, tmp_path / "cut").solved_count == 0
+    assert contents(tmp_path) == contents(plain)
+    assert bake(model, edit, tmp_path).solved_count == 0
 
 
 def test_a_bake_starts_from_an_image_with_layers(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from engine.arrays import FloatArray
 from engine.baking.animated_edit import AnimatedEdit, Refined, Truncation
@@ -55,10 +56,17 @@ def way_of(row: SolvedRow) -> FloatArray:
 CIRCLE = [(4 * np.sin(angle), 4 - 4 * np.cos(angle)) for angle in np.linspace(0, 2 * np.pi, 25)[1:]]
 
 
-def test_what_is_seen_follows_the_targets() -> None:
-    rows = solved(edit_of(CIRCLE))
-    assert [row.status for row in rows] == [DragStatus.REACHED] * len(CIRCLE)
-    for row, way in zip(rows, CIRCLE, strict=True):
+@pytest.fixture(scope="module")
+def circle() -> list[SolvedRow]:
+    """Return the rows of a round of ``CIRCLE``, which no test may change."""
+    # Already here, as in the tests: the last bits depend on the number of threads.
+    torch.set_num_threads(1)
+    return solved(edit_of(CIRCLE))
+
+
+def test_what_is_seen_follows_the_targets(circle: list[SolvedRow]) -> None:
+    assert [row.status for row in circle] == [DragStatus.REACHED] * len(CIRCLE)
+    for row, way in zip(circle, CIRCLE, strict=True):
         assert np.linalg.norm(way_of(row) - way) < 0.5
         assert np.abs(row.handles_px - HANDLES - way).max() < 0.5
 
@@ -144,13 +152,12 @@ def test_a_frame_costs_less_than_a_drag_to_the_same_targets() -> None:
     assert np.mean([row.steps for row in rows]) <= 0.5 * cold.steps
 
 
-def test_any_row_can_be_the_beginning_of_the_rest() -> None:
+def test_any_row_can_be_the_beginning_of_the_rest(circle: list[SolvedRow]) -> None:
     edit = edit_of(CIRCLE)
-    rows = solved(edit)
     keys = edit.keys("model")
     for count in (1, 7, 23):
-        again = solved(edit, dict(zip(keys[:count], rows[:count], strict=True)))
-        assert all(np.array_equal(a.latent, b.latent) for a, b in zip(again, rows, strict=True))
+        again = solved(edit, dict(zip(keys[:count], circle[:count], strict=True)))
+        assert all(np.array_equal(a.latent, b.latent) for a, b in zip(again, circle, strict=True))
 
 
 def test_a_changed_frame_has_another_key_and_so_have_those_after_it() -> None:
@@ -219,22 +226,22 @@ def test_an_animated_truncation_moves_the_image_and_the_handles_are_followed() -
         assert np.abs(row.handles_px - HANDLES).max() < 0.5
 
 
-def test_a_truncation_at_rest_changes_nothing() -> None:
+def test_a_truncation_at_rest_changes_nothing(circle: list[SolvedRow]) -> None:
     truncation = Truncation(psi=(0.7,) * len(CIRCLE), sampled_psi=0.7, direction=START + 1)
-    rows = solved(edit_of(CIRCLE))
     still = solved(edit_of(CIRCLE, truncation=truncation))
-    assert all(np.array_equal(a.latent, b.latent) for a, b in zip(rows, still, strict=True))
+    assert all(np.array_equal(a.latent, b.latent) for a, b in zip(circle, still, strict=True))
 
 
-def test_animated_sliders_move_the_image_and_the_handles_are_followed() -> None:
+def test_animated_sliders_move_the_image_and_the_handles_are_followed(
+    circle: list[SolvedRow],
+) -> None:
     moves = np.zeros((10, *START.shape), np.float32)
     moves[:, 0, 0] = [0.02 * frame for frame in range(10)]  # 20 px of the image for each 1.0
     rows = solved(edit_of([(0.0, 0.0)] * 10, moves=moves))
     for row in rows:
         assert np.linalg.norm(way_of(row)) < 0.5
     still = solved(edit_of(CIRCLE, moves=np.zeros((len(CIRCLE), *START.shape), np.float32)))
-    plain = solved(edit_of(CIRCLE))
-    assert all(np.array_equal(a.latent, b.latent) for a, b in zip(plain, still, strict=True))
+    assert all(np.array_equal(a.latent, b.latent) for a, b in zip(circle, still, strict=True))
 
 
 def test_refining_goes_on_from_each_row_by_itself() -> None:
