@@ -36,9 +36,10 @@ on_linux = pytest.mark.skipif(
 )
 
 
-def drag(caches: Path, out: Path, **variables: str) -> FloatArray:
+def drag(model: Path, caches: Path, out: Path, **variables: str) -> FloatArray:
     """Return the latents of a drag in a process whose user has this cache folder."""
-    command = [sys.executable, "-m", "engine", "drag", "--pair", "64,60:72,60", "--out", str(out)]
+    command = [sys.executable, "-m", "engine", "drag", "--model", str(model), "--out", str(out)]
+    command += ["--pair", "12.5,14:17,14"]
     environment = os.environ | {"XDG_CACHE_HOME": str(caches)} | variables
     environment.setdefault(fused_start.SWITCH, "1")
     command += ["--device", "cpu", "--threads", "1", "--max-steps", "3"]
@@ -47,23 +48,23 @@ def drag(caches: Path, out: Path, **variables: str) -> FloatArray:
 
 
 @pytest.fixture(scope="module")
-def without(tmp_path_factory: pytest.TempPathFactory) -> FloatArray:
+def without(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> FloatArray:
     """Return the latents of a drag without fused operators."""
     folder = tmp_path_factory.mktemp("without")
-    return drag(folder / "caches", folder / "out", **{fused_start.SWITCH: "0"})
+    return drag(checkpoint, folder / "caches", folder / "out", **{fused_start.SWITCH: "0"})
 
 
 @on_linux
 @needs_compiler
 def test_a_drag_is_the_same_when_they_are_compiled_for_it_and_when_they_were_before(
-    without: FloatArray, tmp_path: Path
+    checkpoint: Path, without: FloatArray, tmp_path: Path
 ) -> None:
     caches = tmp_path / "caches"
-    first = drag(caches, tmp_path / "first")
+    first = drag(checkpoint, caches, tmp_path / "first")
     (folder,) = (caches / "draggan" / "operators").iterdir()
     made = {path: path.stat().st_mtime_ns for path in folder.glob("*.*o")}
     assert sorted(path.suffix for path in made) == [".o"] * 4 + [".so", ".so"]
-    second = drag(caches, tmp_path / "second")
+    second = drag(checkpoint, caches, tmp_path / "second")
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.*o")} == made
     assert np.array_equal(first, second)
     # Close but not equal, so the operators were used.
@@ -74,9 +75,11 @@ def test_a_drag_is_the_same_when_they_are_compiled_for_it_and_when_they_were_bef
 
 
 @on_linux
-def test_without_a_compiler_a_drag_is_as_without_them(without: FloatArray, tmp_path: Path) -> None:
+def test_without_a_compiler_a_drag_is_as_without_them(
+    checkpoint: Path, without: FloatArray, tmp_path: Path
+) -> None:
     nowhere = {"PATH": str(tmp_path), "CXX": ""}
-    found = drag(tmp_path / "caches", tmp_path / "found", **nowhere)
+    found = drag(checkpoint, tmp_path / "caches", tmp_path / "found", **nowhere)
     assert np.array_equal(found, without)
 
 
