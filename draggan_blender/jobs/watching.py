@@ -6,8 +6,9 @@ with the last one; only if it differs, all objects are looked at. That is done f
 counting 10000 objects takes a millisecond, too much for each frame of a playback. It is not done
 while a modal operator runs, because objects must not be added while Blender moves a copy.
 
-Blender has pushed its undo step by then. That does no harm: an undo of the step removes what was
-added after it, too, and a redo changes the number of objects again.
+Blender has pushed its undo step by then. So an undo of the next step, or a redo of this one, brings
+back a copy that is not separated yet, perhaps without a change of the number of objects: after both,
+all objects are looked at.
 """
 
 from __future__ import annotations
@@ -95,6 +96,12 @@ def _after_evaluation(*_arguments: Any) -> None:
         bpy.app.timers.register(_on_timer, first_interval=_PERIOD_S, persistent=True)
 
 
+def _after_undo(*_arguments: Any) -> None:
+    global _count
+    _count = -1
+    _after_evaluation()
+
+
 def _on_timer() -> float | None:
     if len(bpy.data.objects) == _count:
         return None
@@ -114,6 +121,8 @@ def _after_load(*_arguments: Any) -> None:
 
 _HANDLERS = (
     ("depsgraph_update_post", _after_evaluation),
+    ("undo_post", _after_undo),
+    ("redo_post", _after_undo),
     ("load_post", _after_load),
 )
 

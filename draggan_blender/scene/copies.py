@@ -2,7 +2,7 @@
 """Copies of planes: making one, and making a copy independent of its original.
 
 A copy that Blender has made (Shift-D, Ctrl-C and Ctrl-V) has the uuid of its original, shares its
-material, and refers to the original's points unless they were copied with it.
+material and its masks, and refers to the original's points unless they were copied with it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mathutils import Vector
 from .. import compat
 from ..errors import EditError
 from ..properties.owners import Plane
-from . import planes, timing
+from . import mask_images, planes, timing
 
 # The space between an image and its copy, in widths of the image.
 _GAP = 0.1
@@ -57,16 +57,18 @@ def original_of(twins: list[Plane]) -> Plane:
 
 
 def separate(plane: Plane) -> None:
-    """Make a copy an independent image with its own uuid, mesh, material and points.
+    """Make a copy an independent image with its own uuid, mesh, material, masks and points.
 
     Points that were copied with the plane are used; of the others, copies are made. A pair whose
-    points were deleted is removed.
+    points were deleted is removed. Materials of other objects go on showing the original.
     """
     settings = plane.draggan
     settings.uuid = str(uuid.uuid4())
     settings.request_id = 0
     # The frame on the picture stays with the original.
     settings.own.board = settings.own.frame = None
+    settings.uses.clear()
+    mask_images.separate(plane)
     if plane.data.users > 1:
         plane.data = plane.data.copy()
     slot = planes.slot_of(plane)

@@ -37,8 +37,7 @@ def show_rest(plane: Plane) -> None:
     """
     settings = plane.draggan
     sequence = settings.sequence
-    image = settings.still if sequence.image is None else sequence.image
-    colours.set_space(image, colours.space_of(plane))
+    image = _in_own_space(plane)
     for node, space in _nodes(plane):
         before = node.image
         node.image = _in_space(image, space)
@@ -50,13 +49,37 @@ def show_rest(plane: Plane) -> None:
     channels.show(plane, image)
 
 
+def _in_own_space(plane: Plane) -> bpy.types.Image | None:
+    """Return the image of the plane at rest, read in the space that the plane wants.
+
+    Copies of a plane show the same image. One that needs another space gets an image of its own.
+    """
+    settings, space = plane.draggan, colours.space_of(plane)
+    owner, name = (settings, "still")
+    if settings.sequence.image is not None:
+        owner, name = (settings.sequence, "image")
+    image: bpy.types.Image | None = getattr(owner, name)
+    if image is not None and image.colorspace_settings.name != space:
+        others = [other for other in planes.everywhere() if other != plane]
+        if any(_at_rest(other) == image and colours.space_of(other) != space for other in others):
+            image = image.copy()
+            setattr(owner, name, image)
+    colours.set_space(image, space)
+    return image
+
+
+def _at_rest(plane: Plane) -> bpy.types.Image | None:
+    settings = plane.draggan
+    image: bpy.types.Image | None = settings.sequence.image or settings.still
+    return image
+
+
 def match_colours(plane: Plane) -> None:
     """Read the images in the space that the plane wants now, after what it depends on has changed.
 
     A live image is in the right space from the next one on.
     """
-    settings, space = plane.draggan, colours.space_of(plane)
-    colours.set_space(settings.bake.under.image, space)
+    settings = plane.draggan
     if settings.dragging or settings.baking or settings.inverting or settings.previewing:
         remove_live(settings.uuid)
     show_rest(plane)

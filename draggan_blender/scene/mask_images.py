@@ -240,6 +240,24 @@ def keep(image: bpy.types.Image | None) -> None:
         image.pack()
 
 
+def separate(plane: Plane) -> None:
+    """Give a copy of a plane masks of its own: the copy has those of its original.
+
+    Image sequences and linked images stay shared, because nobody changes their pixels.
+    """
+    settings = plane.draggan
+    owners = [(settings, "mask"), *((row, "image") for row in settings.edits)]
+    copies: dict[bpy.types.Image, bpy.types.Image] = {}
+    for owner, name in owners:
+        shared: bpy.types.Image | None = getattr(owner, name)
+        if shared is None or shared.library or shared.source not in ("FILE", "GENERATED"):
+            continue
+        if shared not in copies:
+            keep(shared)  # a copy has no unsaved pixels
+            copies[shared] = shared.copy()
+        setattr(owner, name, copies[shared])
+
+
 def hold_pixels() -> None:
     """Remember the masks before an undo or redo; see ``restore_pixels``."""
     _held.clear()

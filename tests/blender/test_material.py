@@ -151,3 +151,20 @@ class ColourTest(SceneCase):
         view.view_transform = "Filmic"
         ours("ui.view_transform")._follow()
         self.assertEqual(plane.draggan.still.colorspace_settings.name, "Filmic sRGB")
+
+    def test_a_copy_keeps_its_colours_and_the_original_does_not_change(self) -> None:
+        self.use_fake_engine()
+        plane = self.new_plane()
+        bpy.context.scene.view_settings.view_transform = "AgX"
+        copy = ours("scene.copies").duplicate(bpy.context, plane)
+        bpy.context.view_layer.objects.active = copy
+        bpy.ops.draggan.keep_colours()
+        node = ours("scene.planes").texture_node
+        spaces = [node(found).image.colorspace_settings.name for found in (plane, copy)]
+        self.assertEqual(spaces, ["sRGB", "AgX Base sRGB"])
+        self.assertEqual(node(copy).image, copy.draggan.still)
+        self.assertTrue(copy.draggan.still.packed_file)
+        count = len(bpy.data.images)
+        bpy.ops.draggan.keep_colours()
+        self.assertEqual(node(copy).image.colorspace_settings.name, "sRGB")
+        self.assertEqual(len(bpy.data.images), count)

@@ -323,6 +323,48 @@ class PlaneTest(SceneCase):
         self.assertEqual((original.handle.parent, original.target.parent), (plane, plane))
         self.assertEqual(own.handle.location, original.handle.location)
 
+    def test_a_duplicate_has_masks_of_its_own(self) -> None:
+        plane, masks = self.create(), ours("scene.mask_images")
+        plane.draggan.size = (8, 8)
+        mask = masks.create(plane)
+        row = plane.draggan.edits.add()
+        row.image = mask
+        other = bpy.data.objects.new("Cup", bpy.data.meshes.new("Cup"))
+        ours("scene.material_use").plug_in(plane, other, "Base Color")
+        # As after a stroke: these pixels are in no file, and not in the .blend.
+        masks.show(mask, np.full((8, 8), 0.5, np.float32))
+        twin = plane.copy()
+        bpy.context.scene.collection.objects.link(twin)
+        ours("jobs.watching").look()
+
+        own = twin.draggan.mask
+        self.assertNotEqual(own, mask)
+        self.assertEqual((twin.draggan.edits[0].image, plane.draggan.edits[0].image), (own, mask))
+        self.assertEqual(own.colorspace_settings.name, "Non-Color")
+        np.testing.assert_allclose(masks.levels(own), 0.5, atol=0.01)
+        masks.write(twin, np.zeros((8, 8), np.float32), masks.levels(own))
+        np.testing.assert_allclose(masks.levels(mask), 0.5, atol=0.01)
+        # The cup shows the original only.
+        self.assertEqual((len(twin.draggan.uses), len(plane.draggan.uses)), (0, 1))
+
+    def test_a_duplicate_that_an_undo_brings_back_becomes_independent_again(self) -> None:
+        plane, watching = self.create(), ours("jobs.watching")
+        bpy.ops.ed.undo_push(message="Plane")
+        bpy.ops.object.select_all(action="DESELECT")
+        plane.select_set(True)
+        bpy.context.view_layer.objects.active = plane
+        bpy.ops.object.duplicate()
+        bpy.ops.ed.undo_push(message="Duplicate")
+        watching._on_timer()
+        bpy.context.object.location.x = 3.0
+        bpy.ops.ed.undo_push(message="Move")
+        for step in (bpy.ops.ed.undo, bpy.ops.ed.undo, bpy.ops.ed.redo):
+            step()
+            watching._on_timer()
+            uuids = [found.draggan.uuid for found in ours("scene.planes").everywhere()]
+            self.assertEqual(len(set(uuids)), len(uuids))
+        self.assertEqual(len(uuids), 2)
+
     def test_resetting_a_duplicate_does_not_change_its_original(self) -> None:
         plane, images = self.create(), ours("scene.images")
         names = ("Still", "Sequence")
