@@ -18,6 +18,7 @@ from bpy.app.handlers import persistent
 from ..connection import pump
 from ..errors import EditError
 from ..properties.owners import Plane
+from ..properties.pair import DRAGGAN_PG_pair
 from ..protocol.drag_messages import Drag
 from ..protocol.live import Pause, ReplacePairs
 from ..protocol.pairs import Pair, Point
@@ -148,8 +149,8 @@ def close(plane: Plane) -> None:
 def follow(plane: Plane, *, closes: bool = False) -> None:
     """Send the pairs of a plane to its running drag, if they differ from those that it has.
 
-    Points that cannot be used as they are now (outside the image, deleted) change nothing: the
-    engine keeps the last pairs.
+    A pair that cannot be used as it is now (a point is outside the image) stays as it was last; one
+    whose point was deleted is left out. Without any pair, the engine keeps the last ones.
 
     Args:
         plane: The GAN image.
@@ -160,17 +161,12 @@ def follow(plane: Plane, *, closes: bool = False) -> None:
     if now is None or not settings.dragging:
         return
     open_now = now.is_open and not closes
-    pairs = now.pairs
-    try:
-        placed = placing.read_pairs(bpy.context, plane, _held.get(settings.request_id, {}))
-    except EditError:
-        placed = []
-    if placed:
-        pairs = pairs_of(placed)
+    found = _current(plane, now.pairs)
+    pairs = tuple(pair for _, pair in found) or now.pairs
     if _wanted(pairs) == _wanted(now.pairs) and open_now == now.is_open:
         return
     if [pair.key for pair in pairs] != [pair.key for pair in now.pairs]:
-        handle_paths.change([entry.pair for entry in placed], plane)
+        handle_paths.change([entry for entry, _ in found], plane)
     starts = {pair.key: pair.handle_px for pair in pairs} | now.starts
     ways = [(starts[pair.key], pair.target_px) for pair in pairs]
     wider = mask_following.grown(plane, now.mask, ways, now.wider, in_advance=True)
@@ -179,6 +175,24 @@ def follow(plane: Plane, *, closes: bool = False) -> None:
     )
     change = ReplacePairs(request_id=settings.request_id, pairs=pairs, live=open_now, mask=wider)
     pump.change_job(settings.uuid, change)
+
+
+def _current(plane: Plane, last: Sequence[Pair]) -> list[tuple[DRAGGAN_PG_pair, Pair]]:
+    """Return the pairs of a running drag that can be used, each as it is now or as it was last."""
+    try:
+        usable = placing.read_usable(
+            bpy.context, plane, _held.get(plane.draggan.request_id, {})
+        )
+    except EditError:
+        return []
+    known = {pair.key: pair for pair in last}
+    found = []
+    for pair, placed in usable:
+        if placed is not None:
+            found.append((pair, *pairs_of([placed])))
+        elif pair.key in known:
+            found.append((pair, known[pair.key]))
+    return found
 
 
 def _wanted(pairs: Sequence[Pair]) -> list[Any]:

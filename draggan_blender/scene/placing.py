@@ -25,7 +25,7 @@ from ..errors import EditError
 from ..properties.owners import Plane
 from ..properties.pair import DRAGGAN_PG_pair
 from . import planes, timing, view
-from .points import MOVED, enabled_pairs
+from .points import MOVED, enabled_pairs, key_of, missing
 
 # Positions in image pixels are rounded to multiples of this.
 _GRID_PX = 1.0 / 1024.0
@@ -232,27 +232,71 @@ def read_pairs(
         EditError: No pair is enabled, or a point was deleted, is outside the image or has no size.
     """
     enabled = enabled_pairs(plane)
+    found = zip(enabled, *_poses_of(context, plane, enabled), strict=True)
+    return [_placed(plane, pair, handle, target, held) for pair, handle, target in found]
+
+
+def read_usable(
+    context: bpy.types.Context,
+    plane: Plane,
+    held: Mapping[int, tuple[float, float]] = MappingProxyType({}),
+) -> list[tuple[DRAGGAN_PG_pair, PlacedPair | None]]:
+    """Return the enabled pairs whose points exist, with their positions at the current frame.
+
+    Args:
+        context: The Blender context.
+        plane: The GAN image.
+        held: As for ``read_pairs``.
+
+    Returns:
+        Each pair, and its positions; None where a point is outside the image or has no size.
+
+    Raises:
+        EditError: The plane is in no scene, or has no size.
+    """
+    scene = planes.scene_of(plane)
+    present = [pair for pair in plane.draggan.pairs if pair.enabled and not missing(pair, scene)]
+    found: list[tuple[DRAGGAN_PG_pair, PlacedPair | None]] = []
+    poses_found = _poses_of(context, plane, present)
+    for pair, handle, target in zip(present, *poses_found, strict=True):
+        key_of(plane, pair)
+        try:
+            found.append((pair, _placed(plane, pair, handle, target, held)))
+        except EditError:
+            found.append((pair, None))
+    return found
+
+
+def _poses_of(
+    context: bpy.types.Context, plane: Plane, pairs: Sequence[DRAGGAN_PG_pair]
+) -> tuple[list[Pose], list[Pose]]:
+    """Return the poses of handles and of targets at the current frame."""
     depsgraph = context.evaluated_depsgraph_get()
-    handles = poses(depsgraph, plane, [pair.handle for pair in enabled])
-    targets = poses(depsgraph, plane, [pair.target for pair in enabled])
-    placed = []
-    for pair, handle, target in zip(enabled, handles, targets, strict=True):
-        base = tuple(pair.base) if follows_path(plane, pair) else _start(plane, pair, handle)
-        place = held.get(pair.key, target.place)
-        wanted = handle.place if pair.is_pin else mix(base, place, pair.influence)
-        handle_px, wanted_px = to_px(plane, np.array([handle.place, wanted]))
-        for point, point_px in ((pair.handle, handle_px), (pair.target, wanted_px)):
-            if not np.isfinite(point_px).all():
-                raise EditError(f"{point.name} is outside the image; move it onto the plane")
-        placed.append(
-            PlacedPair(
-                pair,
-                tuple(handle_px.tolist()),
-                tuple(wanted_px.tolist()),
-                *_region(plane, pair, handle, target),
-            )
-        )
-    return placed
+    handles = poses(depsgraph, plane, [pair.handle for pair in pairs])
+    return handles, poses(depsgraph, plane, [pair.target for pair in pairs])
+
+
+def _placed(
+    plane: Plane,
+    pair: DRAGGAN_PG_pair,
+    handle: Pose,
+    target: Pose,
+    held: Mapping[int, tuple[float, float]],
+) -> PlacedPair:
+    """Return where a pair is on the image.
+
+    Raises:
+        EditError: A point is outside the image or has no size.
+    """
+    base = tuple(pair.base) if follows_path(plane, pair) else _start(plane, pair, handle)
+    place = held.get(pair.key, target.place)
+    wanted = handle.place if pair.is_pin else mix(base, place, pair.influence)
+    handle_px, wanted_px = to_px(plane, np.array([handle.place, wanted]))
+    for point, point_px in ((pair.handle, handle_px), (pair.target, wanted_px)):
+        if not np.isfinite(point_px).all():
+            raise EditError(f"{point.name} is outside the image; move it onto the plane")
+    region = _region(plane, pair, handle, target)
+    return PlacedPair(pair, tuple(handle_px.tolist()), tuple(wanted_px.tolist()), *region)
 
 
 def _start(plane: Plane, pair: DRAGGAN_PG_pair, handle: Pose) -> tuple[float, float]:

@@ -113,6 +113,33 @@ class LiveTest(SceneCase):
         self.finish(plane)
         self.assertIn("Reached", plane.draggan.status)
 
+    def test_the_other_targets_are_followed_while_one_is_outside_or_deleted(self) -> None:
+        plane = self.start()
+        points = ours("scene.points")
+        second = points.add_pair(plane, (0.18, 0.49), (0.165, 0.57))
+        bpy.context.view_layer.update()
+
+        def sent() -> dict[int, Any]:
+            request_id = plane.draggan.request_id
+            return {pair.key: pair for pair in ours("jobs.live")._running[request_id].pairs}
+
+        first_key, second_key = (pair.key for pair in plane.draggan.pairs)
+        before = sent()
+        self.assertEqual(set(before), {first_key, second_key})
+        second.target.location.x = 5.0
+        self.move(plane, 0.1, 0.0)
+        now = sent()
+        self.assertGreater(now[first_key].target_px[0], before[first_key].target_px[0] + 2.0)
+        self.assertEqual(now[second_key].target_px, before[second_key].target_px)
+        # As with X in the view: the pair still refers to it.
+        for collection in second.target.users_collection:
+            collection.objects.unlink(second.target)
+        self.move(plane, -0.1, 0.0)
+        self.assertEqual(sent()[first_key].target_px, before[first_key].target_px)
+        self.assertEqual(set(sent()), {first_key})
+        self.finish(plane)
+        self.assertEqual(plane.draggan.pairs[1].path_slot, -1)
+
     def test_a_paused_drag_goes_on_where_it_was(self) -> None:
         plane = self.start()
         bpy.context.view_layer.objects.active = plane
