@@ -22,6 +22,7 @@ from .installing.places import Places
 from .installing.record import installed_python
 from .installing.variants import LABELS
 from .package import ROOT, ROOT_PACKAGE
+from .scene.frame_files import absolute
 
 # The environment variable with which a script or a farm chooses the Python that has PyTorch.
 PYTHON_VARIABLE = "DRAGGAN_ENGINE_PYTHON"
@@ -130,7 +131,7 @@ def cache_folder() -> Path:
     """Return the folder for the results of a file that has not been saved yet."""
     stored = get()
     chosen = stored.cache_folder if stored is not None else ""
-    return Path(bpy.path.abspath(chosen)) if chosen else compat.cache_folder()
+    return absolute(chosen or compat.cache_folder())
 
 
 def user_folder() -> Path:
@@ -140,7 +141,7 @@ def user_folder() -> Path:
 
 def models_folder() -> Path:
     """Return the folder of the person's models, which may not exist yet."""
-    return user_folder() / "models"
+    return absolute(user_folder() / "models")
 
 
 def own_python() -> Path | None:

@@ -24,6 +24,7 @@ from ..properties.owners import Plane
 from ..protocol.messages import FrameTarget
 from ..protocol.timeline import Bake, BakeFinished, Edit
 from ..scene import handle_paths, images, models, points, sampling
+from ..scene.frame_files import absolute
 from . import frames as frame_ranges
 from .rows import render_rows
 from .running import Running, UsageError, add_common, add_model, add_save, model_of, named, save
@@ -116,7 +117,7 @@ def base_of(plane: Plane, out: str | None) -> Path | None:
     Returns:
         ``out``, else the folder that the file was prepared for; None if there is neither.
     """
-    return Path(out).absolute() if out else farm.prepared_base(plane)
+    return absolute(out) if out else farm.prepared_base(plane)
 
 
 def solved_folder(plane: Plane, out: str | None) -> Path | None:

@@ -14,6 +14,7 @@ from ..jobs import drag as drag_job
 from ..jobs import requests
 from ..properties.owners import Plane
 from ..scene import images, planes
+from ..scene.frame_files import absolute
 from .running import (
     DONE,
     HANDLE_LOST,
@@ -68,7 +69,7 @@ def _drag(plane: Plane, options: argparse.Namespace, running: Running) -> dict[s
     settings = plane.draggan
     source, folder = settings.source, settings.folder
     if options.out:
-        settings.folder = str(Path(options.out).absolute())
+        settings.folder = str(absolute(options.out))
     kind, path = source.kind, source.path
     if options.model:
         source.kind, source.path = "FILE", str(Path(options.model).absolute())

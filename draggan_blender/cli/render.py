@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from ..errors import EditError
@@ -13,6 +12,7 @@ from ..properties.owners import Plane
 from ..properties.stored import to_bytes
 from ..protocol.messages import FrameTarget
 from ..scene import images, models
+from ..scene.frame_files import absolute
 from . import frames as frame_ranges
 from .rows import render_rows
 from .running import Running, UsageError, add_common, add_model, model_of, named
@@ -64,7 +64,7 @@ def _render(plane: Plane, options: argparse.Namespace, running: Running) -> dict
     if not _has_track(plane):
         raise EditError(f"{plane.name} has no track in the file; drag or bake it first")
     if options.out:
-        folder = bake_folder.make_folder(plane, Path(options.out).absolute())
+        folder = bake_folder.make_folder(plane, absolute(options.out))
     else:
         folder = images.sequence_folder(plane)
         if not folders.usable(folder):

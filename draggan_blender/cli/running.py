@@ -313,7 +313,7 @@ def save(path_text: str) -> None:
     Raises:
         EditError: The file cannot be written.
     """
-    path = Path(path_text).absolute()
+    path = frame_files.absolute(path_text)
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=path != Path(bpy.data.filepath))
     except RuntimeError as error:

@@ -98,7 +98,7 @@ def prepared_base(plane: Plane) -> Path | None:
     for scene in plane.users_scene:
         chosen = _settings(scene).base
         if chosen:
-            base = Path(chosen)
+            base = frame_files.absolute(chosen)
             if images.sequence_folder(plane) == bake_folder.folder_of(plane, base):
                 return base
     return None
@@ -237,7 +237,7 @@ def _base_pngs(plane: Plane) -> dict[int, bytes]:
     settings = plane.draggan
     for sequence in (settings.sequence, settings.bake.under):
         if sequence.image is not None and sequence.kind == "DRAG":
-            folder = Path(bpy.path.abspath(sequence.image.filepath)).parent
+            folder = images.folder_of(sequence)
             last = sequence.first_frame + sequence.frame_count - 1
             found = {
                 channel: frame_files.frame_path(

@@ -28,6 +28,7 @@ from ..protocol.file_names import (
     frame_file,
 )
 from ..scene import images, planes
+from ..scene.frame_files import absolute
 
 # Folders that results were made in during this session.
 _allowed: set[Path] = set()
@@ -59,7 +60,7 @@ def agreed() -> tuple[str, ...]:
         for sequence in (plane.draggan.sequence, plane.draggan.bake.under):
             if sequence.image is not None:
                 found.add(images.folder_of(sequence))
-    return tuple(sorted(str(folder.absolute()) for folder in found))
+    return tuple(sorted(str(absolute(folder)) for folder in found))
 
 
 def allow(folder: Path) -> None:
@@ -160,12 +161,12 @@ def _base(plane: Plane) -> Path:
     chosen = plane.draggan.folder
     saved = bool(bpy.data.filepath)
     if chosen and (saved or not chosen.startswith("//")):
-        base = Path(bpy.path.abspath(chosen))
+        base = absolute(chosen)
     elif saved:
-        base = Path(bpy.path.abspath("//draggan"))
+        base = absolute("//draggan")
     else:
         base = preferences.cache_folder()
-    return base.absolute()
+    return base
 
 
 def _parent(plane: Plane) -> Path:

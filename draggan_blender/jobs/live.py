@@ -180,16 +180,14 @@ def follow(plane: Plane, *, closes: bool = False) -> None:
 def _current(plane: Plane, last: Sequence[Pair]) -> list[tuple[DRAGGAN_PG_pair, Pair]]:
     """Return the pairs of a running drag that can be used, each as it is now or as it was last."""
     try:
-        usable = placing.read_usable(
-            bpy.context, plane, _held.get(plane.draggan.request_id, {})
-        )
+        usable = placing.read_usable(bpy.context, plane, _held.get(plane.draggan.request_id, {}))
     except EditError:
         return []
     known = {pair.key: pair for pair in last}
     found = []
     for pair, placed in usable:
         if placed is not None:
-            found.append((pair, *pairs_of([placed])))
+            found.append((pair, pairs_of([placed])[0]))
         elif pair.key in known:
             found.append((pair, known[pair.key]))
     return found

@@ -7,8 +7,8 @@ counting 10000 objects takes a millisecond, too much for each frame of a playbac
 while a modal operator runs, because objects must not be added while Blender moves a copy.
 
 Blender has pushed its undo step by then. So an undo of the next step, or a redo of this one, brings
-back a copy that is not separated yet, perhaps without a change of the number of objects: after both,
-all objects are looked at.
+back a copy that is not separated yet, perhaps without a change of the number of objects. All
+objects are looked at after both.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The image files of a sequence on disk."""
+"""The image files of a sequence on disk, and paths that a .blend or a person has given."""
 
 from __future__ import annotations
 
@@ -8,7 +8,21 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import bpy
+
 from ..protocol.file_names import frame_file
+
+
+def absolute(path: str | Path) -> Path:
+    """Return the absolute path that a path means, without parts that lead up.
+
+    Blender makes the paths of images relative when a file is saved, and such a path may begin with
+    ``//../``. The engine writes to no path with ``..`` in it.
+
+    Args:
+        path: A path; ``//`` at its start is the folder of the .blend.
+    """
+    return Path(os.path.abspath(bpy.path.abspath(str(path))))
 
 
 def frame_path(folder: Path, stem: str, number: int) -> Path:

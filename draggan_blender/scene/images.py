@@ -24,7 +24,7 @@ from ..errors import EditError
 from ..properties.bake import DRAGGAN_PG_sequence
 from ..properties.owners import Plane
 from . import channels, colours, material_use, planes, timing
-from .frame_files import frame_path
+from .frame_files import absolute, frame_path
 
 # The custom property of an image that is another one in another space.
 _COPY = "draggan_copy"
@@ -223,7 +223,7 @@ def sequence_folder(plane: Plane) -> Path:
 
 def folder_of(sequence: DRAGGAN_PG_sequence) -> Path:
     """Return the folder of a sequence's files, which may be missing on the disk."""
-    return Path(bpy.path.abspath(sequence.image.filepath)).parent
+    return absolute(sequence.image.filepath).parent
 
 
 def sequence_files(plane: Plane, numbers: Iterable[int], stem: str = "") -> list[Path]:

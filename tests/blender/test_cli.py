@@ -86,6 +86,13 @@ class LinesTest(CliCase):
         sequence = self.plane.draggan.sequence
         self.assertEqual((sequence.kind, sequence.frame_count), ("BAKE", 6))
 
+    def test_a_folder_above_the_current_one_is_named_without_dots(self) -> None:
+        (self.folder / "here").mkdir()
+        with contextlib.chdir(self.folder / "here"):
+            self.assertEqual(self.run_cli("bake", "--out", "../out"), 0, self.errors)
+        folders = {path.parents[1] for path in self.saved()}
+        self.assertEqual(folders, {self.out})
+
     def test_solving_alone_counts_solved_frames_and_leaves_the_scene_alone(self) -> None:
         code = self.run_cli("bake", "--out", str(self.out), "--only", "solve", "--json")
         self.assertEqual(code, 0, self.errors)

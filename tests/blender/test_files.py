@@ -191,6 +191,28 @@ class FileTest(SceneCase):
             self.assertEqual(pump.engine_pid(), pid)
         self.assertEqual(load_handlers(), handlers)
 
+    def test_a_drag_goes_on_after_the_first_save_and_after_reopening(self) -> None:
+        plane = self.new_plane()
+        self.add_pair(plane)
+        self.drag(plane, 3)
+        (self.folder / "project" / "shots").mkdir(parents=True)
+        path = str(self.folder / "project" / "shots" / "one.blend")
+        bpy.ops.wm.save_as_mainfile(filepath=path, relative_remap=True)
+        # Blender makes the path of the images that were in the cache folder relative.
+        self.assertTrue(plane.draggan.sequence.image.filepath.startswith("//../../"))
+        count = plane.draggan.sequence.frame_count
+        self.drag(plane, 3)
+        self.assertFalse(plane.draggan.failed, plane.draggan.status)
+        self.assertGreater(plane.draggan.sequence.frame_count, count)
+        bpy.ops.wm.save_mainfile()
+        bpy.ops.wm.open_mainfile(filepath=path)
+        plane = self.find_plane()
+        plane.draggan.folder = "//../results"
+        self.drag(plane, 3)
+        self.assertFalse(plane.draggan.failed, plane.draggan.status)
+        folder = ours("scene.images").sequence_folder(plane)
+        self.assertTrue(folder.is_relative_to(self.folder / "project" / "results"), folder)
+
     def test_the_chosen_folder_is_used(self) -> None:
         plane = self.new_plane()
         plane.draggan.folder = str(self.folder / "chosen")

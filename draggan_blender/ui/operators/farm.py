@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 
 from ...errors import EditError
 from ...export import farm
+from ...scene.frame_files import absolute
 from .common import Result, require, run
 
 
@@ -30,7 +29,7 @@ class DRAGGAN_OT_prepare_farm(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Result:
         def prepare() -> None:
-            base = Path(bpy.path.abspath(context.scene.draggan_farm.base)).absolute()
+            base = absolute(context.scene.draggan_farm.base)
             if context.scene.draggan_farm.base.startswith("//") and not bpy.data.filepath:
                 raise EditError("Save the file first, or choose an absolute Shared Folder")
             scene = context.scene
