@@ -107,12 +107,14 @@ def cancel(plane: Plane) -> None:
 
 
 def own(plane: Plane) -> None:
-    """Make a copied plane independent of its original, and end the preview of the playhead.
+    """Make a plane independent of its original, and end the preview of the playhead.
 
+    The original of a copy is in this file, that of a plane that was made local in another one.
     Call this before any change of the image. A running drag of the original continues.
     """
     twins = planes.twins(plane)
-    if len(twins) > 1 and copies.original_of(twins) != plane:
+    is_copy = len(twins) > 1 and copies.original_of(twins) != plane
+    if is_copy or copies.is_partly_linked(plane):
         copies.separate(plane)
         settle(plane)
     end_preview(plane)

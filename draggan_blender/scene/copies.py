@@ -56,6 +56,14 @@ def original_of(twins: list[Plane]) -> Plane:
     return min(twins, key=order)
 
 
+def is_partly_linked(plane: Plane) -> bool:
+    """Return whether a plane that was made local has its mesh, material or points elsewhere."""
+    slot = planes.slot_of(plane)
+    parts = [plane.data, None if slot is None else slot.material]
+    parts += [point for pair in plane.draggan.pairs for point in (pair.handle, pair.target)]
+    return any(part is not None and part.library is not None for part in parts)
+
+
 def separate(plane: Plane) -> None:
     """Make a copy an independent image with its own uuid, mesh, material, masks and points.
 
@@ -69,7 +77,7 @@ def separate(plane: Plane) -> None:
     settings.own.board = settings.own.frame = None
     settings.uses.clear()
     mask_images.separate(plane)
-    if plane.data.users > 1:
+    if plane.data.users > 1 or plane.data.library is not None:
         plane.data = plane.data.copy()
     slot = planes.slot_of(plane)
     if slot is not None:

@@ -223,7 +223,8 @@ def sequence_folder(plane: Plane) -> Path:
 
 def folder_of(sequence: DRAGGAN_PG_sequence) -> Path:
     """Return the folder of a sequence's files, which may be missing on the disk."""
-    return absolute(sequence.image.filepath).parent
+    image = sequence.image
+    return absolute(bpy.path.abspath(image.filepath, library=image.library)).parent
 
 
 def sequence_files(plane: Plane, numbers: Iterable[int], stem: str = "") -> list[Path]:

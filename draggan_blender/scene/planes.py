@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypeGuard, cast
+from typing import Any, TypeGuard, cast
 
 import bpy
 import numpy as np
@@ -30,13 +30,28 @@ _names: dict[str, str] = {}
 
 
 def is_plane(candidate: bpy.types.Object | None) -> TypeGuard[Plane]:
-    """Return whether an object is a GAN image of this file; False for None and linked objects."""
+    """Return whether an object is a GAN image of this file; see ``is_of_another_file``."""
+    return _has_image(candidate) and not _is_linked(candidate)
+
+
+def is_of_another_file(candidate: bpy.types.Object | None) -> bool:
+    """Return whether an object is a GAN image that is linked, or an override of one.
+
+    Blender lets nobody add to the collections of an override, such as its pairs.
+    """
+    return _has_image(candidate) and _is_linked(candidate)
+
+
+def _has_image(candidate: bpy.types.Object | None) -> TypeGuard[Plane]:
     # Reading ``candidate.draggan`` would create the group, on every object of the scene.
     if candidate is None or not candidate.is_property_set("draggan"):
         return False
-    if candidate.type != "MESH" or candidate.library is not None:
-        return False
-    return bool(candidate.draggan.uuid)
+    found: Any = candidate
+    return found.type == "MESH" and bool(found.draggan.uuid)
+
+
+def _is_linked(candidate: bpy.types.Object) -> bool:
+    return candidate.library is not None or candidate.override_library is not None
 
 
 def active(context: bpy.types.Context) -> Plane | None:

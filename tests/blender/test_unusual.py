@@ -71,6 +71,44 @@ class UnusualTest(SceneCase):
         self.assertEqual(ours("scene.planes").everywhere(), [])
         self.assertFalse(bpy.ops.draggan.drag.poll())
 
+    def test_an_override_of_all_that_belongs_to_an_image_is_left_alone(self) -> None:
+        planes = ours("scene.planes")
+        linked = self.brought(self.saved(), link=True)
+        self.assertTrue(planes.is_of_another_file(linked))
+        (collection,) = linked.users_collection
+        collection.override_hierarchy_create(bpy.context.scene, bpy.context.view_layer)
+        (mine,) = (one for one in bpy.data.objects if one.type == "MESH" and not one.library)
+        # It has pairs and a uuid, but Blender refuses more pairs.
+        self.assertEqual(len(mine.draggan.pairs), 1)
+        bpy.context.view_layer.objects.active = mine
+        self.assertEqual(planes.everywhere(), [])
+        self.assertTrue(planes.is_of_another_file(mine))
+        self.assertFalse(bpy.ops.draggan.drag.poll())
+        self.assertIsNone(planes.image_of(mine.draggan.pairs[0].target))
+
+    def test_a_linked_image_that_was_made_local_is_dragged_and_saved(self) -> None:
+        self.new_plane()
+        path = self.folder / "without_pairs.blend"
+        bpy.ops.wm.save_as_mainfile(filepath=str(path))
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+        self.brought(path, link=True).select_set(True)
+        bpy.ops.object.make_local(type="SELECT_OBJECT")
+        plane = self.find_plane()
+        # Blender would let Python change it, and forget the change.
+        self.assertTrue(plane.active_material.library)
+        bpy.context.scene.collection.objects.link(plane)
+        bpy.context.view_layer.objects.active = plane
+        self.add_pair(plane)
+        self.drag(plane)
+        shown = ours("scene.planes").texture_node(plane).image.name
+        path = self.folder / "other.blend"
+        bpy.ops.wm.save_as_mainfile(filepath=str(path))
+        bpy.ops.wm.open_mainfile(filepath=str(path))
+        plane = self.find_plane()
+        self.assertEqual((plane.active_material.library, plane.data.library), (None, None))
+        self.assertEqual(ours("scene.planes").texture_node(plane).image.name, shown)
+        self.assertEqual(plane.draggan.sequence.image.name, shown)
+
     def test_two_images_at_once(self) -> None:
         first, second = self.new_plane(1), self.new_plane(2)
         for plane in (first, second):

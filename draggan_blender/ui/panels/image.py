@@ -9,6 +9,13 @@ from ...scene import planes
 from .common import SidebarPanel, pair_of
 from .explore import draw_seed
 from .models import draw_missing
+from .text import draw_text
+
+# Drawn for an image that cannot be changed here.
+_LINKED = (
+    "{} is linked from another file, and is not changed here; to change it, choose Object, "
+    "Relations, Make Local, All"
+)
 
 
 class DRAGGAN_PT_image(SidebarPanel, bpy.types.Panel):
@@ -20,6 +27,8 @@ class DRAGGAN_PT_image(SidebarPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         plane = planes.active(context)
+        if planes.is_of_another_file(context.object):
+            draw_text(layout, _LINKED.format(context.object.name), "INFO")
         source = (plane or context.scene).draggan.source
         column = layout.column()
         column.use_property_split = True
