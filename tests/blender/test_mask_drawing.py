@@ -18,7 +18,9 @@ from support import ours
 class DrawingTest(MaskCase):
     """Shift-drag with the Pull tool, by its events; ``tools/pull_pictures.py`` has a real mouse."""
 
-    def draw(self, kind: str, places: Any, **keys: bool) -> set[str]:
+    def draw(
+        self, kind: str, places: Any, *, under: Any = None, error: str = "", **keys: bool
+    ) -> set[str]:
         """Draw over a view in which the image fills 100 x 100 px, and return the result."""
         module = ours("ui.operators.mask_draw")
         shown = module.DRAGGAN_OT_mask_draw
@@ -33,7 +35,13 @@ class DrawingTest(MaskCase):
         drawing._finish = lambda _context, result: result
         region = SimpleNamespace(x=0, y=0, width=100, height=100)
         area = SimpleNamespace(tag_redraw=lambda: None)
-        context: Any = SimpleNamespace(area=area, region=region)
+        context: Any = SimpleNamespace(
+            area=area,
+            region=region,
+            object=self.plane,
+            view_layer=bpy.context.view_layer,
+            selected_objects=bpy.context.selected_objects,
+        )
         events = [
             SimpleNamespace(
                 type="MOUSEMOVE",
@@ -49,6 +57,7 @@ class DrawingTest(MaskCase):
         with (
             mock.patch.object(module.pointing, "view_index", return_value=0),
             mock.patch.object(module.pointing, "view_of", return_value=(region, None)),
+            mock.patch.object(module.pointing, "plane_at", return_value=under),
             mock.patch.object(
                 module.pointing,
                 "uv_at",
@@ -58,7 +67,8 @@ class DrawingTest(MaskCase):
             self.assertTrue(drawing._start(context, events[0]))
             for event in events[1:]:
                 result = drawing.modal(context, event)
-        self.assertEqual(drawing.errors, [])
+        self.assertEqual(len(drawing.errors), len(error and [error]))
+        self.assertIn(error, "".join(drawing.errors))
         return set(result)
 
     def mean(self) -> float:
@@ -85,6 +95,21 @@ class DrawingTest(MaskCase):
     def test_a_lasso_joins_its_ends(self) -> None:
         self.assertEqual(self.draw("LASSO", [(0, 0), (100, 0), (100, 100)]), {"FINISHED"})
         self.assertAlmostEqual(self.mean(), 0.5, delta=0.02)
+
+    def test_an_outline_beside_the_image_is_refused(self) -> None:
+        places = [(200, 10), (300, 90)]
+        self.assertEqual(
+            self.draw("BOX", places, error="does not lie over the image"), {"CANCELLED"}
+        )
+        self.assertIsNone(self.plane.draggan.mask)
+
+    def test_the_tool_draws_on_the_image_under_the_mouse(self) -> None:
+        other = ours("scene.copies").duplicate(bpy.context, self.plane)
+        bpy.context.view_layer.update()
+        self.assertEqual(self.draw("BOX", [(10, 10), (60, 90)], under=other), {"FINISHED"})
+        self.assertIsNone(self.plane.draggan.mask)
+        self.assertIsNotNone(other.draggan.mask)
+        self.assertEqual(bpy.context.view_layer.objects.active, other)
 
     def test_a_tiny_outline_masks_nothing(self) -> None:
         self.assertEqual(self.draw("BOX", [(50, 50), (52, 51)], starts=False), {"CANCELLED"})

@@ -14,6 +14,7 @@ from ...jobs import parts
 from ...properties.owners import Plane
 from ...scene import mask_shapes, planes, pointing
 from .. import lines
+from ..point_watch import select_only
 from . import pull
 from .common import Result, poll_image
 from .mask import COMBINATIONS, apply_shape
@@ -113,12 +114,24 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
         self._is_drawing = self._view is not None
         if self._is_drawing:
             self._follow(context, event)
+        if self.starts_at_once:
+            self._choose(context)
         plane = planes.find(self._uuid)
         if self.starts_at_once and plane is not None:
             # It may become a click, and the engine looks for the parts meanwhile.
             with contextlib.suppress(EditError):
                 parts.ask(plane)
         return self._is_drawing
+
+    def _choose(self, context: bpy.types.Context) -> None:
+        """Work on the image under the mouse, as a pull does, and not on another one."""
+        shown = pointing.view_of(context.area, self._view)
+        plane = pointing.plane_at(context, *shown, self._path[0]) if shown is not None else None
+        if plane is None:
+            return
+        if planes.active(context) != plane:
+            select_only(context, plane)
+        self._uuid = plane.draggan.uuid
 
     def _follow(self, context: bpy.types.Context, event: bpy.types.Event) -> None:
         found = pointing.view_of(context.area, self._view)
@@ -146,7 +159,8 @@ class DRAGGAN_OT_mask_draw(bpy.types.Operator):
         try:
             found = [pointing.uv_at(plane, region, region_3d, place) for place in outline]
             corners = [uv for uv in found if uv is not None]
-            if len(corners) < 3:
+            size = plane.draggan.size
+            if len(corners) < 3 or not mask_shapes.polygon(corners, *size).any():
                 raise EditError(
                     "The outline does not lie over the image; draw it over the image, or turn the "
                     "view until the image faces you"
