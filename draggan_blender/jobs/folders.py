@@ -58,7 +58,7 @@ def agreed() -> tuple[str, ...]:
     for plane in planes.everywhere():
         found.add(_base(plane))
         for sequence in (plane.draggan.sequence, plane.draggan.bake.under):
-            if sequence.image is not None:
+            if sequence.image is not None and sequence.image.filepath:
                 found.add(images.folder_of(sequence))
     return tuple(sorted(str(absolute(folder)) for folder in found))
 
