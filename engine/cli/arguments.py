@@ -9,6 +9,7 @@ says why. Torch is imported when a command that needs it runs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from draggan_blender.protocol.losses import LOSS_NAMES, LOSSES, PIXELS
 from draggan_blender.protocol.settings import DEFAULTS, OPTIONS, Option
 
 from . import values
+from .interrupt import terminate_interrupts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = parsed.run
+    # Blender starts ``serve`` and ends it with its own messages.
+    ending = contextlib.nullcontext() if run is _serve else terminate_interrupts()
     try:
-        return run(parsed)
+        with ending:
+            return run(parsed)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -263,7 +263,7 @@ def _until_solved(process: subprocess.Popen[str], count: int) -> None:
     raise AssertionError(f"it ended first: {process.communicate()[1]}")
 
 
-@pytest.mark.parametrize("ending", ["kill", "interrupt"])
+@pytest.mark.parametrize("ending", ["kill", "interrupt", "terminate"])
 def test_one_that_is_ended_in_the_middle_goes_on_to_the_same_files(
     long_path: Path,
     checkpoint: Path,
@@ -272,17 +272,17 @@ def test_one_that_is_ended_in_the_middle_goes_on_to_the_same_files(
     capsys: pytest.CaptureFixture[str],
     ending: str,
 ) -> None:
-    if ending == "interrupt" and sys.platform == "win32":
-        pytest.skip("there is no SIGINT for a single process")
+    if ending != "kill" and sys.platform == "win32":
+        pytest.skip("there are no signals for a single process")
     command = arguments(long_path, checkpoint, tmp_path, "--resume")
     process = _started(*command)
     _until_solved(process, 5)
     if ending == "kill":
         process.kill()
     else:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT if ending == "interrupt" else signal.SIGTERM)
     _, error = process.communicate(timeout=120)
-    if ending == "interrupt":
+    if ending != "kill":
         assert (process.returncode, error) == (130, "interrupted\n")
     assert (tmp_path / JOURNAL_FILE).exists()
     assert main(command) == 0

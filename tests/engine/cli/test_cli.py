@@ -239,9 +239,10 @@ def test_started_as_a_file_in_isolated_mode_it_finds_its_packages(
     assert "32 x 32 px" in done.stdout
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for a single process")
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no signals for a single process")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_drag_is_code_130_without_a_traceback_and_keeps_its_images(
-    checkpoint: Path, tmp_path: Path
+    checkpoint: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     arguments = _drag_arguments(checkpoint, tmp_path / "out", "--max-steps", "0")
     arguments += ["--patience", "1000000", "--tolerance-px", "0", "--method", "draggan"]
@@ -255,7 +256,7 @@ def test_an_interrupted_drag_is_code_130_without_a_traceback_and_keeps_its_image
         assert process.stdout is not None and process.stderr is not None
         while not process.stdout.readline().startswith("step"):
             pass
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert error == "interrupted\n"
