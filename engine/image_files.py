@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from .errors import RequestError
 
 # Far beyond the largest picture.
 _MAX_BYTES = 1 << 29
+# Pillow refuses images of more than twice the number that it warns of.
+_MOST_MEGAPIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
 # How large floating-point numbers of an image from 0 to 1 may be.
 _OVERSHOOT = 8.0
 # How many percent of the values above black are at most white; a few bright pixels, as of glints
@@ -41,10 +44,19 @@ def read_image(path: Path) -> Image.Image:
     """
     data = read_plain_file(path, _MAX_BYTES)
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with warnings.catch_warnings():
+            # Large panoramas are what people have; what is too large for memory is an error.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
+        with image:
             return _in_8_bits(ImageOps.exif_transpose(image)).convert("RGBA")
     except MemoryError:
         raise
+    except Image.DecompressionBombError:
+        raise RequestError(
+            f"{path} has more than {_MOST_MEGAPIXELS} million pixels, the most that are read; save "
+            "it smaller, or only the part that is needed"
+        ) from None
     except Exception:  # the border: Pillow raises many kinds for damaged files
         raise RequestError(
             f"{path} is not an image file that can be read; expected a PNG, JPEG, WebP or TIFF"

@@ -90,5 +90,18 @@ def test_every_damage_is_the_same_sentence(tmp_path: Path) -> None:
             assert read_image(path).mode == "RGBA"
         except RequestError as error:
             refused += 1
-            assert str(error).endswith("expected a PNG, JPEG, WebP or TIFF")
+            # A damaged size can also be one of too many pixels.
+            ends = ("expected a PNG, JPEG, WebP or TIFF", "or only the part that is needed")
+            assert str(error).endswith(ends)
     assert refused > len(wholes)
+
+
+def test_a_picture_of_too_many_pixels_is_refused_as_that_and_a_large_one_is_read(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "panorama.png"
+    Image.new("1", (18000, 10000)).save(path)
+    with pytest.raises(RequestError, match=r"has more than 178 million pixels, .* smaller"):
+        read_image(path)
+    Image.new("1", (9000, 10000), 1).save(path)
+    assert read_image(path).size == (9000, 10000)
