@@ -17,6 +17,9 @@ from pathlib import Path
 # Appended to the name of a file that is still being written, which also starts with a dot.
 PART_SUFFIX = ".part"
 
+# The most bytes of a file's name, on nearly every file system.
+_MOST_NAME_BYTES = 255
+
 # The temporary files that this process is writing now.
 _WRITTEN_NOW: set[Path] = set()
 
@@ -30,7 +33,11 @@ def temporary_beside(path: Path, *, keep_suffix: bool = False) -> Path:
             the format by it.
     """
     suffix = path.suffix if keep_suffix else ""
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{PART_SUFFIX}{suffix}")
+    ending = f".{secrets.token_hex(8)}{PART_SUFFIX}{suffix}"
+    # A name that is as long as it may be would become too long: its beginning will do.
+    room = _MOST_NAME_BYTES - len(os.fsencode(ending)) - 1
+    name = os.fsencode(path.name)[:room].decode(errors="ignore")
+    return path.with_name(f".{name}{ending}")
 
 
 @contextlib.contextmanager

@@ -12,6 +12,24 @@ from stylegan2 import ModelError
 
 from ..errors import RequestError
 
+# What the person can do about an error of the system, by its number.
+_OTHER_PLACE = "choose another place, or give this account the right to use it"
+_OTHER_KIND = (
+    "a file, or a link to nothing, is where a folder is needed, or a folder where a file is"
+)
+_ADVICE = {
+    errno.ENOSPC: "free some space on this disk, or choose a folder on another one",
+    errno.EDQUOT: "delete some of your files on this disk, or choose a folder on another one",
+    errno.EACCES: _OTHER_PLACE,
+    errno.EPERM: _OTHER_PLACE,
+    errno.EROFS: "choose a folder on a disk that can be written to",
+    errno.ENOENT: "check the path",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EEXIST: _OTHER_KIND,
+    errno.EISDIR: _OTHER_KIND,
+    errno.ENOTDIR: _OTHER_KIND,
+}
+
 # What the text of a plain ``RuntimeError`` of torch contains when memory runs out (CPU, MPS).
 # The thread that writes frames cannot start either when memory is short.
 _OUT_OF_MEMORY = (
@@ -48,7 +66,8 @@ def _failure(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError):
         where = f" {error.filename}" if error.filename else ""
         reason = error.strerror or str(error)
-        return "files", f"cannot read or write{where}: {reason}"
+        advice = _ADVICE.get(error.errno or 0)
+        return "files", f"cannot read or write{where}: {reason}" + (f"; {advice}" if advice else "")
     return (
         "internal",
         f"an internal error in the engine ({type(error).__name__}: {error}); see the log",

@@ -24,6 +24,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -181,6 +182,8 @@ def describe_config(
     }
 
 
+# The most bytes of a file's name, on nearly every file system.
+_MOST_NAME_BYTES = 255
 # Only the types of its fields are used.
 _EXAMPLE = GeneratorConfig(img_resolution=4, channels=(1,), conv_clamp=1.0)
 
@@ -189,7 +192,7 @@ def write_safetensors(path: Path, checkpoint: Checkpoint) -> None:
     """Write a generator to a file atomically: the file is complete or not changed.
 
     Args:
-        path: The file to create or replace.
+        path: The file to create or replace; its folder is made if it is missing.
         checkpoint: The generator to write; its ``container`` is ignored.
 
     Raises:
@@ -200,8 +203,13 @@ def write_safetensors(path: Path, checkpoint: Checkpoint) -> None:
         for key, tensor in sorted(checkpoint.tensors.items())
     }
     header = _header(checkpoint, tensors)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Processes on several machines, or in containers, can have the same number; and a name that is
+    # as long as it may be leaves no room.
+    ending = f".{secrets.token_hex(8)}.part"
+    start = os.fsencode(path.name)[: _MOST_NAME_BYTES - len(ending) - 1].decode(errors="ignore")
+    partial = path.with_name(f".{start}{ending}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("xb") as file:
                 file.write(struct.pack("<Q", len(header)) + header)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from dataclasses import replace
@@ -128,7 +129,13 @@ def test_a_running_job_is_told_and_one_that_is_over_is_not_found() -> None:
 def test_causes_and_sentences() -> None:
     assert failure(RequestError("too far")) == ("request", "too far")
     disk = OSError(28, "No space left on device", "/x/a.png")
-    assert failure(disk) == ("files", "cannot read or write /x/a.png: No space left on device")
+    assert failure(disk) == (
+        "files",
+        "cannot read or write /x/a.png: No space left on device; free some space on this disk, or "
+        "choose a folder on another one",
+    )
+    unknown = OSError(errno.EIO, "Input/output error", "/x/a.png")
+    assert failure(unknown) == ("files", "cannot read or write /x/a.png: Input/output error")
     assert failure(MemoryError())[0] == "memory"
     assert failure(torch.OutOfMemoryError("CUDA out of memory"))[0] == "memory"
     assert failure(RuntimeError("DefaultCPUAllocator: can't allocate memory: you"))[0] == "memory"

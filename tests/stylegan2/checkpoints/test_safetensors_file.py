@@ -249,12 +249,30 @@ def test_a_failed_write_leaves_the_old_file(
 def test_unusable_destinations_are_refused(frozen: Generator, tmp_path: Path) -> None:
     source = tmp_path / "source.safetensors"
     save_generator(frozen, source)
-    for destination in (tmp_path / "no folder" / "model.safetensors", tmp_path, source):
+    for destination in (source / "model.safetensors", tmp_path, source):
         with pytest.raises(ModelError) as caught:
             convert_checkpoint(source, destination)
         assert caught.value.kind is ModelErrorKind.WRITE
         assert str(destination) in caught.value.message
     load_generator(source)
+
+
+def test_processes_with_one_number_do_not_touch_what_the_other_writes(
+    frozen: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, others = tmp_path / "model.safetensors", []
+
+    def begin_another(descriptor: int) -> None:
+        monkeypatch.undo()
+        others.extend(tmp_path.iterdir())
+        save_generator(frozen, path)
+        assert all(other.exists() for other in others)
+
+    monkeypatch.setattr("os.fsync", begin_another)
+    save_generator(frozen, path)
+    assert len(others) == 1
+    load_generator(path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_loading_leaves_the_random_state_alone(frozen: Generator, tmp_path: Path) -> None:
