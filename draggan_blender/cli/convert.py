@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..connection import launcher
-from .running import Running, add_common
+from .running import Running, UsageError, add_common
 
 
 def add(commands: Any) -> None:
@@ -27,6 +27,10 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace, running: Running) -> None:
     source, destination = options.source.absolute(), options.destination.absolute()
+    if destination.suffix.lower() != ".safetensors":
+        raise UsageError(
+            f"{options.destination} does not end in .safetensors, the format that is written"
+        )
     try:
         settings = running.engine_settings()
         code, text = launcher.run_command(
@@ -36,6 +40,9 @@ def _run(options: argparse.Namespace, running: Running) -> None:
         running.refuse_engine(str(error))
         return
     if code:
-        running.fail({"source": str(source)}, text or f"The engine ended with exit code {code}")
+        running.fail(
+            {"source": str(source)},
+            text.removeprefix("error: ") or f"The engine ended with exit code {code}",
+        )
         return
     running.succeed({"source": str(source), "destination": str(destination)}, text)

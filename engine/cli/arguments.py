@@ -86,7 +86,8 @@ def _add_drag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "drag",
         help="drag points and write the frames",
         description="Drag points of the image of a seed. Write the frames drag_0001.png and so "
-        "on, track.npz, and contact_sheet.png into the output folder.",
+        "on, drag_0000.png, which repeats the first one for the time before it, track.npz, and "
+        "contact_sheet.png into the output folder.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     _add_image(drag)
@@ -134,10 +135,11 @@ def _add_bake(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "bake",
         help="solve an animated edit and write its frames",
         description="Solve an edit file frame by frame, then render its frames. Write "
-        "edit.draggan, track.npz, the frames stem_0001.png and so on, and during solving "
-        "solve.journal into the output folder. After an interruption, the same command with "
-        "--resume continues where it was. Many workers can render the frames at the same time, "
-        "each with --only frames and its own part of them in --frames.",
+        "edit.draggan, track.npz, the frames stem_0001.png and so on, one more before the first, "
+        "which repeats it, and during solving solve.journal into the output folder. After an "
+        "interruption, the same command with --resume continues where it was. Many workers can "
+        "render the frames at the same time, each with --only frames and its own part of them in "
+        "--frames.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     bake.add_argument("edit", type=Path, help="an edit file")
@@ -157,7 +159,9 @@ def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     render.add_argument("track", type=Path, help="a track.npz")
     render.add_argument(
-        "--first-number", type=int, help="number of the track's first frame, if not the stored one"
+        "--first-number",
+        type=values.frame_number,
+        help="number of the track's first frame, if not the stored one",
     )
     _add_frames(render)
     render.set_defaults(run=_guarded("render"))
@@ -262,7 +266,7 @@ def _add_blend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     blend.add_argument(
         "--out",
-        type=Path,
+        type=values.png_or_folder,
         required=True,
         help="a PNG file for one image, of a track the last one; or a folder for all of its images",
     )
@@ -307,7 +311,9 @@ def _add_mix(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default=-1,
         help="the first layer that the style changes, from 0; -1 for the later half",
     )
-    mix.add_argument("--weight", type=float, default=1.0, help="how much of the style is taken")
+    mix.add_argument(
+        "--weight", type=values.weight, default=1.0, help="how much of the style is taken, -2 to 2"
+    )
     mix.add_argument(
         "--strip",
         action="store_true",
@@ -367,8 +373,10 @@ def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Read a checkpoint without running any code in it, and write its generator as "
         "a .safetensors file, which any program can load without running code.",
     )
-    convert.add_argument("source", type=Path, help="the checkpoint to read")
-    convert.add_argument("destination", type=Path, help="the .safetensors file to write")
+    convert.add_argument("source", help="the checkpoint to read, or the name of a built-in model")
+    convert.add_argument(
+        "destination", type=values.safetensors, help="the .safetensors file to write"
+    )
     convert.set_defaults(run=_guarded("convert"))
 
 

@@ -172,7 +172,7 @@ def _write(
         end = names.first_number + wanted.stop - 1
         raise RequestError(
             f"frames {begin}-{end} are not in the track, which ends at frame "
-            f"{names.first_number + len(track) - 1}; solve them first"
+            f"{names.first_number + len(track) - 1}; solve them first, if the edit has them"
         )
     output.finished(
         f"{len(rows)} frames are in {Path(names.folder).absolute()}",

@@ -38,9 +38,13 @@ from .interrupt import interrupt_stops
 from .invert import run_invert
 from .many import many
 from .output import Output
+from .places import require_place
 from .sampled import sampled
 from .selftest import selftest
 from .sheet import before_after_sheet
+
+# The commands whose ``--out`` is a file; that of ``blend`` is one or the other.
+_OF_ONE_FILE = ("sample", "mix", "directions")
 
 
 def run(name: str, parsed: argparse.Namespace) -> int:
@@ -56,6 +60,10 @@ def run(name: str, parsed: argparse.Namespace) -> int:
     """
     output = Output(as_json=getattr(parsed, "json", False))
     try:
+        if "out" in parsed:
+            is_png = parsed.out.suffix.lower() == ".png"
+            is_file = name in _OF_ONE_FILE or (name == "blend" and is_png)
+            require_place(parsed.out, is_folder=not is_file)
         return _COMMANDS[name](parsed, output) or 0
     except Exception as error:  # the root of the process
         cause, sentence = failure(error)
@@ -234,8 +242,14 @@ def _info(parsed: argparse.Namespace, output: Output) -> None:
 
 
 def _convert(parsed: argparse.Namespace, output: Output) -> None:
-    convert_checkpoint(parsed.source, parsed.destination)
-    output.note(f"the generator of {parsed.source.name} is in {parsed.destination}")
+    source = model_path(parsed.source)
+    if is_difference(source):
+        raise RequestError(
+            f"{source.name} has only what tuning changed in {read_difference(source).base_name}, "
+            "and opens together with it; convert that model"
+        )
+    convert_checkpoint(source, parsed.destination)
+    output.note(f"the generator of {source.name} is in {parsed.destination}")
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Output], int | None]] = {

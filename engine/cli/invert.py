@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from draggan_blender.protocol.atomic_files import replacing, write_atomically
 from draggan_blender.protocol.losses import DISCRIMINATOR, VGG
 
 from ..arrays import ByteArray
@@ -68,16 +69,22 @@ def run_invert(parsed: argparse.Namespace, model: LoadedModel, output: Output) -
         loss=loss,
         on_step=_printer(output),
     )
+    names = ["latent.npy", "model.png", "compare.png", "result.json"]
+    tuned = parsed.out / DIFFERENCE_FILE
     if found.changes:
-        found.difference(model).save(parsed.out / DIFFERENCE_FILE)
+        found.difference(model).save(tuned)
+        names.append(DIFFERENCE_FILE)
+    else:
+        tuned.unlink(missing_ok=True)  # of an earlier search, it would be taken for this one's
     latent, frame = found.inversion.latent, found.inversion.alignment
     image = render_image(found.generator, latent, every_channel=True)
     write_image(parsed.out / "model.png", image)
     write_png(parsed.out / "compare.png", comparison(model, pixels, frame, image))
-    np.save(parsed.out / "latent.npy", latent.astype("<f4"))
+    with replacing(parsed.out / "latent.npy", keep_suffix=True) as path:
+        np.save(path, latent.astype("<f4"))
     _write_result(parsed.out / "result.json", model, parsed.loss, found)
     output.finished(
-        f"{found.sentence}; {parsed.out} has latent.npy, model.png, compare.png and result.json",
+        f"{found.sentence}; {parsed.out} has {', '.join(names[:-1])} and {names[-1]}",
         **_facts(found),
     )
 
@@ -154,4 +161,4 @@ def _write_result(path: Path, model: LoadedModel, loss: str, found: FoundPicture
         **_facts(found),
         "verdict": found.sentence,
     }
-    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write_atomically(path, (json.dumps(facts, indent=1) + "\n").encode())

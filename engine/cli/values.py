@@ -17,6 +17,15 @@ Pair = tuple[tuple[float, float], tuple[float, float], tuple[float, float, float
 # The most seeds that a change is applied to at once.
 _MOST_SEEDS = 1000
 
+# The last frame that a scene of Blender can have.
+_LAST_FRAME = 1_048_574
+
+# How much of a style is taken at most; with more the image soon shows nothing.
+_MOST_WEIGHT = 2
+
+# Endings of image files that are not written.
+_OTHER_IMAGES = {".bmp", ".exr", ".gif", ".jpeg", ".jpg", ".tga", ".tif", ".tiff", ".webp"}
+
 
 def pair(text: str) -> Pair:
     """Parse ``x,y:x,y`` as a handle and its target, and what may follow as a region."""
@@ -82,6 +91,48 @@ def png(text: str) -> Path:
     if path.suffix.lower() != ".png":
         raise argparse.ArgumentTypeError(f"{text!r} does not end in .png; images are PNG files")
     return path
+
+
+def png_or_folder(text: str) -> Path:
+    """Check that a name with the ending of an image file is that of a PNG."""
+    path = Path(text)
+    if path.suffix.lower() in _OTHER_IMAGES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a PNG file; expected a name that ends in .png, or a folder"
+        )
+    return path
+
+
+def safetensors(text: str) -> Path:
+    """Check that the name of a model says what it will be."""
+    path = Path(text)
+    if path.suffix.lower() != ".safetensors":
+        raise argparse.ArgumentTypeError(
+            f"{text!r} does not end in .safetensors, the format that is written"
+        )
+    return path
+
+
+def frame_number(text: str) -> int:
+    """Parse the number of a frame that Blender can have and that a file can be named by."""
+    if not re.fullmatch(r"\d{1,7}", text) or not 1 <= int(text) <= _LAST_FRAME:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not the number of a frame; expected 1 to {_LAST_FRAME}"
+        )
+    return int(text)
+
+
+def weight(text: str) -> float:
+    """Parse how much of a style is taken."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= _MOST_WEIGHT:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a weight; expected a number from -{_MOST_WEIGHT} to {_MOST_WEIGHT}"
+        )
+    return value
 
 
 def stem(text: str) -> str:

@@ -101,6 +101,10 @@ class CommandTest(SceneCase):
         done = self.run_command("convert", str(self.folder / "no-model.pkl"), str(result))
         self.assertEqual(done.returncode, 1)
         self.assertIn("no-model.pkl", done.stderr)
+        self.assertNotIn("error: ", done.stderr)
+        done = self.run_command("convert", str(golden[0]), str(self.folder / "converted.pkl"))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("does not end in .safetensors", done.stderr)
 
     @unittest.skipUnless(os.name == "posix", "needs POSIX signals")
     def test_a_terminated_command_ends_as_cancelled(self) -> None:
