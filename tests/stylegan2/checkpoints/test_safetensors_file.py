@@ -260,7 +260,8 @@ def test_unusable_destinations_are_refused(frozen: Generator, tmp_path: Path) ->
 def test_processes_with_one_number_do_not_touch_what_the_other_writes(
     frozen: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, others = tmp_path / "model.safetensors", []
+    path = tmp_path / "model.safetensors"
+    others: list[Path] = []
 
     def begin_another(descriptor: int) -> None:
         monkeypatch.undo()
