@@ -19,12 +19,14 @@ from stylegan2 import ModelError, read_latent
 from stylegan2.checkpoints.byte_source import MemoryBytes
 from stylegan2.checkpoints.latent_names import latent_name
 from stylegan2.checkpoints.refusal import Refusal
+from stylegan2.checkpoints.sniff import EXPECTED
 from stylegan2.checkpoints.zip_directory import read_directory
 
 from .arrays import FloatArray
 from .errors import RequestError
 
 _MOST_BYTES = 64 << 20
+_EXPECTED = "a saved latent (.npz, .npy or .pt) is expected"
 _NPY, _ZIP = b"\x93NUMPY", b"PK"
 
 
@@ -71,7 +73,8 @@ def _values(path: Path) -> NDArray[Any]:
     except PlainArraysError as error:
         raise RequestError(f"{path.name} is not a saved latent: {error}") from None
     except ModelError as error:
-        raise RequestError(error.message.rstrip(".")) from None
+        said = error.message.rstrip(".")
+        raise RequestError(said.replace(EXPECTED, _EXPECTED)) from None
 
 
 def _has_arrays(data: bytes) -> bool:

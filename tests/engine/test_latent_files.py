@@ -172,3 +172,10 @@ def test_the_command_line_takes_a_latent_in_place_of_a_seed(
     ).read_bytes()
     assert main(["sample", *model, "--latent", str(tmp_path / "no.npz"), *out]) == 1
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_file_of_another_kind_is_told_what_is_expected(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    with pytest.raises(RequestError, match=r"a saved latent \(.npz, .npy or .pt\) is expected"):
+        latent_from_file(path, 8, 32)
