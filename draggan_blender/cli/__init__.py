@@ -26,7 +26,7 @@ from ..errors import EditError
 from ..jobs import recovery
 from ..scene import planes
 from . import bake, blend, convert, drag, info, install, invert, render
-from .running import CANCELLED, DONE, FAILED, WRONG_ARGUMENTS, Running, UsageError
+from .running import CANCELLED, DONE, FAILED, WRONG_ARGUMENTS, Running, UsageError, require_place
 
 _COMMANDS = (bake, drag, invert, blend, render, info, convert, install)
 # Ctrl-C sends the first; a farm ends a task with the second.
@@ -65,6 +65,8 @@ def run(arguments: list[str]) -> int:
 
 def _run(options: argparse.Namespace, running: Running) -> int:
     try:
+        if "save" in options and options.save:
+            require_place(options.save)
         with running:
             options.run(options, running)
     except UsageError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -305,6 +306,24 @@ def model_of(plane: Plane, options: argparse.Namespace, usual: Callable[[Any], s
     if options.model:
         return str(Path(options.model).absolute())
     return usual(plane.draggan.source)
+
+
+def require_place(path_text: str) -> None:
+    """Refuse a path that ``save`` cannot write to, before the work whose result it is for.
+
+    Raises:
+        EditError: It is a folder, or its folder is missing or read-only.
+    """
+    path = frame_files.absolute(path_text)
+    if path.is_dir():
+        raise EditError(f"--save {path_text} is a folder; add the name of the .blend")
+    if not path.parent.is_dir():
+        raise EditError(f"--save {path_text}: there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise EditError(
+            f"--save {path_text}: the folder {path.parent} is read-only for this account; choose "
+            "another"
+        )
 
 
 def save(path_text: str) -> None:

@@ -84,12 +84,19 @@ class CommandTest(SceneCase):
             (2, ("bake-a-cake",)),
             (2, ("drag", "--object", "Nobody")),
             (3, ("drag", "--engine", str(self.folder / "no-python"))),
-            (1, ("drag", "--save", str(self.folder / "nowhere" / "saved.blend"))),
             (0, ("bake", "--help")),
         ):
             done = self.run_command(*arguments)
             self.assertEqual(done.returncode, code, (arguments, done.stdout, done.stderr))
             self.assertNotIn("Traceback", done.stderr)
+
+    def test_a_file_that_cannot_be_saved_is_told_before_the_work(self) -> None:
+        out = self.folder / "out"
+        for place in (self.folder, self.folder / "nowhere" / "a.blend", self.blend / "a.blend"):
+            done = self.run_command("drag", "--out", str(out), "--save", str(place))
+            self.assertEqual(done.returncode, 1, (place, done.stdout, done.stderr))
+            self.assertIn("--save", done.stderr)
+        self.assertFalse(out.exists())
 
     def test_a_checkpoint_is_converted_by_the_engine(self) -> None:
         golden = sorted((support.CHECKOUT / "tests" / "data" / "golden").glob("*.pkl"))
