@@ -26,6 +26,7 @@ from ..protocol.pairs import Point
 from ..protocol.timeline import Bake, BakeFinished, Edit
 from ..scene import (
     edits,
+    evaluating,
     handle_paths,
     history,
     images,
@@ -167,11 +168,13 @@ def make_edit(plane: Plane, frames: range) -> Edit:
     """
     settings, scene = plane.draggan, planes.scene_of(plane)
     time_stretching.refuse(plane)
-    own_animation.refuse_drivers(points.enabled_pairs(plane))
+    pairs = points.enabled_pairs(plane)
+    own_animation.refuse_drivers(pairs)
     latent = to_bytes(settings.latent)
-    bases_px = placing.bases(
-        sampling.depsgraph_of(scene), plane, is_base_shown=lambda: shown.latent(plane) == latent
-    )
+    with evaluating.evaluated(scene, [plane, *(pair.handle for pair in pairs)]):
+        bases_px = placing.bases(
+            sampling.depsgraph_of(scene), plane, is_base_shown=lambda: shown.latent(plane) == latent
+        )
     sampled = sampling.over_frames(plane, frames, bases_px)
     mask_spans, mask_bytes = masks.over_frames(plane, frames)
     if mask_following.follows(plane):

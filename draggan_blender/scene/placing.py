@@ -24,7 +24,7 @@ from .. import compat
 from ..errors import EditError
 from ..properties.owners import Plane
 from ..properties.pair import DRAGGAN_PG_pair
-from . import planes, timing, view
+from . import evaluating, planes, timing, view
 from .points import MOVED, enabled_pairs, key_of, missing
 
 # Positions in image pixels are rounded to multiples of this.
@@ -232,7 +232,7 @@ def read_pairs(
         EditError: No pair is enabled, or a point was deleted, is outside the image or has no size.
     """
     enabled = enabled_pairs(plane)
-    found = zip(enabled, *_poses_of(context, plane, enabled), strict=True)
+    found = zip(enabled, *_poses_of_all(context, plane, enabled), strict=True)
     return [_placed(plane, pair, handle, target, held) for pair, handle, target in found]
 
 
@@ -249,7 +249,9 @@ def read_usable(
         held: As for ``read_pairs``.
 
     Returns:
-        Each pair, and its positions; None where a point is outside the image or has no size.
+        Each pair, and its positions; None where a point is outside the image or has no size, or
+        where Blender does not evaluate the target. This is for handlers of updates, which must
+        cause none; see ``evaluating``.
 
     Raises:
         EditError: The plane is in no scene, or has no size.
@@ -257,9 +259,13 @@ def read_usable(
     scene = planes.scene_of(plane)
     present = [pair for pair in plane.draggan.pairs if pair.enabled and not missing(pair, scene)]
     found: list[tuple[DRAGGAN_PG_pair, PlacedPair | None]] = []
+    view_layer = _view_layer(context, scene)
     poses_found = _poses_of(context, plane, present)
     for pair, handle, target in zip(present, *poses_found, strict=True):
-        key_of(plane, pair)
+        is_held = key_of(plane, pair) in held
+        if not is_held and not evaluating.is_evaluated(view_layer, pair.target):
+            found.append((pair, None))
+            continue
         try:
             found.append((pair, _placed(plane, pair, handle, target, held)))
         except EditError:
@@ -274,6 +280,26 @@ def _poses_of(
     depsgraph = context.evaluated_depsgraph_get()
     handles = poses(depsgraph, plane, [pair.handle for pair in pairs])
     return handles, poses(depsgraph, plane, [pair.target for pair in pairs])
+
+
+def _poses_of_all(
+    context: bpy.types.Context, plane: Plane, pairs: Sequence[DRAGGAN_PG_pair]
+) -> tuple[list[Pose], list[Pose]]:
+    """Return the poses as ``_poses_of`` does, also of points that Blender does not evaluate."""
+    scene = planes.scene_of(plane)
+    view_layer = _view_layer(context, scene)
+    items = [plane, *(point for pair in pairs for point in (pair.handle, pair.target))]
+    stale = [item for item in items if not evaluating.is_evaluated(view_layer, item)]
+    if not stale:
+        return _poses_of(context, plane, pairs)
+    with evaluating.evaluated(scene, stale):
+        return _poses_of(context, plane, pairs)
+
+
+def _view_layer(context: bpy.types.Context, scene: bpy.types.Scene) -> bpy.types.ViewLayer:
+    """Return the view layer in which a plane of a scene is seen."""
+    shown = context.view_layer if context.scene == scene else None
+    return scene.view_layers[0] if shown is None else shown
 
 
 def _placed(

@@ -10,7 +10,7 @@ Blender is read in that one pass; the rest is arithmetic over all frames at once
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from ..properties.owners import Plane
 from ..properties.sliders import DRAGGAN_PG_slider
 from ..protocol.settings import DragSettings
 from ..protocol.timeline import SettingsFrom
-from . import edits, placing, planes, playhead, points, sliders, view
+from . import edits, evaluating, placing, planes, playhead, points, sliders, view
 
 # The data paths of a plane's own animation that belong to the edit start with this.
 _EDIT_PATHS = "draggan."
@@ -90,12 +90,12 @@ def over_frames(plane: Plane, frames: range, bases_px: ArrayLike) -> SampledEdit
     pairs, scene = points.enabled_pairs(plane), planes.scene_of(plane)
     targets = [pair.target for pair in pairs]
     indices = [index for index, pair in enumerate(plane.draggan.pairs) if pair.enabled]
-    base_turns = placing.base_turns(depsgraph_of(scene), plane)
     start = min(scene.frame_start, frames.start) if _simulates(scene) else frames.start
     rows: list[_Row] = []
     # Blender does not notice that a script has changed a collection.
     plane.update_tag()
-    with _evaluated(scene, [plane, *targets]):
+    with evaluating.evaluated(scene, [plane, *targets, *(pair.handle for pair in pairs)]):
+        base_turns = placing.base_turns(depsgraph_of(scene), plane)
         for frame in playhead.visit(scene, range(start, frames.stop)):
             if frame >= frames.start:
                 rows.append(_read(depsgraph_of(scene), plane, targets, indices))
@@ -270,24 +270,6 @@ def _simulates(scene: bpy.types.Scene) -> bool:
 
 def _has_simulation(tree: Any | None) -> bool:
     return tree is not None and any(node.type == "SIMULATION_INPUT" for node in tree.nodes)
-
-
-@contextlib.contextmanager
-def _evaluated(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) -> Iterator[None]:
-    """Make Blender evaluate objects that are disabled in viewports or excluded as well.
-
-    Blender evaluates only what something visible depends on; other objects stay where they were
-    last. A temporary visible empty is therefore constrained to the objects.
-    """
-    probe = bpy.data.objects.new("GAN Image Probe", None)
-    for item in objects:
-        copy: Any = probe.constraints.new("COPY_LOCATION")
-        copy.target = item
-    scene.collection.objects.link(probe)
-    try:
-        yield
-    finally:
-        bpy.data.objects.remove(probe)
 
 
 def _read(

@@ -179,6 +179,16 @@ class SamplingTest(BakeCase):
         self.assertEqual(self.edit_of(plane), edit)
         self.assertEqual({item.name for item in bpy.data.objects}, names)
 
+    def test_a_disabled_handle_that_a_script_moves_is_read_where_it_is(self) -> None:
+        plane = self.animated()
+        handle = plane.draggan.pairs[0].handle
+        handle.hide_viewport = True
+        bpy.context.view_layer.update()
+        (before,) = self.edit_of(plane).handles_px
+        handle.location.x += 0.25
+        (now,) = self.edit_of(plane).handles_px
+        self.assertAlmostEqual(now[0] - before[0], 0.125 * plane.draggan.size[0], 1)
+
     def test_what_cannot_be_baked_is_refused_with_its_name_and_frames(self) -> None:
         plane = self.animated()
         pair, error = plane.draggan.pairs[0], ours("errors").EditError
