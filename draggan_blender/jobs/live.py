@@ -22,7 +22,7 @@ from ..properties.pair import DRAGGAN_PG_pair
 from ..protocol.drag_messages import Drag
 from ..protocol.live import Pause, ReplacePairs
 from ..protocol.pairs import Pair, Point
-from ..scene import handle_paths, mask_following, placing, planes
+from ..scene import handle_paths, mask_following, placing, planes, points
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class _Running:
         mask: The exact mask that it has begun with; empty if that does not grow.
         wider: What the mask has grown to; empty if it has not.
         is_paused: Whether it is paused.
+        is_stopping: Whether it was asked to end, because all its pairs are gone.
     """
 
     image_id: str
@@ -46,6 +47,7 @@ class _Running:
     mask: bytes = b""
     wider: bytes = b""
     is_paused: bool = False
+    is_stopping: bool = False
 
 
 # Request id -> what the engine knows; one entry for each drag that has no ending yet.
@@ -150,7 +152,8 @@ def follow(plane: Plane, *, closes: bool = False) -> None:
     """Send the pairs of a plane to its running drag, if they differ from those that it has.
 
     A pair that cannot be used as it is now (a point is outside the image) stays as it was last; one
-    whose point was deleted is left out. Without any pair, the engine keeps the last ones.
+    whose point was deleted is left out. If all were deleted, the drag ends as with *Stop*; if none
+    is enabled, the engine keeps the last ones.
 
     Args:
         plane: The GAN image.
@@ -158,10 +161,14 @@ def follow(plane: Plane, *, closes: bool = False) -> None:
     """
     settings = plane.draggan
     now = _running.get(settings.request_id)
-    if now is None or not settings.dragging:
+    if now is None or now.is_stopping or not settings.dragging:
         return
     open_now = now.is_open and not closes
     found = _current(plane, now.pairs)
+    if not found and _are_deleted(plane, now.pairs):
+        _running[settings.request_id] = replace(now, is_stopping=True)
+        pump.stop_job(settings.uuid)
+        return
     pairs = tuple(pair for _, pair in found) or now.pairs
     if _wanted(pairs) == _wanted(now.pairs) and open_now == now.is_open:
         return
@@ -191,6 +198,16 @@ def _current(plane: Plane, last: Sequence[Pair]) -> list[tuple[DRAGGAN_PG_pair, 
         elif pair.key in known:
             found.append((pair, known[pair.key]))
     return found
+
+
+def _are_deleted(plane: Plane, last: Sequence[Pair]) -> bool:
+    """Return whether all pairs of a drag, or a point of each, were deleted."""
+    if not plane.users_scene:
+        # The plane itself was deleted.
+        return False
+    scene, keys = planes.scene_of(plane), {pair.key for pair in last}
+    present = (pair for pair in plane.draggan.pairs if pair.key in keys)
+    return all(points.missing(pair, scene) for pair in present)
 
 
 def _wanted(pairs: Sequence[Pair]) -> list[Any]:

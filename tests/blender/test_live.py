@@ -140,6 +140,37 @@ class LiveTest(SceneCase):
         self.finish(plane)
         self.assertEqual(plane.draggan.pairs[1].path_slot, -1)
 
+    def test_a_drag_stops_when_its_only_pair_or_a_point_of_it_is_deleted(self) -> None:
+        for name in ("target", "handle", "pair"):
+            with self.subTest(name):
+                plane = self.new_plane(4)
+                self.add_pair(plane)
+                self.start_endless_drag(plane)
+                if name == "pair":
+                    ours("scene.points").remove_pair(plane, 0)
+                else:
+                    point = getattr(plane.draggan.pairs[0], name)
+                    for collection in point.users_collection:
+                        collection.objects.unlink(point)
+                bpy.context.view_layer.update()
+                self.run_until(lambda now: now.active is None)
+                settings = plane.draggan
+                self.assertEqual((settings.request_id, settings.sequence.kind), (0, "DRAG"))
+                self.assertFalse(settings.failed, settings.status)
+                self.assertIn("Stopped", settings.status)
+                self.assertEqual(ours("jobs.live")._running, {})
+
+    def test_a_drag_goes_on_while_its_only_pair_is_switched_off(self) -> None:
+        plane = self.start()
+        plane.draggan.pairs[0].enabled = False
+        plane.update_tag()
+        bpy.context.view_layer.update()
+        self.assertFalse(ours("jobs.live")._running[plane.draggan.request_id].is_stopping)
+        plane.draggan.pairs[0].enabled = True
+        self.move(plane, 0.1, 0.0)
+        self.until_close(plane)
+        self.finish(plane)
+
     def test_a_paused_drag_goes_on_where_it_was(self) -> None:
         plane = self.start()
         bpy.context.view_layer.objects.active = plane
