@@ -27,7 +27,7 @@ from ..scene import (
     models,
     own_animation,
     pair_images,
-    placing,
+    placed_pairs,
     planes,
     playhead,
     shown,
@@ -84,7 +84,7 @@ def start_drag(
     recovery.require_ready(plane)
     edits_job.refuse_if_changing(plane)
     time_stretching.refuse(plane)
-    placed = placing.read_pairs(context, plane)
+    placed = placed_pairs.read_pairs(context, plane)
     own_animation.refuse_drivers([entry.pair for entry in placed])
     mask = masks.at_frame(plane, planes.scene_of(plane).frame_current)
     masks.refuse_black(plane, mask)

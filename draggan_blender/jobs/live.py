@@ -22,7 +22,8 @@ from ..properties.pair import DRAGGAN_PG_pair
 from ..protocol.drag_messages import Drag
 from ..protocol.live import Pause, ReplacePairs
 from ..protocol.pairs import Pair, Point
-from ..scene import handle_paths, mask_following, placing, planes, points
+from ..scene import handle_paths, mask_following, planes, points
+from ..scene.placed_pairs import PlacedPair, read_usable
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ class _Running:
 
 # Request id -> what the engine knows; one entry for each drag that has no ending yet.
 _running: dict[int, _Running] = {}
-# Request id -> the places of targets that are not in the scene yet; see ``placing.read_pairs``.
+# Request id -> the places of targets that are not in the scene yet; see ``read_usable``.
 _held: dict[int, dict[int, tuple[float, float]]] = {}
 
 
-def pairs_of(placed: Sequence[placing.PlacedPair]) -> tuple[Pair, ...]:
+def pairs_of(placed: Sequence[PlacedPair]) -> tuple[Pair, ...]:
     """Return pairs as the engine receives them."""
     return tuple(
         Pair(
@@ -187,7 +188,7 @@ def follow(plane: Plane, *, closes: bool = False) -> None:
 def _current(plane: Plane, last: Sequence[Pair]) -> list[tuple[DRAGGAN_PG_pair, Pair]]:
     """Return the pairs of a running drag that can be used, each as it is now or as it was last."""
     try:
-        usable = placing.read_usable(bpy.context, plane, _held.get(plane.draggan.request_id, {}))
+        usable = read_usable(bpy.context, plane, _held.get(plane.draggan.request_id, {}))
     except EditError:
         return []
     known = {pair.key: pair for pair in last}

@@ -12,8 +12,7 @@ pair stores it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import bpy
@@ -24,8 +23,8 @@ from .. import compat
 from ..errors import EditError
 from ..properties.owners import Plane
 from ..properties.pair import DRAGGAN_PG_pair
-from . import evaluating, planes, timing, view
-from .points import MOVED, enabled_pairs, key_of, missing
+from . import planes, timing, view
+from .points import MOVED, enabled_pairs
 
 # Positions in image pixels are rounded to multiples of this.
 _GRID_PX = 1.0 / 1024.0
@@ -36,7 +35,7 @@ _LEAST_AREA = 1e-12
 _GRID_TURN = 1.0 / 8192.0
 
 # The least size of a target, as a part of its handle's size.
-_LEAST_SCALE = 1e-3
+LEAST_SCALE = 1e-3
 
 
 class Pose(NamedTuple):
@@ -49,27 +48,6 @@ class Pose(NamedTuple):
     """
 
     place: tuple[float, float]
-    angle: float
-    scale: float
-
-
-class PlacedPair(NamedTuple):
-    """A pair and its positions at one frame.
-
-    Attributes:
-        pair: The pair.
-        handle_px: Where the handle is, ``(x, y)`` in image pixels.
-        target_px: Where the handle should go, given the influence; likewise.
-        radius_px: The radius of a region, 0 for a point. A handle that was scaled has a larger one.
-        angle: How far a region should be turned, radians, counter-clockwise in the image. While
-            a drag is running, it is measured from the start of the drag, otherwise from the handle.
-        scale: The factor by which a region should be scaled, measured likewise.
-    """
-
-    pair: DRAGGAN_PG_pair
-    handle_px: tuple[float, float]
-    target_px: tuple[float, float]
-    radius_px: float
     angle: float
     scale: float
 
@@ -188,14 +166,14 @@ def regions_over_frames(
     is_region = sizes > 0.0
     for number, pair in enumerate(pairs):
         least = min(base[number, 1], wanted[:, number, 1].min())
-        if is_region[number] and least <= _LEAST_SCALE:
+        if is_region[number] and least <= LEAST_SCALE:
             raise EditError(f"{pair.name}: a point has no size; clear its scale with Alt-S")
     turns = wanted[..., 0] - base[:, 0]
     # The first frame takes the short way, and the others go on from there.
     turns = np.unwrap(turns, axis=0) - 2.0 * np.pi * np.rint(turns[:1] / (2.0 * np.pi))
     angles = turning_sign(plane) * np.where(is_region, influences * turns, 0.0)
     ratios = np.where(is_region, wanted[..., 1] / np.where(is_region, base[:, 1], 1.0), 1.0)
-    scales = np.maximum(ratios**influences, _LEAST_SCALE)
+    scales = np.maximum(ratios**influences, LEAST_SCALE)
     rounded = np.rint(np.stack([angles, scales], axis=-1) / _GRID_TURN) * _GRID_TURN
     radii_px = np.rint(sizes * base[:, 1] * px_per_unit(plane) / _GRID_PX) * _GRID_PX
     return radii_px, rounded
@@ -213,143 +191,6 @@ def base_turns(depsgraph: bpy.types.Depsgraph, plane: Plane) -> list[tuple[float
         tuple(pair.base_turn) if follows_path(plane, pair) else (pose.angle, pose.scale)
         for pair, pose in zip(enabled, found, strict=True)
     ]
-
-
-def read_pairs(
-    context: bpy.types.Context,
-    plane: Plane,
-    held: Mapping[int, tuple[float, float]] = MappingProxyType({}),
-) -> list[PlacedPair]:
-    """Return the enabled pairs with their positions at the current frame.
-
-    Args:
-        context: The Blender context.
-        plane: The GAN image.
-        held: Places of targets that count instead of those in the scene, ``(x, y)`` in the plane's
-            space, by the keys of their pairs.
-
-    Raises:
-        EditError: No pair is enabled, or a point was deleted, is outside the image or has no size.
-    """
-    enabled = enabled_pairs(plane)
-    found = zip(enabled, *_poses_of_all(context, plane, enabled), strict=True)
-    return [_placed(plane, pair, handle, target, held) for pair, handle, target in found]
-
-
-def read_usable(
-    context: bpy.types.Context,
-    plane: Plane,
-    held: Mapping[int, tuple[float, float]] = MappingProxyType({}),
-) -> list[tuple[DRAGGAN_PG_pair, PlacedPair | None]]:
-    """Return the enabled pairs whose points exist, with their positions at the current frame.
-
-    Args:
-        context: The Blender context.
-        plane: The GAN image.
-        held: As for ``read_pairs``.
-
-    Returns:
-        Each pair, and its positions; None where a point is outside the image or has no size, or
-        where Blender does not evaluate the target. This is for handlers of updates, which must
-        cause none; see ``evaluating``.
-
-    Raises:
-        EditError: The plane is in no scene, or has no size.
-    """
-    scene = planes.scene_of(plane)
-    present = [pair for pair in plane.draggan.pairs if pair.enabled and not missing(pair, scene)]
-    found: list[tuple[DRAGGAN_PG_pair, PlacedPair | None]] = []
-    view_layer = _view_layer(context, scene)
-    poses_found = _poses_of(context, plane, present)
-    for pair, handle, target in zip(present, *poses_found, strict=True):
-        is_held = key_of(plane, pair) in held
-        if not is_held and not evaluating.is_evaluated(view_layer, pair.target):
-            found.append((pair, None))
-            continue
-        try:
-            found.append((pair, _placed(plane, pair, handle, target, held)))
-        except EditError:
-            found.append((pair, None))
-    return found
-
-
-def _poses_of(
-    context: bpy.types.Context, plane: Plane, pairs: Sequence[DRAGGAN_PG_pair]
-) -> tuple[list[Pose], list[Pose]]:
-    """Return the poses of handles and of targets at the current frame."""
-    depsgraph = context.evaluated_depsgraph_get()
-    handles = poses(depsgraph, plane, [pair.handle for pair in pairs])
-    return handles, poses(depsgraph, plane, [pair.target for pair in pairs])
-
-
-def _poses_of_all(
-    context: bpy.types.Context, plane: Plane, pairs: Sequence[DRAGGAN_PG_pair]
-) -> tuple[list[Pose], list[Pose]]:
-    """Return the poses as ``_poses_of`` does, also of points that Blender does not evaluate."""
-    scene = planes.scene_of(plane)
-    view_layer = _view_layer(context, scene)
-    items = [plane, *(point for pair in pairs for point in (pair.handle, pair.target))]
-    stale = [item for item in items if not evaluating.is_evaluated(view_layer, item)]
-    if not stale:
-        return _poses_of(context, plane, pairs)
-    with evaluating.evaluated(scene, stale):
-        return _poses_of(context, plane, pairs)
-
-
-def _view_layer(context: bpy.types.Context, scene: bpy.types.Scene) -> bpy.types.ViewLayer:
-    """Return the view layer in which a plane of a scene is seen."""
-    shown = context.view_layer if context.scene == scene else None
-    return scene.view_layers[0] if shown is None else shown
-
-
-def _placed(
-    plane: Plane,
-    pair: DRAGGAN_PG_pair,
-    handle: Pose,
-    target: Pose,
-    held: Mapping[int, tuple[float, float]],
-) -> PlacedPair:
-    """Return where a pair is on the image.
-
-    Raises:
-        EditError: A point is outside the image or has no size.
-    """
-    base = tuple(pair.base) if follows_path(plane, pair) else _start(plane, pair, handle)
-    place = held.get(pair.key, target.place)
-    wanted = handle.place if pair.is_pin else mix(base, place, pair.influence)
-    handle_px, wanted_px = to_px(plane, np.array([handle.place, wanted]))
-    for point, point_px in ((pair.handle, handle_px), (pair.target, wanted_px)):
-        if not np.isfinite(point_px).all():
-            raise EditError(f"{point.name} is outside the image; move it onto the plane")
-    region = _region(plane, pair, handle, target)
-    return PlacedPair(pair, tuple(handle_px.tolist()), tuple(wanted_px.tolist()), *region)
-
-
-def _start(plane: Plane, pair: DRAGGAN_PG_pair, handle: Pose) -> tuple[float, float]:
-    """Return from where the influence of a pair without a path counts."""
-    return tuple(pair.start) if _in_drag(plane, pair) else handle.place
-
-
-def _region(
-    plane: Plane, pair: DRAGGAN_PG_pair, handle: Pose, target: Pose
-) -> tuple[float, float, float]:
-    """Return the radius in image pixels, the angle and the scale of a pair.
-
-    Raises:
-        EditError: Handle or target has no size.
-    """
-    if pair.is_pin or not pair.radius:
-        return 0.0, 0.0, 1.0
-    angle, scale = handle.angle, handle.scale
-    if _in_drag(plane, pair):
-        angle, scale = pair.start_turn
-    base_angle, base_scale = pair.base_turn if follows_path(plane, pair) else (angle, scale)
-    if min(target.scale, base_scale, scale) <= _LEAST_SCALE:
-        raise EditError(f"{pair.name}: a point has no size; clear its scale with Alt-S")
-    wanted = base_angle + pair.influence * wrapped(target.angle - base_angle)
-    grown = base_scale * (target.scale / base_scale) ** pair.influence
-    turned = turning_sign(plane) * wrapped(wanted - angle)
-    return pair.radius * scale * px_per_unit(plane), turned, grown / scale
 
 
 def wrapped(angle: float) -> float:
@@ -404,7 +245,7 @@ def bases(
     return found_px
 
 
-def _in_drag(plane: Plane, pair: DRAGGAN_PG_pair) -> bool:
+def in_drag(plane: Plane, pair: DRAGGAN_PG_pair) -> bool:
     """Return whether a running drag moves the handle of a pair."""
     return bool(plane.draggan.dragging and pair.slot >= 0)
 
@@ -420,7 +261,7 @@ def follows_path(plane: Plane, pair: DRAGGAN_PG_pair) -> bool:
     if timing.is_retimed(plane):
         # A driver sets the location.
         return True
-    place = pair.start if _in_drag(plane, pair) else pair.handle.location
+    place = pair.start if in_drag(plane, pair) else pair.handle.location
     frame = planes.scene_of(plane).frame_current_final
     for axis in (0, 1):
         path = compat.find_fcurve(pair.handle, "location", axis)

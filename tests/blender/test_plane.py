@@ -40,7 +40,7 @@ class PlaneTest(SceneCase):
     def placed(self, plane: Any) -> Any:
         """Return the pairs of the plane with their positions at the current frame."""
         bpy.context.view_layer.update()
-        return ours("scene.placing").read_pairs(bpy.context, plane)
+        return ours("scene.placed_pairs").read_pairs(bpy.context, plane)
 
     def test_the_plane_has_the_image_s_aspect_and_is_in_a_new_collection(self) -> None:
         plane = self.create(128, 64)

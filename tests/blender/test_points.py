@@ -37,7 +37,7 @@ class PointsCase(SceneCase):
     def placed(self) -> Any:
         """Return the enabled pairs with their positions at the current frame."""
         bpy.context.view_layer.update()
-        return ours("scene.placing").read_pairs(bpy.context, self.plane)
+        return ours("scene.placed_pairs").read_pairs(bpy.context, self.plane)
 
     def state_of(self, pair: Any, place_px: tuple[float, float], **found: Any) -> Any:
         """Return the state of a handle as the engine sends it."""
@@ -252,7 +252,7 @@ class DisabledTest(PointsCase):
                 self.assertEqual({item.name for item in bpy.data.objects}, names)
 
     def test_a_running_drag_keeps_the_last_place_of_a_target_that_is_disabled(self) -> None:
-        read_usable = ours("scene.placing").read_usable
+        read_usable = ours("scene.placed_pairs").read_usable
         ((_, placed),) = read_usable(bpy.context, self.plane)
         self.assertIsNotNone(placed)
         self.disable("monitor")
