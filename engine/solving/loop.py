@@ -26,7 +26,7 @@ from ..pictures import OpenPicture
 from .ground import Ground
 from .judging import EndedDrag, result_of
 from .lock import Locked
-from .lost import how_changed_looks, how_unlike
+from .lost import Change, change_at_end
 from .methods import METHODS, DragProblem, Look
 from .methods.looks import FADE
 from .options import DragOptions, check_radii
@@ -381,17 +381,10 @@ class Loop:
             return DragStatus.STALLED, text
         return None
 
-    def how_unlike(self, status: DragStatus) -> float:
-        """Return ``lost.how_unlike`` for the row that the drag ends with if it has a status."""
-        return self._at_end(how_unlike, status)
-
-    def how_changed_looks(self, status: DragStatus) -> float:
-        """Return ``lost.how_changed_looks``, likewise."""
-        return self._at_end(how_changed_looks, status)
-
-    def _at_end(self, measure: Callable[..., float], status: DragStatus) -> float:
+    def change(self, status: DragStatus) -> Change:
+        """Return the change of its pairs in the row that it ends with if it has a status."""
         row = self.record.last_index(status, self._tolerance_px)
-        return measure(
+        return change_at_end(
             self._generator,
             self._options,
             self._grid,

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -111,7 +112,22 @@ def find_lost(
     return tuple((asked & ((both > LOST_BEYOND) | (is_unlike & (either > _DOUBTFUL)))).tolist())
 
 
-def how_unlike(
+@dataclass(frozen=True)
+class Change:
+    """How much the most changed pair of a drag differs from what it was placed on.
+
+    Attributes:
+        unlike: The mean absolute difference of the features around its points, in their own unit.
+        looks: The size of what no shift of a disc around a point explains (see ``methods.looks``),
+            as a share of the size of the disc's pattern at the start: 0 if it was only shifted,
+            about 1.4 if it was replaced by another one of the same size.
+    """
+
+    unlike: float
+    looks: float
+
+
+def change_at_end(
     generator: Generator,
     options: DragOptions,
     grid: FeatureGrid,
@@ -120,10 +136,8 @@ def how_unlike(
     latent: Tensor,
     canvas: Canvas | None = None,
     between: Callable[[], None] = lambda: None,
-) -> float:
-    """Return how much the most changed pair differs from what it was placed on.
-
-    It is the mean absolute difference of the features around its points, in their own unit.
+) -> Change:
+    """Return how much the pairs of a drag have changed.
 
     Args:
         generator: As for ``find_lost``; also the others.
@@ -137,42 +151,11 @@ def how_unlike(
     """
     starts = _to_feature(grid, np.concatenate([one.starts_px for one in known]), latent.device)
     points = _to_feature(grid, points_px, latent.device)
-    lines = _lines(generator, options, known, latent, canvas, between)
-    return float(_differences(known, lines, starts, points).max())
-
-
-def how_changed_looks(
-    generator: Generator,
-    options: DragOptions,
-    grid: FeatureGrid,
-    known: Sequence[Known],
-    points_px: FloatArray,
-    latent: Tensor,
-    canvas: Canvas | None = None,
-    between: Callable[[], None] = lambda: None,
-) -> float:
-    """Return how much the looks of the most changed pair have changed; see ``methods.looks``.
-
-    It is the size of what no shift of a disc around a point explains, as a share of the size of the
-    disc's pattern at the start: 0 if it was only shifted, about 1.4 if it was replaced by another
-    one of the same size.
-
-    Args:
-        generator: As for ``how_unlike``; also the others.
-        options: The options of the drag.
-        grid: The sizes of the image and of the feature map.
-        known: The P pairs, none of them a region.
-        points_px: ``K x 2`` float32, where the drag tracked the points, image pixels.
-        latent: ``num_ws x w_dim`` float32, the latent that the drag ended with.
-        canvas: The picture that the latents belong to; None for pictures of one latent.
-        between: Called between passes; it may raise to end them.
-    """
-    starts = _to_feature(grid, np.concatenate([one.starts_px for one in known]), latent.device)
-    points = _to_feature(grid, points_px, latent.device)
     spread = feature_spread(generator, feature_block(generator, options.feature_resolution))
     lines = _lines(generator, options, known, latent, canvas, between)
-    changes = [line.changed_looks(starts[those], points[those], spread) for line, those in lines]
-    return float(torch.cat(changes).max())
+    looks = [line.changed_looks(starts[those], points[those], spread) for line, those in lines]
+    unlike = _differences(known, lines, starts, points)
+    return Change(float(unlike.max()), float(torch.cat(looks).max()))
 
 
 def find_again(
@@ -237,7 +220,7 @@ class _Line:
 
     @torch.no_grad()
     def changed_looks(self, starts: Tensor, ends: Tensor, spread: Tensor) -> Tensor:
-        """Return how much the looks of points have changed, ``k``; see ``how_changed_looks``.
+        """Return how much the looks of points have changed, ``k``; see ``Change``.
 
         Args:
             starts: As for ``difference``.

@@ -47,7 +47,7 @@ from .stopping import StoppedError
 # The freedom of the second way of many handles.
 _FOR_MANY = 0.3
 # The fade of the looks in the second way under a mask, and how much they may then have changed; see
-# ``methods.looks`` and ``lost.how_changed_looks``. Most of those that arrive take fewer steps than
+# ``methods.looks`` and ``lost.Change``. Most of those that arrive take fewer steps than
 # the last number, and nobody sees how far it is.
 _LONG_FADE, _PAINTED_OVER, _MOST_STEPS = 4.0, 1.3, 20
 
@@ -207,8 +207,9 @@ class TwoWays:
         with contextlib.suppress(StoppedError):
             if result.status is not DragStatus.REACHED:
                 most = self._way.most_changed
-                return math.isinf(most) or second.how_changed_looks(other.status) <= most
-            return second.how_unlike(other.status) < self._first.how_unlike(result.status)
+                return math.isinf(most) or second.change(other.status).looks <= most
+            theirs = self._first.change(result.status).unlike
+            return second.change(other.status).unlike < theirs
         return False
 
 

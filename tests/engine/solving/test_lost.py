@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from engine.arrays import FloatArray
 from engine.features.source import FeatureGrid, feature_block, grid_of
-from engine.solving.lost import find_lost, how_changed_looks, lost_sentence
+from engine.solving.lost import change_at_end, find_lost, lost_sentence
 from engine.solving.options import DragOptions
 from engine.solving.pair_points import Known
 from stylegan2 import Generator
@@ -91,7 +91,7 @@ def test_a_place_that_looks_like_nothing_before_is_not_believed_if_one_search_sa
 def test_looks_change_by_what_is_no_shift_and_the_most_changed_handle_counts() -> None:
     def changed(off_px: FloatArray, fade: float = 0.0) -> float:
         model, grid, known, tracked, end = _ended(off_px, Fading(), fade)
-        return how_changed_looks(model, DragOptions(), grid, known, tracked, end)
+        return change_at_end(model, DragOptions(), grid, known, tracked, end).looks
 
     right, one_wrong = np.zeros((2, 2), np.float32), np.array([[0, 0], [0, -12]], np.float32)
     assert changed(right) < 0.1

@@ -16,6 +16,7 @@ from engine.solving import drag as drag_module
 from engine.solving import two_ways
 from engine.solving.drag import drag
 from engine.solving.loop import Home, Loop
+from engine.solving.lost import Change
 from engine.solving.methods import linearised
 from engine.solving.methods.looks import weights_of_looks
 from engine.solving.options import DragOptions
@@ -45,11 +46,11 @@ def second_is_likelier(monkeypatch: pytest.MonkeyPatch) -> None:
 def _judge(monkeypatch: pytest.MonkeyPatch, second: float) -> None:
     """Let the ends of first ways be unlike by 0.5, and those of second ones by a number."""
 
-    def how_unlike(loop: Loop, status: DragStatus) -> float:
+    def change(loop: Loop, status: DragStatus) -> Change:
         assert status is DragStatus.REACHED
-        return second if loop._options.latent_space == "by_hand" else 0.5
+        return Change(second if loop._options.latent_space == "by_hand" else 0.5, looks=9.0)
 
-    monkeypatch.setattr(Loop, "how_unlike", how_unlike)
+    monkeypatch.setattr(Loop, "change", change)
 
 
 def _in_one_way(options: DragOptions, **arguments: object) -> DragResult:
@@ -315,16 +316,16 @@ def test_of_a_part_that_was_missed_only_a_way_that_does_not_paint_over_it_is_kep
 ) -> None:
     ear_up, options = _Part(0), DragOptions()
     stalls = replace(options, tolerance_px=1e-5, patience=2)
-    changed = {"looks": 0.0}
+    found = Change(0.0, 0.0)
 
-    def how_changed_looks(loop: Loop, status: DragStatus) -> float:
+    def change(loop: Loop, status: DragStatus) -> Change:
         assert loop._options is options and status is DragStatus.REACHED
-        return changed["looks"]
+        return found
 
-    monkeypatch.setattr(Loop, "how_changed_looks", how_changed_looks)
+    monkeypatch.setattr(Loop, "change", change)
     _let_second_be(monkeypatch, options)
     for looks, status in ((1.25, DragStatus.REACHED), (1.35, DragStatus.STALLED)):
-        changed["looks"] = looks
+        found = Change(9.0, looks)
         assert ear_up.drag(stalls).status is status
 
 
