@@ -56,6 +56,20 @@ class Waves:
         return arguments.sin().sum(-1).permute(2, 0, 1)
 
 
+class _Mapping(nn.Module):
+    """Has the mean of W as well, in whose image features are measured."""
+
+    w_avg = torch.zeros(8)
+
+    def __init__(self, spread: float) -> None:
+        super().__init__()
+        self._spread = spread
+
+    def forward(self, z: Tensor, _label: Tensor | None) -> Tensor:
+        """Return ``N x 4 x 8``."""
+        return (self._spread * z)[:, None].repeat(1, ShiftGenerator.num_ws, 1)
+
+
 class ShiftGenerator(nn.Module):
     """Stands in for a generator: the first two entries of w, summed over layers, move the features.
 
@@ -69,15 +83,13 @@ class ShiftGenerator(nn.Module):
     w_dim = z_dim = 8
     c_dim = 0
 
-    def __init__(self) -> None:
+    def __init__(self, spread_of_w: float = 0.1) -> None:
+        """Make it; with the usual spread of W, random images differ by a few feature pixels."""
         super().__init__()
         self.anchor = nn.Parameter(torch.zeros(1), requires_grad=False)
+        self.mapping = _Mapping(spread_of_w)
         self.waves = Waves()
         self.calls = 0
-
-    def mapping(self, z: Tensor, label: Tensor | None) -> Tensor:
-        """Return ``N x 4 x 8``, such that random images differ by a few feature pixels."""
-        return (0.1 * z)[:, None].repeat(1, self.num_ws, 1)
 
     def shift_of(self, ws: Tensor) -> Tensor:
         """Return the shift (x, y), feature pixels, of a latent ``num_ws x w_dim``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.arrays import FloatArray
 from engine.features.source import FeatureGrid, feature_block, grid_of
@@ -19,19 +19,7 @@ from ..synthetic import HANDLES, START, ShiftGenerator, as_generator
 SHIFT_PX = np.array([4.0, -3.0], dtype=np.float32)
 
 
-class Mapping(nn.Module):
-    """Has the mean of W, by which features are measured."""
-
-    w_avg = torch.zeros(8)
-
-
-class Averaged(ShiftGenerator):
-    """A ``ShiftGenerator`` whose average image is known."""
-
-    mapping = Mapping()
-
-
-class Fading(Averaged):
+class Fading(ShiftGenerator):
     """In the last part of a way, the features turn into others; the third entry of w says where."""
 
     def features(self, ws: Tensor, resolution: int) -> Tensor:
@@ -46,7 +34,7 @@ def _ended(
     off_px: FloatArray, generator: ShiftGenerator | None, fade: float
 ) -> tuple[Generator, FeatureGrid, list[Known], FloatArray, Tensor]:
     """Return the end of a drag: model, map, pairs, where they were tracked, and latent."""
-    model = as_generator(generator or Averaged())
+    model = as_generator(generator or ShiftGenerator())
     start = torch.from_numpy(START)
     known = [Known(start, 0.0, handle[None], np.zeros((1, 2), np.float32)) for handle in HANDLES]
     end = START.copy()
@@ -73,7 +61,7 @@ def test_a_handle_on_something_else_is_lost_and_the_other_is_not() -> None:
 
 
 def test_handles_that_look_like_themselves_are_believed_without_a_search() -> None:
-    generator, right = Averaged(), np.zeros((2, 2), dtype=np.float32)
+    generator, right = ShiftGenerator(), np.zeros((2, 2), dtype=np.float32)
     _lost(right, generator)
     generator.calls = 0
     assert _lost(right, generator) == (False, False)
