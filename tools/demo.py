@@ -177,7 +177,7 @@ def _edit(plane: Any, edit: Edit) -> dict[str, Any]:
     corners = [{"name": "", "loc": corner, "time": 0.0} for corner in outline_uv]
     bpy.ops.draggan.mask_region(corners_uv=corners, how="REPLACE")
     _drag(plane)
-    (placed,) = _ours("scene.placing").read_pairs(bpy.context, plane)
+    (placed,) = _ours("scene.placed_pairs").read_pairs(bpy.context, plane)
     return {
         "frame": bpy.context.scene.frame_current,
         "left_px": math.dist(placed.handle_px, placed.target_px),
