@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 from itertools import groupby
 
-# The largest frame number of Blender's timeline.
-_MOST = 1_048_574
+from ..protocol.file_names import GREATEST_FRAME
 
 
 def parse(text: str) -> tuple[range, ...]:
@@ -31,9 +30,10 @@ def parse(text: str) -> tuple[range, ...]:
             raise argparse.ArgumentTypeError(
                 f"{text!r} is not a frame range; expected one like 1-48 or 3,5-10"
             ) from None
-        if not 1 <= start < stop <= _MOST + 1:
+        if not 1 <= start < stop <= GREATEST_FRAME + 1:
             raise argparse.ArgumentTypeError(
-                f"{part.strip()!r} is not a frame range; frames are 1 to {_MOST}, the lower first"
+                f"{part.strip()!r} is not a frame range; frames are 1 to {GREATEST_FRAME}, the "
+                "lower first"
             )
         numbers.update(range(start, stop))
     ordered = sorted(numbers)

@@ -11,14 +11,13 @@ import math
 import re
 from pathlib import Path
 
+from draggan_blender.protocol.file_names import GREATEST_FRAME
+
 # Handle, target, and of a region its radius, angle in degrees and scale.
 Pair = tuple[tuple[float, float], tuple[float, float], tuple[float, float, float]]
 
 # The most seeds that a change is applied to at once.
 _MOST_SEEDS = 1000
-
-# The last frame that a scene of Blender can have.
-_LAST_FRAME = 1_048_574
 
 # How much of a style is taken at most; with more the image soon shows nothing.
 _MOST_WEIGHT = 2
@@ -115,9 +114,9 @@ def safetensors(text: str) -> Path:
 
 def frame_number(text: str) -> int:
     """Parse the number of a frame that Blender can have and that a file can be named by."""
-    if not re.fullmatch(r"\d{1,7}", text) or not 1 <= int(text) <= _LAST_FRAME:
+    if not re.fullmatch(r"\d{1,7}", text) or not 1 <= int(text) <= GREATEST_FRAME:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not the number of a frame; expected 1 to {_LAST_FRAME}"
+            f"{text!r} is not the number of a frame; expected 1 to {GREATEST_FRAME}"
         )
     return int(text)
 

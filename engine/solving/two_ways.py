@@ -47,8 +47,8 @@ from .stopping import StoppedError
 # The freedom of the second way of many handles.
 _FOR_MANY = 0.3
 # The fade of the looks in the second way under a mask, and how much they may then have changed; see
-# ``methods.looks`` and ``lost.Change``. Most of those that arrive take fewer steps than
-# the last number, and nobody sees how far it is.
+# ``methods.looks`` and ``lost.Change``. Most of those that arrive take fewer steps than the last
+# number, and nobody sees how far it is.
 _LONG_FADE, _PAINTED_OVER, _MOST_STEPS = 4.0, 1.3, 20
 
 
@@ -101,7 +101,13 @@ def second_way(
     if not is_usual or points.has_regions:
         return None
     if is_part:
-        return SecondWay(None, _MISSED, _LONG_FADE, _MOST_STEPS, _PAINTED_OVER)
+        return SecondWay(
+            None,
+            _MISSED,
+            looks_fade=_LONG_FADE,
+            max_steps=_MOST_STEPS,
+            most_changed=_PAINTED_OVER,
+        )
     if len(points.keys) == 1:
         return SecondWay(COMMON, _LOST)
     homes, targets = (
